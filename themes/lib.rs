@@ -1,1 +1,295 @@
-//! placeholder
+//! The built-in themes and how a theme's files are looked up.
+//!
+//! A theme is a folder: `theme.toml`, `templates/`, `static/`, `icons/`. A file that it lacks comes from the theme that it extends.
+//! Built-in themes are folders beside this file and need no line of code.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// The theme that all others rest on.
+pub const DEFAULT: &str = "default";
+/// Themes that may extend each other in a row; more is taken for a circle.
+const LAYERS_MAX: usize = 8;
+/// The largest file of a theme.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+#[derive(rust_embed::RustEmbed)]
+#[folder = "."]
+#[include = "*/theme.toml"]
+#[include = "*/templates/*"]
+#[include = "*/static/*"]
+#[include = "*/icons/*"]
+struct Builtin;
+
+/// What can be wrong with a theme.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ThemeError {
+    /// There is no such theme.
+    #[error("there is no theme `{name}`: it is neither a folder with a `theme.toml` nor one of the built-in themes ({})", builtin_names().join(", "))]
+    NoSuchTheme {
+        /// What was asked for.
+        name: String,
+    },
+    /// The theme's description cannot be read.
+    #[error("`{file}` is no theme description")]
+    BadDescription {
+        /// Its file.
+        file: String,
+        /// Why.
+        source: toml::de::Error,
+    },
+    /// The theme asks for a later readalong.
+    #[error("theme `{name}` needs readalong {min_version} or later")]
+    TooNew {
+        /// The theme.
+        name: String,
+        /// What it asks for.
+        min_version: String,
+    },
+    /// Themes extend each other in a circle.
+    #[error("theme `{name}` extends itself, by way of others")]
+    Circle {
+        /// The theme.
+        name: String,
+    },
+    /// A file of the theme cannot be read or written.
+    #[error("file `{path}` of a theme")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// `theme.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// Name of the theme.
+    pub name: String,
+    /// One sentence on it.
+    #[serde(default)]
+    pub description: String,
+    /// The theme that gives what this one lacks; [`DEFAULT`] where nothing is said.
+    #[serde(default)]
+    pub extends: Option<String>,
+    /// The oldest readalong that renders it.
+    #[serde(default)]
+    pub min_version: Option<String>,
+}
+
+/// A theme with all that it rests on.
+#[derive(Clone, Debug)]
+pub struct Theme {
+    layers: Vec<Layer>,
+    /// What the theme says of itself.
+    pub description: Description,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Layer {
+    Folder(PathBuf),
+    Builtin(String),
+}
+
+impl Theme {
+    /// Finds a theme by the path of its folder or by the name of a built-in one.
+    ///
+    /// # Errors
+    /// There is none, or its description is wrong.
+    pub fn load(name: &str) -> Result<Self, ThemeError> {
+        let mut layers = Vec::new();
+        let mut first = None;
+        let mut next = Some(name.to_owned());
+        while let Some(name) = next {
+            let layer = Layer::find(&name)?;
+            if layers.contains(&layer) || layers.len() == LAYERS_MAX {
+                return Err(ThemeError::Circle { name });
+            }
+            let description = layer.description()?;
+            let is_root = layer == Layer::Builtin(DEFAULT.to_owned());
+            next = (!is_root).then(|| description.extends.clone().unwrap_or_else(|| DEFAULT.to_owned()));
+            layers.push(layer);
+            first.get_or_insert(description);
+        }
+        let description = first.ok_or_else(|| ThemeError::NoSuchTheme { name: name.to_owned() })?;
+        Ok(Self { layers, description })
+    }
+
+    /// A file of the theme, from the first layer that has it: `templates/page.html`, `static/base.css`.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn read(&self, path: &str) -> Result<Option<Cow<'static, [u8]>>, ThemeError> {
+        for layer in &self.layers {
+            if let Some(bytes) = layer.read(path)? {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Names of the files in one of the theme's folders (`static`, `templates`), those of all layers together, sorted.
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    pub fn names(&self, folder: &str) -> Result<BTreeSet<String>, ThemeError> {
+        let mut names = BTreeSet::new();
+        for layer in &self.layers {
+            layer.names(folder, &mut names)?;
+        }
+        Ok(names)
+    }
+
+    /// True where only built-in files are used.
+    pub fn is_builtin(&self) -> bool {
+        self.layers.iter().all(|layer| matches!(layer, Layer::Builtin(_)))
+    }
+}
+
+/// Names of the built-in themes.
+pub fn builtin_names() -> Vec<String> {
+    Builtin::iter().filter_map(|path| path.strip_suffix("/theme.toml").map(str::to_owned)).collect()
+}
+
+/// A file of a built-in theme, by `theme/path`.
+pub fn builtin_file(path: &str) -> Option<Cow<'static, [u8]>> {
+    Builtin::get(path).map(|file| file.data)
+}
+
+/// Writes a new theme into `folder`, which must not exist: a description and a copy of the colours, ready to be changed.
+///
+/// # Errors
+/// The folder exists or cannot be written.
+pub fn init(folder: &Path) -> Result<Vec<PathBuf>, ThemeError> {
+    let name = folder.file_name().map_or_else(|| "theme".to_owned(), |name| name.to_string_lossy().into_owned());
+    let failed = |path: &Path, source| ThemeError::Io { path: path.to_owned(), source };
+    fs::create_dir(folder).map_err(|error| failed(folder, error))?;
+    let mut written = Vec::new();
+    let mut write = |path: &str, bytes: &[u8]| {
+        let path = folder.join(path);
+        let parent = path.parent().unwrap_or(folder).to_owned();
+        fs::create_dir_all(&parent).and_then(|()| fs::write(&path, bytes)).map_err(|error| failed(&path, error))?;
+        written.push(path);
+        Ok(())
+    };
+    let mut description = toml::Table::new();
+    for (key, value) in [("name", name.as_str()), ("description", "What it is for, in one sentence."), ("extends", DEFAULT), ("min_version", VERSION)] {
+        description.insert(key.to_owned(), toml::Value::String(value.to_owned()));
+    }
+    write("theme.toml", description.to_string().as_bytes())?;
+    if let Some(colours) = builtin_file("default/static/variables.css") {
+        write("static/variables.css", &colours)?;
+    }
+    Ok(written)
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Layer {
+    fn find(name: &str) -> Result<Self, ThemeError> {
+        let folder = Path::new(name);
+        if folder.join("theme.toml").is_file() {
+            return Ok(Self::Folder(folder.to_owned()));
+        }
+        match builtin_file(&format!("{name}/theme.toml")) {
+            Some(_) => Ok(Self::Builtin(name.to_owned())),
+            None => Err(ThemeError::NoSuchTheme { name: name.to_owned() }),
+        }
+    }
+
+    fn description(&self) -> Result<Description, ThemeError> {
+        let file = match self {
+            Self::Folder(folder) => folder.join("theme.toml").display().to_string(),
+            Self::Builtin(name) => format!("{name}/theme.toml"),
+        };
+        let bytes = self.read("theme.toml")?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let description: Description = toml::from_str(&text).map_err(|source| ThemeError::BadDescription { file, source })?;
+        match &description.min_version {
+            Some(min_version) if parse_version(min_version) > parse_version(VERSION) => {
+                Err(ThemeError::TooNew { name: description.name.clone(), min_version: min_version.clone() })
+            }
+            _ => Ok(description),
+        }
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Cow<'static, [u8]>>, ThemeError> {
+        let folder = match self {
+            Self::Builtin(name) => return Ok(builtin_file(&format!("{name}/{path}"))),
+            Self::Folder(folder) => folder,
+        };
+        let path = folder.join(path);
+        let failed = |source| ThemeError::Io { path: path.clone(), source };
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+            Ok(meta) if meta.len() > FILE_BYTES_MAX => Err(failed(io::ErrorKind::FileTooLarge.into())),
+            Ok(_) => fs::read(&path).map(|bytes| Some(bytes.into())).map_err(failed),
+        }
+    }
+
+    fn names(&self, folder: &str, names: &mut BTreeSet<String>) -> Result<(), ThemeError> {
+        match self {
+            Self::Builtin(name) => {
+                let prefix = format!("{name}/{folder}/");
+                names.extend(Builtin::iter().filter_map(|path| path.strip_prefix(&prefix).map(str::to_owned)));
+            }
+            Self::Folder(root) => {
+                let path = root.join(folder);
+                let failed = |source| ThemeError::Io { path: path.clone(), source };
+                let entries = match fs::read_dir(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                    entries => entries.map_err(failed)?,
+                };
+                for entry in entries {
+                    let entry = entry.map_err(failed)?;
+                    if entry.file_type().map_err(failed)?.is_file() {
+                        names.insert(entry.file_name().to_string_lossy().into_owned());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `1.2.3` as numbers; what is no number counts as 0.
+fn parse_version(text: &str) -> [u64; 3] {
+    let mut numbers = text.split('.').map(|piece| piece.parse().unwrap_or(0));
+    std::array::from_fn(|_| numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_theme_of_one_file_takes_the_rest_from_the_default() {
+        let folder = std::env::temp_dir().join(format!("readalong-theme-{}", std::process::id()));
+        let written = init(&folder).unwrap();
+        assert_eq!(written.len(), 2);
+        fs::write(folder.join("static/variables.css"), ":root{}").unwrap();
+        let theme = Theme::load(folder.to_str().unwrap()).unwrap();
+        assert_eq!(theme.read("static/variables.css").unwrap().unwrap().as_ref(), b":root{}");
+        assert!(theme.read("templates/page.html").unwrap().is_some());
+        assert!(!theme.is_builtin());
+        assert!(matches!(init(&folder), Err(ThemeError::Io { .. })));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn wrong_themes_are_named() {
+        assert!(Theme::load("nowhere").unwrap_err().to_string().contains("default"));
+        assert!(parse_version("0.10.0") > parse_version("0.9.9"));
+        assert_eq!(builtin_names(), ["default"]);
+    }
+}

@@ -1,1 +1,17 @@
-//! placeholder
+//! Bundles on disk: digests, the manifest; write, open, verify. The only crate that knows the on-disk format (`docs/format.md`).
+//!
+//! A reader sees a whole bundle or none: it is written into a folder of its own, synced and renamed to its id. No clock, no randomness.
+
+mod error;
+mod manifest;
+mod path;
+mod spool;
+mod verify;
+mod write;
+
+pub use error::BundleError;
+pub use manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest};
+pub use path::{BundlePath, BundlePathError};
+pub use spool::Spool;
+pub use verify::{Problem, VerifiedBundle, Verification, verify};
+pub use write::{BundleWriter, WrittenBundle};

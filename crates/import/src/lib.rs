@@ -1,1 +1,20 @@
-//! placeholder
+//! Foreign transcripts into the model: one file a format under `formats/`, found by content, read record by record.
+//!
+//! The only crate that knows names and shapes of foreign formats. It does no I/O of its own: the caller opens files ([`Source`]) and
+//! keeps artifacts ([`Surroundings`]). One bad record never loses a chat.
+
+mod builder;
+mod detect;
+mod error;
+mod formats;
+mod framer;
+mod head;
+mod responses_items;
+mod surroundings;
+mod transcript;
+
+pub use detect::Detection;
+pub use error::ImportError;
+pub use formats::{FORMATS, Format, Growth, Layout};
+pub use surroundings::{Discard, Surroundings};
+pub use transcript::{ChatEntry, Imported, Pick, ReadSeek, RecordStats, Source, Transcript};

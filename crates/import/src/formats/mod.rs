@@ -1,0 +1,126 @@
+//! The registry of formats: the one list that detection, `readalong formats` and the tests go by.
+
+mod openai_responses;
+mod codex_exec;
+mod codex;
+mod chatgpt;
+mod lenient;
+mod openai_chat;
+#[cfg(test)]
+mod outline;
+mod sharegpt;
+
+use std::io;
+
+use readalong_model::Place;
+
+use crate::{builder::ChatBuilder, head::Head, surroundings::Surroundings};
+
+/// All formats, most telling first: where two match equally well, the earlier one wins.
+pub static FORMATS: &[Format] = &[
+    chatgpt::FORMAT,
+    sharegpt::FORMAT,
+    openai_chat::FORMAT,
+];
+
+/// A foreign shape of a transcript.
+pub struct Format {
+    /// Name on the command line, such as `openai-chat`.
+    pub name: &'static str,
+    /// Name for people.
+    pub title: &'static str,
+    /// Where such transcripts are found, for people.
+    pub found_at: &'static str,
+    /// How a transcript changes while its chat goes on.
+    pub growth: Growth,
+    /// Looks at the first records and tells whether they are of this format.
+    pub(crate) detect: fn(&Head) -> Option<Evidence>,
+    /// Makes a reader for one chat.
+    pub(crate) reader: fn() -> Box<dyn Reader>,
+}
+
+/// How a transcript changes while its chat goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// Lines are appended.
+    Append,
+    /// The file is written anew.
+    Rewrite,
+    /// The file is an export and does not change.
+    Export,
+}
+
+/// How chats lie in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// All records make up one chat.
+    OneChat,
+    /// Each record is a chat.
+    ChatPerRecord,
+}
+
+/// What speaks for a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    /// Records that have the format's marks.
+    pub(crate) matched: usize,
+    /// Records looked at.
+    pub(crate) of: usize,
+    /// How chats lie in the file.
+    pub(crate) layout: Layout,
+}
+
+/// One JSON value of a transcript, as bytes.
+pub(crate) struct Record<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) place: &'a Place,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is in the chat (hidden parts of it too), or repeats what is there.
+    Mapped,
+    /// It is known and says nothing about the chat that a reader could want (progress, counters).
+    Bookkeeping,
+    /// It is unknown and kept as it was.
+    KeptRaw,
+}
+
+/// Why a record was not taken.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It could not be understood. Nothing of it was taken: the record may be repaired and pushed again.
+    Unreadable(String),
+    /// Keeping an artifact or reading a neighbour failed; the import ends.
+    Io(io::Error),
+}
+
+impl From<serde_json::Error> for Refusal {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Takes the records of one chat, in order, and makes the chat. The same for whole files and for growing ones.
+pub(crate) trait Reader {
+    /// Takes the next record.
+    ///
+    /// # Errors
+    /// [`Refusal::Unreadable`] leaves the reader as it was before.
+    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal>;
+
+    /// Takes what lies beside the transcript and settles what only the end tells (title, active branch, threads).
+    ///
+    /// # Errors
+    /// Keeping an artifact or reading a neighbour failed.
+    fn finish(&mut self, _chat: &mut ChatBuilder, _surroundings: &mut dyn Surroundings) -> Result<(), io::Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,463 @@
+//! A transcript from its bytes to a chat: open, detect, list, read. The path of `import`, top to bottom.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use readalong_model::{Chat, Place, Warning};
+
+use crate::{
+    Detection, Discard, FORMATS, Format, ImportError, Layout, Surroundings,
+    builder::ChatBuilder,
+    formats::{Reader, Record, Refusal, Taken},
+    framer::{self, Frame, Framer, Salvaged},
+    head::{Framing, HEAD_RECORDS_MAX, Head, HeadRecord},
+};
+
+mod archive;
+
+use archive::Archive;
+
+/// Bytes at the start of a file that tell how its records lie in it.
+const PROBE_BYTES: usize = 256 << 10;
+/// Bytes of records that detection reads at most, once it has one.
+const HEAD_BYTES_MAX: usize = 8 << 20;
+
+/// Something that can be read from any place.
+pub trait ReadSeek: Read + Seek {}
+impl<T: Read + Seek> ReadSeek for T {}
+
+/// Where a transcript's bytes come from. It is opened once for every pass over it.
+pub struct Source {
+    /// Its name, for messages and warnings.
+    pub name: String,
+    /// Opens it at its beginning.
+    pub open: Box<dyn Fn() -> io::Result<Box<dyn ReadSeek>>>,
+}
+
+/// A transcript whose format is known.
+pub struct Transcript {
+    source: Source,
+    archive: Option<Archive>,
+    framing: Framing,
+    detection: Detection,
+}
+
+/// One chat of a transcript, as lists show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatEntry {
+    /// Its number in the file, from 1.
+    pub number: usize,
+    /// Its id in the transcript, where it has one.
+    pub id: Option<String>,
+    /// Its title.
+    pub title: String,
+    /// How many messages readers would see.
+    pub messages: usize,
+    /// When it changed last.
+    pub updated_at: Option<readalong_model::Timestamp>,
+}
+
+/// Which chat of a transcript is wanted.
+#[derive(Clone, Debug)]
+pub enum Pick {
+    /// The only one there is.
+    Only,
+    /// The one with this number, id, title or unique piece of a title.
+    Named(String),
+}
+
+/// A chat as it was read.
+pub struct Imported {
+    /// The chat.
+    pub chat: Chat,
+    /// What could not be read or was repaired.
+    pub warnings: Vec<Warning>,
+    /// What became of the records.
+    pub stats: RecordStats,
+}
+
+/// What became of the records of a transcript: `records = mapped + bookkeeping + kept_raw + damaged`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordStats {
+    /// Records found.
+    pub records: u64,
+    /// Records that are in the chat, or repeat what is.
+    pub mapped: u64,
+    /// Records known to say nothing that a reader could want.
+    pub bookkeeping: u64,
+    /// Unknown records kept as they were.
+    pub kept_raw: u64,
+    /// Records that could not be read.
+    pub damaged: u64,
+}
+
+impl RecordStats {
+    fn count(&mut self, taken: Taken) {
+        self.records += 1;
+        match taken {
+            Taken::Mapped => self.mapped += 1,
+            Taken::Bookkeeping => self.bookkeeping += 1,
+            Taken::KeptRaw => self.kept_raw += 1,
+        }
+    }
+
+    fn count_damaged(&mut self) {
+        self.records += 1;
+        self.damaged += 1;
+    }
+}
+
+impl Transcript {
+    /// Looks at the beginning of a source and tells its format; `format` names one that is taken without asking.
+    ///
+    /// # Errors
+    /// The source is empty, no transcript, or cannot be read.
+    pub fn open(source: Source, format: Option<&str>) -> Result<Self, ImportError> {
+        let forced = format.map(format_named).transpose()?;
+        let mut input = (source.open)().map_err(|error| io_error(&source.name, error))?;
+        let mut probe = Vec::new();
+        input.by_ref().take(PROBE_BYTES as u64).read_to_end(&mut probe).map_err(|error| io_error(&source.name, error))?;
+        let archive = if probe.starts_with(b"PK\x03\x04") || probe.starts_with(b"PK\x05\x06") {
+            let archive = Archive::open(&source)?;
+            probe = archive.probe(&source, PROBE_BYTES)?;
+            Some(archive)
+        } else {
+            None
+        };
+        let framing = framing_of(&probe).map_err(|reason| match reason {
+            None => ImportError::Empty { file: source.name.clone() },
+            Some(reason) => ImportError::NotATranscript { file: source.name.clone(), reason },
+        })?;
+        let head = read_head(&source, archive.as_ref(), framing)?;
+        let detection = match forced {
+            Some(format) => Detection::forced(format, &head),
+            None => Detection::of(&head).ok_or_else(|| {
+                let reason = format!("it is JSON, and none of its first {} records has the marks of a known format", head.records.len());
+                ImportError::NotATranscript { file: source.name.clone(), reason }
+            })?,
+        };
+        Ok(Self { source, archive, framing, detection })
+    }
+
+    /// The format and why it is taken for this one.
+    pub fn detection(&self) -> &Detection {
+        &self.detection
+    }
+
+    /// Goes over all chats of the transcript, one in memory at a time.
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn list(&self) -> Result<Vec<ChatEntry>, ImportError> {
+        let mut entries = Vec::new();
+        self.for_each_chat(&mut Discard, None, &mut |imported| {
+            if is_chat(&imported) {
+                entries.push(entry(entries.len() + 1, &imported.chat));
+            }
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
+    /// Reads one chat.
+    ///
+    /// # Errors
+    /// The source cannot be read, or holds no such chat, or holds several where one was expected.
+    pub fn read(&self, pick: &Pick, surroundings: &mut dyn Surroundings) -> Result<Imported, ImportError> {
+        if self.detection.layout == Layout::OneChat {
+            let mut found = None;
+            self.for_each_chat(surroundings, None, &mut |imported| {
+                found = Some(imported);
+                Ok(())
+            })?;
+            let imported = found.filter(is_chat).ok_or_else(|| ImportError::NoChat { file: self.source.name.clone() })?;
+            return match pick {
+                Pick::Named(name) if !matches_pick(&entry(1, &imported.chat), name) => Err(self.no_such_chat(name, 0)),
+                _ => Ok(imported),
+            };
+        }
+        let number = self.find(pick)?;
+        let mut seen = 0;
+        let mut found = None;
+        self.for_each_chat(surroundings, Some(number), &mut |imported| {
+            seen += usize::from(is_chat(&imported));
+            if seen == number && found.is_none() {
+                found = Some(imported);
+            }
+            Ok(())
+        })?;
+        found.ok_or_else(|| ImportError::NoChat { file: self.source.name.clone() })
+    }
+
+    fn no_such_chat(&self, pick: &str, found: usize) -> ImportError {
+        ImportError::NoSuchChat { file: self.source.name.clone(), pick: pick.to_owned(), found }
+    }
+
+    /// The number of the chat that is wanted.
+    fn find(&self, pick: &Pick) -> Result<usize, ImportError> {
+        let entries = self.list()?;
+        let file = || self.source.name.clone();
+        let name = match pick {
+            Pick::Only if entries.len() == 1 => return Ok(1),
+            Pick::Only if entries.is_empty() => return Err(ImportError::NoChat { file: file() }),
+            Pick::Only => return Err(ImportError::ManyChats { file: file(), count: entries.len() }),
+            Pick::Named(name) => name,
+        };
+        let exact = |entry: &&ChatEntry| entry.id.as_deref() == Some(name) || entry.title == *name;
+        let by_number = |entry: &&ChatEntry| name.parse() == Ok(entry.number);
+        if let Some(entry) = entries.iter().find(exact).or_else(|| entries.iter().find(by_number)) {
+            return Ok(entry.number);
+        }
+        let found: Vec<&ChatEntry> = entries.iter().filter(|entry| matches_pick(entry, name)).collect();
+        match found.as_slice() {
+            [entry] => Ok(entry.number),
+            _ => Err(self.no_such_chat(name, found.len())),
+        }
+    }
+
+    /// Reads chats one after the other. Artifacts of all but the wanted chat are not kept.
+    fn for_each_chat(
+        &self,
+        surroundings: &mut dyn Surroundings,
+        wanted: Option<usize>,
+        see: &mut dyn FnMut(Imported) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        match &self.archive {
+            Some(archive) => self.take_chats(&mut archive.surroundings(&self.source, surroundings)?, wanted, see),
+            None => self.take_chats(surroundings, wanted, see),
+        }
+    }
+
+    fn take_chats(
+        &self,
+        surroundings: &mut dyn Surroundings,
+        wanted: Option<usize>,
+        see: &mut dyn FnMut(Imported) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        let per_record = self.detection.layout == Layout::ChatPerRecord;
+        let failed = |error| io_error(&self.source.name, error);
+        let mut number = 1;
+        let mut open: Option<Taking> = None;
+        self.for_each_piece(&mut |piece| {
+            let around: &mut dyn Surroundings = match per_record && wanted != Some(number) {
+                true => &mut Discard,
+                false => &mut *surroundings,
+            };
+            let mut taking = open.take().unwrap_or_else(|| Taking::new(self.detection.format, piece.place()));
+            taking.take(piece, around).map_err(failed)?;
+            if !per_record || taking.stats.records == 0 {
+                open = Some(taking);
+                return Ok(());
+            }
+            let imported = taking.finish(around).map_err(failed)?;
+            number += usize::from(is_chat(&imported));
+            see(imported)
+        })?;
+        match open {
+            Some(taking) => see(taking.finish(surroundings).map_err(failed)?),
+            None => Ok(()),
+        }
+    }
+
+    fn for_each_piece(&self, see: &mut dyn FnMut(Piece<'_>) -> Result<(), ImportError>) -> Result<(), ImportError> {
+        match &self.archive {
+            Some(archive) => archive.for_each_member(&self.source, &mut |name, input| read_pieces(name, input, self.framing, see)),
+            None => {
+                let input = (self.source.open)().map_err(|error| io_error(&self.source.name, error))?;
+                read_pieces(&self.source.name, input, self.framing, see)
+            }
+        }
+    }
+}
+
+/// A frame with its place.
+enum Piece<'a> {
+    Bytes(&'a [u8], &'a Place),
+    Skipped(String, &'a Place),
+}
+
+impl Piece<'_> {
+    fn place(&self) -> &Place {
+        match self {
+            Self::Bytes(_, place) | Self::Skipped(_, place) => place,
+        }
+    }
+}
+
+fn read_pieces(
+    name: &str,
+    input: impl Read,
+    framing: Framing,
+    see: &mut dyn FnMut(Piece<'_>) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
+    let unit = if framing == Framing::Lines { "line" } else { "item" };
+    let mut place = Place { file: name.to_owned(), unit, number: 0 };
+    let mut framer = Framer::new(input, framing);
+    while let Some(frame) = framer.next().map_err(|error| io_error(name, error))? {
+        match frame {
+            Frame::Piece { bytes, number } => {
+                place.number = number;
+                see(Piece::Bytes(bytes, &place))?;
+            }
+            Frame::Skipped { number, reason } => {
+                place.number = number;
+                see(Piece::Skipped(reason, &place))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A chat while its records are being taken.
+struct Taking {
+    reader: Box<dyn Reader>,
+    chat: ChatBuilder,
+    stats: RecordStats,
+}
+
+impl Taking {
+    fn new(format: &'static Format, first: &Place) -> Self {
+        let place = Place { number: 0, ..first.clone() };
+        Self { reader: (format.reader)(), chat: ChatBuilder::new(format.name, place), stats: RecordStats::default() }
+    }
+
+    fn take(&mut self, piece: Piece<'_>, surroundings: &mut dyn Surroundings) -> io::Result<()> {
+        self.chat.at(piece.place());
+        let (bytes, place) = match piece {
+            Piece::Bytes(bytes, place) => (framer::trim(bytes), place),
+            Piece::Skipped(reason, _) => {
+                self.stats.count_damaged();
+                self.chat.warn(reason);
+                return Ok(());
+            }
+        };
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match self.reader.push(&Record { bytes, place }, &mut self.chat, surroundings) {
+            Ok(taken) => self.stats.count(taken),
+            Err(Refusal::Io(error)) => return Err(error),
+            Err(Refusal::Unreadable(reason)) => self.take_damaged(bytes, place, &reason, surroundings)?,
+        }
+        Ok(())
+    }
+
+    /// Takes what can be read of a piece that was refused as a whole.
+    fn take_damaged(&mut self, bytes: &[u8], place: &Place, reason: &str, surroundings: &mut dyn Surroundings) -> io::Result<()> {
+        for salvaged in framer::salvage(bytes) {
+            let (json, note) = match salvaged {
+                Salvaged::Lost { bytes } => {
+                    self.stats.count_damaged();
+                    self.chat.warn(format!("{bytes} bytes could not be read: {reason}"));
+                    continue;
+                }
+                Salvaged::Value { json, note } => (json, note),
+            };
+            let again = Record { bytes: json.as_bytes(), place };
+            match self.reader.push(&again, &mut self.chat, surroundings) {
+                Ok(taken) => {
+                    self.stats.count(taken);
+                    self.chat.warn(note.unwrap_or("several records stand in one place; all were read"));
+                }
+                Err(Refusal::Io(error)) => return Err(error),
+                Err(Refusal::Unreadable(reason)) => {
+                    self.stats.count_damaged();
+                    self.chat.warn(format!("a record could not be read: {reason}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, surroundings: &mut dyn Surroundings) -> io::Result<Imported> {
+        self.reader.finish(&mut self.chat, surroundings)?;
+        let (chat, warnings) = self.chat.finish(self.stats.damaged);
+        Ok(Imported { chat, warnings, stats: self.stats })
+    }
+}
+
+fn is_chat(imported: &Imported) -> bool {
+    !imported.chat.messages.is_empty()
+}
+
+fn entry(number: usize, chat: &Chat) -> ChatEntry {
+    let shown = chat.messages.iter().filter(|message| message.visibility == readalong_model::Visibility::Shown);
+    ChatEntry {
+        number,
+        id: chat.origin.native_id.clone(),
+        title: chat.title.clone(),
+        messages: shown.count(),
+        updated_at: chat.updated_at,
+    }
+}
+
+fn matches_pick(entry: &ChatEntry, name: &str) -> bool {
+    entry.id.as_deref() == Some(name) || name.parse() == Ok(entry.number) || entry.title.to_lowercase().contains(&name.to_lowercase())
+}
+
+fn format_named(name: &str) -> Result<&'static Format, ImportError> {
+    FORMATS.iter().find(|format| format.name == name).ok_or_else(|| ImportError::NoSuchFormat { name: name.to_owned() })
+}
+
+/// How the records lie in a file that begins so; `Err(None)` for a file without content.
+fn framing_of(probe: &[u8]) -> Result<Framing, Option<String>> {
+    let text = framer::trim(probe);
+    let complete = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(framer::trim(line)).is_ok();
+    let lines = || text.split(|byte| *byte == b'\n').filter(|line| !framer::trim(line).is_empty());
+    match text.first() {
+        None => Err(None),
+        Some(b'[') => {
+            let first_is_whole = lines().next().is_some_and(complete);
+            let more = lines().nth(1).is_some_and(|line| matches!(framer::trim(line).first(), Some(b'[' | b'{')));
+            Ok(if first_is_whole && more { Framing::Lines } else { Framing::Array })
+        }
+        Some(b'{') => {
+            let whole_line = lines().any(|line| framer::trim(line).starts_with(b"{") && complete(line) && line.first() != Some(&b' '));
+            let one_line = lines().nth(1).is_none();
+            Ok(if whole_line || one_line { Framing::Lines } else { Framing::Values })
+        }
+        Some(_) if probe.starts_with(b"SQLite format 3\0") => Err(Some("it is a SQLite database".to_owned())),
+        Some(_) if probe.starts_with(b"\xff\xfe") || probe.starts_with(b"\xfe\xff") => Err(Some("it is UTF-16; save it as UTF-8".to_owned())),
+        // The first line may be torn: a later whole one decides.
+        Some(_) if lines().any(|line| framer::trim(line).starts_with(b"{") && complete(line)) => Ok(Framing::Lines),
+        Some(_) if infer::get(probe).is_some() || text.iter().take(512).any(|byte| *byte == 0) => Err(Some("it is a binary file".to_owned())),
+        Some(_) => {
+            let begin: String = String::from_utf8_lossy(text).chars().take(20).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            Err(Some(format!("it begins with `{}`, which is neither JSON nor a zip", begin.trim())))
+        }
+    }
+}
+
+fn read_head(source: &Source, archive: Option<&Archive>, framing: Framing) -> Result<Head, ImportError> {
+    let mut records = Vec::new();
+    let mut looked_at = 0;
+    let mut see = |input: &mut dyn Read| -> io::Result<()> {
+        let mut framer = Framer::new(input, framing);
+        while let Some(frame) = framer.next()? {
+            let Frame::Piece { bytes, .. } = frame else { continue };
+            looked_at += bytes.len();
+            let bytes = framer::trim(bytes);
+            match std::str::from_utf8(bytes) {
+                Ok("") => {}
+                Ok(json) => records.push(HeadRecord::parse(json)),
+                Err(_) => records.push(HeadRecord::parse(&String::from_utf8_lossy(bytes))),
+            }
+            if records.len() >= HEAD_RECORDS_MAX || looked_at > HEAD_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(())
+    };
+    match archive {
+        Some(archive) => archive.with_first_member(source, &mut see)?,
+        None => {
+            let mut input = (source.open)().map_err(|error| io_error(&source.name, error))?;
+            input.seek(SeekFrom::Start(0)).map_err(|error| io_error(&source.name, error))?;
+            see(&mut input).map_err(|error| io_error(&source.name, error))?;
+        }
+    }
+    Ok(Head { framing, records })
+}
+
+fn io_error(file: &str, source: io::Error) -> ImportError {
+    ImportError::Io { file: file.to_owned(), source }
+}

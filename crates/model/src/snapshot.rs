@@ -1,0 +1,257 @@
+//! What a share shows of a chat at one moment: filtered, in memory, and all that a renderer ever gets.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Artifact, ArtifactId, Branches, Chat, Message, MessageId, Origin, Part, ShareCard, Thread, ThreadId, ThreadKind, Timestamp, Visibility,
+};
+
+/// What of a chat is to be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotOptions {
+    /// Another title.
+    pub title: Option<String>,
+    /// With artifacts (images and files).
+    pub artifacts: bool,
+    /// With the model's reasoning.
+    pub reasoning: bool,
+    /// With tool calls, their results and the threads they started.
+    pub tools: bool,
+    /// Only these messages.
+    pub messages: Option<MessageRange>,
+}
+
+/// A range of messages of the main thread as it is read first, counted from 1, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageRange {
+    /// Number of the first message.
+    pub first: usize,
+    /// Number of the last message.
+    pub last: usize,
+}
+
+/// Kinds of content that the owner left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Artifacts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub artifacts: bool,
+    /// Reasoning.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reasoning: bool,
+    /// Tool calls and results.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tools: bool,
+    /// Messages outside of a range.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub messages: bool,
+}
+
+/// What a share shows of a chat at one moment. Holds nothing that its viewers may not see. `chat.json` is this, written out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// What the chat is called.
+    pub title: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// When the chat began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// Time of the last change that is in the snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
+    /// The share that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareCard>,
+    /// What the owner left out.
+    #[serde(default)]
+    pub left_out: LeftOut,
+    /// Records of the transcript that could not be read.
+    #[serde(default)]
+    pub damaged_records: u64,
+    /// Threads; the first is the main one.
+    pub threads: Vec<Thread>,
+    /// Where the branch that is read first ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_leaf: Option<MessageId>,
+    /// Files.
+    #[serde(default)]
+    pub artifacts: Vec<Artifact>,
+    /// Messages. Written one a line by whoever writes `chat.json`, after everything else.
+    #[serde(skip_serializing)]
+    pub messages: Vec<Message>,
+}
+
+impl Snapshot {
+    /// Takes a snapshot: applies `options` and drops all that is hidden.
+    pub fn take(chat: Chat, options: &SnapshotOptions) -> Self {
+        let left_out = LeftOut {
+            artifacts: !options.artifacts || chat.left_out.artifacts,
+            reasoning: !options.reasoning || chat.left_out.reasoning,
+            tools: !options.tools || chat.left_out.tools,
+            messages: options.messages.is_some() || chat.left_out.messages,
+        };
+        let mut snapshot = Self {
+            title: options.title.clone().unwrap_or(chat.title),
+            origin: chat.origin,
+            created_at: chat.created_at,
+            updated_at: chat.updated_at,
+            share: None,
+            left_out,
+            damaged_records: chat.damaged_records,
+            threads: chat.threads,
+            active_leaf: chat.active_leaf,
+            artifacts: chat.artifacts,
+            messages: chat.messages,
+        };
+        if snapshot.threads.is_empty() {
+            snapshot.threads.push(Thread { kind: ThreadKind::Main, title: None, parent_call: None });
+        }
+        snapshot.drop_unseen(left_out);
+        if let Some(range) = options.messages {
+            snapshot.keep_range(range);
+        }
+        snapshot.drop_threads(left_out);
+        snapshot.drop_unused_artifacts();
+        snapshot
+    }
+
+    /// Drops hidden messages, parts of kinds that are left out, and messages of which nothing remains.
+    fn drop_unseen(&mut self, left_out: LeftOut) {
+        for message in &mut self.messages {
+            retain_parts(&mut message.parts, left_out);
+        }
+        self.retain_messages(|_, message| {
+            message.visibility != Visibility::Hidden && (!message.parts.is_empty() || message.status != crate::Status::Complete)
+        });
+    }
+
+    fn keep_range(&mut self, range: MessageRange) {
+        let path = Branches::of(&self.messages, ThreadId::MAIN).active_path(&self.messages, self.active_leaf.as_ref());
+        let kept: HashSet<usize> = path.into_iter().take(range.last).skip(range.first.saturating_sub(1)).collect();
+        self.retain_messages(|place, message| !message.thread.is_main() || kept.contains(&place));
+    }
+
+    /// Drops threads whose call is not there any more, with all below them, and numbers the rest anew.
+    fn drop_threads(&mut self, left_out: LeftOut) {
+        let mut kept: Vec<bool> = vec![true; self.threads.len()];
+        loop {
+            let calls: HashSet<&str> = self
+                .messages
+                .iter()
+                .filter(|message| kept.get(message.thread.0 as usize).copied().unwrap_or(false))
+                .flat_map(|message| &message.parts)
+                .filter_map(|part| match part {
+                    Part::ToolCall(call) => Some(call.call_id.as_str()),
+                    _ => None,
+                })
+                .collect();
+            let goes = |thread: &Thread| match &thread.parent_call {
+                _ if thread.kind == ThreadKind::Main => false,
+                Some(call) => !calls.contains(call.as_str()),
+                None => left_out.messages || (left_out.tools && thread.kind == ThreadKind::Subagent),
+            };
+            let gone: Vec<usize> = (0..self.threads.len()).filter(|&at| kept[at] && goes(&self.threads[at])).collect();
+            if gone.is_empty() {
+                break;
+            }
+            gone.into_iter().for_each(|at| kept[at] = false);
+        }
+        if !kept.contains(&false) {
+            return;
+        }
+        let mut renamed: HashMap<ThreadId, ThreadId> = HashMap::new();
+        for (old, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
+            renamed.insert(ThreadId(old as u32), ThreadId(renamed.len() as u32));
+        }
+        let mut at = 0;
+        self.threads.retain(|_| {
+            at += 1;
+            kept[at - 1]
+        });
+        self.retain_messages(|_, message| renamed.contains_key(&message.thread));
+        for message in &mut self.messages {
+            message.thread = renamed.get(&message.thread).copied().unwrap_or(ThreadId::MAIN);
+        }
+    }
+
+    /// Drops artifacts that nothing in the snapshot shows, and numbers the rest anew.
+    fn drop_unused_artifacts(&mut self) {
+        let mut used: HashSet<ArtifactId> = HashSet::new();
+        for message in &mut self.messages {
+            for_each_artifact(&mut message.parts, &mut |artifact| {
+                used.insert(*artifact);
+            });
+        }
+        let mut renamed: HashMap<ArtifactId, ArtifactId> = HashMap::new();
+        let mut old = 0;
+        self.artifacts.retain(|_| {
+            let id = ArtifactId(old);
+            old += 1;
+            let keep = used.contains(&id);
+            if keep {
+                renamed.insert(id, ArtifactId(renamed.len() as u32));
+            }
+            keep
+        });
+        for message in &mut self.messages {
+            for_each_artifact(&mut message.parts, &mut |artifact| {
+                if let Some(new) = renamed.get(artifact) {
+                    *artifact = *new;
+                }
+            });
+        }
+    }
+
+    /// Keeps some messages; what followed a dropped one follows its nearest kept ancestor.
+    fn retain_messages(&mut self, keep: impl Fn(usize, &Message) -> bool) {
+        let mut moved: HashMap<MessageId, Option<MessageId>> = HashMap::new();
+        let resolve = |moved: &HashMap<MessageId, Option<MessageId>>, id: Option<&MessageId>| match id {
+            Some(id) => moved.get(id).cloned().unwrap_or_else(|| Some(id.clone())),
+            None => None,
+        };
+        let mut place = 0;
+        self.messages.retain_mut(|message| {
+            place += 1;
+            if message.parent.as_ref().is_some_and(|parent| moved.contains_key(parent)) {
+                message.parent = resolve(&moved, message.parent.as_ref());
+            }
+            let kept = keep(place - 1, message);
+            if !kept {
+                moved.insert(message.id.clone(), message.parent.clone());
+            }
+            kept
+        });
+        if self.active_leaf.as_ref().is_some_and(|leaf| moved.contains_key(leaf)) {
+            self.active_leaf = resolve(&moved, self.active_leaf.as_ref());
+        }
+    }
+}
+
+fn retain_parts(parts: &mut Vec<Part>, left_out: LeftOut) {
+    parts.retain_mut(|part| match part {
+        Part::Reasoning { .. } => !left_out.reasoning,
+        Part::ToolCall(_) => !left_out.tools,
+        Part::ToolResult { parts, .. } => {
+            retain_parts(parts, left_out);
+            !left_out.tools
+        }
+        Part::Image { .. } | Part::File { .. } => !left_out.artifacts,
+        Part::Text { .. } | Part::Source { .. } | Part::Notice { .. } | Part::Unknown { .. } => true,
+    });
+}
+
+fn for_each_artifact(parts: &mut [Part], see: &mut impl FnMut(&mut ArtifactId)) {
+    for part in parts {
+        match part {
+            Part::Image { artifact, .. } | Part::File { artifact } => see(artifact),
+            Part::ToolResult { parts, .. } => for_each_artifact(parts, see),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

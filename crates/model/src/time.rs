@@ -1,0 +1,124 @@
+//! Points in time, UTC, to the millisecond.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Milliseconds since 1970-01-01T00:00:00Z; written as RFC 3339 with `Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// The text or number names no point in time that can be written as RFC 3339.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a time (RFC 3339, or seconds or milliseconds since 1970)")]
+pub struct TimestampError(String);
+
+/// Numbers above this are milliseconds, below it seconds: the year 5138 in seconds, 1973 in milliseconds.
+const SECONDS_MAX: f64 = 1e11;
+
+impl Timestamp {
+    /// The time so many milliseconds after 1970, where the calendar has it.
+    ///
+    /// # Errors
+    /// The year is outside of -9999 to 9999.
+    pub fn from_millis(millis: i64) -> Result<Self, TimestampError> {
+        match jiff::Timestamp::from_millisecond(millis) {
+            Ok(_) => Ok(Self(millis)),
+            Err(_) => Err(TimestampError(millis.to_string())),
+        }
+    }
+
+    /// Reads a number as foreign transcripts write it: seconds (with fraction) or milliseconds since 1970.
+    ///
+    /// # Errors
+    /// The number is not finite or outside of the calendar.
+    pub fn from_number(number: f64) -> Result<Self, TimestampError> {
+        let millis = if number.abs() < SECONDS_MAX { number * 1000.0 } else { number };
+        if !millis.is_finite() || millis.abs() > 1e15 {
+            return Err(TimestampError(number.to_string()));
+        }
+        Self::from_millis(millis.round() as i64)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// `YYYY-MM-DD`, UTC.
+    pub fn date(self) -> String {
+        self.to_string()[..10].to_owned()
+    }
+
+    /// `HH:MM`, UTC.
+    pub fn clock(self) -> String {
+        self.to_string()[11..16].to_owned()
+    }
+
+    fn jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.jiff())
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    /// Reads RFC 3339; a time without offset is taken as UTC.
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let wrong = || TimestampError(text.chars().take(80).collect());
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self(time.as_millisecond()));
+        }
+        let naive: jiff::civil::DateTime = text.parse().map_err(|_| wrong())?;
+        let time = naive.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
+        Ok(Self(time.timestamp().as_millisecond()))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_transcripts_write() {
+        for (text, expected) in [
+            ("2026-02-23T12:47:42.123Z", "2026-02-23T12:47:42.123Z"),
+            ("2026-02-23T14:47:42+02:00", "2026-02-23T12:47:42.000Z"),
+            ("2026-02-23 12:47:42.123456789Z", "2026-02-23T12:47:42.123Z"),
+            ("2026-02-23T12:47:42", "2026-02-23T12:47:42.000Z"),
+        ] {
+            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), expected, "{text}");
+        }
+        for text in ["", "yesterday", "2026-13-01T00:00:00Z"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tells_seconds_from_milliseconds() {
+        let time = Timestamp::from_number(1_700_000_000.5).unwrap();
+        assert_eq!(time, Timestamp::from_number(1_700_000_000_500.0).unwrap());
+        assert_eq!((time.date().as_str(), time.clock().as_str()), ("2023-11-14", "22:13"));
+        assert!(Timestamp::from_number(f64::NAN).is_err());
+        assert!(Timestamp::from_number(1e30).is_err());
+    }
+}

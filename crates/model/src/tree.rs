@@ -1,0 +1,151 @@
+//! The tree that messages of one thread form by their parents: which branch is read first and what the alternatives are.
+
+use std::collections::HashMap;
+
+use crate::{Message, MessageId, ThreadId};
+
+/// The tree of one thread's messages, as places in the chat's list of messages.
+///
+/// Invariant: a parent stands before its children in the list. A message that names an unknown or a later parent follows the message
+/// before it, so a hostile transcript can make no cycle.
+#[derive(Debug)]
+pub struct Branches {
+    parents: HashMap<usize, Option<usize>>,
+    children: HashMap<Option<usize>, Vec<usize>>,
+}
+
+impl Branches {
+    /// The tree of the messages of `thread`.
+    pub fn of(messages: &[Message], thread: ThreadId) -> Self {
+        let mut places: HashMap<&MessageId, usize> = HashMap::new();
+        let mut parents = HashMap::new();
+        let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
+        let mut previous = None;
+        for (place, message) in messages.iter().enumerate().filter(|(_, message)| message.thread == thread) {
+            let parent = match &message.parent {
+                Some(id) => places.get(id).copied().or(previous),
+                None => None,
+            };
+            parents.insert(place, parent);
+            children.entry(parent).or_default().push(place);
+            places.insert(&message.id, place);
+            previous = Some(place);
+        }
+        Self { parents, children }
+    }
+
+    /// The messages with the same parent, itself among them, oldest first.
+    pub fn alternatives(&self, place: usize) -> &[usize] {
+        let parent = self.parents.get(&place).copied().flatten();
+        self.children.get(&parent).map_or(&[], Vec::as_slice)
+    }
+
+    /// The messages that begin the thread.
+    pub fn roots(&self) -> &[usize] {
+        self.children.get(&None).map_or(&[], Vec::as_slice)
+    }
+
+    /// The messages that follow `place` directly.
+    pub fn replies(&self, place: usize) -> &[usize] {
+        self.children.get(&Some(place)).map_or(&[], Vec::as_slice)
+    }
+
+    /// From the thread's beginning to `leaf` and on from there along the newest replies.
+    pub fn path_through(&self, leaf: usize) -> Vec<usize> {
+        let mut path = Vec::new();
+        let mut next = self.parents.contains_key(&leaf).then_some(leaf);
+        while let Some(place) = next {
+            path.push(place);
+            next = self.parents.get(&place).copied().flatten();
+        }
+        path.reverse();
+        path.extend(self.newest_after(leaf));
+        path
+    }
+
+    /// The branch that is read first: through `active_leaf`, or through the newest message.
+    pub fn active_path(&self, messages: &[Message], active_leaf: Option<&MessageId>) -> Vec<usize> {
+        let leaf = active_leaf.and_then(|id| {
+            let in_thread = |place: &usize| self.parents.contains_key(place);
+            messages.iter().position(|message| message.id == *id).filter(in_thread)
+        });
+        match leaf.or_else(|| self.parents.keys().max().copied()) {
+            Some(leaf) => self.path_through(leaf),
+            None => Vec::new(),
+        }
+    }
+
+    /// `place` and what follows it along the newest replies: an alternative as it is read.
+    pub fn branch_from(&self, place: usize) -> Vec<usize> {
+        let mut path = vec![place];
+        path.extend(self.newest_after(place));
+        path
+    }
+
+    fn newest_after(&self, place: usize) -> Vec<usize> {
+        let Some(newest) = self.newest_below(place) else { return Vec::new() };
+        let mut path = Vec::new();
+        let mut at = newest;
+        while at != place {
+            path.push(at);
+            match self.parents.get(&at).copied().flatten() {
+                Some(parent) => at = parent,
+                None => break,
+            }
+        }
+        path.reverse();
+        path
+    }
+
+    /// The last message of the transcript below `place`.
+    fn newest_below(&self, place: usize) -> Option<usize> {
+        let mut newest = None;
+        let mut open: Vec<usize> = self.replies(place).to_vec();
+        while let Some(at) = open.pop() {
+            newest = newest.max(Some(at));
+            open.extend_from_slice(self.replies(at));
+        }
+        newest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Author, Role, Status, Visibility};
+
+    fn messages(pairs: &[(&str, Option<&str>)]) -> Vec<Message> {
+        pairs
+            .iter()
+            .map(|(id, parent)| Message {
+                id: MessageId((*id).into()),
+                parent: parent.map(|p| MessageId(p.into())),
+                thread: ThreadId::MAIN,
+                role: Role::User,
+                author: Author::default(),
+                at: None,
+                status: Status::Complete,
+                visibility: Visibility::Shown,
+                parts: vec![],
+                usage: None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn newest_branch_is_read_first_and_others_are_alternatives() {
+        let list = messages(&[("a", None), ("b", Some("a")), ("c", Some("b")), ("b2", Some("a")), ("d", Some("b2"))]);
+        let branches = Branches::of(&list, ThreadId::MAIN);
+        assert_eq!(branches.active_path(&list, None), [0, 3, 4]);
+        assert_eq!(branches.active_path(&list, Some(&MessageId("b".into()))), [0, 1, 2]);
+        assert_eq!(branches.alternatives(3), [1, 3]);
+        assert_eq!(branches.branch_from(1), [1, 2]);
+    }
+
+    #[test]
+    fn cycles_and_lost_parents_become_a_line() {
+        let list = messages(&[("a", Some("c")), ("b", Some("gone")), ("c", Some("b")), ("d", Some("d"))]);
+        let branches = Branches::of(&list, ThreadId::MAIN);
+        assert_eq!(branches.active_path(&list, None), [0, 1, 2, 3]);
+    }
+}

@@ -1,0 +1,1194 @@
+//! Markdown as HTML, written by ourselves from the parser's events: nothing of the source reaches a page unescaped.
+//!
+//! Raw HTML is text, images are named and never loaded, links pass the allow-list of [`crate::linkify`], and no text of
+//! the source is lost. Nothing here is recursive; depth, size and the number of empty table cells are bounded, and
+//! beyond a bound the source is shown as plain text.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::mem;
+use std::ops::Range;
+
+use pulldown_cmark::{
+    Alignment, BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, LinkType, OffsetIter, Options, Parser, Tag,
+    TagEnd,
+};
+
+use crate::highlight::{Highlighter, language_token};
+use crate::html::{escape_attribute, escape_code, escape_text};
+use crate::linkify::{host, linkify_into, open_link, safe_href};
+
+/// Longest text that is parsed; longer ones are shown plain.
+const MAX_MARKDOWN_BYTES: usize = 1_000_000;
+
+/// Deepest nesting of blocks and inline elements together; what lies deeper is shown plain.
+const MAX_DEPTH: usize = 100;
+
+/// Empty cells a text may have at the ends of its table rows; a wide head and many short rows would multiply them.
+const MAX_EMPTY_CELLS: usize = 10_000;
+
+/// Longest address shown beside a link that is not one.
+const MAX_SHOWN_URL_CHARS: usize = 2_000;
+
+/// Longest language name shown over a code block.
+const MAX_LABEL_CHARS: usize = 40;
+
+/// What Markdown is rendered for.
+#[derive(Clone, Copy)]
+pub(crate) struct MarkdownContext<'a> {
+    /// A line end in a paragraph is a line end in the page: people type so, models do not.
+    pub(crate) hard_breaks: bool,
+    /// Prefix that makes the ids of footnotes unique on a page.
+    pub(crate) anchor: &'a str,
+    /// Colours for code blocks, if there shall be any.
+    pub(crate) highlighter: Option<&'a Highlighter>,
+    /// Levels to push headings down, so that those of a message stay below those of the page.
+    pub(crate) heading_offset: u8,
+}
+
+/// Writes Markdown as HTML.
+pub(crate) fn markdown_into(out: &mut String, markdown: &str, context: &MarkdownContext<'_>) {
+    if markdown.len() > MAX_MARKDOWN_BYTES {
+        plain_into(out, markdown);
+        return;
+    }
+    let options = Options::ENABLE_TABLES
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_GFM;
+    let mut events = Parser::new_ext(markdown, options).into_offset_iter();
+    let mut writer = Writer::new(out, markdown, context);
+    while let Some((event, range)) = events.next() {
+        writer.note_definition(&event, &events);
+        writer.event(event, range);
+    }
+    writer.finish(&events);
+}
+
+/// Writes a code block with its language as caption and its code coloured if possible.
+pub(crate) fn code_block_into(
+    out: &mut String,
+    code: &str,
+    language: Option<&str>,
+    highlighter: Option<&Highlighter>,
+) {
+    let info = language.map(str::trim).filter(|info| !info.is_empty());
+    out.push_str("<figure class=\"code\"");
+    if let Some(info) = info {
+        let token = language_token(info);
+        if !token.is_empty() {
+            out.push_str(" data-language=\"");
+            escape_attribute(out, &capped(&token));
+            out.push('"');
+        }
+        out.push_str("><figcaption>");
+        escape_code(out, &language_label(info, &token));
+        out.push_str("</figcaption");
+    }
+    out.push_str("><pre tabindex=\"0\"><code>");
+    let code = code.strip_suffix('\n').unwrap_or(code);
+    let coloured = info
+        .zip(highlighter)
+        .is_some_and(|(info, highlighter)| highlighter.highlight_into(out, info, code));
+    if !coloured {
+        escape_code(out, code);
+    }
+    out.push_str("</code></pre></figure>\n");
+}
+
+/// Writes text that is too big or too deep to be rendered.
+fn plain_into(out: &mut String, text: &str) {
+    // The parser of HTML drops one line end right behind `<pre>`.
+    out.push_str("<pre class=\"plain\">\n");
+    escape_code(out, text);
+    out.push_str("</pre>\n");
+}
+
+/// Names of languages as people write them, for words that do not say it well themselves.
+const LANGUAGE_NAMES: &[(&str, &[&str])] = &[
+    ("Rust", &["rust", "rs"]),
+    ("Python", &["python", "py", "python3", "py3"]),
+    ("JavaScript", &["javascript", "js", "mjs", "cjs", "node"]),
+    ("TypeScript", &["typescript", "ts", "mts", "cts"]),
+    ("JSX", &["jsx"]),
+    ("TSX", &["tsx"]),
+    ("JSON", &["json"]),
+    ("JSON with comments", &["jsonc"]),
+    ("JSON5", &["json5"]),
+    ("JSON Lines", &["jsonl", "ndjson"]),
+    ("Shell", &["sh", "shell"]),
+    ("Bash", &["bash"]),
+    ("Zsh", &["zsh"]),
+    ("Fish", &["fish"]),
+    ("Console", &["console", "shell-session", "shellsession", "bash-session", "terminal"]),
+    ("PowerShell", &["powershell", "ps1", "pwsh", "ps"]),
+    ("Batch", &["bat", "batch", "cmd"]),
+    ("C", &["c"]),
+    ("C++", &["cpp", "c++", "cxx", "cc", "hpp"]),
+    ("C#", &["csharp", "cs", "c#"]),
+    ("F#", &["fsharp", "fs", "f#"]),
+    ("Objective-C", &["objc", "objective-c", "objectivec"]),
+    ("Go", &["go", "golang"]),
+    ("Java", &["java"]),
+    ("Kotlin", &["kotlin", "kt"]),
+    ("Scala", &["scala"]),
+    ("Swift", &["swift"]),
+    ("Dart", &["dart"]),
+    ("Ruby", &["ruby", "rb"]),
+    ("PHP", &["php"]),
+    ("Perl", &["perl", "pl"]),
+    ("Lua", &["lua"]),
+    ("R", &["r"]),
+    ("Julia", &["julia", "jl"]),
+    ("MATLAB", &["matlab"]),
+    ("Haskell", &["haskell", "hs"]),
+    ("OCaml", &["ocaml", "ml"]),
+    ("Elixir", &["elixir", "ex", "exs"]),
+    ("Erlang", &["erlang", "erl"]),
+    ("Clojure", &["clojure", "clj"]),
+    ("Lisp", &["lisp"]),
+    ("Scheme", &["scheme"]),
+    ("Emacs Lisp", &["elisp", "emacs-lisp"]),
+    ("Zig", &["zig"]),
+    ("Nim", &["nim"]),
+    ("Nix", &["nix"]),
+    ("Fortran", &["fortran", "f90"]),
+    ("Assembly", &["asm", "nasm", "s", "x86asm"]),
+    ("CUDA", &["cuda", "cu"]),
+    ("GLSL", &["glsl"]),
+    ("HLSL", &["hlsl"]),
+    ("WGSL", &["wgsl"]),
+    ("Verilog", &["verilog"]),
+    ("SystemVerilog", &["systemverilog", "sv"]),
+    ("VHDL", &["vhdl"]),
+    ("Solidity", &["solidity", "sol"]),
+    ("HTML", &["html", "htm", "xhtml"]),
+    ("XML", &["xml"]),
+    ("SVG", &["svg"]),
+    ("CSS", &["css"]),
+    ("SCSS", &["scss"]),
+    ("Sass", &["sass"]),
+    ("Less", &["less"]),
+    ("Vue", &["vue"]),
+    ("Svelte", &["svelte"]),
+    ("SQL", &["sql"]),
+    ("PostgreSQL", &["postgresql", "postgres", "psql", "plpgsql"]),
+    ("MySQL", &["mysql"]),
+    ("SQLite", &["sqlite"]),
+    ("GraphQL", &["graphql", "gql"]),
+    ("Protocol Buffers", &["proto", "protobuf"]),
+    ("YAML", &["yaml", "yml"]),
+    ("TOML", &["toml"]),
+    ("INI", &["ini"]),
+    ("CSV", &["csv"]),
+    ("Markdown", &["markdown", "md"]),
+    ("LaTeX", &["latex"]),
+    ("TeX", &["tex"]),
+    ("Typst", &["typst", "typ"]),
+    ("reStructuredText", &["rst"]),
+    ("AsciiDoc", &["asciidoc", "adoc"]),
+    ("Dockerfile", &["dockerfile", "docker", "containerfile"]),
+    ("Makefile", &["makefile", "make", "mk"]),
+    ("CMake", &["cmake"]),
+    ("Terraform", &["terraform", "tf"]),
+    ("HCL", &["hcl"]),
+    ("Diff", &["diff", "patch"]),
+    ("HTTP", &["http"]),
+    ("Regular expression", &["regex", "regexp"]),
+    ("Mermaid", &["mermaid"]),
+    ("Graphviz", &["dot", "graphviz"]),
+    ("Text", &["text", "txt", "plain", "plaintext", "text/plain"]),
+];
+
+/// Returns the caption of a code block; unknown words stand as they are, and so does a path behind a known one.
+fn language_label(info: &str, token: &str) -> String {
+    let name = LANGUAGE_NAMES
+        .iter()
+        .find(|(_, words)| words.contains(&token))
+        .map(|(name, _)| *name);
+    match (name, info.split_once(':')) {
+        (Some(name), Some((_, path))) if !path.trim().is_empty() => {
+            format!("{name} {}", capped(path.trim()))
+        }
+        (Some(name), _) => name.to_string(),
+        (None, _) => capped(info),
+    }
+}
+
+fn capped(label: &str) -> String {
+    match label.char_indices().nth(MAX_LABEL_CHARS) {
+        Some((end, _)) => format!("{}\u{2026}", &label[..end]),
+        None => label.to_string(),
+    }
+}
+
+/// A link that is open.
+struct OpenLink {
+    /// Where it would go, if it may not be a link.
+    shown_url: Option<String>,
+    /// What the reader sees of it.
+    text: String,
+}
+
+/// An image whose alternative text is being collected.
+struct OpenImage {
+    url: String,
+    title: String,
+    alt: String,
+    /// Elements open inside the alternative text.
+    depth: usize,
+}
+
+/// The table being written.
+#[derive(Default)]
+struct OpenTable {
+    alignments: Vec<Alignment>,
+    in_head: bool,
+    column: usize,
+    /// Where the cell starts in the output, and where its content starts.
+    cell: (usize, usize),
+    /// Empty cells that come before the next one with content.
+    empty: usize,
+    /// Where the last cell of the row ends in the source.
+    source_end: usize,
+}
+
+/// Footnotes in the order of their first reference.
+#[derive(Default)]
+struct Footnotes {
+    numbers: HashMap<String, usize>,
+    /// References seen, by number less one.
+    references: Vec<usize>,
+    /// Numbers that have a definition.
+    defined: HashSet<usize>,
+    /// HTML of the definitions.
+    bodies: Vec<(usize, String)>,
+    /// Definitions being written: number and where they start in the output.
+    open: Vec<(usize, usize)>,
+}
+
+/// Writes events as HTML.
+struct Writer<'a, 'c> {
+    out: &'a mut String,
+    source: &'a str,
+    context: &'a MarkdownContext<'c>,
+    /// Prose not written yet: the parser cuts it at every special character, which would cut addresses too.
+    text: String,
+    depth: usize,
+    /// Elements open below one that was written as plain text.
+    skipped: usize,
+    code: Option<(Option<String>, String)>,
+    image: Option<OpenImage>,
+    link: Option<OpenLink>,
+    table: OpenTable,
+    empty_cells_left: usize,
+    footnotes: Footnotes,
+    /// Starts of the link definitions that some link used.
+    used_definitions: HashSet<usize>,
+}
+
+impl<'a, 'c> Writer<'a, 'c> {
+    fn new(out: &'a mut String, source: &'a str, context: &'a MarkdownContext<'c>) -> Self {
+        out.reserve(source.len() + source.len() / 4);
+        Writer {
+            out,
+            source,
+            context,
+            text: String::new(),
+            depth: 0,
+            skipped: 0,
+            code: None,
+            image: None,
+            link: None,
+            table: OpenTable::default(),
+            empty_cells_left: MAX_EMPTY_CELLS,
+            footnotes: Footnotes::default(),
+            used_definitions: HashSet::new(),
+        }
+    }
+
+    fn event(&mut self, event: Event<'a>, range: Range<usize>) {
+        if self.skipped > 0 {
+            match event {
+                Event::Start(_) => self.skipped += 1,
+                Event::End(_) => self.skipped -= 1,
+                _ => {}
+            }
+            return;
+        }
+        if self.image.is_some() {
+            self.event_in_image(event);
+            return;
+        }
+        match event {
+            Event::Text(text) => match &mut self.code {
+                Some((_, code)) => code.push_str(&text),
+                None => self.text.push_str(&text),
+            },
+            Event::Html(text) | Event::InlineHtml(text) => self.text.push_str(&text),
+            Event::InlineMath(text) | Event::DisplayMath(text) => self.text.push_str(&text),
+            Event::Start(tag) => self.start(tag, range),
+            Event::End(tag) => {
+                self.depth -= 1;
+                self.end(tag, range);
+            }
+            Event::Code(code) => self.inline_code(&code),
+            Event::FootnoteReference(label) => self.footnote_reference(&label),
+            Event::SoftBreak if !self.context.hard_breaks => self.raw("\n"),
+            Event::SoftBreak | Event::HardBreak => self.raw("<br>\n"),
+            Event::Rule => self.raw("<hr>\n"),
+            Event::TaskListMarker(done) => self.task_marker(done),
+        }
+    }
+
+    /// Writes our own markup behind the prose that came before.
+    fn raw(&mut self, html: &str) {
+        self.flush_text();
+        self.out.push_str(html);
+    }
+
+    fn flush_text(&mut self) {
+        if self.text.is_empty() {
+            return;
+        }
+        match &mut self.link {
+            Some(link) => {
+                link.text.push_str(&self.text);
+                escape_text(self.out, &self.text);
+            }
+            None => linkify_into(self.out, &self.text),
+        }
+        self.text.clear();
+    }
+
+    fn start(&mut self, tag: Tag<'a>, range: Range<usize>) {
+        if self.depth >= MAX_DEPTH && self.start_plain(&tag, range.clone()) {
+            return;
+        }
+        self.depth += 1;
+        match tag {
+            Tag::Paragraph => self.raw("<p>"),
+            Tag::Heading { level, .. } => {
+                let level = self.heading_level(level);
+                self.raw(&format!("<h{level}>"));
+            }
+            Tag::BlockQuote(None) => self.raw("<blockquote>\n"),
+            Tag::BlockQuote(Some(kind)) => self.start_alert(kind),
+            Tag::CodeBlock(kind) => {
+                self.flush_text();
+                let info = match kind {
+                    CodeBlockKind::Fenced(info) if !info.trim().is_empty() => Some(info.to_string()),
+                    _ => None,
+                };
+                self.code = Some((info, String::new()));
+            }
+            Tag::HtmlBlock => self.raw("<p class=\"raw-html\">"),
+            Tag::List(None) => self.raw("<ul>\n"),
+            Tag::List(Some(1)) => self.raw("<ol>\n"),
+            Tag::List(Some(start)) => self.raw(&format!("<ol start=\"{start}\">\n")),
+            Tag::Item => self.raw("<li>"),
+            Tag::FootnoteDefinition(label) => self.start_footnote(&label),
+            Tag::Table(alignments) => self.start_table(alignments),
+            Tag::TableHead => self.start_row(true, &range),
+            Tag::TableRow => self.start_row(false, &range),
+            Tag::TableCell => self.start_cell(),
+            Tag::Emphasis => self.raw("<em>"),
+            Tag::Strong => self.raw("<strong>"),
+            Tag::Strikethrough => self.raw("<del>"),
+            Tag::Link {
+                link_type,
+                dest_url,
+                title,
+                ..
+            } => self.start_link(link_type, &dest_url, &title),
+            Tag::Image { dest_url, title, .. } => {
+                self.flush_text();
+                self.image = Some(OpenImage {
+                    url: dest_url.to_string(),
+                    title: title.to_string(),
+                    alt: String::new(),
+                    depth: 0,
+                });
+            }
+            // Extensions that are not switched on.
+            Tag::DefinitionList
+            | Tag::DefinitionListTitle
+            | Tag::DefinitionListDefinition
+            | Tag::Superscript
+            | Tag::Subscript
+            | Tag::MetadataBlock(_) => {}
+        }
+    }
+
+    fn end(&mut self, tag: TagEnd, range: Range<usize>) {
+        match tag {
+            TagEnd::Paragraph => self.raw("</p>\n"),
+            TagEnd::Heading(level) => {
+                let level = self.heading_level(level);
+                self.raw(&format!("</h{level}>\n"));
+            }
+            TagEnd::BlockQuote(None) => self.raw("</blockquote>\n"),
+            TagEnd::BlockQuote(Some(_)) => self.raw("</div>\n"),
+            TagEnd::CodeBlock => {
+                if let Some((info, code)) = self.code.take() {
+                    code_block_into(self.out, &code, info.as_deref(), self.context.highlighter);
+                }
+            }
+            TagEnd::HtmlBlock => self.end_html_block(),
+            TagEnd::List(true) => self.raw("</ol>\n"),
+            TagEnd::List(false) => self.raw("</ul>\n"),
+            TagEnd::Item => self.raw("</li>\n"),
+            TagEnd::FootnoteDefinition => self.end_footnote(),
+            TagEnd::Table => self.raw("</tbody></table></div>\n"),
+            TagEnd::TableHead => {
+                self.end_row(&range);
+                self.raw("</tr></thead>\n<tbody>");
+            }
+            TagEnd::TableRow => {
+                self.end_row(&range);
+                self.raw("</tr>\n");
+            }
+            TagEnd::TableCell => self.end_cell(&range),
+            TagEnd::Emphasis => self.raw("</em>"),
+            TagEnd::Strong => self.raw("</strong>"),
+            TagEnd::Strikethrough => self.raw("</del>"),
+            TagEnd::Link => self.end_link(),
+            TagEnd::Image
+            | TagEnd::DefinitionList
+            | TagEnd::DefinitionListTitle
+            | TagEnd::DefinitionListDefinition
+            | TagEnd::Superscript
+            | TagEnd::Subscript
+            | TagEnd::MetadataBlock(_) => {}
+        }
+    }
+
+    /// Writes an element that lies too deep as its source, and skips what is in it.
+    fn start_plain(&mut self, tag: &Tag<'_>, range: Range<usize>) -> bool {
+        let source = self.source.get(range).unwrap_or_default();
+        match tag {
+            Tag::Paragraph
+            | Tag::Heading { .. }
+            | Tag::BlockQuote(_)
+            | Tag::CodeBlock(_)
+            | Tag::HtmlBlock
+            | Tag::List(_)
+            | Tag::FootnoteDefinition(_)
+            | Tag::Table(_) => {
+                self.flush_text();
+                plain_into(self.out, source);
+            }
+            Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. } => {
+                self.text.push_str(source);
+            }
+            // Parts of lists and tables, whose whole was let in.
+            _ => return false,
+        }
+        self.skipped = 1;
+        true
+    }
+
+    fn heading_level(&self, level: HeadingLevel) -> u8 {
+        (level as u8)
+            .saturating_add(self.context.heading_offset)
+            .min(6)
+    }
+
+    fn start_alert(&mut self, kind: BlockQuoteKind) {
+        let (class, title) = match kind {
+            BlockQuoteKind::Note => ("note", "Note"),
+            BlockQuoteKind::Tip => ("tip", "Tip"),
+            BlockQuoteKind::Important => ("important", "Important"),
+            BlockQuoteKind::Warning => ("warning", "Warning"),
+            BlockQuoteKind::Caution => ("caution", "Caution"),
+        };
+        self.raw(&format!(
+            "<div class=\"alert alert-{class}\" role=\"note\"><p class=\"alert-title\">{title}</p>\n"
+        ));
+    }
+
+    fn end_html_block(&mut self) {
+        let html = mem::take(&mut self.text);
+        for (index, line) in html.trim_end_matches('\n').split('\n').enumerate() {
+            if index > 0 {
+                self.out.push_str("<br>\n");
+            }
+            linkify_into(self.out, line);
+        }
+        self.out.push_str("</p>\n");
+    }
+
+    fn inline_code(&mut self, code: &str) {
+        self.raw("<code>");
+        if let Some(link) = &mut self.link {
+            link.text.push_str(code);
+        }
+        escape_code(self.out, code);
+        self.out.push_str("</code>");
+    }
+
+    fn task_marker(&mut self, done: bool) {
+        self.flush_text();
+        // The item is open already: it gets its class now that it is known to be a task.
+        for open in ["<li>", "<li><p>"] {
+            if self.out.ends_with(open) {
+                self.out.truncate(self.out.len() - open.len());
+                self.out.push_str("<li class=\"task\">");
+                self.out.push_str(&open["<li>".len()..]);
+            }
+        }
+        self.out.push_str(if done {
+            "<input type=\"checkbox\" disabled checked aria-label=\"Done\"> "
+        } else {
+            "<input type=\"checkbox\" disabled aria-label=\"To do\"> "
+        });
+    }
+}
+
+/// Links and images.
+impl<'a> Writer<'a, '_> {
+    fn start_link(&mut self, link_type: LinkType, url: &str, title: &str) {
+        self.flush_text();
+        let href = match link_type {
+            LinkType::Email => safe_href(&format!("mailto:{url}")),
+            _ => safe_href(url),
+        };
+        let shown_url = match href {
+            Some(href) => {
+                open_link(self.out, &href, title);
+                None
+            }
+            None => {
+                self.out.push_str("<span class=\"unlinked\"");
+                self.title(title);
+                self.out.push('>');
+                Some(shown_url(url))
+            }
+        };
+        self.link = Some(OpenLink {
+            shown_url,
+            text: String::new(),
+        });
+    }
+
+    fn end_link(&mut self) {
+        self.flush_text();
+        let Some(link) = self.link.take() else {
+            return;
+        };
+        let Some(url) = link.shown_url else {
+            self.out.push_str("</a>");
+            return;
+        };
+        if !url.is_empty() && url != link.text {
+            self.out.push_str(" <span class=\"link-target\">(");
+            escape_code(self.out, &url);
+            self.out.push_str(")</span>");
+        }
+        self.out.push_str("</span>");
+    }
+
+    fn title(&mut self, title: &str) {
+        if !title.is_empty() {
+            self.out.push_str(" title=\"");
+            escape_attribute(self.out, title);
+            self.out.push('"');
+        }
+    }
+
+    /// Collects the alternative text of an image, whatever markup it has.
+    fn event_in_image(&mut self, event: Event<'a>) {
+        let Some(image) = &mut self.image else {
+            return;
+        };
+        match event {
+            Event::Start(_) => image.depth += 1,
+            Event::End(_) if image.depth > 0 => image.depth -= 1,
+            Event::End(_) => {
+                self.depth -= 1;
+                if let Some(image) = self.image.take() {
+                    self.write_image(&image);
+                }
+            }
+            Event::Text(text)
+            | Event::Code(text)
+            | Event::Html(text)
+            | Event::InlineHtml(text)
+            | Event::InlineMath(text)
+            | Event::DisplayMath(text)
+            | Event::FootnoteReference(text) => image.alt.push_str(&text),
+            Event::SoftBreak | Event::HardBreak => image.alt.push(' '),
+            Event::Rule | Event::TaskListMarker(_) => {}
+        }
+    }
+
+    /// Names an image instead of loading it: loading tells its host who reads the page.
+    fn write_image(&mut self, image: &OpenImage) {
+        let alt = if image.alt.trim().is_empty() { "Image" } else { &image.alt };
+        self.out.push_str("<span class=\"remote-image\"");
+        self.title(&image.title);
+        self.out.push('>');
+        let href = safe_href(&image.url).filter(|_| host(&image.url).is_some());
+        match href {
+            // A link cannot be in a link.
+            Some(href) if self.link.is_none() => {
+                open_link(self.out, &href, "");
+                escape_text(self.out, alt);
+                self.out.push_str("</a>");
+            }
+            _ => escape_text(self.out, alt),
+        }
+        self.out.push_str(" <span class=\"image-note\">");
+        let is_data = image.url.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
+        match host(&image.url) {
+            _ if is_data => self.out.push_str("Inline image, not shown"),
+            Some(host) => {
+                self.out.push_str("Image from ");
+                escape_code(self.out, host);
+                self.out.push_str(", not loaded");
+            }
+            None if image.url.is_empty() => self.out.push_str("Image without an address"),
+            None => {
+                self.out.push_str("Image at ");
+                escape_code(self.out, &shown_url(&image.url));
+                self.out.push_str(", not loaded");
+            }
+        }
+        self.out.push_str("</span></span>");
+    }
+}
+
+/// Returns an address for people to read, cut where nobody reads on.
+fn shown_url(url: &str) -> String {
+    match url.char_indices().nth(MAX_SHOWN_URL_CHARS) {
+        Some((end, _)) => format!("{}\u{2026}", &url[..end]),
+        None => url.to_string(),
+    }
+}
+
+/// Tables.
+impl Writer<'_, '_> {
+    fn start_table(&mut self, alignments: Vec<Alignment>) {
+        self.raw("<div class=\"table-scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\"><table>\n");
+        self.table = OpenTable {
+            alignments,
+            ..OpenTable::default()
+        };
+    }
+
+    fn start_row(&mut self, in_head: bool, range: &Range<usize>) {
+        self.raw(if in_head { "<thead><tr>" } else { "<tr>" });
+        self.table.in_head = in_head;
+        self.table.column = 0;
+        self.table.empty = 0;
+        self.table.source_end = range.start;
+    }
+
+    fn start_cell(&mut self) {
+        self.flush_text();
+        let cell_start = self.out.len();
+        self.out.push_str(if self.table.in_head {
+            "<th scope=\"col\""
+        } else {
+            "<td"
+        });
+        self.out
+            .push_str(match self.table.alignments.get(self.table.column) {
+                Some(Alignment::Left) => " class=\"align-left\">",
+                Some(Alignment::Center) => " class=\"align-center\">",
+                Some(Alignment::Right) => " class=\"align-right\">",
+                Some(Alignment::None) | None => ">",
+            });
+        self.table.cell = (cell_start, self.out.len());
+    }
+
+    fn end_cell(&mut self, range: &Range<usize>) {
+        self.flush_text();
+        let (cell_start, content_start) = self.table.cell;
+        if self.out.len() == content_start {
+            // Empty cells wait until it is clear that something follows in the row.
+            self.out.truncate(cell_start);
+            self.table.empty += 1;
+        } else {
+            let empty = mem::take(&mut self.table.empty);
+            self.out.insert_str(cell_start, &self.empty_cell().repeat(empty));
+            self.out.push_str(if self.table.in_head { "</th>" } else { "</td>" });
+        }
+        self.table.column += 1;
+        self.table.source_end = range.end;
+    }
+
+    fn empty_cell(&self) -> &'static str {
+        if self.table.in_head { "<th></th>" } else { "<td></td>" }
+    }
+
+    fn end_row(&mut self, range: &Range<usize>) {
+        self.flush_text();
+        let empty = mem::take(&mut self.table.empty).min(self.empty_cells_left);
+        self.empty_cells_left -= empty;
+        let cells = self.empty_cell().repeat(empty);
+        self.out.push_str(&cells);
+        // The parser drops cells beyond the columns of the head; here they stay.
+        let rest = self.source.get(self.table.source_end..range.end).unwrap_or_default();
+        let rest = rest.trim_matches(|c: char| c == '|' || c.is_whitespace());
+        if !rest.is_empty() && self.table.column > 0 {
+            self.out.push_str("<td class=\"excess\">");
+            linkify_into(self.out, rest);
+            self.out.push_str("</td>");
+        }
+    }
+}
+
+/// Footnotes and link definitions: what stands at the end.
+impl Writer<'_, '_> {
+    fn footnote_number(&mut self, label: &str) -> usize {
+        let footnotes = &mut self.footnotes;
+        let next = footnotes.references.len() + 1;
+        let number = *footnotes.numbers.entry(label.to_lowercase()).or_insert(next);
+        if number == next {
+            footnotes.references.push(0);
+        }
+        number
+    }
+
+    fn footnote_reference(&mut self, label: &str) {
+        self.flush_text();
+        let number = self.footnote_number(label);
+        let count = &mut self.footnotes.references[number - 1];
+        *count += 1;
+        let count = *count;
+        if self.link.is_some() {
+            let _ = write!(self.out, "<sup>{number}</sup>");
+            return;
+        }
+        self.out.push_str("<sup class=\"footnote-ref\"><a href=\"#fn-");
+        escape_attribute(self.out, self.context.anchor);
+        let _ = write!(self.out, "-{number}\" id=\"fnref-");
+        escape_attribute(self.out, self.context.anchor);
+        let _ = write!(self.out, "-{number}");
+        if count > 1 {
+            let _ = write!(self.out, "-{count}");
+        }
+        let _ = write!(self.out, "\" aria-label=\"Footnote {number}\">{number}</a></sup>");
+    }
+
+    fn start_footnote(&mut self, label: &str) {
+        self.flush_text();
+        let mut number = self.footnote_number(label);
+        if !self.footnotes.defined.insert(number) {
+            // A second definition of a label has no reference of its own, but its text stays.
+            self.footnotes.references.push(0);
+            number = self.footnotes.references.len();
+            self.footnotes.defined.insert(number);
+        }
+        self.footnotes.open.push((number, self.out.len()));
+    }
+
+    fn end_footnote(&mut self) {
+        self.flush_text();
+        if let Some((number, start)) = self.footnotes.open.pop() {
+            let body = self.out.split_off(start);
+            self.footnotes.bodies.push((number, body));
+        }
+    }
+
+    /// Remembers which link definitions are used: the others would be text that nobody sees.
+    fn note_definition(&mut self, event: &Event<'_>, events: &OffsetIter<'_>) {
+        if let Event::Start(Tag::Link { id, .. } | Tag::Image { id, .. }) = event
+            && !id.is_empty()
+            && let Some(definition) = events.reference_definitions().get(id)
+        {
+            self.used_definitions.insert(definition.span.start);
+        }
+    }
+
+    fn finish(mut self, events: &OffsetIter<'_>) {
+        self.flush_text();
+        self.write_unused_definitions(events);
+        let mut bodies = mem::take(&mut self.footnotes.bodies);
+        if bodies.is_empty() {
+            return;
+        }
+        bodies.sort_by_key(|(number, _)| *number);
+        self.out.push_str("<section class=\"footnotes\" aria-label=\"Footnotes\"><ol>\n");
+        let mut expected = 1;
+        for (number, body) in bodies {
+            self.out.push_str("<li id=\"fn-");
+            escape_attribute(self.out, self.context.anchor);
+            let _ = write!(self.out, "-{number}\"");
+            if number != expected {
+                let _ = write!(self.out, " value=\"{number}\"");
+            }
+            expected = number + 1;
+            self.out.push('>');
+            self.out.push_str(&body);
+            if self.footnotes.references[number - 1] > 0 {
+                self.out.push_str("<a class=\"footnote-back\" href=\"#fnref-");
+                escape_attribute(self.out, self.context.anchor);
+                let _ = write!(self.out, "-{number}\" aria-label=\"Back to the text\">\u{2191}</a>");
+            }
+            self.out.push_str("</li>\n");
+        }
+        self.out.push_str("</ol></section>\n");
+    }
+
+    fn write_unused_definitions(&mut self, events: &OffsetIter<'_>) {
+        let mut unused: Vec<Range<usize>> = events
+            .reference_definitions()
+            .iter()
+            .map(|(_, definition)| definition.span.clone())
+            .filter(|span| !self.used_definitions.contains(&span.start))
+            .collect();
+        unused.sort_by_key(|span| span.start);
+        for span in unused {
+            self.out.push_str("<p class=\"link-definition\">");
+            linkify_into(self.out, self.source.get(span).unwrap_or_default().trim());
+            self.out.push_str("</p>\n");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn html_with(markdown: &str, hard_breaks: bool, highlighter: Option<&Highlighter>) -> String {
+        let mut out = String::new();
+        let context = MarkdownContext {
+            hard_breaks,
+            anchor: "m1",
+            highlighter,
+            heading_offset: 2,
+        };
+        markdown_into(&mut out, markdown, &context);
+        out.replace(" rel=\"noopener noreferrer nofollow\"", "")
+    }
+
+    fn html(markdown: &str) -> String {
+        html_with(markdown, false, None)
+    }
+
+    fn text_of(html: &str) -> String {
+        let mut text = String::new();
+        let mut rest = html;
+        while let Some((before, after)) = rest.split_once('<') {
+            text.push_str(before);
+            rest = after.split_once('>').unwrap().1;
+        }
+        text.push_str(rest);
+        text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    }
+
+    /// Checks that elements nest and that only names and attributes of ours are there.
+    fn check_well_formed(html: &str) {
+        let mut open = Vec::new();
+        let mut rest = html;
+        while let Some((_, after)) = rest.split_once('<') {
+            let (tag, after) = after.split_once('>').unwrap();
+            rest = after;
+            let name = tag.trim_start_matches('/').split(' ').next().unwrap();
+            assert!(
+                "p h1 h2 h3 h4 h5 h6 blockquote div ul ol li em strong del a span code pre figure figcaption table thead \
+                 tbody tr th td sup section br hr input"
+                    .split_whitespace()
+                    .any(|known| known == name),
+                "{tag}"
+            );
+            assert!(!tag.contains(" on") && !tag.contains("script:") && !tag.contains("style="), "{tag}");
+            if tag.starts_with('/') {
+                assert_eq!(open.pop(), Some(name), "{html}");
+            } else if !matches!(name, "br" | "hr" | "input") {
+                open.push(name);
+            }
+        }
+        assert!(open.is_empty(), "{open:?} {html}");
+    }
+
+    #[test]
+    fn markdown_becomes_html() {
+        for (markdown, expected) in [
+            ("", ""),
+            ("Hello *big* **world** ~~not~~ `code`", "<p>Hello <em>big</em> <strong>world</strong> <del>not</del> <code>code</code></p>\n"),
+            ("# One\n\n###### Six", "<h3>One</h3>\n<h6>Six</h6>\n"),
+            ("a\nb  \nc", "<p>a\nb<br>\nc</p>\n"),
+            ("- a\n- b\n  1. c", "<ul>\n<li>a</li>\n<li>b<ol>\n<li>c</li>\n</ol>\n</li>\n</ul>\n"),
+            ("7. a\n8. b", "<ol start=\"7\">\n<li>a</li>\n<li>b</li>\n</ol>\n"),
+            ("> a\n> b", "<blockquote>\n<p>a\nb</p>\n</blockquote>\n"),
+            ("---", "<hr>\n"),
+            (
+                "> [!WARNING]\n> Hot",
+                "<div class=\"alert alert-warning\" role=\"note\"><p class=\"alert-title\">Warning</p>\n<p>Hot</p>\n</div>\n",
+            ),
+            (
+                "- [x] done\n- [ ] open",
+                "<ul>\n<li class=\"task\"><input type=\"checkbox\" disabled checked aria-label=\"Done\"> done</li>\n\
+                 <li class=\"task\"><input type=\"checkbox\" disabled aria-label=\"To do\"> open</li>\n</ul>\n",
+            ),
+            (
+                "- [x] a\n\n- b",
+                "<ul>\n<li class=\"task\"><p><input type=\"checkbox\" disabled checked aria-label=\"Done\"> a</p>\n</li>\n\
+                 <li><p>b</p>\n</li>\n</ul>\n",
+            ),
+            (
+                "| a | b |\n|:-:|--:|\n| 1 | |\n| 2 | 3 |",
+                "<div class=\"table-scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\"><table>\n\
+                 <thead><tr><th scope=\"col\" class=\"align-center\">a</th><th scope=\"col\" class=\"align-right\">b</th>\
+                 </tr></thead>\n<tbody><tr><td class=\"align-center\">1</td><td></td></tr>\n\
+                 <tr><td class=\"align-center\">2</td><td class=\"align-right\">3</td></tr>\n</tbody></table></div>\n",
+            ),
+            (
+                "```rust\nfn a() {}\n```",
+                "<figure class=\"code\" data-language=\"rust\"><figcaption>Rust</figcaption><pre tabindex=\"0\"><code>\
+                 fn a() {}</code></pre></figure>\n",
+            ),
+            (
+                "    indented <b>\n",
+                "<figure class=\"code\"><pre tabindex=\"0\"><code>indented &lt;b&gt;</code></pre></figure>\n",
+            ),
+            (
+                "a[^x] b[^x]\n\n[^x]: Note",
+                "<p>a<sup class=\"footnote-ref\"><a href=\"#fn-m1-1\" id=\"fnref-m1-1\" aria-label=\"Footnote 1\">1</a></sup> \
+                 b<sup class=\"footnote-ref\"><a href=\"#fn-m1-1\" id=\"fnref-m1-1-2\" aria-label=\"Footnote 1\">1</a></sup></p>\n\
+                 <section class=\"footnotes\" aria-label=\"Footnotes\"><ol>\n<li id=\"fn-m1-1\"><p>Note</p>\n\
+                 <a class=\"footnote-back\" href=\"#fnref-m1-1\" aria-label=\"Back to the text\">\u{2191}</a></li>\n\
+                 </ol></section>\n",
+            ),
+            ("[a](https://b.c \"t\")", "<p><a href=\"https://b.c\" title=\"t\">a</a></p>\n"),
+            ("<https://b.c> <a@b.cd>", "<p><a href=\"https://b.c\">https://b.c</a> <a href=\"mailto:a@b.cd\">a@b.cd</a></p>\n"),
+            ("https://b.c/x_y_z?a=1&b=2.", "<p><a href=\"https://b.c/x_y_z?a=1&amp;b=2\">https://b.c/x_y_z?a=1&amp;b=2</a>.</p>\n"),
+            ("`https://b.c` [https://b.c](#x)", "<p><code>https://b.c</code> <a href=\"#x\">https://b.c</a></p>\n"),
+            ("**强调**文字见https://b.c/a。", "<p><strong>强调</strong>文字见<a href=\"https://b.c/a\">https://b.c/a</a>。</p>\n"),
+        ] {
+            assert_eq!(html(markdown), expected, "{markdown}");
+            check_well_formed(&html(markdown));
+        }
+        assert_eq!(html_with("a\nb", true, None), "<p>a<br>\nb</p>\n");
+    }
+
+    #[test]
+    fn raw_html_is_text() {
+        for (markdown, expected) in [
+            ("<script>alert(1)</script>", "<p class=\"raw-html\">&lt;script&gt;alert(1)&lt;/script&gt;</p>\n"),
+            ("a <img src=x onerror=alert(1)> b", "<p>a &lt;img src=x onerror=alert(1)&gt; b</p>\n"),
+            ("<div>\n*a*\n</div>", "<p class=\"raw-html\">&lt;div&gt;<br>\n*a*<br>\n&lt;/div&gt;</p>\n"),
+            ("<!-- note -->", "<p class=\"raw-html\">&lt;!-- note --&gt;</p>\n"),
+            ("&lt;script&gt;", "<p>&lt;script&gt;</p>\n"),
+        ] {
+            assert_eq!(html(markdown), expected, "{markdown}");
+        }
+    }
+
+    #[test]
+    fn refused_links_are_text_with_their_address() {
+        for (markdown, expected) in [
+            ("[a](javascript:alert(1))", "<span class=\"unlinked\">a <span class=\"link-target\">(javascript:alert(1))</span></span>"),
+            ("[a](src/main.rs)", "<span class=\"unlinked\">a <span class=\"link-target\">(src/main.rs)</span></span>"),
+            ("[`src/main.rs`](src/main.rs)", "<span class=\"unlinked\"><code>src/main.rs</code></span>"),
+            ("[a]()", "<span class=\"unlinked\">a</span>"),
+            ("<file:///etc/x>", "<span class=\"unlinked\">file:///etc/x</span>"),
+        ] {
+            assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
+        }
+        for url in [
+            "JaVaScRiPt:alert(1)",
+            "&#106;avascript:alert(1)",
+            "javascript&colon;alert(1)",
+            "java&Tab;script:alert(1)",
+            "java&NewLine;script:alert(1)",
+            "&#1;javascript:alert(1)",
+            "<java\tscript:alert(1)>",
+            "<&#x6A&#x61;vascript:alert(1)>",
+            "jav&#x0A;ascript:alert(1)",
+            "javascript\\:alert(1)",
+            "vbscript:x",
+            "data:text/html;base64,PHNjcmlwdD4=",
+            "//evil.example",
+            "\\\\evil.example",
+            "https://good.example@evil.example",
+            "view-source:x",
+            "feed:javascript:alert(1)",
+        ] {
+            for markdown in [
+                format!("[a]({url})"),
+                format!("[a][r]\n\n[r]: {url}"),
+                format!("![a]({url})"),
+                format!("[![a]({url})]({url})"),
+            ] {
+                let html = html(&markdown);
+                assert!(!html.contains("<a "), "{markdown}: {html}");
+                check_well_formed(&html);
+            }
+        }
+    }
+
+    #[test]
+    fn images_are_named_and_not_loaded() {
+        for (markdown, expected) in [
+            (
+                "![A *cat*](https://i.example/c.png \"t\")",
+                "<span class=\"remote-image\" title=\"t\"><a href=\"https://i.example/c.png\">A cat</a> \
+                 <span class=\"image-note\">Image from i.example, not loaded</span></span>",
+            ),
+            (
+                "![](data:image/png;base64,AAAA)",
+                "<span class=\"remote-image\">Image <span class=\"image-note\">Inline image, not shown</span></span>",
+            ),
+            (
+                "![shot](./a.png)",
+                "<span class=\"remote-image\">shot <span class=\"image-note\">Image at ./a.png, not loaded</span></span>",
+            ),
+            (
+                "[![a](https://i.example/b)](https://c.example)",
+                "<a href=\"https://c.example\"><span class=\"remote-image\">a <span class=\"image-note\">\
+                 Image from i.example, not loaded</span></span></a>",
+            ),
+        ] {
+            let html = html(markdown);
+            assert_eq!(html, format!("<p>{expected}</p>\n"), "{markdown}");
+            assert!(!html.contains("<img"));
+        }
+    }
+
+    #[test]
+    fn captions_name_the_language() {
+        for (info, caption) in [
+            ("rs", "Rust"),
+            ("rust,ignore", "Rust"),
+            ("js {1,3}", "JavaScript"),
+            ("TypeScript", "TypeScript"),
+            ("rust:src/main.rs", "Rust src/main.rs"),
+            ("12:15:src/app.ts", "12:15:src/app.ts"),
+            ("klingon", "klingon"),
+            ("</script><script>", "&lt;/script&gt;&lt;script&gt;"),
+        ] {
+            let mut out = String::new();
+            code_block_into(&mut out, "x\n", Some(info), None);
+            assert!(out.contains(&format!("<figcaption>{caption}</figcaption>")), "{out}");
+            check_well_formed(&out);
+        }
+        let mut out = String::new();
+        code_block_into(&mut out, "", Some(&"x\" onclick=\"y".repeat(1_000)), None);
+        assert!(out.len() < 400, "{out}");
+        check_well_formed(&out);
+    }
+
+    #[test]
+    fn no_text_is_lost() {
+        for (markdown, words) in [
+            ("```\nopen fence", "open fence"),
+            ("| a |\n|-|\n| b | excess | more |", "a b excess more"),
+            ("[note]: unseen\n\nseen", "note unseen seen"),
+            ("[^1]: alone", "alone"),
+            ("[^1]: one\n\n[^1]: two", "one two"),
+            ("[a][b] [c]", "[a][b] [c]"),
+            ("x[^none]", "[^none]"),
+            ("a\0b", "a b"),
+            ("# `code` in *head*", "code in head"),
+            ("> quote\nlazy", "quote lazy"),
+            ("- [ ]\n- x", "x"),
+            ("$$x^2$$ \\[y\\]", "x^2 y"),
+            ("<b>bold</b>", "<b>bold</b>"),
+            ("a | b", "a | b"),
+            ("![al*t*<i>](https://x.example)", "alt<i> x.example"),
+        ] {
+            let html = html(markdown);
+            let text = text_of(&html);
+            for word in words.split(' ') {
+                assert!(text.contains(word), "{markdown}: {html}");
+            }
+            check_well_formed(&html);
+        }
+    }
+
+    #[test]
+    fn used_definitions_are_not_repeated() {
+        assert_eq!(html("[a][B]\n\n[b]: https://c.de"), "<p><a href=\"https://c.de\">a</a></p>\n");
+    }
+
+    #[test]
+    fn direction_tricks_are_marked() {
+        for markdown in ["a\u{202e}b", "`a\u{200b}b`", "```\na\u{2066}b\n```", "[a\u{202e}](https://b.c)"] {
+            assert!(html(markdown).contains("hidden-char"), "{markdown:?}");
+        }
+        assert_eq!(html("👨\u{200d}👩"), "<p>👨\u{200d}👩</p>\n");
+    }
+
+    #[test]
+    fn code_is_coloured() {
+        let highlighter = Highlighter::new();
+        let html = html_with("```rust\nlet a = \"<b>\";\n```", false, Some(&highlighter));
+        assert!(html.contains("<span class=\"k\">let</span>"), "{html}");
+        assert!(html.contains("&lt;b&gt;"), "{html}");
+        check_well_formed(&html);
+    }
+
+    #[test]
+    fn hostile_markdown_stays_small_and_fast() {
+        let table = |columns: usize, rows: usize| {
+            format!("{}\n{}\n{}", "|a".repeat(columns), "|-".repeat(columns), "|b|\n".repeat(rows))
+        };
+        for markdown in [
+            ">".repeat(100_000),
+            "> ".repeat(50_000) + "x",
+            "[".repeat(100_000),
+            "![".repeat(50_000),
+            "[](".repeat(50_000),
+            "*a ".repeat(100_000),
+            "*a_ ".repeat(50_000),
+            "a**b".repeat(50_000),
+            "*".repeat(100_000),
+            "- ".repeat(2_000) + "x",
+            (0..1_000).map(|depth| " ".repeat(depth) + "- x\n").collect(),
+            "`".repeat(100_000),
+            (1..400).map(|count| "`".repeat(count) + " ").collect(),
+            "<".repeat(100_000),
+            "<a ".repeat(50_000),
+            "<!--".repeat(50_000),
+            "<?".repeat(50_000),
+            "&".repeat(100_000),
+            "~a ".repeat(50_000),
+            "[a]: b\n".repeat(20_000),
+            "[a][a] ".repeat(20_000) + "\n\n[a]: " + &"b".repeat(1_000),
+            "[^a] ".repeat(20_000) + "\n\n[^a]: b",
+            (0..20_000).map(|n| format!("[^{n}]: b\n\n")).collect(),
+            "[^a]: ".repeat(10_000),
+            table(2_000, 2_000),
+            table(20_000, 20_000),
+            "|".repeat(100_000) + "\n|-|",
+            "> [!NOTE]\n".repeat(10_000),
+            "[x](".repeat(20_000) + &")".repeat(20_000),
+            "[".repeat(20_000) + &"](x)".repeat(20_000),
+            "\u{202e}".repeat(100_000),
+            "x\u{202e}".repeat(20_000),
+        ] {
+            let html = html(&markdown);
+            check_well_formed_fast(&html);
+            assert!(
+                html.len() < 2_500_000,
+                "{} became {}: {}",
+                markdown.len(),
+                html.len(),
+                &markdown[..20]
+            );
+        }
+        let huge = html(&"*a* ".repeat(300_000));
+        assert!(huge.starts_with("<pre class=\"plain\">\n*a* "));
+        assert!(html(&(">".repeat(50_000) + "\n\nend")).contains("<p>end</p>"));
+        assert!(html(&">".repeat(100_000)).len() < 500_000);
+    }
+
+    /// The same as [`check_well_formed`] for elements only, since messages of a megabyte help nobody.
+    fn check_well_formed_fast(html: &str) {
+        let mut open = Vec::new();
+        for piece in html.split('<').skip(1) {
+            let name = piece.split(['>', ' ']).next().unwrap();
+            if let Some(name) = name.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(name));
+            } else if !matches!(name, "br" | "hr" | "input") {
+                open.push(name);
+            }
+        }
+        assert!(open.is_empty());
+    }
+}

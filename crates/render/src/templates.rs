@@ -1,0 +1,118 @@
+//! A theme's templates as a minijinja environment, with the few functions that they may call.
+
+use std::{collections::HashMap, sync::Arc};
+
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use readalong_model::Digest;
+use readalong_themes::Theme;
+
+use crate::{RenderError, html};
+
+/// Instructions that one template of a theme from outside may run: a loop without end stops here.
+const FUEL: u64 = 50_000_000;
+
+/// A theme's static file: its name in a bundle and its bytes.
+pub(crate) struct Asset {
+    pub(crate) path: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The static files of a theme, styles and scripts told apart, in the order in which pages name them.
+pub(crate) struct Assets {
+    pub(crate) all: Vec<Asset>,
+    pub(crate) styles: Vec<String>,
+    pub(crate) scripts: Vec<String>,
+}
+
+/// Styles and scripts that must come in this order; others follow by name.
+const STYLES_FIRST: [&str; 3] = ["variables.css", "base.css", "chat.css"];
+const SCRIPTS_FIRST: [&str; 1] = ["viewer.js"];
+
+impl Assets {
+    pub(crate) fn of(theme: &Theme) -> Result<Self, RenderError> {
+        let rank = |name: &str| {
+            let place = |first: &[&str]| first.iter().position(|other| *other == name).unwrap_or(first.len());
+            if name.ends_with(".css") { place(&STYLES_FIRST) } else { place(&SCRIPTS_FIRST) }
+        };
+        let mut names: Vec<String> = theme.names("static")?.into_iter().collect();
+        names.sort_by_key(|name| (rank(name), name.clone()));
+        let mut assets = Self { all: Vec::new(), styles: Vec::new(), scripts: Vec::new() };
+        for name in names {
+            let bytes = theme.read(&format!("static/{name}"))?.unwrap_or_default().into_owned();
+            let extension = name.rsplit_once('.').map_or("bin", |(_, extension)| extension);
+            let path = format!("assets/{}.{extension}", Digest::of(&bytes));
+            match extension {
+                "css" => assets.styles.push(path.clone()),
+                "js" => assets.scripts.push(path.clone()),
+                _ => {}
+            }
+            assets.all.push(Asset { path, bytes });
+        }
+        Ok(assets)
+    }
+}
+
+/// Makes the environment that renders a theme's templates.
+pub(crate) fn environment(theme: &Theme) -> Result<Environment<'static>, RenderError> {
+    let mut environment = Environment::new();
+    let source = theme.clone();
+    environment.set_loader(move |name| load(&source, name));
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    if !theme.is_builtin() {
+        environment.set_fuel(Some(FUEL));
+    }
+    let icons = Arc::new(icons(theme)?);
+    environment.add_function("icon", move |name: &str| {
+        let unknown = || Error::new(ErrorKind::InvalidOperation, format!("the theme has no icon `{name}`"));
+        icons.get(name).cloned().ok_or_else(unknown)
+    });
+    environment.add_function("time", time);
+    Ok(environment)
+}
+
+/// A template by its name in the theme, or by `<built-in theme>/<name>` to reach what a theme replaced.
+fn load(theme: &Theme, name: &str) -> Result<Option<String>, Error> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let own = theme.read(&format!("templates/{name}"));
+    let own = own.map_err(|error| Error::new(ErrorKind::TemplateNotFound, error.to_string()).with_source(error))?;
+    if let Some(bytes) = own {
+        return Ok(Some(text(&bytes)));
+    }
+    let replaced = name.split_once('/').and_then(|(theme, name)| readalong_themes::builtin_file(&format!("{theme}/templates/{name}")));
+    Ok(replaced.map(|bytes| text(&bytes)))
+}
+
+fn icons(theme: &Theme) -> Result<HashMap<String, Value>, RenderError> {
+    let mut icons = HashMap::new();
+    for file in theme.names("icons")? {
+        let (Some(name), Some(bytes)) = (file.strip_suffix(".svg"), theme.read(&format!("icons/{file}"))?) else { continue };
+        let svg = String::from_utf8_lossy(&bytes).trim().to_owned();
+        icons.insert(name.to_owned(), Value::from_safe_string(svg));
+    }
+    Ok(icons)
+}
+
+/// `<time>` for an RFC 3339 time in UTC; the page's script shows it in the reader's zone. Styles: `clock` (usual), `date`, `full`.
+fn time(at: &str, style: Option<&str>) -> Result<Value, Error> {
+    let style = style.unwrap_or("clock");
+    let (Some(date), Some(clock), Some(exact)) = (at.get(..10), at.get(11..16), at.get(11..19)) else {
+        return Err(Error::new(ErrorKind::InvalidOperation, "time() wants a time as the context gives it"));
+    };
+    let shown = match style {
+        "clock" => clock.to_owned(),
+        "date" => date.to_owned(),
+        "full" => format!("{date} {clock} UTC"),
+        other => return Err(Error::new(ErrorKind::InvalidOperation, format!("time() knows no style `{other}`"))),
+    };
+    let mut out = String::from("<time datetime=\"");
+    html::escape_attribute(&mut out, at);
+    out.push_str("\" title=\"");
+    html::escape_attribute(&mut out, &format!("{date} {exact} UTC"));
+    out.push_str("\" data-style=\"");
+    out.push_str(style);
+    out.push_str("\">");
+    html::escape_text(&mut out, &shown);
+    out.push_str("</time>");
+    Ok(Value::from_safe_string(out))
+}
