@@ -3,6 +3,7 @@
 //! The only crate that knows names and shapes of foreign formats. It does no I/O of its own: the caller opens files ([`Source`]) and
 //! keeps artifacts ([`Surroundings`]). One bad record never loses a chat.
 
+mod anthropic_blocks;
 mod builder;
 mod detect;
 mod error;

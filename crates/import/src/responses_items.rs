@@ -16,9 +16,10 @@ use readalong_model::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{builder::ChatBuilder, lenient, surroundings::Surroundings};
+use crate::{builder::ChatBuilder, responses_items::members as lenient, surroundings::Surroundings};
 
 mod hosted;
+pub(crate) mod members;
 mod patch;
 mod pieces;
 mod tools;
@@ -123,6 +124,11 @@ pub(crate) struct AnswerDraft {
 }
 
 impl<'a> Fields<'a> {
+    /// What the user said, where a text stands in the place of items.
+    pub(crate) fn of_user(text: &'a RawValue) -> Self {
+        Self { role: Some(Cow::Borrowed("user")), content: Some(text), ..Self::default() }
+    }
+
     /// Reads the item; `None` where its kind is unknown.
     ///
     /// # Errors

@@ -410,10 +410,12 @@ fn framing_of(probe: &[u8]) -> Result<Framing, Option<String>> {
             let more = lines().nth(1).is_some_and(|line| matches!(framer::trim(line).first(), Some(b'[' | b'{')));
             Ok(if first_is_whole && more { Framing::Lines } else { Framing::Array })
         }
+        // A `chat.json` of ours has a message a line within one value.
+        Some(b'{') if text.starts_with(b"{\"readalong\":") => Ok(Framing::Values),
         Some(b'{') => {
-            let whole_line = lines().any(|line| framer::trim(line).starts_with(b"{") && complete(line) && line.first() != Some(&b' '));
-            let one_line = lines().nth(1).is_none();
-            Ok(if whole_line || one_line { Framing::Lines } else { Framing::Values })
+            let (whole, broken): (Vec<&[u8]>, Vec<&[u8]>) = lines().filter(|line| line.first() == Some(&b'{')).partition(|line| complete(line));
+            let is_one_line = lines().nth(1).is_none();
+            Ok(if is_one_line || (!whole.is_empty() && whole.len() >= broken.len()) { Framing::Lines } else { Framing::Values })
         }
         Some(_) if probe.starts_with(b"SQLite format 3\0") => Err(Some("it is a SQLite database".to_owned())),
         Some(_) if probe.starts_with(b"\xff\xfe") || probe.starts_with(b"\xfe\xff") => Err(Some("it is UTF-16; save it as UTF-8".to_owned())),

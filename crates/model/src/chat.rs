@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Artifact, LeftOut, Message, MessageId, Timestamp};
+use crate::{Artifact, LeftOut, Message, MessageId, ShareCard, Timestamp};
 
 /// One conversation, whole, as its owner has it. Viewers get a [`Snapshot`](crate::Snapshot) of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Chat {
     pub damaged_records: u64,
     /// What was left out already: a chat that comes from a bundle lacks what its owner kept back.
     pub left_out: LeftOut,
+    /// The share that it was taken from, for a chat that comes from a bundle of one.
+    pub share: Option<ShareCard>,
 }
 
 /// Where a chat came from.

@@ -98,7 +98,7 @@ impl Snapshot {
             origin: chat.origin,
             created_at: chat.created_at,
             updated_at: chat.updated_at,
-            share: None,
+            share: chat.share,
             left_out,
             damaged_records: chat.damaged_records,
             threads: chat.threads,

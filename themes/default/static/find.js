@@ -28,7 +28,7 @@
     const nodes = [];
     let text = "";
     const walker = document.createTreeWalker(message, NodeFilter.SHOW_ALL, (node) =>
-      node instanceof Element && node.matches(".permalink, .sr-only, time, button") ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT);
+      node instanceof Element && node.matches("time, button") ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       if (!(node instanceof Text)) continue;
       const piece = squeeze(node.data);

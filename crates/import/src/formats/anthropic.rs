@@ -24,7 +24,7 @@ use crate::{
     surroundings::Surroundings,
 };
 
-pub(super) static FORMAT: Format = Format {
+pub(super) const FORMAT: Format = Format {
     name: "anthropic",
     title: "Anthropic messages",
     found_at: "requests and logs of Anthropic's Messages API",

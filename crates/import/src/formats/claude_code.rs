@@ -33,7 +33,7 @@ use subagents::Subagents;
 use tree::{Node, Tree};
 use words::Said;
 
-pub(super) static FORMAT: Format = Format {
+pub(super) const FORMAT: Format = Format {
     name: "claude-code",
     title: "Claude Code session",
     found_at: "~/.claude/projects/<folder>/<session>.jsonl",

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{builder::ChatBuilder, head::Head, surroundings::Surroundings};
 
-pub(super) static FORMAT: Format = Format {
+pub(super) const FORMAT: Format = Format {
     name: "claude-code-web",
     title: "Claude Code web session",
     found_at: "JSON of a session of Claude Code on the web",

@@ -17,7 +17,7 @@ use super::{Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken};
 use crate::{
     builder::ChatBuilder,
     head::{Head, HeadRecord},
-    lenient,
+    responses_items::members as lenient,
     responses_items::{Circumstances, Draft, Fields, Items, Piece, is_injected, text_of},
     surroundings::Surroundings,
 };
@@ -30,7 +30,7 @@ use events::Event;
 use replay::Replay;
 use twins::{Known, Said, Twins, Voice};
 
-pub(super) static FORMAT: Format = Format {
+pub(super) const FORMAT: Format = Format {
     name: "codex",
     title: "Codex rollout",
     found_at: "~/.codex/sessions/YYYY/MM/DD/rollout-*.jsonl",

@@ -15,12 +15,12 @@ use super::{Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken};
 use crate::{
     builder::{ChatBuilder, shorten},
     head::Head,
-    lenient,
+    responses_items::members as lenient,
     responses_items::{answer_of, parts},
     surroundings::Surroundings,
 };
 
-pub(super) static FORMAT: Format = Format {
+pub(super) const FORMAT: Format = Format {
     name: "codex-exec",
     title: "Codex exec events",
     found_at: "output of `codex exec --json`",

@@ -11,7 +11,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 /// A string, borrowed where nothing in it is escaped.
-pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::Text(text) => Some(text),
         _ => None,
@@ -19,7 +19,7 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 /// A number.
-pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::Number(number) => Some(number),
         _ => None,
@@ -27,12 +27,12 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 }
 
 /// A truth value; anything but `true` is false.
-pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(matches!(Scalar::deserialize(deserializer)?, Scalar::Flag(true)))
 }
 
 /// A point in time as RFC 3339 text or as a number.
-pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<readalong_model::Timestamp>, D::Error> {
+pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<readalong_model::Timestamp>, D::Error> {
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::Text(text) => text.parse().ok(),
         Scalar::Number(number) => readalong_model::Timestamp::from_number(number).ok(),
@@ -41,34 +41,34 @@ pub(super) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 /// The elements of an array; anything else has none.
-pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>, D::Error> {
+pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>, D::Error> {
     Ok(list_of(Deserialize::deserialize(deserializer)?))
 }
 
 /// An object of a known shape; a value that is no object counts as absent.
-pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     object_of(Deserialize::deserialize(deserializer)?).map_err(Error::custom)
 }
 
 /// The objects of a known shape in an array; other elements are passed over.
-pub(super) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let elements = list(deserializer)?.into_iter();
     elements.filter_map(|element| object_of(element).map_err(Error::custom).transpose()).collect()
 }
 
 /// The members of an object, in their order and with repeated names; anything else has none.
-pub(super) fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Members<'de>>, D::Error> {
+pub(crate) fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Members<'de>>, D::Error> {
     object(deserializer)
 }
 
 /// The members of an object, in their order and with repeated names.
-pub(super) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Members<'a>(pub(super) Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// The text of a raw value that is a string; `None` for any other value.
 ///
 /// # Errors
 /// It is a string with half of a surrogate pair.
-pub(super) fn text_of(raw: &RawValue) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
+pub(crate) fn text_of(raw: &RawValue) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
     match raw.get().starts_with('"') {
         true => text(&mut serde_json::Deserializer::from_str(raw.get())),
         false => Ok(None),
@@ -79,7 +79,7 @@ pub(super) fn text_of(raw: &RawValue) -> Result<Option<Cow<'_, str>>, serde_json
 ///
 /// # Errors
 /// Something in the object cannot be read.
-pub(super) fn object_of<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<Option<T>, serde_json::Error> {
+pub(crate) fn object_of<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<Option<T>, serde_json::Error> {
     match raw.get().starts_with('{') {
         true => serde_json::from_str(raw.get()).map(Some),
         false => Ok(None),
@@ -87,7 +87,7 @@ pub(super) fn object_of<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<Opt
 }
 
 /// The elements of a raw value that is an array; none for any other value.
-pub(super) fn list_of(raw: &RawValue) -> Vec<&RawValue> {
+pub(crate) fn list_of(raw: &RawValue) -> Vec<&RawValue> {
     match raw.get().starts_with('[') {
         true => serde_json::from_str(raw.get()).unwrap_or_default(),
         false => Vec::new(),
@@ -95,7 +95,7 @@ pub(super) fn list_of(raw: &RawValue) -> Vec<&RawValue> {
 }
 
 /// True where the framework can repair what the error complains of: half of a surrogate pair. The record is refused then and comes again.
-pub(super) fn is_repairable(error: &serde_json::Error) -> bool {
+pub(crate) fn is_repairable(error: &serde_json::Error) -> bool {
     error.to_string().contains("hex escape")
 }
 

@@ -1,13 +1,17 @@
 //! The registry of formats: the one list that detection, `readalong formats` and the tests go by.
 
-mod openai_responses;
-mod codex_exec;
-mod codex;
+mod anthropic;
 mod chatgpt;
-mod lenient;
+mod claude_code;
+mod claude_code_web;
+mod codex;
+mod codex_exec;
+pub(crate) mod lenient;
 mod openai_chat;
+mod openai_responses;
 #[cfg(test)]
 mod outline;
+mod readalong;
 mod sharegpt;
 
 use std::io;
@@ -18,9 +22,16 @@ use crate::{builder::ChatBuilder, head::Head, surroundings::Surroundings};
 
 /// All formats, most telling first: where two match equally well, the earlier one wins.
 pub static FORMATS: &[Format] = &[
+    readalong::FORMAT,
+    claude_code::FORMAT,
+    claude_code_web::FORMAT,
+    codex::FORMAT,
+    codex_exec::FORMAT,
+    anthropic::FORMAT,
     chatgpt::FORMAT,
     sharegpt::FORMAT,
     openai_chat::FORMAT,
+    openai_responses::FORMAT,
 ];
 
 /// A foreign shape of a transcript.

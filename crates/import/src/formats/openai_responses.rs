@@ -13,12 +13,12 @@ use super::{Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken};
 use crate::{
     builder::ChatBuilder,
     head::{Head, HeadRecord},
-    lenient,
+    responses_items::members as lenient,
     responses_items::{Circumstances, Draft, Fields, Items},
     surroundings::Surroundings,
 };
 
-pub(super) static FORMAT: Format = Format {
+pub(super) const FORMAT: Format = Format {
     name: "openai-responses",
     title: "OpenAI Responses items",
     found_at: "requests and responses of the Responses API, saved as JSON or JSONL",
@@ -192,8 +192,7 @@ fn read_list(raw: &RawValue) -> Result<Vec<Read<'_>>, serde_json::Error> {
             _ => vec![raw],
         },
         Some(b'"') => {
-            let fields = Fields { role: Some(Cow::Borrowed("user")), content: Some(raw), ..Fields::default() };
-            return Ok(vec![read_item(fields, raw.get())?]);
+            return Ok(vec![read_item(Fields::of_user(raw), raw.get())?]);
         }
         _ => Vec::new(),
     };

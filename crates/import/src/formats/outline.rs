@@ -177,3 +177,21 @@ fn push_parts(chat: &Chat, parts: &[Part], indent: &str, lines: &mut Vec<String>
         }
     }
 }
+
+/// Compares all chats of a fixture with `<fixture>.outline` beside it; `UPDATE_OUTLINES=1` writes that file anew.
+pub(super) fn check_outline(path: &Path) {
+    let mut found = String::new();
+    for imported in read_all(path) {
+        assert_accounted(&imported);
+        let stats = imported.stats;
+        found.push_str(&outline(&imported.chat));
+        found.push_str(&format!("\n= {} mapped, {} bookkeeping, {} kept raw, {} damaged\n", stats.mapped, stats.bookkeeping, stats.kept_raw, stats.damaged));
+        imported.warnings.iter().for_each(|warning| found.push_str(&format!("! {warning}\n")));
+        found.push('\n');
+    }
+    let expected = PathBuf::from(format!("{}.outline", path.display()));
+    if std::env::var_os("UPDATE_OUTLINES").is_some() {
+        fs::write(&expected, &found).unwrap();
+    }
+    assert_eq!(found, fs::read_to_string(&expected).unwrap_or_default(), "{}", expected.display());
+}

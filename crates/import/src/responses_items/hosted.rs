@@ -11,7 +11,7 @@ use super::{
     pieces::{self, Piece},
     tools,
 };
-use crate::lenient;
+use crate::responses_items::members as lenient;
 
 impl Fields<'_> {
     /// Reads an item of a kind that names its tool; `None` where the kind is unknown.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::AnswerDraft;
-use crate::{builder::ChatBuilder, lenient, surroundings::Surroundings};
+use crate::{builder::ChatBuilder, responses_items::members as lenient, surroundings::Surroundings};
 
 /// Lines at the beginning of a command's answer that tell its exit code.
 const HEADER_LINES_MAX: usize = 8;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::twins::{Known, Voice};
-use crate::lenient;
+use crate::responses_items::members as lenient;
 
 /// An event, as far as it matters.
 pub(super) enum Event<'a> {

@@ -1,0 +1,55 @@
+use super::super::outline::{assert_accounted, check_outline, fixtures, occurrences, open, read_all, samples};
+use crate::Layout;
+
+#[test]
+fn fixtures_give_their_outlines() {
+    for name in ["messages.jsonl", "array.json", "object.json", "many.jsonl"] {
+        check_outline(&fixtures("openai-chat").join(name));
+    }
+}
+
+#[test]
+fn layouts_are_told_apart() {
+    for (name, layout) in [
+        ("messages.jsonl", Layout::OneChat),
+        ("array.json", Layout::OneChat),
+        ("object.json", Layout::ChatPerRecord),
+        ("many.jsonl", Layout::ChatPerRecord),
+    ] {
+        let transcript = open(&fixtures("openai-chat").join(name));
+        assert_eq!((transcript.detection().format.name, transcript.detection().layout), ("openai-chat", layout), "{name}");
+    }
+}
+
+/// Every text of a sample stands once in its chat for each time it stands in the file.
+#[test]
+fn samples_lose_and_double_nothing() {
+    let paths = samples("openai-messages").into_iter().chain(samples("sharegpt").into_iter().filter(|path| path.ends_with("hiyouga-LLaMA-Factory__mllm_demo.json")));
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let raw: Vec<serde_json::Value> = match text.trim_start().starts_with('[') {
+            true => serde_json::from_str(&text).unwrap(),
+            false => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        };
+        assert_eq!(open(&path).detection().format.name, "openai-chat");
+        let chats = read_all(&path);
+        assert_eq!(chats.len(), raw.len());
+        for (imported, raw) in chats.iter().zip(&raw) {
+            assert_accounted(imported);
+            assert_eq!(imported.stats.mapped, 1);
+            let mut texts: Vec<String> = Vec::new();
+            for message in raw["messages"].as_array().unwrap() {
+                match &message["content"] {
+                    serde_json::Value::String(text) => texts.push(text.replace("<image>", "")),
+                    parts => texts.extend(
+                        parts.as_array().unwrap().iter().filter(|part| part["type"] == "text").map(|part| part["value"].as_str().unwrap().to_owned()),
+                    ),
+                }
+            }
+            for text in &texts {
+                let times = texts.iter().filter(|other| *other == text).count();
+                assert_eq!(occurrences(&imported.chat, text), times, "{text}");
+            }
+        }
+    }
+}

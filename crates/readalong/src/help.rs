@@ -1,0 +1,69 @@
+//! The next step after an error: what a person can do about it.
+
+use std::io;
+
+use anyhow::Error;
+use readalong_bundle::BundleError;
+use readalong_import::ImportError;
+use readalong_themes::ThemeError;
+
+/// The next step after an error, where there is one to name.
+pub(crate) fn next_step(error: &Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let import = cause.downcast_ref::<ImportError>().and_then(after_import);
+        let bundle = || cause.downcast_ref::<BundleError>().and_then(after_bundle);
+        let theme = || cause.downcast_ref::<ThemeError>().and_then(after_theme);
+        let io = || cause.downcast_ref::<io::Error>().and_then(after_io);
+        import.or_else(bundle).or_else(theme).or_else(io)
+    })
+}
+
+fn after_import(error: &ImportError) -> Option<String> {
+    let step = match error {
+        ImportError::Empty { .. } => "give a file that holds a chat; one that has just begun gets its first line with the first message".to_owned(),
+        ImportError::NotATranscript { .. } => {
+            "`readalong formats` lists what can be read and where it is found; `--format NAME` reads the file as that format".to_owned()
+        }
+        ImportError::NoSuchFormat { .. } => "`readalong formats` lists the names".to_owned(),
+        ImportError::DamagedZip { .. } => "download the export again, or give the `conversations.json` from within it".to_owned(),
+        ImportError::ForeignZip { .. } => "unpack it and give the transcript from within it".to_owned(),
+        ImportError::NoChat { file } => format!("`readalong inspect {file}` tells what became of its records"),
+        ImportError::ManyChats { file, .. } | ImportError::NoSuchChat { file, .. } => {
+            format!("`readalong inspect {file}` lists its chats; pick one with --chat NUMBER, ID or TITLE")
+        }
+        ImportError::Io { .. } | _ => return None,
+    };
+    Some(step)
+}
+
+fn after_bundle(error: &BundleError) -> Option<String> {
+    let step = match error {
+        BundleError::NotABundle { .. } => "name the folder that `readalong export` printed: its name is 64 digits and letters",
+        BundleError::TooNew { .. } => "use a newer readalong",
+        BundleError::BadManifest { .. } => "the bundle is damaged; get it again from where it came from, or export the chat again",
+        _ => return None,
+    };
+    Some(step.to_owned())
+}
+
+fn after_theme(error: &ThemeError) -> Option<String> {
+    let step = match error {
+        ThemeError::NoSuchTheme { .. } => "`readalong theme list` lists the built-in themes; `readalong theme init DIR` begins one of your own",
+        ThemeError::TooNew { .. } => "use a newer readalong, or an older version of the theme",
+        ThemeError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => "name a folder that does not exist yet",
+        _ => return None,
+    };
+    Some(step.to_owned())
+}
+
+fn after_io(error: &io::Error) -> Option<String> {
+    let step = match error.kind() {
+        io::ErrorKind::NotFound => "check the name; nothing is there",
+        io::ErrorKind::PermissionDenied => "check who may read or write there",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, or write elsewhere with -o DIR; nothing was left half-written",
+        io::ErrorKind::IsADirectory => "name a file within it",
+        io::ErrorKind::ReadOnlyFilesystem => "write elsewhere with -o DIR",
+        _ => return None,
+    };
+    Some(step.to_owned())
+}

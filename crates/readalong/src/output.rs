@@ -1,0 +1,69 @@
+//! What people see in the terminal: lines, errors, warnings, progress.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use anyhow::Error;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use readalong_model::Warning;
+
+use crate::help;
+
+/// Warnings that are printed one by one.
+const WARNINGS_PRINTED_MAX: usize = 10;
+
+/// Prints a line; foreign text in it cannot steer the terminal.
+pub(crate) fn print_line(line: &str) -> Result<(), Error> {
+    writeln!(io::stdout(), "{}", harmless(line))?;
+    Ok(())
+}
+
+/// Prints a line for people beside the output.
+pub(crate) fn note(line: &str) {
+    eprintln!("{}", harmless(line));
+}
+
+/// Prints an error and the next step.
+pub(crate) fn print_error(error: &Error) {
+    note(&format!("error: {error:#}"));
+    if let Some(step) = help::next_step(error) {
+        note(&format!("help: {step}"));
+    }
+}
+
+/// Prints warnings, the first ones in full.
+pub(crate) fn print_warnings(warnings: &[Warning]) {
+    for warning in warnings.iter().take(WARNINGS_PRINTED_MAX) {
+        note(&format!("warning: {warning}"));
+    }
+    if warnings.len() > WARNINGS_PRINTED_MAX {
+        note(&format!("warning: {} more; `readalong inspect` lists all", warnings.len() - WARNINGS_PRINTED_MAX));
+    }
+}
+
+/// Control characters of foreign text become visible; lines stay lines.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// True where the reader of our output went away: no failure.
+pub(crate) fn is_broken_pipe(error: &Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A progress bar on a terminal, nothing elsewhere.
+pub(crate) fn progress_bar(what: &str, length: u64, is_bytes: bool) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
+    if !io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let template = if is_bytes { "{msg} {wide_bar} {bytes}/{total_bytes} {eta}" } else { "{msg} {wide_bar} {pos}/{len} {eta}" };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,402 @@
+// A chat can be read: with and without scripts, from the disk, on a phone, on paper, with the keyboard, by a screen reader.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+import { FAR, FIRST_PROMPT, FIRST_TIME, NEEDLE, PROMPTS, SUBAGENT } from "../tools/samples.mjs";
+import { bundle, fileUrl, lastPage, pages } from "./bundles.js";
+import { OUTPUT } from "./paths.js";
+import { expect, test } from "./watch.js";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const long = () => bundle("long");
+/** One page of each kind. @returns {{kind: string, url: string}[]} */
+function kinds() {
+  const branch = pages(bundle("branches")).find((name) => name.startsWith("branch-")) ?? "no branch page";
+  return [
+    { kind: "index", url: fileUrl(long(), "index.html") },
+    { kind: "later page", url: fileUrl(long(), "2.html") },
+    { kind: "last page", url: fileUrl(long(), lastPage(long())) },
+    { kind: "contents", url: fileUrl(long(), "contents.html") },
+    { kind: "chat with branches", url: fileUrl(bundle("branches"), "index.html") },
+    { kind: "branch", url: fileUrl(bundle("branches"), branch) },
+    { kind: "empty chat", url: fileUrl(bundle("empty"), "index.html") },
+    { kind: "damaged chat", url: fileUrl(bundle("damaged"), "index.html") },
+  ];
+}
+const KINDS = ["index", "later page", "last page", "contents", "chat with branches", "branch", "empty chat", "damaged chat"];
+const urlOf = (/** @type {string} */ kind) => kinds().find((one) => one.kind === kind)?.url ?? "";
+
+test.describe("without scripts", () => {
+  test.use({ javaScriptEnabled: false });
+
+  test("the whole chat is read page by page", async ({ page }) => {
+    await page.goto(fileUrl(long(), "index.html"));
+    let prompts = 0;
+    let read = "";
+    for (let at = 0; ; at++) {
+      prompts += await page.locator("main article.prompt").count();
+      read += await page.locator("main").textContent();
+      const next = page.locator("nav.pages a[rel=next]");
+      if (!(await next.count())) break;
+      expect(at, "the chain of pages ends").toBeLessThan(50);
+      const from = page.url();
+      await next.click();
+      await expect(page).not.toHaveURL(from);
+    }
+    // The interruption is a record of the user, too, but no prompt.
+    expect(prompts).toBe(PROMPTS);
+    for (let prompt = 3; prompt <= PROMPTS; prompt++) expect(read).toContain(`Prompt number ${prompt}:`);
+    expect(read.split(NEEDLE.word).length - 1).toBe(NEEDLE.total);
+    expect(read).toContain(FAR);
+    await page.locator("nav.pages a[rel=prev]").click();
+    await expect(page.locator("main article.prompt").first()).toBeVisible();
+  });
+
+  test("folds show one line and open", async ({ page }) => {
+    await page.goto(fileUrl(long(), "index.html"));
+    const activity = page.locator("details.activity").first();
+    const call = activity.locator("details.call").first();
+    await expect(call).toBeHidden();
+    await activity.locator("> summary").click();
+    await expect(call).toBeVisible();
+    await call.locator("> summary").click();
+    await expect(call.locator("pre, table, .diff").first()).toBeVisible();
+  });
+
+  test("a failed command is seen without opening anything", async ({ page }) => {
+    await page.goto(fileUrl(long(), "index.html"));
+    await expect(page.locator("details.activity.failed > summary").first()).toContainText(/failed/);
+  });
+
+  test("contents name every prompt and lead to it", async ({ page }) => {
+    await page.goto(fileUrl(long(), "index.html"));
+    await page.locator('a[href="contents.html"]').first().click();
+    const links = page.locator("main ol a");
+    await expect(links).toHaveCount(PROMPTS);
+    await links.nth(PROMPTS - 1).click();
+    await expect(page.locator("article.prompt:target")).toContainText(`Prompt number ${PROMPTS}:`);
+    await expect(page.locator("article.prompt:target")).toBeInViewport();
+  });
+
+  test("other versions are reached and lead back", async ({ page }) => {
+    await page.goto(fileUrl(bundle("branches"), "index.html"));
+    await expect(page.locator("main")).toContainText("Third try: 2,850 km.");
+    await expect(page.locator("main")).not.toContainText("Second try");
+    const answers = page.locator("nav.alternatives").filter({ hasText: "of 3" });
+    await answers.getByRole("link").nth(1).click();
+    await expect(page.locator("main")).toContainText("Second try: about 2,900.");
+    await page.locator(".aside-of a, nav.alternatives a").first().click();
+    await page.goto(fileUrl(bundle("branches"), "index.html"));
+    await page.locator("nav.alternatives").filter({ hasText: "of 2" }).getByRole("link").first().click();
+    await expect(page.locator("main")).toContainText("in miles?");
+    await expect(page.locator("main")).toContainText("About 1,770 miles.");
+    await page.locator(".aside-of a").click();
+    await expect(page.locator("main")).toContainText("Third try: 2,850 km.");
+  });
+
+  test("a subagent's work is read under its call", async ({ page }) => {
+    await page.goto(fileUrl(long(), "index.html"));
+    const thread = page.locator("details.thread").first();
+    await page.locator("details.activity", { has: thread }).locator("> summary").click();
+    await page.locator("details.call", { has: thread }).locator("> summary").click();
+    await thread.locator("> summary").click();
+    await expect(thread.getByText(SUBAGENT.said).first()).toBeVisible();
+  });
+
+  test("nothing is folded on paper", async ({ page }) => {
+    await page.goto(fileUrl(long(), "index.html"));
+    await page.emulateMedia({ media: "print" });
+    await expect(page.getByText("login ... FAILED").first()).toBeVisible();
+    await expect(page.getByText("I should look at the fixture first.").first()).toBeVisible();
+  });
+});
+
+test("a page says what it is, and names no other host", async ({ page, log }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  await expect(page).toHaveTitle("Fix the flaky login test");
+  await expect(page.locator("header.bar h1")).toHaveText("Fix the flaky login test");
+  await expect(page.getByRole("banner")).toBeVisible();
+  await expect(page.getByRole("main")).toBeVisible();
+  await expect(page.locator('meta[name="robots"]')).toHaveAttribute("content", /noindex/);
+  await expect(page.locator('meta[name="referrer"]')).toHaveAttribute("content", "no-referrer");
+  expect(log.requests.filter((url) => !url.startsWith("file:") && !url.startsWith("data:"))).toEqual([]);
+  await expect(page.getByText("example.com").first(), "a remote picture names its host").toBeVisible();
+});
+
+test("Markdown is set as it was meant", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  const text = page.locator("article.message", { has: page.getByRole("heading", { name: "What I found" }) });
+  await expect(text.locator("table td")).toHaveCount(6);
+  await expect(text.locator('input[type="checkbox"]')).toHaveCount(2);
+  await expect(text.locator("del")).toHaveText("the clock");
+  await expect(text.locator("pre").first()).toContainText("fn login(session: &Session)");
+  await expect(text.getByRole("link", { name: "www.example.net/more" })).toHaveAttribute("href", /www\.example\.net\/more$/);
+  await expect(text.getByRole("link", { name: "the notes" })).toHaveAttribute("href", "https://example.org/notes");
+  await expect(text.locator('[class*="alert"], [class*="warning"], blockquote').first()).toContainText("Do not share a session");
+  await expect(text.locator("sup a").first()).toBeVisible();
+});
+
+test("code, edits and terminals are shown as such", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  await unfold(page);
+  const code = page.locator(".code", { hasText: "fn login(session: &Session)" }).first();
+  await expect(code).toContainText(/rust/i);
+  expect(await code.locator("span").count(), "code is coloured").toBeGreaterThan(5);
+  const edit = page.locator("details.call", { hasText: "session.clear();" }).first();
+  await expect(edit.locator("> summary")).toContainText("+2");
+  await expect(edit.locator("> summary")).toContainText("−1");
+  await expect(edit.locator("ins, .added, .add, .diff-add").first()).toBeVisible();
+  const output = page.locator(".output", { hasText: "FAILED" }).first();
+  await expect(output).toContainText("Downloading 100%");
+  await expect(output).not.toContainText("Downloading 10%\n");
+  await expect(output).not.toContainText("[31m");
+  await expect(output.locator('a[href="https://example.org/log"]').first()).toHaveText("the log");
+});
+
+test("pictures of the chat are shown inline", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  const image = page.locator("figure.image img").first();
+  await image.scrollIntoViewIfNeeded();
+  await expect.poll(() => image.evaluate((image) => /** @type {HTMLImageElement} */ (image).naturalWidth)).toBe(320);
+  await expect(image).toHaveAttribute("width", "320");
+});
+
+test("compaction and interruption are noticed", async ({ page }) => {
+  let read = "";
+  for (const name of pages(long())) {
+    await page.goto(fileUrl(long(), name));
+    read += (await page.locator("[data-part=notice]").allTextContents()).join("\n");
+  }
+  expect(read).toMatch(/compact|summar/i);
+  expect(read).toMatch(/interrupt/i);
+});
+
+test("each message has a link that leads to it from anywhere", async ({ page }) => {
+  const last = lastPage(long());
+  await page.goto(fileUrl(long(), last));
+  const message = page.locator("main > article.prompt").last();
+  const id = await message.getAttribute("id");
+  await expect(message.locator("a.permalink")).toHaveAttribute("href", `#${id}`);
+  await page.goto(fileUrl(long(), `${last}#${id}`));
+  await expect(page.locator(`#${id}`)).toBeInViewport();
+  // An address from before the chat was split otherwise: the page with the message is found.
+  await page.goto(fileUrl(long(), `index.html#${id}`));
+  await expect(page.locator(`#${id}`)).toBeInViewport();
+  expect(page.url()).toContain(`${last}#${id}`);
+});
+
+test("an address that names something folded opens it", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  const call = page.locator("details.activity li[id]").first();
+  const id = await call.getAttribute("id");
+  await page.goto("about:blank");
+  await page.goto(fileUrl(long(), `index.html#${id}`));
+  await expect(call).toBeVisible();
+  await expect(call).toBeInViewport();
+});
+
+test("the rail holds the prompts of all pages and follows the reader", async ({ page }) => {
+  await page.goto(fileUrl(long(), "2.html"));
+  const links = page.locator("nav.rail ol a");
+  await expect(links).toHaveCount(PROMPTS);
+  await expect(links.first()).toContainText(FIRST_PROMPT.slice(0, 20));
+  const third = page.locator("main > article.prompt").nth(2);
+  await third.evaluate((node) => node.scrollIntoView());
+  const id = await third.getAttribute("id");
+  await expect(page.locator(`nav.rail a[href="#${id}"]`)).toHaveAttribute("aria-current", "location");
+  await links.last().click();
+  await expect(page).toHaveURL(new RegExp(`${lastPage(long())}#`));
+  await expect(page.locator("article:target")).toContainText(`Prompt number ${PROMPTS}:`);
+});
+
+test("find counts over the whole chat and walks through every hit", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  await page.keyboard.press("/");
+  await page.keyboard.type(NEEDLE.word.toUpperCase());
+  const output = page.locator(".find output");
+  await expect(output).toHaveText(`1 of ${NEEDLE.total}`);
+  const visited = new Set();
+  for (let hit = 2; hit <= NEEDLE.total; hit++) {
+    await page.locator(".find").getByRole("button", { name: "Next hit" }).click();
+    await expect(output).toHaveText(`${hit} of ${NEEDLE.total}`);
+    visited.add(new URL(page.url()).pathname);
+    expect(await shownHit(page)).toBe(NEEDLE.word);
+  }
+  expect(visited.size).toBeGreaterThan(2);
+  await page.locator(".find").getByRole("button", { name: "Next hit" }).click();
+  await expect(output).toHaveText(`1 of ${NEEDLE.total}`);
+  await page.locator(".find").getByRole("button", { name: "Previous hit" }).click();
+  await expect(output).toHaveText(`${NEEDLE.total} of ${NEEDLE.total}`);
+});
+
+test("find opens what is folded around a hit on another page", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  await page.keyboard.press("/");
+  await page.keyboard.type(FAR);
+  await expect(page.locator(".find output")).toHaveText("1");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`${lastPage(long())}#`));
+  await expect(page.getByText(FAR)).toBeVisible();
+  await expect(page.getByText(FAR)).toBeInViewport();
+  await expect.poll(() => shownHit(page)).toBe(FAR);
+});
+
+test("find says so when there is nothing", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  await page.keyboard.press("/");
+  await page.keyboard.type("there is no such text in it");
+  await expect(page.locator(".find output")).toHaveText(/none|0/i);
+  await page.keyboard.press("Escape");
+  await expect(page.locator(".find")).toBeHidden();
+});
+
+test("code is copied without its label", async ({ page, context }) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.goto(fileUrl(long(), "index.html"));
+  const code = page.locator(".code", { hasText: 'return session["user"]' }).first();
+  await code.hover();
+  await code.getByRole("button", { name: /copy/i }).click();
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe('def login(session):\n    return session["user"]');
+});
+
+test("the theme can be chosen and is kept", async ({ page }) => {
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.goto(fileUrl(long(), "index.html"));
+  const colour = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await colour();
+  await page.locator("details.menu > summary").click();
+  await page.getByRole("button", { name: "Theme: dark" }).click();
+  await expect.poll(colour).not.toBe(light);
+  const dark = await colour();
+  await page.goto(fileUrl(long(), "2.html"));
+  expect(await colour()).toBe(dark);
+  await page.locator("details.menu > summary").click();
+  await page.getByRole("button", { name: "Theme: auto" }).click();
+  await expect.poll(colour).toBe(light);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await expect.poll(colour).toBe(dark);
+});
+
+test.describe("elsewhere", () => {
+  test.use({ timezoneId: "Pacific/Auckland" });
+
+  test("times are those of the reader's zone, UTC in the source", async ({ page }) => {
+    await page.goto(fileUrl(long(), "index.html"));
+    const time = page.locator("main > article.prompt").first().locator("time").first();
+    await expect(time).toHaveAttribute("datetime", /^2026-01-05T23:30:00/);
+    const there = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "Pacific/Auckland" }).format(new Date(FIRST_TIME));
+    await expect(time).toHaveText(there);
+    await expect(page.locator("p.day").first()).toContainText("6 Jan 2026");
+  });
+});
+
+test("the keyboard alone is enough", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  await page.keyboard.press("Tab");
+  await expect(page.locator("a.skip")).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.locator("main")).toBeFocused();
+  const reasoning = page.locator("main details > summary").first();
+  for (let presses = 0; presses < 20 && !(await reasoning.evaluate((node) => node === document.activeElement)); presses++) await page.keyboard.press("Tab");
+  await expect(reasoning).toBeFocused();
+  expect(await reasoning.evaluate((node) => { const { outlineStyle, boxShadow } = getComputedStyle(node); return outlineStyle !== "none" || boxShadow !== "none"; }), "focus is seen").toBe(true);
+  await page.keyboard.press("Enter");
+  await expect(reasoning.locator("xpath=..")).toHaveAttribute("open", "");
+  await page.keyboard.press("j");
+  await expect(page).toHaveURL(/#/);
+  await page.keyboard.press("?");
+  await expect(page.getByRole("heading", { name: "Keys" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("heading", { name: "Keys" })).toBeHidden();
+});
+
+test("paper has no controls", async ({ page }, info) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  await page.keyboard.press("/");
+  await page.emulateMedia({ media: "print" });
+  for (const control of ["nav.rail", "details.menu", ".find", ".copy", "nav.pages", ".skip"]) {
+    for (const node of await page.locator(control).all()) await expect(node, control).toBeHidden();
+  }
+  await expect(page.locator("header.bar h1")).toBeVisible();
+  const pdf = await page.pdf({ path: info.outputPath("page.pdf"), preferCSSPageSize: true });
+  expect(pdf.length).toBeGreaterThan(10_000);
+});
+
+for (const kind of KINDS) {
+  for (const width of [390, 320]) {
+    test(`${kind} at ${width} px does not scroll sideways`, async ({ page }) => {
+      await page.setViewportSize({ width, height: 800 });
+      await page.goto(urlOf(kind));
+      await unfold(page);
+      const { scroll, client, wide } = await page.evaluate(() => {
+        const client = document.documentElement.clientWidth;
+        const wide = [...document.querySelectorAll("main > *, header.bar, footer")].filter((node) => node.getBoundingClientRect().right > client + 0.5).map((node) => node.outerHTML.slice(0, 80));
+        return { scroll: document.documentElement.scrollWidth, client, wide };
+      });
+      expect(wide).toEqual([]);
+      expect(scroll).toBeLessThanOrEqual(client);
+    });
+  }
+
+  for (const look of ["light", "dark", "phone"]) {
+    test(`${kind}, ${look}: no serious barrier, and a picture to look at`, async ({ page }) => {
+      await page.addInitScript({ content: axe });
+      if (look === "phone") await page.setViewportSize({ width: 390, height: 844 });
+      await page.emulateMedia({ colorScheme: look === "dark" ? "dark" : "light" });
+      await page.goto(urlOf(kind));
+      await page.screenshot({ path: `${OUTPUT}/pictures/${kind.replaceAll(" ", "-")}-${look}.png` });
+      const found = await page.evaluate(async () => {
+        // Parts out of view are skipped by the browser and by axe; they count as well.
+        for (const message of document.querySelectorAll(".message")) /** @type {HTMLElement} */ (message).style.contentVisibility = "visible";
+        const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"] });
+        return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
+      });
+      expect(found).toEqual([]);
+    });
+  }
+}
+
+test("unfolded, a page has no serious barrier", async ({ page }) => {
+  await page.addInitScript({ content: axe });
+  for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
+    await page.emulateMedia({ colorScheme });
+    await page.goto(fileUrl(long(), "index.html"));
+    await unfold(page);
+    await page.screenshot({ path: `${OUTPUT}/pictures/unfolded-${colorScheme}.png`, fullPage: true });
+    const found = await page.evaluate(async () => {
+      for (const message of document.querySelectorAll(".message")) /** @type {HTMLElement} */ (message).style.contentVisibility = "visible";
+      const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"] });
+      return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
+    });
+    expect(found).toEqual([]);
+  }
+});
+
+test("an empty chat and damaged records are said, not blank", async ({ page }) => {
+  await page.goto(fileUrl(bundle("empty"), "index.html"));
+  await expect(page.locator("main")).toContainText(/no messages/i);
+  await page.goto(fileUrl(bundle("damaged"), "index.html"));
+  await expect(page.locator("main")).toContainText("Everything before and after the damage.");
+  await expect(page.locator("main")).toContainText("2 records could not be read");
+});
+
+/** Opens every fold of the page. @param {import("@playwright/test").Page} page */
+async function unfold(page) {
+  await page.evaluate(() => {
+    for (const fold of document.querySelectorAll("details")) if (!fold.closest("header")) fold.open = true;
+  });
+}
+
+/** The text of the current hit as far as it is in view; nothing where it is folded away or elsewhere. @param {import("@playwright/test").Page} page */
+function shownHit(page) {
+  return page.evaluate(() => {
+    const [range] = /** @type {any} */ (CSS).highlights?.get("find-current") ?? [];
+    if (!range) return undefined;
+    const place = document.createRange();
+    place.setStart(range.startContainer, range.startOffset);
+    place.setEnd(range.endContainer, range.endOffset);
+    const { top, bottom, width } = place.getBoundingClientRect();
+    return width > 0 && top >= 0 && bottom <= innerHeight ? place.toString().toLowerCase() : `out of view: ${top} ${bottom} ${width}`;
+  });
+}
