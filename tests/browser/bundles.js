@@ -47,9 +47,10 @@ const TYPES = { ".html": "text/html; charset=utf-8", ".htm": "text/html", ".xhtm
 /** Serves a folder as a plain static host does: type by extension, no headers of ours. @param {string} folder */
 export async function serve(folder) {
   const server = createServer((request, response) => {
-    const path = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://x").pathname));
+    const asked = normalize(decodeURIComponent(new URL(request.url ?? "/", "http://x").pathname));
+    const path = asked.endsWith("/") ? `${asked}index.html` : asked;
     try {
-      const body = readFileSync(join(folder, path.endsWith("/") ? `${path}index.html` : path));
+      const body = readFileSync(join(folder, path));
       response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream" }).end(body);
     } catch {
       response.writeHead(404).end();

@@ -4,6 +4,8 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
+import { test as bare } from "@playwright/test";
+
 import { bundle, files, fileUrl, pages, serve } from "./bundles.js";
 import { expect, test, watch } from "./watch.js";
 
@@ -26,10 +28,10 @@ for (const format of FORMATS) {
           await stir(page);
           expect(await page.evaluate("window.pwned"), name).toBeUndefined();
         }
-        await page.goto(root);
+        await page.goto(`${root}index.html`);
         await page.keyboard.press("/");
-        await page.keyboard.type(`at-${format}`);
-        await expect(page.locator(".find output")).toHaveText(/^\d+ of \d+$/);
+        await page.locator(".find input").fill(`at-${format}`);
+        await expect(page.locator(".find output")).toHaveText(/^(\d+ of )?\d+$/);
         for (let step = 0; step < 30; step++) await page.keyboard.press("Enter");
         await stir(page);
         expect(await page.evaluate("window.pwned")).toBeUndefined();
@@ -92,7 +94,8 @@ test("what a chat product keeps hidden stays out of the bundle", async () => {
 });
 
 for (const way of ["file", "http"]) {
-  test(`over ${way} the policy alone stops what escaping would have missed`, async ({ page }, info) => {
+  // Not the watched test: this page is made to be refused things.
+  bare(`over ${way} the policy alone stops what escaping would have missed`, async ({ page }, info) => {
     const folder = info.outputPath("holed");
     cpSync(bundle("branches").path, folder, { recursive: true });
     const hole = '<div id="hole"><script>pwned=1</script><img src=x onerror="pwned=2"><svg onload="pwned=3"></svg><img src="https://evil.invalid/x.png"><link rel="stylesheet" href="https://evil.invalid/x.css"><style>body{background:url(https://evil.invalid/y)}</style><iframe src="https://evil.invalid/f"></iframe><iframe srcdoc="<script>parent.pwned=4</script>"></iframe><object data="https://evil.invalid/o"></object><form action="https://evil.invalid/s"><button id="send">x</button></form><a id="run" href="javascript:pwned=5">x</a><base href="https://evil.invalid/"></div>';
@@ -106,8 +109,7 @@ for (const way of ["file", "http"]) {
     const loaded = [];
     page.on("requestfinished", (request) => loaded.push(request.url()));
     await page.goto(`${root}index.html`);
-    await page.locator("#send").click();
-    await page.locator("#run").click();
+    for (const id of ["send", "run"]) await page.evaluate((id) => document.getElementById(id)?.click(), id);
     await stir(page);
     expect(page.url()).toBe(`${root}index.html`);
     expect(await page.evaluate("window.pwned")).toBeUndefined();
@@ -115,10 +117,6 @@ for (const way of ["file", "http"]) {
     await server?.close();
   });
 }
-// This page is made to be refused things.
-test.beforeEach(({ log }, info) => {
-  if (info.title.includes("the policy alone")) Object.defineProperty(log, "console", { value: [], writable: false });
-});
 
 /** Opens every fold, waits for every picture, lets handlers run. @param {import("@playwright/test").Page} page */
 async function stir(page) {

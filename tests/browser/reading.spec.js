@@ -10,22 +10,17 @@ import { expect, test } from "./watch.js";
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const long = () => bundle("long");
-/** One page of each kind. @returns {{kind: string, url: string}[]} */
-function kinds() {
-  const branch = pages(bundle("branches")).find((name) => name.startsWith("branch-")) ?? "no branch page";
-  return [
-    { kind: "index", url: fileUrl(long(), "index.html") },
-    { kind: "later page", url: fileUrl(long(), "2.html") },
-    { kind: "last page", url: fileUrl(long(), lastPage(long())) },
-    { kind: "contents", url: fileUrl(long(), "contents.html") },
-    { kind: "chat with branches", url: fileUrl(bundle("branches"), "index.html") },
-    { kind: "branch", url: fileUrl(bundle("branches"), branch) },
-    { kind: "empty chat", url: fileUrl(bundle("empty"), "index.html") },
-    { kind: "damaged chat", url: fileUrl(bundle("damaged"), "index.html") },
-  ];
-}
-const KINDS = ["index", "later page", "last page", "contents", "chat with branches", "branch", "empty chat", "damaged chat"];
-const urlOf = (/** @type {string} */ kind) => kinds().find((one) => one.kind === kind)?.url ?? "";
+/** One page of each kind. @type {Record<string, () => string>} */
+const KINDS = {
+  index: () => fileUrl(long(), "index.html"),
+  "later page": () => fileUrl(long(), "2.html"),
+  "last page": () => fileUrl(long(), lastPage(long())),
+  contents: () => fileUrl(long(), "contents.html"),
+  "chat with branches": () => fileUrl(bundle("branches"), "index.html"),
+  branch: () => fileUrl(bundle("branches"), pages(bundle("branches")).find((name) => name.startsWith("branch-")) ?? "no branch"),
+  "empty chat": () => fileUrl(bundle("empty"), "index.html"),
+  "damaged chat": () => fileUrl(bundle("damaged"), "index.html"),
+};
 
 test.describe("without scripts", () => {
   test.use({ javaScriptEnabled: false });
@@ -55,7 +50,7 @@ test.describe("without scripts", () => {
 
   test("folds show one line and open", async ({ page }) => {
     await page.goto(fileUrl(long(), "index.html"));
-    const activity = page.locator("details.activity").first();
+    const activity = page.locator("details.activity", { has: page.locator("details.call") }).first();
     const call = activity.locator("details.call").first();
     await expect(call).toBeHidden();
     await activity.locator("> summary").click();
@@ -71,7 +66,7 @@ test.describe("without scripts", () => {
 
   test("contents name every prompt and lead to it", async ({ page }) => {
     await page.goto(fileUrl(long(), "index.html"));
-    await page.locator('a[href="contents.html"]').first().click();
+    await page.locator('a[href="contents.html"]:visible').first().click();
     const links = page.locator("main ol a");
     await expect(links).toHaveCount(PROMPTS);
     await links.nth(PROMPTS - 1).click();
@@ -213,7 +208,7 @@ test("the rail holds the prompts of all pages and follows the reader", async ({ 
 test("find counts over the whole chat and walks through every hit", async ({ page }) => {
   await page.goto(fileUrl(long(), "index.html"));
   await page.keyboard.press("/");
-  await page.keyboard.type(NEEDLE.word.toUpperCase());
+  await page.locator(".find input").fill(NEEDLE.word.toUpperCase());
   const output = page.locator(".find output");
   await expect(output).toHaveText(`1 of ${NEEDLE.total}`);
   const visited = new Set();
@@ -233,7 +228,7 @@ test("find counts over the whole chat and walks through every hit", async ({ pag
 test("find opens what is folded around a hit on another page", async ({ page }) => {
   await page.goto(fileUrl(long(), "index.html"));
   await page.keyboard.press("/");
-  await page.keyboard.type(FAR);
+  await page.locator(".find input").fill(FAR);
   await expect(page.locator(".find output")).toHaveText("1");
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(new RegExp(`${lastPage(long())}#`));
@@ -245,7 +240,7 @@ test("find opens what is folded around a hit on another page", async ({ page }) 
 test("find says so when there is nothing", async ({ page }) => {
   await page.goto(fileUrl(long(), "index.html"));
   await page.keyboard.press("/");
-  await page.keyboard.type("there is no such text in it");
+  await page.locator(".find input").fill("there is no such text in it");
   await expect(page.locator(".find output")).toHaveText(/none|0/i);
   await page.keyboard.press("Escape");
   await expect(page.locator(".find")).toBeHidden();
@@ -263,7 +258,7 @@ test("code is copied without its label", async ({ page, context }) => {
 test("the theme can be chosen and is kept", async ({ page }) => {
   await page.emulateMedia({ colorScheme: "light" });
   await page.goto(fileUrl(long(), "index.html"));
-  const colour = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const colour = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   const light = await colour();
   await page.locator("details.menu > summary").click();
   await page.getByRole("button", { name: "Theme: dark" }).click();
@@ -323,11 +318,28 @@ test("paper has no controls", async ({ page }, info) => {
   expect(pdf.length).toBeGreaterThan(10_000);
 });
 
-for (const kind of KINDS) {
+test("the full print has all of it, and leaves the page as it was", async ({ page }) => {
+  await page.addInitScript(() => {
+    window.print = () => {
+      /** @type {any} */ (window).printed = [...document.querySelectorAll("main details")].map((fold) => /** @type {HTMLDetailsElement} */ (fold).open);
+      dispatchEvent(new Event("afterprint"));
+    };
+  });
+  await page.goto(fileUrl(long(), "index.html"));
+  await page.locator("details.menu > summary").click();
+  await page.getByRole("button", { name: "Print everything unfolded" }).click();
+  const printed = await page.waitForFunction(() => /** @type {any} */ (window).printed);
+  const open = /** @type {boolean[]} */ (await printed.jsonValue());
+  expect(open.length).toBeGreaterThan(10);
+  expect(open).not.toContain(false);
+  await expect(page.locator("main details[open]")).toHaveCount(0);
+});
+
+for (const [kind, url] of Object.entries(KINDS)) {
   for (const width of [390, 320]) {
     test(`${kind} at ${width} px does not scroll sideways`, async ({ page }) => {
       await page.setViewportSize({ width, height: 800 });
-      await page.goto(urlOf(kind));
+      await page.goto(url());
       await unfold(page);
       const { scroll, client, wide } = await page.evaluate(() => {
         const client = document.documentElement.clientWidth;
@@ -343,13 +355,13 @@ for (const kind of KINDS) {
     test(`${kind}, ${look}: no serious barrier, and a picture to look at`, async ({ page }) => {
       await page.addInitScript({ content: axe });
       if (look === "phone") await page.setViewportSize({ width: 390, height: 844 });
-      await page.emulateMedia({ colorScheme: look === "dark" ? "dark" : "light" });
-      await page.goto(urlOf(kind));
+      await page.emulateMedia({ colorScheme: look === "dark" ? "dark" : "light", reducedMotion: "reduce" });
+      await page.goto(url());
       await page.screenshot({ path: `${OUTPUT}/pictures/${kind.replaceAll(" ", "-")}-${look}.png` });
       const found = await page.evaluate(async () => {
         // Parts out of view are skipped by the browser and by axe; they count as well.
         for (const message of document.querySelectorAll(".message")) /** @type {HTMLElement} */ (message).style.contentVisibility = "visible";
-        const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"] });
+        const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"], preload: false });
         return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
       });
       expect(found).toEqual([]);
@@ -360,13 +372,13 @@ for (const kind of KINDS) {
 test("unfolded, a page has no serious barrier", async ({ page }) => {
   await page.addInitScript({ content: axe });
   for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
-    await page.emulateMedia({ colorScheme });
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.goto(fileUrl(long(), "index.html"));
     await unfold(page);
     await page.screenshot({ path: `${OUTPUT}/pictures/unfolded-${colorScheme}.png`, fullPage: true });
     const found = await page.evaluate(async () => {
       for (const message of document.querySelectorAll(".message")) /** @type {HTMLElement} */ (message).style.contentVisibility = "visible";
-      const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"] });
+      const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"], preload: false });
       return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
     });
     expect(found).toEqual([]);

@@ -13,7 +13,7 @@ export function watch(page) {
     log.dialogs.push(dialog.message());
     dialog.dismiss();
   });
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && log.console.push(message.text()));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && log.console.push(`${message.text()} (${message.location().url})`));
   page.on("pageerror", (error) => log.errors.push(String(error)));
   page.on("popup", (popup) => log.popups.push(popup.url()));
   page.on("download", (download) => log.downloads.push(download.suggestedFilename()));

@@ -248,6 +248,8 @@ function codex(folder) {
   const item = (payload) => line("response_item", payload);
   const event = (payload) => line("event_msg", payload);
   const said = (role, text) => item({ type: "message", role, content: [{ type: role === "assistant" ? "output_text" : "input_text", text }] });
+  // What a person says comes twice; what comes once was put in by the program.
+  const asked = (message, images = []) => [item({ type: "message", role: "user", content: [{ type: "input_text", text: message }, ...images.map((image_url) => ({ type: "input_image", image_url }))] }), event({ type: "user_message", message, images })];
   const call = (name, argumentsText, output) => {
     const id = `call_${clock}`;
     return [item({ type: "function_call", name, arguments: argumentsText, call_id: id }), item({ type: "function_call_output", call_id: id, output })];
@@ -256,13 +258,14 @@ function codex(folder) {
     line("session_meta", { id: "bad\"><svg onload=pwned=130>", timestamp: "2026-01-05T09:00:00Z", cwd: places.unseen("cwd"), originator: places.unseen("originator"), cli_version: places.unseen("version"), model_provider: places.unseen("provider"), base_instructions: { text: places.unseen("instructions") }, git: { branch: places.unseen("branch"), repository_url: "javascript:pwned=131" } }),
     line("turn_context", { cwd: places.unseen("turn-cwd"), model: places.name("model"), summary: places.unseen("turn-summary") }),
     said("developer", places.unseen("developer")),
-    said("user", places.text("prompt")),
+    ...asked(places.text("prompt")),
     event({ type: "user_message", message: places.unseen("user-message"), images: ["https://evil.invalid/i.png"], local_images: [places.unseen("local-image")] }),
     item({ type: "reasoning", summary: [{ type: "summary_text", text: places.text("reasoning") }], content: null, encrypted_content: places.unseen("encrypted") }),
     said("assistant", places.text("answer")),
-    said("user", places.markdown("prompt")),
+    ...asked(places.markdown("prompt")),
     said("assistant", places.markdown("answer")),
-    item({ type: "message", role: "user", content: [{ type: "input_text", text: places.text("with-image") }, { type: "input_image", image_url: `data:image/svg+xml;base64,${base64(SVG)}` }, { type: "input_image", image_url: `data:text/html;base64,${base64(HTML)}` }, { type: "input_image", image_url: 'https://evil.invalid/i.png"onerror=pwned=132' }, { type: places.unseen("content-kind"), text: places.unseen("content") }] }),
+    ...asked(places.text("with-image"), [`data:image/svg+xml;base64,${base64(SVG)}`, `data:text/html;base64,${base64(HTML)}`, 'https://evil.invalid/i.png"onerror=pwned=132']),
+    item({ type: "message", role: "user", content: [{ type: "input_text", text: places.unseen("injected") }, { type: "input_image", image_url: `data:image/svg+xml;base64,${base64(SVG)}` }, { type: places.unseen("content-kind"), text: places.unseen("content") }] }),
     ...call("shell", JSON.stringify({ command: ["bash", "-lc", places.text("shell-command")], workdir: places.unseen("workdir"), justification: places.unseen("why") }), JSON.stringify({ output: places.text("shell-output"), metadata: { exit_code: 1, duration_seconds: 0.1 } })),
     ...call("exec_command", JSON.stringify({ cmd: places.terminal("exec") }), places.terminal("exec-output")),
     ...call("shell", `{broken ${places.text("broken-arguments")}`, [{ type: "input_text", text: places.text("list-output") }]),
@@ -281,7 +284,7 @@ function codex(folder) {
     event({ type: "thread_rolled_back", num_turns: "<script>pwned=136</script>" }),
     line("compacted", { message: places.unseen("compacted") }),
     line(places.unseen("line-kind"), { [places.unseen("line-key")]: places.unseen("line") }),
-    said("user", places.text("last")),
+    ...asked(places.text("last")),
   ];
   const file = join(folder, "rollout-2026-01-05T09-00-00-bad.jsonl");
   writeFileSync(file, lines(records));

@@ -164,12 +164,6 @@ function branches(folder) {
   return file;
 }
 
-function empty(folder) {
-  const file = join(folder, "conversations.json");
-  writeFileSync(file, JSON.stringify([{ title: "Nothing said yet", create_time: 1_767_603_600, update_time: 1_767_603_600, mapping: { root: { id: "root", message: null, parent: null, children: [] } }, current_node: "root", conversation_id: "10000000-aaaa-4000-8000-000000000003" }]));
-  return file;
-}
-
 /** Two lines that nobody can read, between good ones. */
 function damaged(folder) {
   const session = new Session("10000000-0000-4000-8000-000000000004", "2026-01-06T08:00:00.000Z");
@@ -183,10 +177,11 @@ function damaged(folder) {
 
 /** Writes every sample below the folder. */
 export function write(folder) {
-  const makers = { long: longChat, branches, empty, damaged };
+  const makers = { long: longChat, branches, damaged, empty: branches };
   return Object.entries(makers).map(([name, make]) => {
     const own = join(folder, name);
     mkdirSync(own, { recursive: true });
-    return { name, file: make(own) };
+    // A chat is empty where its share leaves out all that was said.
+    return { name, file: make(own), options: name === "empty" ? ["--messages", "90..99"] : [] };
   });
 }

@@ -16,8 +16,8 @@ use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
 
 mod tools;
 
-/// How deep blocks are looked into: a tool result, a document in it, blocks in that.
-const DEPTH_MAX: usize = 4;
+/// How deep blocks are looked into; a fetched page in a tool result takes four steps.
+const DEPTH_MAX: usize = 8;
 
 /// The content of a message or of a tool result.
 #[derive(Default)]
@@ -252,6 +252,10 @@ impl<'a> Element<'a> {
                 parts.push(Part::File { artifact });
             }
             "web_search_result" => put_source(parts, block.title, block.url, None),
+            "web_fetch_result" => {
+                put_source(parts, block.title, block.url, None);
+                block.content.read_into(role, depth - 1, world, parts)?;
+            }
             "search_result" => {
                 block.content.parse().ok();
                 let excerpt = block.content.texts().join("\n");
@@ -379,7 +383,7 @@ fn read_object(json: &str, role: ArtifactRole, depth: usize, world: &mut World<'
     }
     if parts.len() == before {
         let block = Block::of(raw).ok().flatten();
-        let known = block.filter(|block| matches!(block.kind.as_deref(), Some("text" | "image" | "document")));
+        let known = block.filter(|block| matches!(block.kind.as_deref(), Some("text" | "image" | "document" | "web_fetch_result")));
         match known.filter(|_| depth > 0) {
             Some(block) => Element { raw, block: Some(block) }.read(role, depth - 1, world, parts)?,
             None => parts.push(unknown("", raw)),

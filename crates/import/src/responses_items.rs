@@ -208,7 +208,7 @@ pub(crate) struct Items {
     /// The assistant's message that further items of the same answer are added to.
     open: Option<MessageId>,
     /// Calls that the human was asked to allow and that have no answer yet.
-    asked: Vec<String>,
+    asked: HashSet<String>,
 }
 
 impl Items {
@@ -232,7 +232,10 @@ impl Items {
                 self.add(parts, around, chat);
             }
             Draft::Message { role, pieces } => {
-                let parts = pieces::parts(pieces, role, (chat, surroundings))?;
+                let parts = pieces::parts(pieces, role, (&mut *chat, surroundings))?;
+                if parts.is_empty() {
+                    return Ok(());
+                }
                 let hidden = role == Role::System || is_injected(&text_of(&parts));
                 if hidden {
                     self.put_message(Role::System, parts, Visibility::Hidden, around, chat);
@@ -340,7 +343,7 @@ impl Items {
         let native = call.id.unwrap_or_else(|| format!("call-{}", chat.id_by_position(around.bytes.get(..ID_BYTES_MAX).unwrap_or(around.bytes))));
         let call_id = self.unique_call_id(&native);
         if call.asks {
-            self.asked.push(native.clone());
+            self.asked.insert(native.clone());
         }
         let part = ToolCall { call_id: call_id.clone(), name: call.name, action: call.action, input: call.input, state: call.state };
         self.add(vec![Part::ToolCall(part)], around, chat);
@@ -372,7 +375,7 @@ impl Items {
         let is_error = answer.is_error || answer.is_denied;
         let result = Part::ToolResult { call_id, parts, is_error };
         self.put_message(Role::Tool, vec![result], Visibility::Shown, around, chat);
-        self.asked.retain(|asked| *asked != native);
+        self.asked.remove(&native);
         if answer.is_denied {
             self.set_state(&native, CallState::Denied, chat);
         }

@@ -52,16 +52,17 @@
   command("Previous prompt", "k", () => step(-1));
 
   // Over the page, where it has no column of its own
+  const focus = () => (all("#rail [aria-current]")[0] || all("#rail li a")[0])?.focus();
   const isOpen = () => root.classList.contains("rail-open");
   const show = (/** @type {boolean} */ open) => {
     root.classList.toggle("rail-open", open);
     toggle.ariaExpanded = String(open);
-    if (open) all("#rail [aria-current], #rail a")[0]?.focus();
+    if (open) focus();
   };
   const flip = () => (rail ? show(!isOpen()) : location.assign("contents.html"));
   const toggle = h("button", { className: "tool rail-toggle", ariaLabel: "Prompts", ariaExpanded: "false", onclick: flip }, icon("list"));
   if (rail) bar.prepend(toggle);
-  command("Prompts", "t", () => (rail?.offsetParent && !isOpen() ? all("#rail [aria-current], #rail a")[0]?.focus() : flip()), "list", "phone-only");
+  command("Prompts", "t", () => (rail?.offsetParent && !isOpen() ? focus() : flip()), "list", "phone-only");
   document.addEventListener("click", ({ target }) => {
     const within = /** @type {Element} */ (target).closest(".rail, .rail-toggle, .menu-item");
     if (isOpen() && (!within || /** @type {Element} */ (target).closest(".rail a"))) show(false);
@@ -75,7 +76,7 @@
     const own = rail?.querySelector("ol");
     if (!rail || !own || !chat.pages.includes(here)) return;
     const lists = Array.from({ length: chat.contents }, (_, at) => {
-      const list = h("ol", { start: at * PER_LIST + 1 });
+      const list = h("ol", { className: "lot", start: at * PER_LIST + 1 });
       list.style.minHeight = `calc(${Math.min(PER_LIST, chat.prompts - at * PER_LIST)} * var(--rail-line))`;
       return list;
     });
@@ -83,6 +84,7 @@
       const rows = await load(`contents-${lists.indexOf(list) + 1}`);
       list.append(...rows.map((/** @type {string[]} */ [page, anchor, text]) =>
         h("li", {}, h("a", { href: `${page === here ? "" : page}#${anchor}`, title: text }, h("bdi", {}, text)))));
+      list.firstElementChild.value = list.start; // counters end where content-visibility begins
     };
     const first = Math.floor((own.start - 1) / PER_LIST);
     const last = Math.floor((own.start - 1 + Math.max(0, own.children.length - 1)) / PER_LIST);

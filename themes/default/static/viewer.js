@@ -1,4 +1,4 @@
-// What a reader can do on a page: menu, keys, text size, theme, folds, paper, copies, local times. Pages read fully without it.
+// What a reader can do on any page: menu, keys, text size, theme, folds, paper. Pages read fully without it. Other scripts build on it.
 // A classic script, so that it runs from file:// too. Data comes as script files that call readalong.data().
 "use strict";
 (() => {
@@ -48,22 +48,23 @@
     }
     return opened;
   };
-  /** Says something for a moment. @param {string} text */
-  const say = (text) => {
-    const toast = h("p", { className: "toast" }, text);
-    document.body.append(toast);
-    setTimeout(() => toast.remove(), 1600);
-    all("#announce")[0].textContent = text;
+
+  /** Scrolls a piece of text into view, also within the frames around it. @param {AbstractRange} range */
+  const scrollToRange = (range) => {
+    const place = document.createRange();
+    place.setStart(range.startContainer, range.startOffset);
+    place.setEnd(range.endContainer, range.endOffset);
+    for (let frame = range.startContainer.parentElement; frame && frame !== main; frame = frame.parentElement) {
+      if (frame.scrollHeight <= frame.clientHeight && frame.scrollWidth <= frame.clientWidth) continue;
+      if (!/auto|scroll/.test(getComputedStyle(frame).overflow)) continue;
+      const inner = place.getBoundingClientRect();
+      const outer = frame.getBoundingClientRect();
+      if (inner.top < outer.top || inner.bottom > outer.bottom) frame.scrollTop += inner.top - outer.top - outer.height / 3;
+      if (inner.left < outer.left || inner.right > outer.right) frame.scrollLeft += inner.left - outer.left - outer.width / 3;
+    }
+    const { top, bottom } = place.getBoundingClientRect();
+    if (top < 120 || bottom > innerHeight - 60) scrollBy(0, top - innerHeight / 3);
   };
-  /** @param {string} text */
-  const copy = (text) =>
-    (navigator.clipboard?.writeText(text) || Promise.reject()).catch(() => {
-      const area = h("textarea", { value: text, className: "sr-only" });
-      document.body.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    });
 
   // Text size and theme
   const settings = { theme: "auto", size: 100 };
@@ -87,12 +88,13 @@
   };
 
   // Menu and keys
+  const end = h("hr");
   const card = h("div", { className: "card" },
     h("div", { className: "menu-row" }, sizeShown,
-      h("button", { ariaLabel: "Smaller text", onclick: () => set({ size: settings.size - 10 }) }, "A−"),
-      h("button", { ariaLabel: "Larger text", onclick: () => set({ size: settings.size + 10 }) }, "A+")),
+      h("button", { ariaLabel: "A−, smaller text", onclick: () => set({ size: settings.size - 10 }) }, "A−"),
+      h("button", { ariaLabel: "A+, larger text", onclick: () => set({ size: settings.size + 10 }) }, "A+")),
     h("div", { className: "menu-row" }, h("span", {}, "Theme"), ...themes),
-    h("hr"));
+    end);
   const menu = h("details", { className: "menu" }, h("summary", { ariaLabel: "Menu" }, icon("more")), card);
   bar.append(menu);
   set({});
@@ -108,20 +110,13 @@
       menu.open = false;
       run();
     };
-    card.append(h("button", { className: `menu-item ${className}`, onclick }, icon(iconName), label, ...(key ? [h("kbd", {}, key)] : [])));
+    const line = h("button", { className: `menu-item ${className}`, onclick }, icon(iconName), label, ...(key ? [h("kbd", {}, key)] : []));
+    if (className === "phone-only") end.after(line);
+    else card.append(line);
   };
   document.addEventListener("click", (event) => {
     const target = /** @type {Element} */ (event.target);
     for (const open of all(".bar details[open]")) open.open = open.contains(target) || (open !== menu && Boolean(target.closest(".menu-item")));
-    const button = target.closest(".copy");
-    if (button) {
-      const texts = all("pre", button.parentElement).map((pre) => pre.textContent.replace(/\n$/, ""));
-      const shown = (/** @type {string} */ name) => button.replaceChildren(icon(name));
-      copy(texts.join("\n")).then(() => shown("check"));
-      setTimeout(() => shown("copy"), 1600);
-    }
-    const link = /** @type {HTMLAnchorElement | null} */ (target.closest(".permalink"));
-    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) copy(link.href).then(() => say("Link copied"));
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") for (const open of all(".bar details[open]")) open.open = false;
@@ -154,37 +149,6 @@
     help.showPopover?.();
   }, "keys", "menu-keys");
 
-  // Times in the reader's zone, copy buttons, lines between days: for the page and for messages that come later
-  /** @param {Intl.DateTimeFormatOptions} options */
-  const format = (options) => new Intl.DateTimeFormat("en-GB", options);
-  /** @type {Record<string, Intl.DateTimeFormat>} */
-  const styles = {
-    clock: format({ timeStyle: "short" }), date: format({ dateStyle: "medium" }), full: format({ dateStyle: "medium", timeStyle: "short" }),
-  };
-  const enhance = (/** @type {Element} */ scope) => {
-    for (const time of all("time[datetime]", scope)) {
-      const at = new Date(time.dateTime);
-      if (!isNaN(+at)) time.textContent = (styles[time.dataset.style] || styles.clock).format(at);
-    }
-    for (const box of all(":is(.code, .output):not(:has(> .copy))", scope)) box.append(h("button", { className: "copy", ariaLabel: "Copy" }, icon("copy")));
-  };
-  const splitDays = () => {
-    let last = "";
-    for (const time of all(":scope > .message > .permalink > time", main)) {
-      const message = time.closest(".message");
-      const line = message.previousElementSibling?.closest(".day");
-      const day = styles.date.format(new Date(time.dateTime));
-      if (day === last) line?.remove();
-      else if (last && !line) message.before(h("p", { className: "day" }, h("time", { dateTime: time.dateTime, title: time.title }, day)));
-      last = day;
-    }
-  };
-  enhance(document.body);
-  splitDays();
-  if (main) new MutationObserver((changes) => {
-    for (const { addedNodes } of changes) for (const node of addedNodes) if (node instanceof Element) enhance(node);
-  }).observe(main, { childList: true });
-
   root.classList.add("js");
-  /** @type {any} */ (window).readalong = { all, bar, command, data, h, here: document.body.dataset.page || "index.html", icon, load, main, menu, reveal };
+  /** @type {any} */ (window).readalong = { all, bar, command, data, h, here: document.body.dataset.page || "index.html", icon, load, main, menu, reveal, scrollToRange };
 })();

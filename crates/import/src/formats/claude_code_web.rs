@@ -82,11 +82,11 @@ impl Reader for Web {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::outline::{fixture, outline, read};
+    use crate::formats::outline::{fixtures, outline, read};
 
     #[test]
     fn reads_all_records_of_the_object() {
-        let imported = read(&fixture("claude-code-web/session.json"));
+        let imported = read(&fixtures("claude-code-web").join("session.json"));
         assert_eq!(imported.chat.origin.format, "claude-code-web");
         assert_eq!(imported.chat.title, "Sums");
         assert_eq!(imported.stats.mapped, 1);

@@ -295,6 +295,9 @@ impl CodexReader {
         (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
         let mut parts = crate::responses_items::parts(pieces, Role::User, (&mut *chat, surroundings))?;
+        if parts.is_empty() {
+            return Ok(Taken::Bookkeeping);
+        }
         let text = text_of(&parts);
         if let Some(command) = users_command(&text) {
             self.items.put_notice(NoticeKind::Command, command, around, chat);

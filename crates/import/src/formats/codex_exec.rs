@@ -272,7 +272,7 @@ impl Item<'_> {
             _ => {
                 let words: Vec<&str> = [self.server.as_deref(), self.tool.as_deref()].into_iter().flatten().collect();
                 name = if words.is_empty() { name } else { words.join(".") };
-                input = self.arguments.map(|arguments| RawJson::from(arguments.to_owned()));
+                input = self.arguments.filter(|arguments| arguments.get() != "{}").map(|arguments| RawJson::from(arguments.to_owned()));
                 Action::Other
             }
         };

@@ -216,7 +216,9 @@ mod tests {
 
     #[test]
     fn values_of_other_types_count_as_absent() {
-        let all = |json| serde_json::from_str::<All<'_>>(json).unwrap();
+        fn all(json: &str) -> All<'_> {
+            serde_json::from_str(json).unwrap()
+        }
         let full = all(r#"{"text":"a\nb","number":1.5,"flag":true,"inner":{"flag":true}}"#);
         assert_eq!(full, All { text: Some("a\nb".into()), number: Some(1.5), flag: true, inner: Some(Inner { flag: true }) });
         for other in ["null", "[1,[2]]", r#"{"a":{"b":1}}"#] {

@@ -44,6 +44,11 @@ pub(super) fn fixtures(format: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/formats").join(format)
 }
 
+/// One fixture, by its path below the folder of all formats' fixtures.
+pub(super) fn fixture(path: &str) -> PathBuf {
+    fixtures(path)
+}
+
 /// Real samples of a format, by file name; none (and a note) where they are not on this machine.
 pub(super) fn samples(folder: &str) -> Vec<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/samples").join(folder);
@@ -69,16 +74,28 @@ pub(super) fn open_as(path: &Path, format: Option<&str>) -> Transcript {
     Transcript::open(Source { name, open }, format).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The only chat of a file.
+pub(super) fn read(path: &Path) -> Imported {
+    read_picked(path, &Pick::Only)
+}
+
 /// One chat of a file.
-pub(super) fn read(path: &Path, pick: &Pick) -> Imported {
+pub(super) fn read_picked(path: &Path, pick: &Pick) -> Imported {
     let mut folder = Folder { path: path.parent().unwrap().to_owned(), kept: HashMap::new() };
     open(path).read(pick, &mut folder).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The only chat of some bytes, its format found by their content.
+pub(super) fn read_bytes(bytes: Vec<u8>) -> Imported {
+    let open = Box::new(move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>));
+    let transcript = Transcript::open(Source { name: "bytes".to_owned(), open }, None).unwrap();
+    transcript.read(&Pick::Only, &mut crate::Discard).unwrap()
 }
 
 /// All chats of a file.
 pub(super) fn read_all(path: &Path) -> Vec<Imported> {
     let count = open(path).list().unwrap().len();
-    (1..=count).map(|number| read(path, &Pick::Named(number.to_string()))).collect()
+    (1..=count).map(|number| read_picked(path, &Pick::Named(number.to_string()))).collect()
 }
 
 /// The counts of records add up.

@@ -1,6 +1,6 @@
 //! Content parts of items: texts, pictures, files, citations, and what tools answered.
 
-use std::{borrow::Cow, io};
+use std::{borrow::Cow, collections::HashSet, io};
 
 use readalong_model::{ArtifactRole, Part, RawJson, Role};
 use serde::Deserialize;
@@ -70,8 +70,6 @@ struct Fields<'a> {
     stdout: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     stderr: Option<Cow<'a, str>>,
-    #[serde(default, deserialize_with = "lenient::object")]
-    outcome: Outcome,
 }
 
 #[derive(Default, Deserialize)]
@@ -193,6 +191,7 @@ fn file(fields: &Fields<'_>) -> Piece {
 
 /// What an answer rests on, once each.
 fn push_sources(annotations: &RawValue, pieces: &mut Vec<Piece>) -> Result<(), serde_json::Error> {
+    let mut seen = HashSet::new();
     for annotation in elements(annotations)? {
         if !annotation.get().starts_with('{') {
             continue;
@@ -201,9 +200,8 @@ fn push_sources(annotations: &RawValue, pieces: &mut Vec<Piece>) -> Result<(), s
         let url = fields.url.as_deref().map(str::to_owned);
         let named = fields.title.or(fields.filename).filter(|title| !title.trim().is_empty()).map(Cow::into_owned);
         let Some(title) = named.or_else(|| url.clone()).or_else(|| fields.file_id.map(Cow::into_owned)) else { continue };
-        let source = Piece::Source { title, url, excerpt: None };
-        if !pieces.contains(&source) {
-            pieces.push(source);
+        if seen.insert((title.clone(), url.clone())) {
+            pieces.push(Piece::Source { title, url, excerpt: None });
         }
     }
     Ok(())

@@ -1,15 +1,17 @@
 //! Calls of the product's tools: a message of the model to a recipient other than all is one.
 
+use std::rc::Rc;
+
 use readalong_model::{Action, Edit, RawJson};
 use serde_json::{Map, Value};
 
-/// What a node inherits from those above it.
+/// What a node inherits from those above it. Cheap to copy: every node has one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Context {
     /// The call that a tool's message answers.
-    pub(super) call: Option<String>,
+    pub(super) call: Option<Rc<str>>,
     /// The canvas document that is being worked on.
-    pub(super) document: Option<String>,
+    pub(super) document: Option<Rc<str>>,
 }
 
 /// True where a message to this recipient is a call.
@@ -70,13 +72,13 @@ fn create(members: &mut Map<String, Value>, context: &mut Context) -> Option<Act
         return None;
     }
     let (path, content) = (take(members, "name")?, take(members, "content")?);
-    context.document = Some(path.clone());
+    context.document = Some(path.as_str().into());
     Some(Action::Write { path, content })
 }
 
 /// Replacements by pattern; the pattern `.*` rewrites the whole document.
 fn update(members: &mut Map<String, Value>, context: &Context) -> Option<Action> {
-    let path = context.document.clone().unwrap_or_else(|| "canvas".to_owned());
+    let path = context.document.as_deref().unwrap_or("canvas").to_owned();
     let updates = members.get("updates")?.as_array()?;
     let pair = |update: &Value| {
         let only_known = update.as_object()?.keys().all(|key| matches!(key.as_str(), "pattern" | "replacement" | "multiple"));

@@ -67,7 +67,11 @@ impl<'m> Marks<'m> {
                     let replacement = self.replacement(mark, place);
                     match replacement.is_empty() {
                         true => close_gap(&mut out, rest.get(mark.len()..).unwrap_or_default()),
-                        false => out.push_str(&replacement),
+                        false => {
+                            let joined = replacement.starts_with('(') && out.ends_with(|last: char| last.is_alphanumeric());
+                            out.push_str(if joined { " " } else { "" });
+                            out.push_str(&replacement);
+                        }
                     }
                     mark
                 }

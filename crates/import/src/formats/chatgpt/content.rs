@@ -1,6 +1,6 @@
 //! One message of an export as a message of the chat: its content of every kind, who sees it, and what it calls or answers.
 
-use std::{borrow::Cow, io};
+use std::{borrow::Cow, collections::HashSet, io};
 
 use readalong_model::{
     ArtifactRole, Author, AuthorKind, CallState, Message, NoticeKind, Part, RawJson, Role, Status, ToolCall, Visibility,
@@ -34,7 +34,7 @@ struct Piece<'a, 'm> {
     marks: Marks<'m>,
     metadata: &'m Metadata<'a>,
     /// Ids of files that are in the message already.
-    shown: Vec<String>,
+    shown: HashSet<String>,
 }
 
 impl Making<'_> {
@@ -54,11 +54,11 @@ impl Making<'_> {
         message.author = author_of(role, source, metadata);
         message.status = status_of(source, metadata);
         message.visibility = visibility_of(role, source, metadata);
-        let mut piece = Piece { role, marks: Marks::of(metadata), metadata, shown: Vec::new() };
+        let mut piece = Piece { role, marks: Marks::of(metadata), metadata, shown: HashSet::new() };
         let recipient = source.recipient.as_deref().unwrap_or("all");
         if role == Role::Assistant && calls::is_tool(recipient) {
             message.parts = self.call(id, recipient, source.content.as_ref(), &mut piece)?;
-            self.context.call = Some(id.to_owned());
+            self.context.call = Some(id.into());
             return Ok(message);
         }
         let mut parts = match &source.content {
@@ -73,7 +73,7 @@ impl Making<'_> {
         match role {
             Role::Tool => {
                 self.add_run_pictures(&mut parts, &mut piece)?;
-                let call_id = self.context.call.clone().unwrap_or_else(|| id.to_owned());
+                let call_id = self.context.call.as_deref().unwrap_or(id).to_owned();
                 message.parts.push(Part::ToolResult { call_id, is_error: is_error(source, metadata), parts });
             }
             _ => {
@@ -135,9 +135,15 @@ impl Making<'_> {
                 }
             }
             "tether_quote" | "sonic_webpage" => parts.push(page(content)),
-            "user_editable_context" => parts.extend([&members.user_profile, &members.user_instructions].into_iter().flat_map(|member| text(member, &piece.marks))),
+            "user_editable_context" => {
+                let profile = [&members.user_profile, &members.user_instructions];
+                parts.extend(profile.into_iter().flat_map(|member| text(member, &piece.marks)));
+            }
             "model_editable_context" => parts.extend(text(&members.model_set_context, &piece.marks)),
-            "thoughts" => parts.extend(members.thoughts.iter().filter_map(|thought| thought_of(thought.summary.as_deref(), thought.content.as_deref()))),
+            "thoughts" => {
+                let thoughts = members.thoughts.iter();
+                parts.extend(thoughts.filter_map(|thought| thought_of(thought.summary.as_deref(), thought.content.as_deref())));
+            }
             "reasoning_recap" => {
                 let seconds = piece.metadata.finished_duration_sec.filter(|seconds| (0.0..1e9).contains(seconds));
                 let markdown = members.content.as_deref().map(citations::clean).unwrap_or_default().into_owned();
@@ -229,7 +235,7 @@ impl Making<'_> {
             role: artifact_role(piece.role),
         };
         let artifact = self.assets.add(id, hint, self.chat, self.surroundings)?;
-        piece.shown.push(id.to_owned());
+        piece.shown.insert(id.to_owned());
         parts.push(match alt {
             Some(alt) => Part::Image { artifact, alt },
             None => self.file_part(artifact),
@@ -249,13 +255,13 @@ impl Making<'_> {
     fn add_attachments(&mut self, parts: &mut Vec<Part>, piece: &mut Piece<'_, '_>) -> io::Result<()> {
         for attachment in &piece.metadata.attachments {
             let id = attachment.id.as_deref().unwrap_or_default();
-            if piece.shown.iter().any(|shown| shown == id) || (id.is_empty() && attachment.name.is_none()) {
+            if piece.shown.contains(id) || (id.is_empty() && attachment.name.is_none()) {
                 continue;
             }
             let hint = Hint { name: attachment.name.as_deref(), media_type: media_type(attachment), role: artifact_role(piece.role) };
             let artifact = self.assets.add(id, hint, self.chat, self.surroundings)?;
             parts.push(self.file_part(artifact));
-            piece.shown.push(id.to_owned());
+            piece.shown.insert(id.to_owned());
         }
         Ok(())
     }
@@ -288,7 +294,7 @@ impl Making<'_> {
         let Some(run) = &piece.metadata.aggregate_result else { return Ok(()) };
         for drawn in run.messages.iter().filter(|message| message.message_type.as_deref() == Some("image")) {
             let Some(pointer) = drawn.image_url.as_deref() else { continue };
-            if !piece.shown.iter().any(|shown| shown == assets::id_in(pointer)) {
+            if !piece.shown.contains(assets::id_in(pointer)) {
                 self.push_asset(pointer, Some(None), piece, parts)?;
             }
         }
@@ -306,13 +312,11 @@ impl ContentIn<'_> {
         }
     }
 
-    /// True where members are of other types than they should be, so that nothing could be read.
+    /// True where a member that should be a text is something else, so that nothing of it could be read.
     fn is_odd(&self) -> bool {
-        let texts = [&self.members.text, &self.members.result, &self.members.summary, &self.members.output_str, &self.members.content];
-        let known = texts.into_iter().any(Option::is_some) || !self.members.parts.is_empty();
-        let profile = self.members.user_profile.is_some() || self.members.user_instructions.is_some() || self.members.model_set_context.is_some();
-        let raw = self.raw.get();
-        !known && !profile && raw.len() > 80 && !raw.contains("\"parts\":[]") && !raw.contains("\"thoughts\":[]")
+        let Ok(Some(lenient::Members(members))) = lenient::object_of(self.raw) else { return self.raw.get() != "null" };
+        let is_filled = |raw: &RawValue| raw.get().starts_with(['{', '[']) && !matches!(raw.get(), "{}" | "[]");
+        members.iter().any(|(key, raw)| !matches!(key.as_ref(), "parts" | "thoughts") && is_filled(raw))
     }
 }
 

@@ -6,6 +6,7 @@ use readalong_model::{NoticeKind, Part, Visibility};
 use serde_json::Value;
 
 use super::{ChatBuilder, ClaudeCode, Line, Refusal, Taken, Tree, words};
+use crate::builder::shorten;
 
 /// System records that say nothing a reader could want.
 const QUIET: [&str; 10] = [
@@ -23,6 +24,8 @@ const QUIET: [&str; 10] = [
 /// System records whose text readers may want.
 const TOLD: [&str; 8] =
     ["informational", "away_summary", "memory_saved", "bridge_status", "scheduled_task_fire", "agents_killed", "permission_retry", "model_fallback"];
+/// Characters of a title that is made of a summary, which may be several sentences.
+const SUMMARY_CHARS_MAX: usize = 100;
 /// Prompts taken back out of the queue that are looked for in later prompts, at most.
 const POPPED_MAX: usize = 64;
 
@@ -136,7 +139,8 @@ impl Queue {
             silence(place, chat);
         } else if !self.popped.is_empty() {
             self.popped.retain(|(text, place)| {
-                let arrived = prompt.split(text.as_str()).count() > 1 && (prompt == text || prompt.contains('\n'));
+                // Sent together, each stands on lines of its own.
+                let arrived = format!("\n{prompt}\n").contains(&format!("\n{text}\n"));
                 if arrived {
                     silence(*place, chat);
                 }
@@ -193,7 +197,7 @@ impl Titles {
 
     /// The best title there is; none leaves it to the first prompt.
     pub(super) fn best(&self, tree: &Tree) -> Option<String> {
-        let own = self.summaries.iter().rev().find(|(leaf, _)| tree.has(leaf)).map(|(_, summary)| summary);
-        self.custom.as_ref().or(self.by_model.as_ref()).or(self.agent.as_ref()).or(own).cloned()
+        let own = self.summaries.iter().rev().find(|(leaf, _)| tree.has(leaf)).and_then(|(_, summary)| shorten(summary, SUMMARY_CHARS_MAX));
+        self.custom.clone().or_else(|| self.by_model.clone()).or_else(|| self.agent.clone()).or(own)
     }
 }

@@ -1,1 +1,264 @@
-//! Tests.
+//! Rollouts from fixtures and from real samples.
+
+use std::collections::HashMap;
+
+use readalong_model::{Part, Visibility};
+use serde_json::Value;
+
+use crate::formats::outline::{assert_accounted, fixtures, occurrences, open, outline, read, samples};
+
+fn check(fixture: &str, expected: &str) {
+    let imported = read(&fixtures("codex").join(fixture));
+    assert_accounted(&imported);
+    assert_eq!(imported.chat.origin.format, "codex");
+    assert_eq!(outline(&imported.chat), expected.trim(), "{fixture}");
+}
+
+#[test]
+fn present_form() {
+    check("present.jsonl", r##"
+# The broken build
+system hidden
+  text "<permissions instructions>sandboxed"
+user hidden
+  text "# AGENTS.md instructions for /home/dev/app\nUse tabs."
+user hidden
+  text "A context of a kind that nobody has seen before"
+user
+  text "Fix the build"
+  image image.png image/png (8 bytes)
+assistant gpt-x
+  reasoning "**Look first**"
+  reasoning "**Then think**"
+  text "I look at the build."
+  call c1 exec_command Run { command: "cargo check", language: None, purpose: None } Failed {"workdir":"/home/dev/app"}
+  call c2 shell Run { command: "ls -la", language: None, purpose: None } Done
+tool
+  result c1 error
+    text "Chunk ID: ab\nWall time: 0.1 seconds\nProcess exited with code 101\nOutput:\nerror[E0308]"
+tool
+  result c2
+    text "total 0\n"
+assistant gpt-x
+  call c3 apply_patch Patch { files: [Edit { path: "src/main.rs", edits: [Unified { diff: "@@\n-let a = 1\n+let a = 1;\n" }] }, Write { path: "NOTES.md", content: "fixed\n" }, Remove { path: "old.rs" }] } Failed
+tool
+  result c3 error
+    text "patch failed"
+assistant gpt-x
+  call c4 update_plan Plan { items: [PlanItem { text: "look", status: Done }, PlanItem { text: "fix", status: Active }, PlanItem { text: "test", status: Pending }] } Done {"explanation":"two steps"}
+tool
+  result c4
+    text "Plan updated"
+assistant gpt-x
+  call c5 view_image Read { path: "/home/dev/a.png", lines: None } Done
+tool
+  result c5
+    image a.png image/png (at https://example.com/pics/a.png?x=1)
+    text "seen"
+    unknown hologram {"type":"hologram","x":1}
+assistant gpt-x
+  call call-13-e03f62688b51 web_search WebSearch { query: "rust E0308" } Done
+tool
+  result call-13-e03f62688b51
+assistant gpt-x
+  call call-15-b91f445016e0 web_search Fetch { url: "https://example.com/e0308", prompt: None } Done
+tool
+  result call-15-b91f445016e0
+assistant gpt-x
+  call c6 shell Run { command: "rg 'two words' src", language: None, purpose: None } Done {"timeout_ms":1000}
+tool
+  result c6
+assistant gpt-x
+  call c7 write_stdin Other NoResult {"session_id":7,"chars":"y\n"}
+  call c8 shell Run { command: "rm -r target", language: None, purpose: Some("clean") } Denied {"with_escalated_permissions":true}
+tool
+  result c8 error
+    text "exec command rejected by user"
+assistant gpt-x
+  call c9 shell Other NoResult "not json"
+system meta
+  notice Interrupted "interrupted"
+system hidden
+  text "# Context from my IDE setup:\n\n## Open tabs:\n- secret.rs"
+user
+  text "Go on"
+assistant gpt-x
+  text "Done."
+system meta
+  notice Compaction "Summary: the build is fixed."
+system meta
+  notice Command "git status\n\n\nclean"
+system meta
+  unknown new_line_kind {"timestamp":"2026-03-01T08:00:22.000Z","type":"new_line_kind","payload":{"x":1}}
+system meta
+  unknown new_event {"timestamp":"2026-03-01T08:00:23.000Z","type":"event_msg","payload":{"type":"new_event","y":2}}
+system meta
+  unknown new_item {"timestamp":"2026-03-01T08:00:24.000Z","type":"response_item","payload":{"type":"new_item","z":3}}
+system meta
+  unknown response_item {"timestamp":"2026-03-01T08:00:25.000Z","type":"response_item","payload":"no object"}
+system meta
+  notice Error "stream disconnected"
+"##);
+}
+
+#[test]
+fn present_form_counts() {
+    let imported = read(&fixtures("codex").join("present.jsonl"));
+    let stats = imported.stats;
+    assert_eq!((stats.records, stats.kept_raw, stats.damaged), (54, 4, 2), "{stats:?} {:?}", imported.warnings);
+    let origin = &imported.chat.origin;
+    assert_eq!((origin.app.as_deref(), origin.native_id.as_deref()), (Some("codex_cli_rs 0.99.0"), Some("0195-main")));
+}
+
+#[test]
+fn old_form() {
+    check("old.jsonl", r##"
+# Say hello
+user hidden
+  text "<environment_context>\ncwd\n</environment_context>"
+user
+  text "Say hello"
+assistant
+  reasoning "A greeting"
+  text "Hello."
+  call c1 shell Patch { files: [Write { path: "a", content: "b\n" }] } Done
+tool
+  result c1
+    text "Success"
+"##);
+}
+
+#[test]
+fn events_without_items_are_shown_once() {
+    check("events-only.jsonl", r##"
+# Hello
+user hidden
+  text "<environment_context>x</environment_context>"
+user
+  text "Hello"
+  image image.png image/png (8 bytes)
+  image b.png image/png (missing)
+assistant
+  reasoning "Greet"
+  text "Hi there."
+system meta
+  notice Compaction ""
+user
+  text "Hello"
+assistant
+  text "Hi there."
+"##);
+}
+
+#[test]
+fn turns_taken_back_are_a_branch() {
+    check("rolled-back.jsonl", r##"
+# one
+user
+  text "one"
+assistant
+  text "first"
+user
+  text "two"
+assistant
+  text "second"
+system meta after=2
+  notice Rewind "the last turn was taken back"
+user
+  text "two, better"
+assistant
+  call c1 shell Run { command: "rm x", language: None, purpose: None } Denied {"sandbox_permissions":"require_escalated"}
+user
+  text "no, leave it"
+"##);
+}
+
+#[test]
+fn copies_of_the_history_are_cut() {
+    check("resumed.jsonl", r##"
+# one
+user
+  text "one"
+assistant
+  text "first"
+user
+  text "again"
+assistant
+  text "second"
+user
+  text "again"
+assistant
+  text "third"
+"##);
+}
+
+/// A longer file gives the same ids to the messages that were there before.
+#[test]
+fn ids_are_stable_while_the_file_grows() {
+    let bytes = std::fs::read(fixtures("codex").join("present.jsonl")).unwrap();
+    let whole = read(&fixtures("codex").join("present.jsonl")).chat;
+    let folder = std::env::temp_dir().join(format!("readalong-codex-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (end, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').skip(6) {
+        let path = folder.join("part.jsonl");
+        std::fs::write(&path, &bytes[..end]).unwrap();
+        let part = read(&path).chat;
+        for (message, later) in part.messages.iter().zip(&whole.messages) {
+            assert_eq!((&message.id, &message.parent), (&later.id, &later.parent), "after {end} bytes");
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// What the raw file says, in its own words: shown prompts and the assistant's texts, each with how often it must stand in the chat.
+fn expected_texts(raw: &str) -> HashMap<String, usize> {
+    let mut counts: HashMap<(String, &str), usize> = HashMap::new();
+    for line in raw.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let payload = &line["payload"];
+        match (line["type"].as_str(), payload["type"].as_str(), payload["role"].as_str()) {
+            (Some("response_item"), Some("message") | None, Some("user" | "assistant")) => {
+                for text in payload["content"].as_array().into_iter().flatten().filter_map(|part| part["text"].as_str()) {
+                    *counts.entry((text.to_owned(), "item")).or_default() += 1;
+                }
+            }
+            (Some("event_msg"), Some("user_message" | "agent_message"), _) => {
+                *counts.entry((payload["message"].as_str().unwrap().to_owned(), "event")).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    let mut expected: HashMap<String, usize> = HashMap::new();
+    for ((text, _), count) in counts {
+        let most = expected.entry(text).or_default();
+        *most = (*most).max(count);
+    }
+    expected
+}
+
+#[test]
+fn real_samples_lose_and_double_nothing() {
+    for path in samples("codex") {
+        let transcript = open(&path);
+        assert_eq!(transcript.detection().format.name, "codex", "{}", path.display());
+        let imported = read(&path);
+        assert_accounted(&imported);
+        assert_eq!(imported.stats.damaged, 0, "{}", path.display());
+        let raw = std::fs::read_to_string(&path).unwrap();
+        // Tags around pictures are left out where the pictures stand.
+        for (text, count) in expected_texts(&raw).into_iter().filter(|(text, _)| !text.contains("image>") && !text.contains("len=7 ") && !text.contains("len=8 ")) {
+            assert_eq!(occurrences(&imported.chat, &text), count, "{}: {text:?}", path.display());
+        }
+        let prompts = raw.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let prompts = prompts.filter(|line| line["payload"]["type"] == "user_message").count();
+        let shown = imported.chat.messages.iter().filter(|m| m.role == readalong_model::Role::User && m.visibility == Visibility::Shown);
+        if prompts > 0 {
+            assert_eq!(shown.count(), prompts, "{}", path.display());
+        }
+        let mut calls = std::collections::HashSet::new();
+        for part in imported.chat.messages.iter().flat_map(|message| &message.parts) {
+            if let Part::ToolCall(call) = part {
+                assert!(calls.insert(call.call_id.clone()), "{}: {}", path.display(), call.call_id);
+            }
+        }
+    }
+}

@@ -53,3 +53,33 @@ fn samples_lose_and_double_nothing() {
         }
     }
 }
+
+/// Formats of plain lists must leave the lists of others alone.
+#[test]
+fn samples_of_other_formats_are_not_taken() {
+    let ours = ["openai-chat", "sharegpt", "chatgpt"];
+    for folder in ["ai-studio", "claude-ai", "claude-code", "codex", "gemini-cli", "grok", "open-webui", "swe-agent"] {
+        for path in samples(folder) {
+            let name = detected(std::fs::read(&path).unwrap());
+            assert!(!name.is_some_and(|name| ours.contains(&name)), "{}: {name:?}", path.display());
+        }
+    }
+    for (json, expected) in [
+        (r#"[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","content":[{"type":"text","text":"b"}]}]"#, false),
+        (r#"[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"x","input":{}}]}]"#, false),
+        (r#"[{"role":"user","content":[{"type":"input_text","text":"a"}]}]"#, false),
+        (r#"[{"type":"message","role":"user","content":"a"}]"#, false),
+        (r#"[{"role":"user","parts":[{"type":"text","text":"a"}]}]"#, false),
+        (r#"[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"tool","tool_call_id":"1","content":"b"}]"#, true),
+        (r#"[{"unknown":1},{"role":"user","content":"a"}]"#, true),
+        (r#"{"messages":[{"role":"user","content":"a"}]}"#, true),
+    ] {
+        assert_eq!(detected(json.as_bytes().to_vec()) == Some("openai-chat"), expected, "{json}");
+    }
+}
+
+fn detected(bytes: Vec<u8>) -> Option<&'static str> {
+    let open = Box::new(move || Ok(Box::new(std::io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>));
+    let transcript = crate::Transcript::open(crate::Source { name: "x".to_owned(), open }, None);
+    transcript.ok().map(|transcript| transcript.detection().format.name)
+}

@@ -18,6 +18,8 @@ use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
 
 /// The longest path of a file beside the transcript that is followed.
 const PATH_BYTES_MAX: usize = 1024;
+/// Calls that wait for an answer without a call's id; older ones are given up, so that a hostile list stays cheap.
+const OPEN_CALLS_MAX: usize = 256;
 
 /// One turn as a record tells it.
 pub(in crate::formats) struct Turn<'a> {
@@ -305,6 +307,9 @@ impl Turns {
         if let Some(id) = native {
             self.calls.insert(id.to_owned(), call_id.clone());
         }
+        if self.open.len() >= OPEN_CALLS_MAX {
+            self.open.pop_front();
+        }
         self.open.push_back((name.to_owned(), call_id.clone()));
         let (action, input) = action_of(name, input);
         ToolCall { call_id, name: name.to_owned(), action, input, state: CallState::NoResult }
@@ -392,6 +397,10 @@ fn keep(media: Media<'_>, role: Role, chat: &mut ChatBuilder, surroundings: &mut
                 chat.add_missing(name.unwrap_or_default(), declared, role)
             }
         });
+    }
+    if location.len() > PATH_BYTES_MAX && !location.starts_with("http") {
+        // Some programs list pictures as bare base64.
+        return chat.add_base64(name.unwrap_or_default(), declared, role, location, surroundings);
     }
     let name = name.unwrap_or_else(|| base_name(location));
     if location.starts_with("http://") || location.starts_with("https://") {

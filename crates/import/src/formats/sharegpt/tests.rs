@@ -1,4 +1,4 @@
-use super::super::outline::{assert_accounted, check_outline, fixtures, occurrences, open, read_all, samples};
+use super::super::outline::{assert_accounted, check_outline, fixtures, occurrences, open, read_bytes, samples};
 
 #[test]
 fn fixtures_give_their_outlines() {
@@ -15,10 +15,10 @@ fn samples_lose_and_double_nothing() {
     for path in samples("sharegpt").into_iter().filter(|path| path.to_string_lossy().contains("glaive")) {
         assert_eq!(open(&path).detection().format.name, "sharegpt");
         let raw: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let chats = read_all(&path);
-        assert_eq!(chats.len(), raw.len());
-        for (imported, raw) in chats.iter().zip(&raw) {
-            assert_accounted(imported);
+        assert_eq!(open(&path).list().unwrap().len(), raw.len());
+        for raw in &raw {
+            let imported = read_bytes(raw.to_string().into_bytes());
+            assert_accounted(&imported);
             let turns = raw["conversations"].as_array().unwrap();
             assert_eq!(imported.chat.messages.len(), turns.len());
             let texts: Vec<&str> = turns.iter().filter(|turn| turn["from"] != "function_call").map(|turn| turn["value"].as_str().unwrap()).collect();

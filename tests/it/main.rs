@@ -1,0 +1,3 @@
+//! Tests of the whole: the real binary on real files. One program, one module a subject.
+
+mod tidy;

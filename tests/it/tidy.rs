@@ -1,0 +1,1 @@
+//! Holds the promises that ARCHITECTURE.md makes.
