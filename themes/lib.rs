@@ -116,12 +116,22 @@ impl Theme {
             }
             let description = layer.description()?;
             let is_root = layer == Layer::Builtin(DEFAULT.to_owned());
-            next = (!is_root).then(|| description.extends.clone().unwrap_or_else(|| DEFAULT.to_owned()));
+            next = (!is_root).then(|| {
+                description
+                    .extends
+                    .clone()
+                    .unwrap_or_else(|| DEFAULT.to_owned())
+            });
             layers.push(layer);
             first.get_or_insert(description);
         }
-        let description = first.ok_or_else(|| ThemeError::NoSuchTheme { name: name.to_owned() })?;
-        Ok(Self { layers, description })
+        let description = first.ok_or_else(|| ThemeError::NoSuchTheme {
+            name: name.to_owned(),
+        })?;
+        Ok(Self {
+            layers,
+            description,
+        })
     }
 
     /// A file of the theme, from the first layer that has it: `templates/page.html`, `static/base.css`.
@@ -151,13 +161,17 @@ impl Theme {
 
     /// True where only built-in files are used.
     pub fn is_builtin(&self) -> bool {
-        self.layers.iter().all(|layer| matches!(layer, Layer::Builtin(_)))
+        self.layers
+            .iter()
+            .all(|layer| matches!(layer, Layer::Builtin(_)))
     }
 }
 
 /// Names of the built-in themes.
 pub fn builtin_names() -> Vec<String> {
-    Builtin::iter().filter_map(|path| path.strip_suffix("/theme.toml").map(str::to_owned)).collect()
+    Builtin::iter()
+        .filter_map(|path| path.strip_suffix("/theme.toml").map(str::to_owned))
+        .collect()
 }
 
 /// A file of a built-in theme, by `theme/path`.
@@ -170,19 +184,32 @@ pub fn builtin_file(path: &str) -> Option<Cow<'static, [u8]>> {
 /// # Errors
 /// The folder exists or cannot be written.
 pub fn init(folder: &Path) -> Result<Vec<PathBuf>, ThemeError> {
-    let name = folder.file_name().map_or_else(|| "theme".to_owned(), |name| name.to_string_lossy().into_owned());
-    let failed = |path: &Path, source| ThemeError::Io { path: path.to_owned(), source };
+    let name = folder.file_name().map_or_else(
+        || "theme".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    let failed = |path: &Path, source| ThemeError::Io {
+        path: path.to_owned(),
+        source,
+    };
     fs::create_dir(folder).map_err(|error| failed(folder, error))?;
     let mut written = Vec::new();
     let mut write = |path: &str, bytes: &[u8]| {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(folder).to_owned();
-        fs::create_dir_all(&parent).and_then(|()| fs::write(&path, bytes)).map_err(|error| failed(&path, error))?;
+        fs::create_dir_all(&parent)
+            .and_then(|()| fs::write(&path, bytes))
+            .map_err(|error| failed(&path, error))?;
         written.push(path);
         Ok(())
     };
     let mut description = toml::Table::new();
-    for (key, value) in [("name", name.as_str()), ("description", "What it is for, in one sentence."), ("extends", DEFAULT), ("min_version", VERSION)] {
+    for (key, value) in [
+        ("name", name.as_str()),
+        ("description", "What it is for, in one sentence."),
+        ("extends", DEFAULT),
+        ("min_version", VERSION),
+    ] {
         description.insert(key.to_owned(), toml::Value::String(value.to_owned()));
     }
     write("theme.toml", description.to_string().as_bytes())?;
@@ -202,7 +229,9 @@ impl Layer {
         }
         match builtin_file(&format!("{name}/theme.toml")) {
             Some(_) => Ok(Self::Builtin(name.to_owned())),
-            None => Err(ThemeError::NoSuchTheme { name: name.to_owned() }),
+            None => Err(ThemeError::NoSuchTheme {
+                name: name.to_owned(),
+            }),
         }
     }
 
@@ -213,10 +242,14 @@ impl Layer {
         };
         let bytes = self.read("theme.toml")?.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let description: Description = toml::from_str(&text).map_err(|source| ThemeError::BadDescription { file, source })?;
+        let description: Description =
+            toml::from_str(&text).map_err(|source| ThemeError::BadDescription { file, source })?;
         match &description.min_version {
             Some(min_version) if parse_version(min_version) > parse_version(VERSION) => {
-                Err(ThemeError::TooNew { name: description.name.clone(), min_version: min_version.clone() })
+                Err(ThemeError::TooNew {
+                    name: description.name.clone(),
+                    min_version: min_version.clone(),
+                })
             }
             _ => Ok(description),
         }
@@ -228,12 +261,19 @@ impl Layer {
             Self::Folder(folder) => folder,
         };
         let path = folder.join(path);
-        let failed = |source| ThemeError::Io { path: path.clone(), source };
+        let failed = |source| ThemeError::Io {
+            path: path.clone(),
+            source,
+        };
         match fs::metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error)),
-            Ok(meta) if meta.len() > FILE_BYTES_MAX => Err(failed(io::ErrorKind::FileTooLarge.into())),
-            Ok(_) => fs::read(&path).map(|bytes| Some(bytes.into())).map_err(failed),
+            Ok(meta) if meta.len() > FILE_BYTES_MAX => {
+                Err(failed(io::ErrorKind::FileTooLarge.into()))
+            }
+            Ok(_) => fs::read(&path)
+                .map(|bytes| Some(bytes.into()))
+                .map_err(failed),
         }
     }
 
@@ -241,11 +281,17 @@ impl Layer {
         match self {
             Self::Builtin(name) => {
                 let prefix = format!("{name}/{folder}/");
-                names.extend(Builtin::iter().filter_map(|path| path.strip_prefix(&prefix).map(str::to_owned)));
+                names.extend(
+                    Builtin::iter()
+                        .filter_map(|path| path.strip_prefix(&prefix).map(str::to_owned)),
+                );
             }
             Self::Folder(root) => {
                 let path = root.join(folder);
-                let failed = |source| ThemeError::Io { path: path.clone(), source };
+                let failed = |source| ThemeError::Io {
+                    path: path.clone(),
+                    source,
+                };
                 let entries = match fs::read_dir(&path) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                     entries => entries.map_err(failed)?,
@@ -279,7 +325,14 @@ mod tests {
         assert_eq!(written.len(), 2);
         fs::write(folder.join("static/variables.css"), ":root{}").unwrap();
         let theme = Theme::load(folder.to_str().unwrap()).unwrap();
-        assert_eq!(theme.read("static/variables.css").unwrap().unwrap().as_ref(), b":root{}");
+        assert_eq!(
+            theme
+                .read("static/variables.css")
+                .unwrap()
+                .unwrap()
+                .as_ref(),
+            b":root{}"
+        );
         assert!(theme.read("templates/page.html").unwrap().is_some());
         assert!(!theme.is_builtin());
         assert!(matches!(init(&folder), Err(ThemeError::Io { .. })));
@@ -288,7 +341,12 @@ mod tests {
 
     #[test]
     fn wrong_themes_are_named() {
-        assert!(Theme::load("nowhere").unwrap_err().to_string().contains("default"));
+        assert!(
+            Theme::load("nowhere")
+                .unwrap_err()
+                .to_string()
+                .contains("default")
+        );
         assert!(parse_version("0.10.0") > parse_version("0.9.9"));
         assert_eq!(builtin_names(), ["default"]);
     }

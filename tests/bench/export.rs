@@ -35,12 +35,19 @@ mod promise {
 }
 
 fn main() -> Outcome<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // `cargo test --all-targets` starts benchmarks to see that they start.
         ["--test", ..] => Ok(()),
-        ["limit", transcript, folder] => Ok(limit::export(Path::new(transcript), Path::new(folder))?),
-        ["generate", format, messages, file] => generate(format, messages.parse()?, Path::new(file)).map(|_| ()),
+        ["limit", transcript, folder] => {
+            Ok(limit::export(Path::new(transcript), Path::new(folder))?)
+        }
+        ["generate", format, messages, file] => {
+            generate(format, messages.parse()?, Path::new(file)).map(|_| ())
+        }
         _ => bench(&Plan::from_arguments(&arguments)?),
     }
 }
@@ -55,12 +62,21 @@ struct Plan {
 
 impl Plan {
     fn from_arguments(arguments: &[String]) -> Outcome<Plan> {
-        let mut plan = Plan { sizes: vec![1_000, 10_000, 100_000], rounds: None, program: default_program()?, folder: data_folder() };
+        let mut plan = Plan {
+            sizes: vec![1_000, 10_000, 100_000],
+            rounds: None,
+            program: default_program()?,
+            folder: data_folder(),
+        };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("`{argument}` needs a value"))?;
+            let value = arguments
+                .next()
+                .ok_or_else(|| format!("`{argument}` needs a value"))?;
             match argument.as_str() {
-                "--messages" => plan.sizes = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
+                "--messages" => {
+                    plan.sizes = value.split(',').map(str::parse).collect::<Result<_, _>>()?
+                }
                 "--rounds" => plan.rounds = Some(value.parse()?),
                 "--program" => plan.program = PathBuf::from(value),
                 "--folder" => plan.folder = PathBuf::from(value),
@@ -78,21 +94,35 @@ impl Plan {
 
 fn default_program() -> Outcome<PathBuf> {
     let built = option_env!("CARGO_BIN_EXE_readalong").map(PathBuf::from);
-    built.or_else(|| std::env::var_os("READALONG").map(PathBuf::from)).ok_or_else(|| "set READALONG to the program to measure".into())
+    built
+        .or_else(|| std::env::var_os("READALONG").map(PathBuf::from))
+        .ok_or_else(|| "set READALONG to the program to measure".into())
 }
 
 fn data_folder() -> PathBuf {
-    option_env!("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from).join("bench-export")
+    option_env!("CARGO_TARGET_TMPDIR")
+        .map_or_else(std::env::temp_dir, PathBuf::from)
+        .join("bench-export")
 }
 
 fn bench(plan: &Plan) -> Outcome<()> {
     fs::create_dir_all(&plan.folder)?;
-    println!("{}: {:.1} MB", plan.program.display(), megabytes(fs::metadata(&plan.program)?.len()));
+    println!(
+        "{}: {:.1} MB",
+        plan.program.display(),
+        megabytes(fs::metadata(&plan.program)?.len())
+    );
     let mut results = Vec::new();
     for &messages in &plan.sizes {
         let transcript = plan.folder.join(format!("claude-code-{messages}.jsonl"));
         let written = generate("claude-code", messages, &transcript)?;
-        println!("\n{} messages, {} prompts, {:.1} MB ({:.1} MB of images)", written.messages, written.prompts, megabytes(written.bytes), megabytes(written.image_bytes));
+        println!(
+            "\n{} messages, {} prompts, {:.1} MB ({:.1} MB of images)",
+            written.messages,
+            written.prompts,
+            megabytes(written.bytes),
+            megabytes(written.image_bytes)
+        );
         let result = bench_one(plan, messages, &transcript, &written)?;
         result.print();
         results.push(result);
@@ -117,14 +147,23 @@ struct Measured {
     largest_page: u64,
 }
 
-fn bench_one(plan: &Plan, messages: usize, transcript: &Path, written: &generator::Written) -> Outcome<Measured> {
+fn bench_one(
+    plan: &Plan,
+    messages: usize,
+    transcript: &Path,
+    written: &generator::Written,
+) -> Outcome<Measured> {
     let this = std::env::current_exe()?;
     let log = plan.folder.join("log.txt");
     let limit_folder = plan.folder.join("limit");
     let out_folder = plan.folder.join(format!("bundles-{messages}"));
     let limit_arguments = words(&[&"limit", &transcript, &limit_folder]);
     let export_arguments = words(&[&"export", &transcript, &"-o", &out_folder, &"--json"]);
-    let plain_arguments: Vec<OsString> = export_arguments.iter().cloned().chain([OsString::from("--no-highlight")]).collect();
+    let plain_arguments: Vec<OsString> = export_arguments
+        .iter()
+        .cloned()
+        .chain([OsString::from("--no-highlight")])
+        .collect();
     let (mut limit, mut plain, mut highlighted) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..plan.rounds(messages) {
         fresh(&limit_folder)?;
@@ -137,14 +176,25 @@ fn bench_one(plan: &Plan, messages: usize, transcript: &Path, written: &generato
     let bundle = bundle_in(&out_folder)?;
     let files = files_below(&bundle)?;
     let verify_arguments = words(&[&"verify", &bundle]);
-    let sum_arguments: Vec<OsString> = files.iter().map(|(path, _)| path.clone().into_os_string()).collect();
+    let sum_arguments: Vec<OsString> = files
+        .iter()
+        .map(|(path, _)| path.clone().into_os_string())
+        .collect();
     let (mut verify, mut sha256sum) = (Vec::new(), Vec::new());
     for _ in 0..plan.rounds(messages) {
         verify.push(measure(&plan.program, &verify_arguments, &log)?);
         sha256sum.push(measure(Path::new("sha256sum"), &sum_arguments, &log)?);
     }
-    let pages: Vec<u64> = files.iter().filter(|(path, _)| path.extension().is_some_and(|ext| ext == "html")).map(|(_, size)| *size).collect();
-    let image_files: u64 = files.iter().filter(|(path, _)| path.extension().is_some_and(|ext| ext == "png")).map(|(_, size)| *size).sum();
+    let pages: Vec<u64> = files
+        .iter()
+        .filter(|(path, _)| path.extension().is_some_and(|ext| ext == "html"))
+        .map(|(_, size)| *size)
+        .collect();
+    let image_files: u64 = files
+        .iter()
+        .filter(|(path, _)| path.extension().is_some_and(|ext| ext == "png"))
+        .map(|(_, size)| *size)
+        .sum();
     Ok(Measured {
         messages,
         limit: median(limit),
@@ -163,35 +213,109 @@ fn bench_one(plan: &Plan, messages: usize, transcript: &Path, written: &generato
 
 impl Measured {
     fn print(&self) {
-        println!("{:<26} {:>9} {:>9} {:>9} {:>9} {:>8}", "", "CPU s", "wall s", "cores", "peak MB", "× limit");
-        for (name, cost) in [("limit", &self.limit), ("export, no highlighting", &self.plain), ("export", &self.highlighted), ("sha256sum", &self.sha256sum), ("verify", &self.verify)] {
+        println!(
+            "{:<26} {:>9} {:>9} {:>9} {:>9} {:>8}",
+            "", "CPU s", "wall s", "cores", "peak MB", "× limit"
+        );
+        for (name, cost) in [
+            ("limit", &self.limit),
+            ("export, no highlighting", &self.plain),
+            ("export", &self.highlighted),
+            ("sha256sum", &self.sha256sum),
+            ("verify", &self.verify),
+        ] {
             let ratio = cost.cpu_s / self.limit.cpu_s;
-            println!("{name:<26} {:>9.3} {:>9.3} {:>9.2} {:>9.1} {ratio:>8.2}", cost.cpu_s, cost.wall_s, cost.cpu_s / cost.wall_s, cost.peak_mb);
+            println!(
+                "{name:<26} {:>9.3} {:>9.3} {:>9.2} {:>9.1} {ratio:>8.2}",
+                cost.cpu_s,
+                cost.wall_s,
+                cost.cpu_s / cost.wall_s,
+                cost.peak_mb
+            );
         }
         let transcript = self.transcript_bytes as f64;
-        row("CPU, highlighting off", self.plain.cpu_s / self.limit.cpu_s, promise::CPU_PLAIN, "× limit");
-        row("CPU, highlighting on", self.highlighted.cpu_s / self.limit.cpu_s, promise::CPU_HIGHLIGHTED, "× limit");
-        row("peak memory", self.highlighted.peak_mb.max(self.plain.peak_mb), promise::PEAK_MB, "MB");
-        row("pages", self.page_bytes as f64 / transcript, promise::PAGES, "× transcript without images");
-        row("bundle", self.bundle_bytes as f64 / transcript, promise::BUNDLE, "× transcript without images");
-        row("page one with all it names", self.page_one_bytes as f64 / 1e3, promise::PAGE_ONE_KB, "KB");
-        row("verify, CPU", self.verify.cpu_s / self.sha256sum.cpu_s, promise::VERIFY, "× sha256sum");
-        row("verify, wall", self.verify.wall_s / self.sha256sum.wall_s, promise::VERIFY, "× sha256sum");
-        println!("{:<26} {} pages, largest {:.0} KB, bundle {:.1} MB", "", self.pages, self.largest_page as f64 / 1e3, megabytes(self.bundle_bytes));
+        row(
+            "CPU, highlighting off",
+            self.plain.cpu_s / self.limit.cpu_s,
+            promise::CPU_PLAIN,
+            "× limit",
+        );
+        row(
+            "CPU, highlighting on",
+            self.highlighted.cpu_s / self.limit.cpu_s,
+            promise::CPU_HIGHLIGHTED,
+            "× limit",
+        );
+        row(
+            "peak memory",
+            self.highlighted.peak_mb.max(self.plain.peak_mb),
+            promise::PEAK_MB,
+            "MB",
+        );
+        row(
+            "pages",
+            self.page_bytes as f64 / transcript,
+            promise::PAGES,
+            "× transcript without images",
+        );
+        row(
+            "bundle",
+            self.bundle_bytes as f64 / transcript,
+            promise::BUNDLE,
+            "× transcript without images",
+        );
+        row(
+            "page one with all it names",
+            self.page_one_bytes as f64 / 1e3,
+            promise::PAGE_ONE_KB,
+            "KB",
+        );
+        row(
+            "verify, CPU",
+            self.verify.cpu_s / self.sha256sum.cpu_s,
+            promise::VERIFY,
+            "× sha256sum",
+        );
+        row(
+            "verify, wall",
+            self.verify.wall_s / self.sha256sum.wall_s,
+            promise::VERIFY,
+            "× sha256sum",
+        );
+        println!(
+            "{:<26} {} pages, largest {:.0} KB, bundle {:.1} MB",
+            "",
+            self.pages,
+            self.largest_page as f64 / 1e3,
+            megabytes(self.bundle_bytes)
+        );
     }
 }
 
 fn row(name: &str, measured: f64, promised: f64, unit: &str) {
-    let verdict = if measured <= promised { "kept" } else { "MISSED" };
+    let verdict = if measured <= promised {
+        "kept"
+    } else {
+        "MISSED"
+    };
     println!("{name:<26} {measured:>9.2} of at most {promised} {unit}: {verdict}");
 }
 
 /// The cost of one message must not depend on how many there are.
 fn print_linearity(results: &[Measured]) {
-    println!("\n{:<26} {:>12} {:>12} {:>12}", "µs CPU a message", "limit", "plain", "highlighted");
+    println!(
+        "\n{:<26} {:>12} {:>12} {:>12}",
+        "µs CPU a message", "limit", "plain", "highlighted"
+    );
     for result in results {
         let each = |cost: &Cost| cost.cpu_s * 1e6 / result.messages as f64;
-        println!("{:<26} {:>12.1} {:>12.1} {:>12.1}", result.messages, each(&result.limit), each(&result.plain), each(&result.highlighted));
+        println!(
+            "{:<26} {:>12.1} {:>12.1} {:>12.1}",
+            result.messages,
+            each(&result.limit),
+            each(&result.plain),
+            each(&result.highlighted)
+        );
     }
 }
 
@@ -203,7 +327,10 @@ fn generate(format: &str, messages: usize, file: &Path) -> Outcome<generator::Wr
 }
 
 fn words(words: &[&dyn AsRef<std::ffi::OsStr>]) -> Vec<OsString> {
-    words.iter().map(|word| OsString::from(word.as_ref())).collect()
+    words
+        .iter()
+        .map(|word| OsString::from(word.as_ref()))
+        .collect()
 }
 
 /// Empties the folder outside the measured time.
@@ -241,18 +368,26 @@ fn files_below(folder: &Path) -> Outcome<Vec<(PathBuf, u64)>> {
 /// The page and every style, script and picture that it names; what scripts load later is measured in a browser by `open.mjs`.
 fn page_weight(bundle: &Path, page: &str) -> Outcome<u64> {
     let html = fs::read_to_string(bundle.join(page))?;
-    let mut named: Vec<&str> = html
+    let mut named: Vec<String> = html
         .split('<')
-        .filter(|tag| tag.starts_with("link ") || tag.starts_with("script ") || tag.starts_with("img "))
-        .filter_map(|tag| tag.split_once("src=\"").or_else(|| tag.split_once("href=\"")))
+        .filter(|tag| {
+            tag.starts_with("link ") || tag.starts_with("script ") || tag.starts_with("img ")
+        })
+        .filter_map(|tag| {
+            tag.split_once("src=\"")
+                .or_else(|| tag.split_once("href=\""))
+        })
         .filter_map(|(_, rest)| rest.split('"').next())
         .filter(|path| !path.contains(':'))
+        .map(|path| path.replace("&#x2f;", "/"))
         .collect();
     named.sort_unstable();
     named.dedup();
     let mut bytes = html.len() as u64;
     for path in named {
-        bytes += fs::metadata(bundle.join(path))?.len();
+        bytes += fs::metadata(bundle.join(&path))
+            .map_err(|error| format!("{page} names {path}: {error}"))?
+            .len();
     }
     Ok(bytes)
 }

@@ -46,9 +46,17 @@ struct Block<'a> {
 /// Exports the transcript of a coding agent into pages in the folder.
 pub(crate) fn export(transcript: &Path, folder: &Path) -> io::Result<()> {
     let text = fs::read_to_string(transcript)?;
-    let mut pages = Pages { folder, page: String::with_capacity(PAGE_BYTES * 2), written: 0, digests: String::new() };
+    let mut pages = Pages {
+        folder,
+        page: String::with_capacity(PAGE_BYTES * 2),
+        written: 0,
+        digests: String::new(),
+    };
     for line in text.lines() {
-        let Ok(Record { message: Some(message) }) = serde_json::from_str(line) else {
+        let Ok(Record {
+            message: Some(message),
+        }) = serde_json::from_str(line)
+        else {
             continue;
         };
         pages.message(&message)?;
@@ -76,7 +84,11 @@ impl Pages<'_> {
             }
         }
         self.page.push_str("</article>\n");
-        if self.page.len() >= PAGE_BYTES { self.close_page() } else { Ok(()) }
+        if self.page.len() >= PAGE_BYTES {
+            self.close_page()
+        } else {
+            Ok(())
+        }
     }
 
     fn block(&mut self, block: &Block<'_>) {
@@ -98,7 +110,10 @@ impl Pages<'_> {
     }
 
     fn markdown(&mut self, text: &str) {
-        pulldown_cmark::html::push_html(&mut self.page, pulldown_cmark::Parser::new_ext(text, pulldown_cmark::Options::all()));
+        pulldown_cmark::html::push_html(
+            &mut self.page,
+            pulldown_cmark::Parser::new_ext(text, pulldown_cmark::Options::all()),
+        );
     }
 
     fn preformatted(&mut self, text: &str) {
@@ -113,7 +128,10 @@ impl Pages<'_> {
             self.digests.push_str(&format!("{byte:02x}"));
         }
         self.digests.push('\n');
-        fs::write(self.folder.join(format!("{}.html", self.written)), &self.page)?;
+        fs::write(
+            self.folder.join(format!("{}.html", self.written)),
+            &self.page,
+        )?;
         self.page.clear();
         Ok(())
     }

@@ -25,7 +25,14 @@ pub(crate) struct Cost {
 /// Runs the program to its end; what it prints goes to the log.
 pub(crate) fn measure(program: &Path, arguments: &[OsString], log: &Path) -> io::Result<Cost> {
     let script = "TIMEFORMAT='%3U %3S %3R'; log=$1; shift; time \"$@\" >\"$log\" 2>&1";
-    let mut shell = Command::new("bash").args(["-c", script, "measure"]).arg(log).arg(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut shell = Command::new("bash")
+        .args(["-c", script, "measure"])
+        .arg(log)
+        .arg(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let mut peak_kb = 0;
     while shell.try_wait()?.is_none() {
         peak_kb = peak_kb.max(peak_of_child(shell.id()).unwrap_or(0));
@@ -35,19 +42,35 @@ pub(crate) fn measure(program: &Path, arguments: &[OsString], log: &Path) -> io:
     let times = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         let said = fs::read_to_string(log).unwrap_or_default();
-        return Err(io::Error::other(format!("{} failed: {said}{times}", program.display())));
+        return Err(io::Error::other(format!(
+            "{} failed: {said}{times}",
+            program.display()
+        )));
     }
-    let seconds: Vec<f64> = times.split_whitespace().filter_map(|time| time.parse().ok()).collect();
+    let seconds: Vec<f64> = times
+        .split_whitespace()
+        .filter_map(|time| time.parse().ok())
+        .collect();
     match seconds[..] {
-        [user, system, wall] => Ok(Cost { cpu_s: user + system, wall_s: wall, peak_mb: peak_kb as f64 / 1e3 }),
-        _ => Err(io::Error::other(format!("the shell did not say how long it took: {times}"))),
+        [user, system, wall] => Ok(Cost {
+            cpu_s: user + system,
+            wall_s: wall,
+            peak_mb: peak_kb as f64 / 1e3,
+        }),
+        _ => Err(io::Error::other(format!(
+            "the shell did not say how long it took: {times}"
+        ))),
     }
 }
 
 /// The high-water mark in kB of the shell's one child; nothing before it starts and after it ends.
 fn peak_of_child(shell: u32) -> Option<u64> {
     let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).ok()?;
-    let status = fs::read_to_string(format!("/proc/{}/status", children.split_whitespace().next()?)).ok()?;
+    let status = fs::read_to_string(format!(
+        "/proc/{}/status",
+        children.split_whitespace().next()?
+    ))
+    .ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
@@ -59,5 +82,9 @@ pub(crate) fn median(costs: Vec<Cost>) -> Cost {
         values.sort_by(f64::total_cmp);
         values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
     };
-    Cost { cpu_s: middle(|cost| cost.cpu_s), wall_s: middle(|cost| cost.wall_s), peak_mb: middle(|cost| cost.peak_mb) }
+    Cost {
+        cpu_s: middle(|cost| cost.cpu_s),
+        wall_s: middle(|cost| cost.wall_s),
+        peak_mb: middle(|cost| cost.peak_mb),
+    }
 }

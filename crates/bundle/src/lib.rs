@@ -13,5 +13,5 @@ pub use error::BundleError;
 pub use manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest};
 pub use path::{BundlePath, BundlePathError};
 pub use spool::Spool;
-pub use verify::{Problem, VerifiedBundle, Verification, verify};
+pub use verify::{Problem, Verification, VerifiedBundle, verify};
 pub use write::{BundleWriter, WrittenBundle};

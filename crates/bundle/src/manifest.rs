@@ -58,15 +58,28 @@ impl Manifest {
         }
         let path = bundle.join(MANIFEST);
         let bytes = match fs::read(&path) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Err(BundleError::NotABundle { path: bundle.to_owned() });
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Err(BundleError::NotABundle {
+                    path: bundle.to_owned(),
+                });
             }
             bytes => bytes.map_err(BundleError::io("reading", &path))?,
         };
-        let bad = |source| BundleError::BadManifest { path: bundle.to_owned(), source };
+        let bad = |source| BundleError::BadManifest {
+            path: bundle.to_owned(),
+            source,
+        };
         let Version { version } = serde_json::from_slice(&bytes).map_err(bad)?;
         if version > FORMAT_VERSION {
-            return Err(BundleError::TooNew { path: bundle.to_owned(), version });
+            return Err(BundleError::TooNew {
+                path: bundle.to_owned(),
+                version,
+            });
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(bad)?;
         Ok((manifest, Digest::of(&bytes)))

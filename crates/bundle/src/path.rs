@@ -27,10 +27,14 @@ impl BundlePath {
     /// The text breaks the rules for names.
     pub fn new(text: &str) -> Result<Self, BundlePathError> {
         let piece = |piece: &str| {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+            let allowed =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
             !piece.is_empty() && !piece.starts_with('.') && piece.bytes().all(allowed)
         };
-        if text.len() <= PATH_BYTES_MAX && text.split('/').all(piece) && text.split('/').count() <= 3 {
+        if text.len() <= PATH_BYTES_MAX
+            && text.split('/').all(piece)
+            && text.split('/').count() <= 3
+        {
             Ok(Self(text.to_owned()))
         } else {
             Err(BundlePathError(text.chars().take(PATH_BYTES_MAX).collect()))
@@ -61,10 +65,30 @@ mod tests {
 
     #[test]
     fn no_name_climbs_out_or_hides() {
-        for good in ["index.html", "files/ab12.png", "data/search-2.js", "assets/x.tar.gz"] {
+        for good in [
+            "index.html",
+            "files/ab12.png",
+            "data/search-2.js",
+            "assets/x.tar.gz",
+        ] {
             assert!(BundlePath::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "/", "/etc/passwd", "../x", "a/../b", "a//b", ".hidden", "a/.b", "a\\b", "C:x", "ä", "a/b/c/d", "a b", "x\0"] {
+        for bad in [
+            "",
+            "/",
+            "/etc/passwd",
+            "../x",
+            "a/../b",
+            "a//b",
+            ".hidden",
+            "a/.b",
+            "a\\b",
+            "C:x",
+            "ä",
+            "a/b/c/d",
+            "a b",
+            "x\0",
+        ] {
             assert!(BundlePath::new(bad).is_err(), "{bad}");
         }
         assert!(BundlePath::new(&"x".repeat(201)).is_err());

@@ -79,9 +79,17 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WrongName { name, id } => write!(f, "wrong name: the folder is called {name}, the bundle's id is {id}"),
-            Self::ManifestChanged => f.write_str("changed: manifest.json is not as readalong writes it"),
-            Self::ManifestOrder { path } => write!(f, "changed: manifest.json names {path} twice or out of order"),
+            Self::WrongName { name, id } => write!(
+                f,
+                "wrong name: the folder is called {name}, the bundle's id is {id}"
+            ),
+            Self::ManifestChanged => {
+                f.write_str("changed: manifest.json is not as readalong writes it")
+            }
+            Self::ManifestOrder { path } => write!(
+                f,
+                "changed: manifest.json names {path} twice or out of order"
+            ),
             Self::Changed { path } => write!(f, "changed: {path}"),
             Self::Missing { path } => write!(f, "missing: {path}"),
             Self::Added { path } => write!(f, "added: {path}"),
@@ -106,7 +114,11 @@ impl Verification {
     /// The bundle, if nothing is wrong with it.
     pub fn into_verified(self) -> Result<VerifiedBundle, Vec<Problem>> {
         match self.problems.is_empty() {
-            true => Ok(VerifiedBundle { path: self.path, id: self.id, manifest: self.manifest }),
+            true => Ok(VerifiedBundle {
+                path: self.path,
+                id: self.id,
+                manifest: self.manifest,
+            }),
             false => Err(self.problems),
         }
     }
@@ -126,11 +138,17 @@ pub fn verify(bundle: &Path) -> Result<Verification, BundleError> {
         expected.insert(file.path.as_str(), file);
     }
     let found = list(bundle, &mut problems)?;
-    let looked_at: Vec<(&String, io::Result<Digest>)> = found.par_iter().map(|path| (path, digest_of(&bundle.join(path)))).collect();
+    let looked_at: Vec<(&String, io::Result<Digest>)> = found
+        .par_iter()
+        .map(|path| (path, digest_of(&bundle.join(path))))
+        .collect();
     let mut added = Vec::new();
     for (path, digest) in looked_at {
         match (expected.remove(path.as_str()), digest) {
-            (_, Err(error)) => problems.push(Problem::Unreadable { path: path.clone(), reason: error.to_string() }),
+            (_, Err(error)) => problems.push(Problem::Unreadable {
+                path: path.clone(),
+                reason: error.to_string(),
+            }),
             (Some(file), Ok(digest)) if digest == file.sha256 => {}
             (Some(_), Ok(_)) => problems.push(Problem::Changed { path: path.clone() }),
             (None, Ok(digest)) => added.push((path.clone(), digest)),
@@ -139,29 +157,48 @@ pub fn verify(bundle: &Path) -> Result<Verification, BundleError> {
     for (path, file) in expected {
         let from = path.to_owned();
         match added.iter().position(|(_, digest)| *digest == file.sha256) {
-            Some(at) => problems.push(Problem::Renamed { from, to: added.remove(at).0 }),
+            Some(at) => problems.push(Problem::Renamed {
+                from,
+                to: added.remove(at).0,
+            }),
             None => problems.push(Problem::Missing { path: from }),
         }
     }
     problems.extend(added.into_iter().map(|(path, _)| Problem::Added { path }));
     problems.sort();
-    Ok(Verification { id, manifest, problems, path: bundle.to_owned() })
+    Ok(Verification {
+        id,
+        manifest,
+        problems,
+        path: bundle.to_owned(),
+    })
 }
 
 /// A folder that is called like a digest must be called like this one; any other name says nothing.
 fn check_name(bundle: &Path, id: Digest, problems: &mut Vec<Problem>) {
-    let name = bundle.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = bundle
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     if name.parse::<Digest>().is_ok_and(|named| named != id) {
         problems.push(Problem::WrongName { name, id });
     }
 }
 
 fn check_manifest(manifest: &Manifest, id: Digest, problems: &mut Vec<Problem>) {
-    if manifest.format != Manifest::FORMAT || manifest.to_bytes().map(|bytes| Digest::of(&bytes)).ok() != Some(id) {
+    if manifest.format != Manifest::FORMAT
+        || manifest.to_bytes().map(|bytes| Digest::of(&bytes)).ok() != Some(id)
+    {
         problems.push(Problem::ManifestChanged);
     }
-    for pair in manifest.files.windows(2).filter(|pair| pair[0].path >= pair[1].path) {
-        problems.push(Problem::ManifestOrder { path: pair[1].path.to_string() });
+    for pair in manifest
+        .files
+        .windows(2)
+        .filter(|pair| pair[0].path >= pair[1].path)
+    {
+        problems.push(Problem::ManifestOrder {
+            path: pair[1].path.to_string(),
+        });
     }
 }
 
@@ -174,7 +211,11 @@ fn list(bundle: &Path, problems: &mut Vec<Problem>) -> Result<Vec<String>, Bundl
         for entry in fs::read_dir(&at).map_err(BundleError::io("reading", &at))? {
             let entry = entry.map_err(BundleError::io("reading", &at))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let path = if folder.is_empty() {
+                name
+            } else {
+                format!("{folder}/{name}")
+            };
             let kind = entry.file_type().map_err(BundleError::io("reading", &at))?;
             if kind.is_dir() && BundlePath::new(&path).is_ok() {
                 open.push(path);
@@ -183,7 +224,10 @@ fn list(bundle: &Path, problems: &mut Vec<Problem>) -> Result<Vec<String>, Bundl
                     found.push(path);
                 }
             } else {
-                problems.push(Problem::Unreadable { path, reason: "not a plain file".to_owned() });
+                problems.push(Problem::Unreadable {
+                    path,
+                    reason: "not a plain file".to_owned(),
+                });
             }
         }
     }

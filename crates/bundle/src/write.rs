@@ -57,14 +57,25 @@ impl BundleWriter {
                 }
             }
         };
-        Ok(Self { parent: parent.to_owned(), folder, folders_made: HashSet::new(), files: BTreeMap::new(), is_finished: false })
+        Ok(Self {
+            parent: parent.to_owned(),
+            folder,
+            folders_made: HashSet::new(),
+            files: BTreeMap::new(),
+            is_finished: false,
+        })
     }
 
     /// Adds a file, in pieces.
     ///
     /// # Errors
     /// The name is not allowed or taken, or the file cannot be written.
-    pub fn write(&mut self, path: &str, media_type: &str, pieces: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), BundleError> {
+    pub fn write(
+        &mut self,
+        path: &str,
+        media_type: &str,
+        pieces: &mut dyn Iterator<Item = Vec<u8>>,
+    ) -> Result<(), BundleError> {
         let (path, at) = self.place(path)?;
         let mut file = File::create_new(&at).map_err(BundleError::io("writing", &at))?;
         let mut digest = DigestWriter::default();
@@ -72,9 +83,15 @@ impl BundleWriter {
         for piece in pieces {
             digest.update(&piece);
             size_bytes += piece.len() as u64;
-            file.write_all(&piece).map_err(BundleError::io("writing", &at))?;
+            file.write_all(&piece)
+                .map_err(BundleError::io("writing", &at))?;
         }
-        self.enter(FileEntry { path, media_type: media_type.to_owned(), size_bytes, sha256: digest.finish() });
+        self.enter(FileEntry {
+            path,
+            media_type: media_type.to_owned(),
+            size_bytes,
+            sha256: digest.finish(),
+        });
         Ok(())
     }
 
@@ -87,14 +104,27 @@ impl BundleWriter {
         let mut source = File::open(from).map_err(BundleError::io("reading", from))?;
         if let Some(there) = self.files.get(&name) {
             let mut digest = DigestWriter::default();
-            copy(&mut source, &mut io::sink(), &mut digest).map_err(BundleError::io("reading", from))?;
-            return if digest.finish() == there.sha256 { Ok(()) } else { Err(BundleError::Twice { path: path.to_owned() }) };
+            copy(&mut source, &mut io::sink(), &mut digest)
+                .map_err(BundleError::io("reading", from))?;
+            return if digest.finish() == there.sha256 {
+                Ok(())
+            } else {
+                Err(BundleError::Twice {
+                    path: path.to_owned(),
+                })
+            };
         }
         let (path, at) = self.place(path)?;
         let mut file = File::create_new(&at).map_err(BundleError::io("writing", &at))?;
         let mut digest = DigestWriter::default();
-        let size_bytes = copy(&mut source, &mut file, &mut digest).map_err(BundleError::io("writing", &at))?;
-        self.enter(FileEntry { path, media_type: media_type.to_owned(), size_bytes, sha256: digest.finish() });
+        let size_bytes =
+            copy(&mut source, &mut file, &mut digest).map_err(BundleError::io("writing", &at))?;
+        self.enter(FileEntry {
+            path,
+            media_type: media_type.to_owned(),
+            size_bytes,
+            sha256: digest.finish(),
+        });
         Ok(())
     }
 
@@ -106,14 +136,26 @@ impl BundleWriter {
         let files: Vec<FileEntry> = std::mem::take(&mut self.files).into_values().collect();
         let size_bytes = files.iter().map(|file| file.size_bytes).sum();
         let count = files.len();
-        let manifest = Manifest { format: Manifest::FORMAT.to_owned(), version: FORMAT_VERSION, generator: generator.to_owned(), files };
+        let manifest = Manifest {
+            format: Manifest::FORMAT.to_owned(),
+            version: FORMAT_VERSION,
+            generator: generator.to_owned(),
+            files,
+        };
         let at = self.folder.join(MANIFEST);
-        let bytes = manifest.to_bytes().map_err(BundleError::io("writing", &at))?;
+        let bytes = manifest
+            .to_bytes()
+            .map_err(BundleError::io("writing", &at))?;
         fs::write(&at, &bytes).map_err(BundleError::io("writing", &at))?;
         self.sync(&manifest)?;
         let id = Digest::of(&bytes);
         let path = self.parent.join(id.to_string());
-        let written = WrittenBundle { id, path: path.clone(), files: count, size_bytes };
+        let written = WrittenBundle {
+            id,
+            path: path.clone(),
+            files: count,
+            size_bytes,
+        };
         // Content-addressed: what has this name and verifies is this bundle; what does not is replaced.
         if path.exists() {
             if matches!(crate::verify(&path), Ok(found) if found.problems.is_empty()) {
@@ -131,7 +173,9 @@ impl BundleWriter {
     fn place(&mut self, path: &str) -> Result<(BundlePath, PathBuf), BundleError> {
         let name = BundlePath::new(path)?;
         if self.files.contains_key(&name) || path == MANIFEST {
-            return Err(BundleError::Twice { path: path.to_owned() });
+            return Err(BundleError::Twice {
+                path: path.to_owned(),
+            });
         }
         let at = self.folder.join(path);
         if let Some(folder) = at.parent().filter(|folder| *folder != self.folder) {
@@ -147,13 +191,19 @@ impl BundleWriter {
     }
 
     fn sync(&self, manifest: &Manifest) -> Result<(), BundleError> {
-        let names = manifest.files.iter().map(|file| file.path.as_str()).chain(std::iter::once(MANIFEST));
+        let names = manifest
+            .files
+            .iter()
+            .map(|file| file.path.as_str())
+            .chain(std::iter::once(MANIFEST));
         let paths: Vec<PathBuf> = names.map(|name| self.folder.join(name)).collect();
         paths.par_iter().try_for_each(|path| {
             let synced = File::open(path).and_then(|file| file.sync_all());
             synced.map_err(BundleError::io("syncing", path))
         })?;
-        self.folders_made.iter().try_for_each(|folder| sync_folder(folder))?;
+        self.folders_made
+            .iter()
+            .try_for_each(|folder| sync_folder(folder))?;
         sync_folder(&self.folder)
     }
 }
@@ -167,7 +217,11 @@ impl Drop for BundleWriter {
     }
 }
 
-fn copy(source: &mut impl Read, out: &mut impl Write, digest: &mut DigestWriter) -> io::Result<u64> {
+fn copy(
+    source: &mut impl Read,
+    out: &mut impl Write,
+    digest: &mut DigestWriter,
+) -> io::Result<u64> {
     let mut buffer = vec![0; COPY_BYTES];
     let mut size_bytes = 0;
     loop {

@@ -134,13 +134,19 @@ impl CallIds {
     pub(crate) fn declare(&mut self, native: &str) -> String {
         let (uses, name) = self.names.entry(native.to_owned()).or_default();
         *uses += 1;
-        *name = if *uses == 1 && !native.is_empty() { native.to_owned() } else { format!("{native}~{uses}") };
+        *name = if *uses == 1 && !native.is_empty() {
+            native.to_owned()
+        } else {
+            format!("{native}~{uses}")
+        };
         name.clone()
     }
 
     /// The name of the call that a result answers.
     pub(crate) fn answered(&self, native: &str) -> String {
-        self.names.get(native).map_or_else(|| native.to_owned(), |(_, name)| name.clone())
+        self.names
+            .get(native)
+            .map_or_else(|| native.to_owned(), |(_, name)| name.clone())
     }
 }
 
@@ -157,7 +163,9 @@ impl<'a> Content<'a> {
     /// # Errors
     /// An element cannot be read as it stands and can be repaired: the record is to be refused, and comes again.
     pub(crate) fn parse(&mut self) -> Result<(), serde_json::Error> {
-        let Self::Blocks(elements) = self else { return Ok(()) };
+        let Self::Blocks(elements) = self else {
+            return Ok(());
+        };
         for element in elements {
             match Block::of(element.raw) {
                 Err(error) if lenient::is_repairable(&error) => return Err(error),
@@ -183,8 +191,12 @@ impl<'a> Content<'a> {
 
     /// The first native id of a call that the content answers.
     pub(crate) fn answered_call(&self) -> Option<&str> {
-        let Self::Blocks(elements) = self else { return None };
-        elements.iter().find_map(|element| element.block.as_ref()?.tool_use_id.as_deref())
+        let Self::Blocks(elements) = self else {
+            return None;
+        };
+        elements
+            .iter()
+            .find_map(|element| element.block.as_ref()?.tool_use_id.as_deref())
     }
 
     /// The content as parts. Tool results among them are for the caller to put into messages of their own.
@@ -197,7 +209,13 @@ impl<'a> Content<'a> {
         Ok(parts)
     }
 
-    fn read_into(self, role: ArtifactRole, depth: usize, world: &mut World<'_>, parts: &mut Vec<Part>) -> io::Result<()> {
+    fn read_into(
+        self,
+        role: ArtifactRole,
+        depth: usize,
+        world: &mut World<'_>,
+        parts: &mut Vec<Part>,
+    ) -> io::Result<()> {
         match self {
             Self::Nothing => {}
             Self::Text(text) => put_text(parts, text),
@@ -214,11 +232,20 @@ impl<'a> Content<'a> {
 
 impl<'a> Element<'a> {
     fn plain_text(&self) -> Option<&str> {
-        let block = self.block.as_ref().filter(|block| block.kind.as_deref() == Some("text"))?;
+        let block = self
+            .block
+            .as_ref()
+            .filter(|block| block.kind.as_deref() == Some("text"))?;
         block.text.as_deref()
     }
 
-    fn read(self, role: ArtifactRole, depth: usize, world: &mut World<'_>, parts: &mut Vec<Part>) -> io::Result<()> {
+    fn read(
+        self,
+        role: ArtifactRole,
+        depth: usize,
+        world: &mut World<'_>,
+        parts: &mut Vec<Part>,
+    ) -> io::Result<()> {
         let block = self.block.or_else(|| Block::of(self.raw).ok().flatten());
         let Some(mut block) = block.filter(|_| depth > 0) else {
             parts.push(unknown("", self.raw));
@@ -230,15 +257,31 @@ impl<'a> Element<'a> {
                 put_text(parts, block.text.unwrap_or_default());
                 put_citations(parts, block.citations);
             }
-            "thinking" => parts.push(Part::Reasoning { markdown: block.thinking.unwrap_or_default().into_owned(), duration_ms: None }),
-            "redacted_thinking" => parts.push(Part::Reasoning { markdown: String::new(), duration_ms: None }),
+            "thinking" => parts.push(Part::Reasoning {
+                markdown: block.thinking.unwrap_or_default().into_owned(),
+                duration_ms: None,
+            }),
+            "redacted_thinking" => parts.push(Part::Reasoning {
+                markdown: String::new(),
+                duration_ms: None,
+            }),
             "tool_use" | "server_tool_use" | "mcp_tool_use" if block.name.is_some() => {
                 let call_id = world.calls.declare(block.id.as_deref().unwrap_or_default());
-                parts.push(Part::ToolCall(tools::tool_call(call_id, block.name.as_deref().unwrap_or_default(), block.input)));
+                parts.push(Part::ToolCall(tools::tool_call(
+                    call_id,
+                    block.name.as_deref().unwrap_or_default(),
+                    block.input,
+                )));
             }
             "image" if block.source.is_some() => {
                 let artifact = read_file(block.source, "", Some("image/png"), role, world)?;
-                parts.push(artifact.map_or_else(|| unknown(kind, self.raw), |artifact| Part::Image { artifact, alt: None }));
+                parts.push(artifact.map_or_else(
+                    || unknown(kind, self.raw),
+                    |artifact| Part::Image {
+                        artifact,
+                        alt: None,
+                    },
+                ));
             }
             "document" if block.source.is_some() => {
                 let title = block.title.as_deref().unwrap_or_default();
@@ -248,7 +291,10 @@ impl<'a> Element<'a> {
                 }
             }
             "container_upload" => {
-                let artifact = world.chat.add_missing(block.file_id.as_deref().unwrap_or("file"), None, role);
+                let artifact =
+                    world
+                        .chat
+                        .add_missing(block.file_id.as_deref().unwrap_or("file"), None, role);
                 parts.push(Part::File { artifact });
             }
             "web_search_result" => put_source(parts, block.title, block.url, None),
@@ -259,15 +305,32 @@ impl<'a> Element<'a> {
             "search_result" => {
                 block.content.parse().ok();
                 let excerpt = block.content.texts().join("\n");
-                put_source(parts, block.title, block.source.and_then(|source| lenient::text_of(source).ok().flatten()), Some(excerpt));
+                put_source(
+                    parts,
+                    block.title,
+                    block
+                        .source
+                        .and_then(|source| lenient::text_of(source).ok().flatten()),
+                    Some(excerpt),
+                );
             }
-            "tool_reference" if block.tool_name.is_some() => put_text(parts, block.tool_name.unwrap_or_default()),
+            "tool_reference" if block.tool_name.is_some() => {
+                put_text(parts, block.tool_name.unwrap_or_default())
+            }
             _ if block.tool_use_id.is_some() && kind.ends_with("_result") => {
-                let call_id = world.calls.answered(block.tool_use_id.as_deref().unwrap_or_default());
+                let call_id = world
+                    .calls
+                    .answered(block.tool_use_id.as_deref().unwrap_or_default());
                 let is_error = block.is_error || block.content.is_error();
                 let mut inner = Vec::new();
-                block.content.read_into(ArtifactRole::ToolOutput, depth - 1, world, &mut inner)?;
-                parts.push(Part::ToolResult { call_id, parts: inner, is_error });
+                block
+                    .content
+                    .read_into(ArtifactRole::ToolOutput, depth - 1, world, &mut inner)?;
+                parts.push(Part::ToolResult {
+                    call_id,
+                    parts: inner,
+                    is_error,
+                });
             }
             _ => parts.push(unknown(kind, self.raw)),
         }
@@ -278,25 +341,47 @@ impl<'a> Element<'a> {
 impl Content<'_> {
     /// True for the object that a server tool answers with when it failed.
     fn is_error(&self) -> bool {
-        let Self::Object(members) = self else { return false };
-        members.iter().any(|(key, value)| key == "type" && value.get().ends_with("_error\""))
+        let Self::Object(members) = self else {
+            return false;
+        };
+        members
+            .iter()
+            .any(|(key, value)| key == "type" && value.get().ends_with("_error\""))
     }
 }
 
 /// Text that says nothing makes no part.
 fn put_text(parts: &mut Vec<Part>, text: Cow<'_, str>) {
     if !text.trim().is_empty() {
-        parts.push(Part::Text { markdown: text.into_owned() });
+        parts.push(Part::Text {
+            markdown: text.into_owned(),
+        });
     }
 }
 
 fn unknown(label: &str, raw: &RawValue) -> Part {
-    Part::Unknown { label: label.to_owned(), json: RawJson::from(raw.to_owned()) }
+    Part::Unknown {
+        label: label.to_owned(),
+        json: RawJson::from(raw.to_owned()),
+    }
 }
 
-fn put_source(parts: &mut Vec<Part>, title: Option<Cow<'_, str>>, url: Option<Cow<'_, str>>, excerpt: Option<String>) {
-    let title = title.filter(|title| !title.is_empty()).or_else(|| url.clone()).unwrap_or_default().into_owned();
-    let source = Part::Source { title, url: url.map(Cow::into_owned), excerpt: excerpt.filter(|text| !text.trim().is_empty()) };
+fn put_source(
+    parts: &mut Vec<Part>,
+    title: Option<Cow<'_, str>>,
+    url: Option<Cow<'_, str>>,
+    excerpt: Option<String>,
+) {
+    let title = title
+        .filter(|title| !title.is_empty())
+        .or_else(|| url.clone())
+        .unwrap_or_default()
+        .into_owned();
+    let source = Part::Source {
+        title,
+        url: url.map(Cow::into_owned),
+        excerpt: excerpt.filter(|text| !text.trim().is_empty()),
+    };
     if !parts.contains(&source) {
         parts.push(source);
     }
@@ -305,9 +390,16 @@ fn put_source(parts: &mut Vec<Part>, title: Option<Cow<'_, str>>, url: Option<Co
 fn put_citations(parts: &mut Vec<Part>, citations: Option<&RawValue>) {
     let mut sources = Vec::new();
     for raw in citations.map(lenient::list_of).unwrap_or_default() {
-        let Ok(Some(citation)) = lenient::object_of::<Citation<'_>>(raw) else { continue };
+        let Ok(Some(citation)) = lenient::object_of::<Citation<'_>>(raw) else {
+            continue;
+        };
         let title = citation.title.or(citation.document_title);
-        put_source(&mut sources, title, citation.url.or(citation.source), citation.cited_text.map(Cow::into_owned));
+        put_source(
+            &mut sources,
+            title,
+            citation.url.or(citation.source),
+            citation.cited_text.map(Cow::into_owned),
+        );
     }
     parts.append(&mut sources);
 }
@@ -320,19 +412,41 @@ fn read_file(
     role: ArtifactRole,
     world: &mut World<'_>,
 ) -> io::Result<Option<readalong_model::ArtifactId>> {
-    let Some(Ok(Some(source))) = source.map(lenient::object_of::<FileSource<'_>>) else { return Ok(None) };
-    let declared = source.media_type.as_deref().or(default_type);
-    let artifact = match (source.data, source.url, source.file_id) {
-        (Some(text), ..) if source.kind.as_deref() == Some("text") => world.chat.add_text_only(name, declared, role, &text, world.surroundings)?,
-        (Some(data), ..) => world.chat.add_base64(name, declared, role, &data, world.surroundings)?,
-        (None, Some(url), _) => match world.chat.add_data_url(name, &url, role, world.surroundings)? {
-            Some(artifact) => artifact,
-            None if is_web(&url) => world.chat.add_external(name_in_url(name, &url), declared, role, &url),
-            None => world.chat.add_missing(name, declared, role),
-        },
-        (None, None, Some(id)) => world.chat.add_missing(if name.is_empty() { &id } else { name }, declared, role),
-        (None, None, None) => return Ok(None),
+    let Some(Ok(Some(source))) = source.map(lenient::object_of::<FileSource<'_>>) else {
+        return Ok(None);
     };
+    let declared = source.media_type.as_deref().or(default_type);
+    let artifact =
+        match (source.data, source.url, source.file_id) {
+            (Some(text), ..) if source.kind.as_deref() == Some("text") => world
+                .chat
+                .add_text_only(name, declared, role, &text, world.surroundings)?,
+            (Some(data), ..) => {
+                world
+                    .chat
+                    .add_base64(name, declared, role, &data, world.surroundings)?
+            }
+            (None, Some(url), _) => {
+                match world
+                    .chat
+                    .add_data_url(name, &url, role, world.surroundings)?
+                {
+                    Some(artifact) => artifact,
+                    None if is_web(&url) => {
+                        world
+                            .chat
+                            .add_external(name_in_url(name, &url), declared, role, &url)
+                    }
+                    None => world.chat.add_missing(name, declared, role),
+                }
+            }
+            (None, None, Some(id)) => {
+                world
+                    .chat
+                    .add_missing(if name.is_empty() { &id } else { name }, declared, role)
+            }
+            (None, None, None) => return Ok(None),
+        };
     Ok(Some(artifact))
 }
 
@@ -341,14 +455,29 @@ fn is_web(url: &str) -> bool {
 }
 
 fn name_in_url<'u>(name: &'u str, url: &'u str) -> &'u str {
-    let last = || url.split(['?', '#']).next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let last = || {
+        url.split(['?', '#'])
+            .next()
+            .and_then(|path| path.rsplit('/').next())
+            .unwrap_or_default()
+    };
     if name.is_empty() { last() } else { name }
 }
 
 /// A document: a file, or blocks of its own.
-fn read_document(source: Option<&RawValue>, title: &str, depth: usize, role: ArtifactRole, world: &mut World<'_>) -> io::Result<Option<Vec<Part>>> {
+fn read_document(
+    source: Option<&RawValue>,
+    title: &str,
+    depth: usize,
+    role: ArtifactRole,
+    world: &mut World<'_>,
+) -> io::Result<Option<Vec<Part>>> {
     let parsed = source.map(lenient::object_of::<FileSource<'_>>);
-    if let Some(Ok(Some(FileSource { content: content @ (Content::Blocks(_) | Content::Text(_)), .. }))) = parsed {
+    if let Some(Ok(Some(FileSource {
+        content: content @ (Content::Blocks(_) | Content::Text(_)),
+        ..
+    }))) = parsed
+    {
         let mut parts = Vec::new();
         content.read_into(role, depth - 1, world, &mut parts)?;
         return Ok(Some(parts));
@@ -358,24 +487,42 @@ fn read_document(source: Option<&RawValue>, title: &str, depth: usize, role: Art
 }
 
 /// What a server tool answered as one object: a code execution, a fetched page, an error.
-fn read_object(json: &str, role: ArtifactRole, depth: usize, world: &mut World<'_>, parts: &mut Vec<Part>) -> io::Result<()> {
-    let Ok(raw) = serde_json::from_str::<&RawValue>(json) else { return Ok(()) };
+fn read_object(
+    json: &str,
+    role: ArtifactRole,
+    depth: usize,
+    world: &mut World<'_>,
+    parts: &mut Vec<Part>,
+) -> io::Result<()> {
+    let Ok(raw) = serde_json::from_str::<&RawValue>(json) else {
+        return Ok(());
+    };
     let before = parts.len();
-    if let (Some(depth), Ok(Some(execution))) = (depth.checked_sub(1), lenient::object_of::<Execution<'_>>(raw)) {
+    if let (Some(depth), Ok(Some(execution))) = (
+        depth.checked_sub(1),
+        lenient::object_of::<Execution<'_>>(raw),
+    ) {
         for text in [execution.stdout, execution.stderr].into_iter().flatten() {
             put_text(parts, text);
         }
         if let Some(code) = execution.return_code.filter(|code| *code != 0.0) {
-            parts.push(Part::Text { markdown: format!("exit code {code}") });
+            parts.push(Part::Text {
+                markdown: format!("exit code {code}"),
+            });
         }
         if let Some(code) = execution.error_code {
             put_text(parts, code);
         }
         if let Content::Blocks(elements) = execution.content {
             for element in elements {
-                let file_id = Block::of(element.raw).ok().flatten().and_then(|block| block.file_id);
+                let file_id = Block::of(element.raw)
+                    .ok()
+                    .flatten()
+                    .and_then(|block| block.file_id);
                 match file_id {
-                    Some(file_id) => parts.push(Part::File { artifact: world.chat.add_missing(&file_id, None, role) }),
+                    Some(file_id) => parts.push(Part::File {
+                        artifact: world.chat.add_missing(&file_id, None, role),
+                    }),
                     None => element.read(role, depth, world, parts)?,
                 }
             }
@@ -383,9 +530,18 @@ fn read_object(json: &str, role: ArtifactRole, depth: usize, world: &mut World<'
     }
     if parts.len() == before {
         let block = Block::of(raw).ok().flatten();
-        let known = block.filter(|block| matches!(block.kind.as_deref(), Some("text" | "image" | "document" | "web_fetch_result")));
+        let known = block.filter(|block| {
+            matches!(
+                block.kind.as_deref(),
+                Some("text" | "image" | "document" | "web_fetch_result")
+            )
+        });
         match known.filter(|_| depth > 0) {
-            Some(block) => Element { raw, block: Some(block) }.read(role, depth - 1, world, parts)?,
+            Some(block) => Element {
+                raw,
+                block: Some(block),
+            }
+            .read(role, depth - 1, world, parts)?,
             None => parts.push(unknown("", raw)),
         }
     }

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, io};
 
 use readalong_model::{
-    Artifact, ArtifactId, ArtifactRole, Availability, CallState, Chat, Digest, Message, MessageId, Part, Place, RawJson, Role, Thread, ThreadId,
-    ThreadKind, Visibility, Warning,
+    Artifact, ArtifactId, ArtifactRole, Availability, CallState, Chat, Digest, Message, MessageId,
+    Part, Place, RawJson, Role, Thread, ThreadId, ThreadKind, Visibility, Warning,
 };
 
 use crate::surroundings::Surroundings;
@@ -30,7 +30,11 @@ impl ChatBuilder {
     pub(crate) fn new(format: &str, place: Place) -> Self {
         let mut chat = Chat::default();
         format.clone_into(&mut chat.origin.format);
-        chat.threads.push(Thread { kind: ThreadKind::Main, title: None, parent_call: None });
+        chat.threads.push(Thread {
+            kind: ThreadKind::Main,
+            title: None,
+            parent_call: None,
+        });
         Self {
             chat,
             warnings: Vec::new(),
@@ -50,7 +54,10 @@ impl ChatBuilder {
     /// Notes a problem at the current place.
     pub(crate) fn warn(&mut self, message: impl Into<String>) {
         if self.warnings.len() < WARNINGS_MAX {
-            self.warnings.push(Warning { place: self.place.clone(), message: message.into() });
+            self.warnings.push(Warning {
+                place: self.place.clone(),
+                message: message.into(),
+            });
         } else {
             self.warnings_left_out += 1;
         }
@@ -82,7 +89,9 @@ impl ChatBuilder {
 
     /// The newest message of a thread.
     pub(crate) fn last_in(&self, thread: ThreadId) -> Option<&Message> {
-        self.last_in_thread.get(&thread).and_then(|&place| self.chat.messages.get(place))
+        self.last_in_thread
+            .get(&thread)
+            .and_then(|&place| self.chat.messages.get(place))
     }
 
     /// The id of a message that has no native one: made of its position and content, so that a re-import gives the same.
@@ -99,7 +108,11 @@ impl ChatBuilder {
 
     /// Moves all messages of a thread to another one that has none yet.
     pub(crate) fn move_messages(&mut self, from: ThreadId, to: ThreadId) {
-        self.chat.messages.iter_mut().filter(|message| message.thread == from).for_each(|message| message.thread = to);
+        self.chat
+            .messages
+            .iter_mut()
+            .filter(|message| message.thread == from)
+            .for_each(|message| message.thread = to);
         if let Some(last) = self.last_in_thread.remove(&from) {
             self.last_in_thread.insert(to, last);
         }
@@ -109,11 +122,23 @@ impl ChatBuilder {
     ///
     /// # Errors
     /// The record is not JSON.
-    pub(crate) fn put_unknown(&mut self, thread: ThreadId, label: &str, json: &str) -> Result<(), serde_json::Error> {
+    pub(crate) fn put_unknown(
+        &mut self,
+        thread: ThreadId,
+        label: &str,
+        json: &str,
+    ) -> Result<(), serde_json::Error> {
         let json: Box<serde_json::value::RawValue> = serde_json::from_str(json)?;
         let id = self.id_by_position(json.get().as_bytes());
-        let mut message = Message { thread, visibility: Visibility::Meta, ..Message::new(id, Role::System) };
-        message.parts.push(Part::Unknown { label: label.to_owned(), json: RawJson::from(json) });
+        let mut message = Message {
+            thread,
+            visibility: Visibility::Meta,
+            ..Message::new(id, Role::System)
+        };
+        message.parts.push(Part::Unknown {
+            label: label.to_owned(),
+            json: RawJson::from(json),
+        });
         self.put_next(message);
         Ok(())
     }
@@ -136,13 +161,31 @@ impl ChatBuilder {
             return Ok(*id);
         }
         let media_type = media_type(name, declared_type, bytes);
-        let name = if name.is_empty() { default_name(&media_type) } else { name.to_owned() };
+        let name = if name.is_empty() {
+            default_name(&media_type)
+        } else {
+            name.to_owned()
+        };
         let dimensions = imagesize::blob_size(bytes)
             .ok()
             .filter(|_| media_type.starts_with("image/"))
-            .and_then(|size| Some((u32::try_from(size.width).ok()?, u32::try_from(size.height).ok()?)));
-        let content = Availability::Present { sha256, size_bytes: bytes.len() as u64 };
-        let id = self.push_artifact(Artifact { name, media_type, role, content, dimensions });
+            .and_then(|size| {
+                Some((
+                    u32::try_from(size.width).ok()?,
+                    u32::try_from(size.height).ok()?,
+                ))
+            });
+        let content = Availability::Present {
+            sha256,
+            size_bytes: bytes.len() as u64,
+        };
+        let id = self.push_artifact(Artifact {
+            name,
+            media_type,
+            role,
+            content,
+            dimensions,
+        });
         self.artifacts.insert(key, id);
         Ok(id)
     }
@@ -158,11 +201,25 @@ impl ChatBuilder {
         role: ArtifactRole,
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<Option<ArtifactId>> {
-        let Some((header, data)) = url.strip_prefix("data:").and_then(|rest| rest.split_once(',')) else { return Ok(None) };
-        let media_type = header.split(';').next().filter(|essence| !essence.is_empty());
-        let bytes = if header.ends_with(";base64") { decode_base64(data) } else { Some(percent_decode(data)) };
+        let Some((header, data)) = url
+            .strip_prefix("data:")
+            .and_then(|rest| rest.split_once(','))
+        else {
+            return Ok(None);
+        };
+        let media_type = header
+            .split(';')
+            .next()
+            .filter(|essence| !essence.is_empty());
+        let bytes = if header.ends_with(";base64") {
+            decode_base64(data)
+        } else {
+            Some(percent_decode(data))
+        };
         match bytes {
-            Some(bytes) => self.add_artifact(name, media_type, role, &bytes, surroundings).map(Some),
+            Some(bytes) => self
+                .add_artifact(name, media_type, role, &bytes, surroundings)
+                .map(Some),
             None => Ok(None),
         }
     }
@@ -202,24 +259,67 @@ impl ChatBuilder {
     ) -> io::Result<ArtifactId> {
         let sha256 = surroundings.keep(text.as_bytes())?;
         let media_type = media_type(name, declared_type, b"");
-        let content = Availability::TextOnly { sha256, size_bytes: text.len() as u64 };
-        Ok(self.push_artifact(Artifact { name: name.to_owned(), media_type, role, content, dimensions: None }))
+        let content = Availability::TextOnly {
+            sha256,
+            size_bytes: text.len() as u64,
+        };
+        Ok(self.push_artifact(Artifact {
+            name: name.to_owned(),
+            media_type,
+            role,
+            content,
+            dimensions: None,
+        }))
     }
 
     /// Adds a file that the transcript names and does not hold.
-    pub(crate) fn add_missing(&mut self, name: &str, declared_type: Option<&str>, role: ArtifactRole) -> ArtifactId {
+    pub(crate) fn add_missing(
+        &mut self,
+        name: &str,
+        declared_type: Option<&str>,
+        role: ArtifactRole,
+    ) -> ArtifactId {
         self.add_without_bytes(name, declared_type, role, Availability::Missing)
     }
 
     /// Adds a file that lies on another host.
-    pub(crate) fn add_external(&mut self, name: &str, declared_type: Option<&str>, role: ArtifactRole, url: &str) -> ArtifactId {
-        self.add_without_bytes(name, declared_type, role, Availability::External { url: url.to_owned() })
+    pub(crate) fn add_external(
+        &mut self,
+        name: &str,
+        declared_type: Option<&str>,
+        role: ArtifactRole,
+        url: &str,
+    ) -> ArtifactId {
+        self.add_without_bytes(
+            name,
+            declared_type,
+            role,
+            Availability::External {
+                url: url.to_owned(),
+            },
+        )
     }
 
-    fn add_without_bytes(&mut self, name: &str, declared_type: Option<&str>, role: ArtifactRole, content: Availability) -> ArtifactId {
+    fn add_without_bytes(
+        &mut self,
+        name: &str,
+        declared_type: Option<&str>,
+        role: ArtifactRole,
+        content: Availability,
+    ) -> ArtifactId {
         let media_type = media_type(name, declared_type, b"");
-        let name = if name.is_empty() { default_name(&media_type) } else { name.to_owned() };
-        self.push_artifact(Artifact { name, media_type, role, content, dimensions: None })
+        let name = if name.is_empty() {
+            default_name(&media_type)
+        } else {
+            name.to_owned()
+        };
+        self.push_artifact(Artifact {
+            name,
+            media_type,
+            role,
+            content,
+            dimensions: None,
+        })
     }
 
     /// Adds an artifact as it is.
@@ -241,7 +341,13 @@ impl ChatBuilder {
         }
         if self.warnings_left_out > 0 {
             let message = format!("{} more warnings like these", self.warnings_left_out);
-            self.warnings.push(Warning { place: Place { number: 0, ..self.place }, message });
+            self.warnings.push(Warning {
+                place: Place {
+                    number: 0,
+                    ..self.place
+                },
+                message,
+            });
         }
         (self.chat, self.warnings)
     }
@@ -250,11 +356,19 @@ impl ChatBuilder {
     fn settle_calls(&mut self) {
         let mut results: HashMap<String, bool> = HashMap::new();
         for part in self.chat.messages.iter().flat_map(|message| &message.parts) {
-            if let Part::ToolResult { call_id, is_error, .. } = part {
+            if let Part::ToolResult {
+                call_id, is_error, ..
+            } = part
+            {
                 *results.entry(call_id.clone()).or_default() |= *is_error;
             }
         }
-        for part in self.chat.messages.iter_mut().flat_map(|message| &mut message.parts) {
+        for part in self
+            .chat
+            .messages
+            .iter_mut()
+            .flat_map(|message| &mut message.parts)
+        {
             let Part::ToolCall(call) = part else { continue };
             call.state = match (call.state, results.get(&call.call_id)) {
                 (CallState::Denied, _) => CallState::Denied,
@@ -269,38 +383,64 @@ impl ChatBuilder {
 
 /// The first line of the first prompt that people see.
 fn title_of(messages: &[Message]) -> Option<String> {
-    let prompts = messages.iter().filter(|m| m.role == Role::User && m.visibility == Visibility::Shown && m.thread.is_main());
-    let mut texts = prompts.flat_map(|message| &message.parts).filter_map(|part| match part {
-        Part::Text { markdown } => Some(markdown),
-        _ => None,
+    let prompts = messages.iter().filter(|m| {
+        m.role == Role::User && m.visibility == Visibility::Shown && m.thread.is_main()
     });
+    let mut texts = prompts
+        .flat_map(|message| &message.parts)
+        .filter_map(|part| match part {
+            Part::Text { markdown } => Some(markdown),
+            _ => None,
+        });
     texts.find_map(|text| shorten(text, TITLE_CHARS_MAX))
 }
 
 /// The first line of a text that says something, cut at a word where it is long.
 pub(crate) fn shorten(text: &str, chars_max: usize) -> Option<String> {
-    let line = text.lines().map(|line| line.trim().trim_start_matches(['#', '>', '*', '-', '`', ' '])).find(|line| !line.is_empty())?;
+    let line = text
+        .lines()
+        .map(|line| {
+            line.trim()
+                .trim_start_matches(['#', '>', '*', '-', '`', ' '])
+        })
+        .find(|line| !line.is_empty())?;
     if line.chars().count() <= chars_max {
         return Some(line.to_owned());
     }
     let cut: String = line.chars().take(chars_max).collect();
-    let at_word = cut.rfind(' ').filter(|at| *at > cut.len() / 2).unwrap_or(cut.len());
+    let at_word = cut
+        .rfind(' ')
+        .filter(|at| *at > cut.len() / 2)
+        .unwrap_or(cut.len());
     Some(format!("{}…", cut[..at_word].trim_end()))
 }
 
 /// What a file is: by its first bytes, else as declared, else by its name.
 fn media_type(name: &str, declared: Option<&str>, bytes: &[u8]) -> String {
-    let valid = |text: &&str| text.contains('/') && text.len() < 100 && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    let valid = |text: &&str| {
+        text.contains('/')
+            && text.len() < 100
+            && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
+    };
     if let Some(kind) = infer::get(bytes) {
         return kind.mime_type().to_owned();
     }
     let by_name = || mime_guess::from_path(name).first_raw();
-    declared.filter(valid).filter(|declared| *declared != "application/octet-stream").or_else(by_name).unwrap_or("application/octet-stream").to_ascii_lowercase()
+    declared
+        .filter(valid)
+        .filter(|declared| *declared != "application/octet-stream")
+        .or_else(by_name)
+        .unwrap_or("application/octet-stream")
+        .to_ascii_lowercase()
 }
 
 fn default_name(media_type: &str) -> String {
     let (class, kind) = media_type.split_once('/').unwrap_or(("file", "bin"));
-    let class = if matches!(class, "image" | "audio" | "video") { class } else { "file" };
+    let class = if matches!(class, "image" | "audio" | "video") {
+        class
+    } else {
+        "file"
+    };
     let extension = match kind {
         "jpeg" => "jpg",
         "svg+xml" => "svg",
@@ -312,11 +452,16 @@ fn default_name(media_type: &str) -> String {
 }
 
 fn decode_base64(data: &str) -> Option<Vec<u8>> {
-    use base64::{Engine, engine::DecodePaddingMode, engine::GeneralPurpose, engine::GeneralPurposeConfig};
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    use base64::{
+        Engine, engine::DecodePaddingMode, engine::GeneralPurpose, engine::GeneralPurposeConfig,
+    };
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let decode = |data: &[u8]| {
         let standard = GeneralPurpose::new(&base64::alphabet::STANDARD, config).decode(data);
-        standard.or_else(|_| GeneralPurpose::new(&base64::alphabet::URL_SAFE, config).decode(data)).ok()
+        standard
+            .or_else(|_| GeneralPurpose::new(&base64::alphabet::URL_SAFE, config).decode(data))
+            .ok()
     };
     decode(data.as_bytes()).or_else(|| {
         let dense: Vec<u8> = data.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
@@ -330,7 +475,8 @@ fn percent_decode(data: &str) -> Vec<u8> {
     let mut at = 0;
     while at < bytes.len() {
         let escape = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        let value = escape.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        let value = escape
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
         out.push(value.unwrap_or(bytes[at]));
         at += if value.is_some() { 3 } else { 1 };
     }

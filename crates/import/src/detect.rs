@@ -20,20 +20,32 @@ impl Detection {
     pub(crate) fn of(head: &Head) -> Option<Self> {
         let mut best: Option<(&'static Format, Evidence)> = None;
         for format in FORMATS {
-            let Some(evidence) = (format.detect)(head).filter(|evidence| evidence.matched > 0) else { continue };
-            let better = |other: &Evidence| evidence.matched * other.of > other.matched * evidence.of;
+            let Some(evidence) = (format.detect)(head).filter(|evidence| evidence.matched > 0)
+            else {
+                continue;
+            };
+            let better =
+                |other: &Evidence| evidence.matched * other.of > other.matched * evidence.of;
             if best.as_ref().is_none_or(|(_, other)| better(other)) {
                 best = Some((format, evidence));
             }
         }
         let (format, evidence) = best?;
-        Some(Self { format, reason: evidence.reason(head.framing), layout: evidence.layout })
+        Some(Self {
+            format,
+            reason: evidence.reason(head.framing),
+            layout: evidence.layout,
+        })
     }
 
     /// A format that the user named. Its own idea of the layout counts where it has one.
     pub(crate) fn forced(format: &'static Format, head: &Head) -> Self {
         let layout = (format.detect)(head).map_or(Layout::OneChat, |evidence| evidence.layout);
-        Self { format, reason: "asked for with --format".to_owned(), layout }
+        Self {
+            format,
+            reason: "asked for with --format".to_owned(),
+            layout,
+        }
     }
 }
 
@@ -44,6 +56,9 @@ impl Evidence {
             Framing::Array => "array elements",
             Framing::Values => "values",
         };
-        format!("{} of the first {} {unit} have its marks", self.matched, self.of)
+        format!(
+            "{} of the first {} {unit} have its marks",
+            self.matched, self.of
+        )
     }
 }

@@ -42,7 +42,15 @@ pub(crate) struct Framer<R> {
 
 impl<R: Read> Framer<R> {
     pub(crate) fn new(input: R, framing: Framing) -> Self {
-        Self { input, framing, buffer: Vec::new(), start: 0, end_of_input: false, number: 0, array_entered: false }
+        Self {
+            input,
+            framing,
+            buffer: Vec::new(),
+            start: 0,
+            end_of_input: false,
+            number: 0,
+            array_entered: false,
+        }
     }
 
     /// The next piece; `None` at the end.
@@ -84,14 +92,24 @@ impl<R: Read> Framer<R> {
                 let line = self.start..self.start + searched + found;
                 self.start = line.end + 1;
                 self.number += 1;
-                return Ok(Some(Frame::Piece { bytes: &self.buffer[line], number: self.number }));
+                return Ok(Some(Frame::Piece {
+                    bytes: &self.buffer[line],
+                    number: self.number,
+                }));
             }
             searched = rest.len();
             if searched > LINE_BYTES_MAX {
                 self.number += 1;
                 let bytes = self.skip_line()?;
-                let reason = format!("line of {} MB skipped; the longest that is read is {} MB", bytes >> 20, LINE_BYTES_MAX >> 20);
-                return Ok(Some(Frame::Skipped { number: self.number, reason }));
+                let reason = format!(
+                    "line of {} MB skipped; the longest that is read is {} MB",
+                    bytes >> 20,
+                    LINE_BYTES_MAX >> 20
+                );
+                return Ok(Some(Frame::Skipped {
+                    number: self.number,
+                    reason,
+                }));
             }
             if !self.fill()? {
                 let line = self.start..self.buffer.len();
@@ -100,7 +118,10 @@ impl<R: Read> Framer<R> {
                     return Ok(None);
                 }
                 self.number += 1;
-                return Ok(Some(Frame::Piece { bytes: &self.buffer[line], number: self.number }));
+                return Ok(Some(Frame::Piece {
+                    bytes: &self.buffer[line],
+                    number: self.number,
+                }));
             }
         }
     }
@@ -135,11 +156,17 @@ impl<R: Read> Framer<R> {
             if let Some(length) = scanner.scan(&self.buffer[self.start + scanned..]) {
                 let value = self.start..self.start + scanned + length;
                 self.start = value.end;
-                return Ok(Some(Frame::Piece { bytes: &self.buffer[value], number }));
+                return Ok(Some(Frame::Piece {
+                    bytes: &self.buffer[value],
+                    number,
+                }));
             }
             scanned = self.buffer.len() - self.start;
             if scanned > VALUE_BYTES_MAX {
-                let reason = format!("value of more than {} MB; nothing after it was read", VALUE_BYTES_MAX >> 20);
+                let reason = format!(
+                    "value of more than {} MB; nothing after it was read",
+                    VALUE_BYTES_MAX >> 20
+                );
                 self.stop();
                 return Ok(Some(Frame::Skipped { number, reason }));
             }
@@ -147,9 +174,15 @@ impl<R: Read> Framer<R> {
                 let value = self.start..self.buffer.len();
                 self.start = value.end;
                 if scanner.is_bare() {
-                    return Ok(Some(Frame::Piece { bytes: &self.buffer[value], number }));
+                    return Ok(Some(Frame::Piece {
+                        bytes: &self.buffer[value],
+                        number,
+                    }));
                 }
-                let reason = format!("the file ends in the middle of this value, after {} bytes of it", value.len());
+                let reason = format!(
+                    "the file ends in the middle of this value, after {} bytes of it",
+                    value.len()
+                );
                 return Ok(Some(Frame::Skipped { number, reason }));
             }
         }
@@ -167,7 +200,9 @@ impl<R: Read> Framer<R> {
             while let Some(&byte) = self.buffer.get(self.start) {
                 match byte {
                     b' ' | b'\t' | b'\r' | b'\n' | b',' | 0 | 0xef | 0xbb | 0xbf => {}
-                    b'[' if self.framing == Framing::Array && !self.array_entered => self.array_entered = true,
+                    b'[' if self.framing == Framing::Array && !self.array_entered => {
+                        self.array_entered = true
+                    }
                     b']' if self.framing == Framing::Array => {
                         self.stop();
                         return Ok(false);
@@ -216,7 +251,9 @@ impl Scanner {
                         return Some(at + 1);
                     }
                 }
-                b',' | b' ' | b'\n' | b'\r' | b'\t' if self.depth == 0 && self.begun => return Some(at),
+                b',' | b' ' | b'\n' | b'\r' | b'\t' if self.depth == 0 && self.begun => {
+                    return Some(at);
+                }
                 _ => {}
             }
             self.begun = true;
@@ -256,7 +293,10 @@ impl Scanner {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Salvaged {
     /// A JSON value; `note` says what was repaired, if anything was.
-    Value { json: String, note: Option<&'static str> },
+    Value {
+        json: String,
+        note: Option<&'static str>,
+    },
     /// Bytes that belong to no value.
     Lost { bytes: usize },
 }
@@ -296,17 +336,24 @@ pub(crate) fn salvage(piece: &[u8]) -> Vec<Salvaged> {
     let mut tried_bytes = 0;
     while at < text.len() {
         let rest = &text[at..];
-        let blanks = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\0').len();
+        let blanks = rest.len()
+            - rest
+                .trim_start_matches(|c: char| c.is_whitespace() || c == '\0')
+                .len();
         if blanks > 0 {
             at += blanks;
             continue;
         }
         tries += 1;
         tried_bytes += rest.len();
-        match value_length(rest).filter(|length| lost_from == at || ends_cleanly(&rest[*length..])) {
+        match value_length(rest).filter(|length| lost_from == at || ends_cleanly(&rest[*length..]))
+        {
             Some(length) => {
                 note_loss(&mut found, &text[lost_from..at]);
-                found.push(Salvaged::Value { json: rest[..length].to_owned(), note });
+                found.push(Salvaged::Value {
+                    json: rest[..length].to_owned(),
+                    note,
+                });
                 at += length;
                 lost_from = at;
             }
@@ -322,7 +369,9 @@ pub(crate) fn salvage(piece: &[u8]) -> Vec<Salvaged> {
 }
 
 fn note_loss(found: &mut Vec<Salvaged>, lost: &str) {
-    let bytes = lost.trim_matches(|c: char| c.is_whitespace() || c == '\0').len();
+    let bytes = lost
+        .trim_matches(|c: char| c.is_whitespace() || c == '\0')
+        .len();
     if bytes > 0 {
         found.push(Salvaged::Lost { bytes });
     }
@@ -347,7 +396,8 @@ fn ends_cleanly(rest: &str) -> bool {
 /// Makes text of bytes: invalid UTF-8 and halves of surrogate pairs become U+FFFD, NUL runs go.
 fn repair(piece: &[u8]) -> (String, Option<&'static str>) {
     let text = String::from_utf8_lossy(piece);
-    let mut note = matches!(text, std::borrow::Cow::Owned(_)).then_some("bytes that are not UTF-8 were replaced");
+    let mut note = matches!(text, std::borrow::Cow::Owned(_))
+        .then_some("bytes that are not UTF-8 were replaced");
     let mut text = text.into_owned();
     if text.contains('\0') {
         text.retain(|c| c != '\0');
@@ -399,7 +449,9 @@ mod tests {
         let mut found = Vec::new();
         while let Some(frame) = framer.next().unwrap() {
             found.push(match frame {
-                Frame::Piece { bytes, number } => format!("{number} {}", String::from_utf8_lossy(bytes)),
+                Frame::Piece { bytes, number } => {
+                    format!("{number} {}", String::from_utf8_lossy(bytes))
+                }
                 Frame::Skipped { number, reason } => format!("{number} skipped: {reason}"),
             });
         }
@@ -408,7 +460,10 @@ mod tests {
 
     fn values(piece: &[u8]) -> Vec<String> {
         let as_text = |salvaged| match salvaged {
-            Salvaged::Value { json, note } => format!("{json}{}", note.map(|n| format!(" ({n})")).unwrap_or_default()),
+            Salvaged::Value { json, note } => format!(
+                "{json}{}",
+                note.map(|n| format!(" ({n})")).unwrap_or_default()
+            ),
             Salvaged::Lost { bytes } => format!("lost {bytes}"),
         };
         salvage(piece).into_iter().map(as_text).collect()
@@ -416,21 +471,43 @@ mod tests {
 
     #[test]
     fn lines_end_with_the_file_too() {
-        assert_eq!(frames(b"{}\n\n{\"a\":1}", Framing::Lines), ["1 {}", "2 ", "3 {\"a\":1}"]);
+        assert_eq!(
+            frames(b"{}\n\n{\"a\":1}", Framing::Lines),
+            ["1 {}", "2 ", "3 {\"a\":1}"]
+        );
         assert_eq!(frames(b"", Framing::Lines), [""; 0]);
     }
 
     #[test]
     fn array_elements_come_one_by_one() {
-        let text = "\u{feff} [ {\"a\":\"]}\\\"\"} , [1,[2]],\n\"x,y\", 17 ,{} ] trailing".as_bytes();
-        assert_eq!(frames(text, Framing::Array), ["1 {\"a\":\"]}\\\"\"}", "2 [1,[2]]", "3 \"x,y\"", "4 17", "5 {}"]);
+        let text =
+            "\u{feff} [ {\"a\":\"]}\\\"\"} , [1,[2]],\n\"x,y\", 17 ,{} ] trailing".as_bytes();
+        assert_eq!(
+            frames(text, Framing::Array),
+            [
+                "1 {\"a\":\"]}\\\"\"}",
+                "2 [1,[2]]",
+                "3 \"x,y\"",
+                "4 17",
+                "5 {}"
+            ]
+        );
         let cut = frames(b"[{\"a\":1},{\"b\":", Framing::Array);
-        assert_eq!(cut, ["1 {\"a\":1}", "2 skipped: the file ends in the middle of this value, after 5 bytes of it"]);
+        assert_eq!(
+            cut,
+            [
+                "1 {\"a\":1}",
+                "2 skipped: the file ends in the middle of this value, after 5 bytes of it"
+            ]
+        );
     }
 
     #[test]
     fn pretty_printed_values_follow_each_other() {
-        assert_eq!(frames(b"{\n \"a\": 1\n}\n{\n}", Framing::Values), ["1 {\n \"a\": 1\n}", "2 {\n}"]);
+        assert_eq!(
+            frames(b"{\n \"a\": 1\n}\n{\n}", Framing::Values),
+            ["1 {\n \"a\": 1\n}", "2 {\n}"]
+        );
     }
 
     #[test]
@@ -457,10 +534,25 @@ mod tests {
     fn damaged_lines_give_what_they_hold() {
         for (line, expected) in [
             (&br#"{"a":1}{"b":2}"#[..], &[r#"{"a":1}"#, r#"{"b":2}"#][..]),
-            (br#"{"a":{"x":1},"b":"to{"c":3}"#, &["lost 20", r#"{"c":3}"#]),
-            (b"{\"a\":1}\0\0\0{\"b\":2}", &[r#"{"a":1} (NUL bytes were dropped)"#, r#"{"b":2} (NUL bytes were dropped)"#]),
-            (br#"{"a":"\ud83d"}"#, &[r#"{"a":"\ufffd"} (halves of surrogate pairs were replaced)"#]),
-            (b"{\"a\":\"\xff\"}", &["{\"a\":\"\u{fffd}\"} (bytes that are not UTF-8 were replaced)"]),
+            (
+                br#"{"a":{"x":1},"b":"to{"c":3}"#,
+                &["lost 20", r#"{"c":3}"#],
+            ),
+            (
+                b"{\"a\":1}\0\0\0{\"b\":2}",
+                &[
+                    r#"{"a":1} (NUL bytes were dropped)"#,
+                    r#"{"b":2} (NUL bytes were dropped)"#,
+                ],
+            ),
+            (
+                br#"{"a":"\ud83d"}"#,
+                &[r#"{"a":"\ufffd"} (halves of surrogate pairs were replaced)"#],
+            ),
+            (
+                b"{\"a\":\"\xff\"}",
+                &["{\"a\":\"\u{fffd}\"} (bytes that are not UTF-8 were replaced)"],
+            ),
             (br#"{"a":"\ud83d\ude00"}"#, &[r#"{"a":"\ud83d\ude00"}"#]),
             (b"not json", &["lost 8"]),
             (br#"{"half":"#, &["lost 8"]),
@@ -474,6 +566,9 @@ mod tests {
         let brackets = "[".repeat(100_000);
         assert_eq!(values(brackets.as_bytes()), ["lost 100000"]);
         let openings = r#"{"a":"#.repeat(50_000);
-        assert_eq!(values(openings.as_bytes()), [format!("lost {}", openings.len())]);
+        assert_eq!(
+            values(openings.as_bytes()),
+            [format!("lost {}", openings.len())]
+        );
     }
 }

@@ -63,7 +63,11 @@ impl HeadRecord {
     /// The elements of an array, each looked at one level deep; at most as many as a head has.
     pub(crate) fn elements(&self) -> Vec<HeadRecord> {
         match self {
-            Self::Array(elements) => elements.iter().take(HEAD_RECORDS_MAX).map(|element| Self::parse(element.get())).collect(),
+            Self::Array(elements) => elements
+                .iter()
+                .take(HEAD_RECORDS_MAX)
+                .map(|element| Self::parse(element.get()))
+                .collect(),
             _ => Vec::new(),
         }
     }

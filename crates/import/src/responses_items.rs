@@ -11,12 +11,15 @@ use std::{
 };
 
 use readalong_model::{
-    Action, Author, AuthorKind, CallState, Message, MessageId, NoticeKind, Part, RawJson, Role, ThreadId, Timestamp, ToolCall, Visibility,
+    Action, Author, AuthorKind, CallState, Message, MessageId, NoticeKind, Part, RawJson, Role,
+    ThreadId, Timestamp, ToolCall, Visibility,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{builder::ChatBuilder, responses_items::members as lenient, surroundings::Surroundings};
+use crate::{
+    builder::ChatBuilder, responses_items::members as lenient, surroundings::Surroundings,
+};
 
 mod hosted;
 pub(crate) mod members;
@@ -87,7 +90,10 @@ pub(crate) enum Draft {
     /// Thoughts or their summaries.
     Reasoning { texts: Vec<String> },
     /// A call, and its answer where the item holds both.
-    Call { call: CallDraft, answer: Option<AnswerDraft> },
+    Call {
+        call: CallDraft,
+        answer: Option<AnswerDraft>,
+    },
     /// What a tool answered to an earlier call.
     Answer(AnswerDraft),
     /// What the model made (pictures).
@@ -126,7 +132,11 @@ pub(crate) struct AnswerDraft {
 impl<'a> Fields<'a> {
     /// What the user said, where a text stands in the place of items.
     pub(crate) fn of_user(text: &'a RawValue) -> Self {
-        Self { role: Some(Cow::Borrowed("user")), content: Some(text), ..Self::default() }
+        Self {
+            role: Some(Cow::Borrowed("user")),
+            content: Some(text),
+            ..Self::default()
+        }
     }
 
     /// Reads the item; `None` where its kind is unknown.
@@ -145,10 +155,21 @@ impl<'a> Fields<'a> {
                 Some(draft) => draft,
                 None => return Ok(None),
             },
-            "reasoning" => Draft::Reasoning { texts: pieces::reasoning(self.summary, self.content)? },
-            "function_call" | "custom_tool_call" | "tool_search_call" => Draft::Call { call: self.call()?, answer: None },
-            "function_call_output" | "custom_tool_call_output" | "local_shell_call_output" | "shell_call_output" | "computer_call_output"
-            | "apply_patch_call_output" | "tool_search_output" | "mcp_tool_call_output" => Draft::Answer(self.answer()?),
+            "reasoning" => Draft::Reasoning {
+                texts: pieces::reasoning(self.summary, self.content)?,
+            },
+            "function_call" | "custom_tool_call" | "tool_search_call" => Draft::Call {
+                call: self.call()?,
+                answer: None,
+            },
+            "function_call_output"
+            | "custom_tool_call_output"
+            | "local_shell_call_output"
+            | "shell_call_output"
+            | "computer_call_output"
+            | "apply_patch_call_output"
+            | "tool_search_output"
+            | "mcp_tool_call_output" => Draft::Answer(self.answer()?),
             "compaction" | "compaction_summary" | "context_compaction" => Draft::Compaction,
             "item_reference" => Draft::Reference(self.id.as_deref().unwrap_or_default().to_owned()),
             "ghost_snapshot" | "mcp_list_tools" => Draft::Nothing,
@@ -163,14 +184,28 @@ impl<'a> Fields<'a> {
             Some("system" | "developer") => Role::System,
             _ => return Ok(None),
         };
-        let pieces = self.content.map(pieces::content).transpose()?.unwrap_or_default();
+        let pieces = self
+            .content
+            .map(pieces::content)
+            .transpose()?
+            .unwrap_or_default();
         Ok(Some(Draft::Message { role, pieces }))
     }
 
     fn call(&self) -> Result<CallDraft, serde_json::Error> {
         let input = tools::Input::read(self.arguments.or(self.input))?;
-        let name = self.name.as_deref().unwrap_or(if self.kind.as_deref() == Some("tool_search_call") { "tool_search" } else { "tool" });
-        Ok(CallDraft { id: self.call_id(), ..tools::call(name, input) })
+        let name =
+            self.name
+                .as_deref()
+                .unwrap_or(if self.kind.as_deref() == Some("tool_search_call") {
+                    "tool_search"
+                } else {
+                    "tool"
+                });
+        Ok(CallDraft {
+            id: self.call_id(),
+            ..tools::call(name, input)
+        })
     }
 
     fn answer(&self) -> Result<AnswerDraft, serde_json::Error> {
@@ -179,11 +214,19 @@ impl<'a> Fields<'a> {
             None => AnswerDraft::default(),
         };
         let failed = self.status.as_deref() == Some("failed");
-        Ok(AnswerDraft { id: self.call_id(), is_error: answer.is_error || failed, ..answer })
+        Ok(AnswerDraft {
+            id: self.call_id(),
+            is_error: answer.is_error || failed,
+            ..answer
+        })
     }
 
     fn call_id(&self) -> Option<String> {
-        self.call_id.as_deref().or(self.id.as_deref()).filter(|id| !id.is_empty()).map(str::to_owned)
+        self.call_id
+            .as_deref()
+            .or(self.id.as_deref())
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned)
     }
 }
 
@@ -227,7 +270,10 @@ impl Items {
             self.item_ids.insert(id.to_owned());
         }
         match draft {
-            Draft::Message { role: Role::Assistant, pieces } => {
+            Draft::Message {
+                role: Role::Assistant,
+                pieces,
+            } => {
                 let parts = pieces::assistant_parts(pieces, (chat, surroundings))?;
                 self.add(parts, around, chat);
             }
@@ -245,7 +291,13 @@ impl Items {
                 }
             }
             Draft::Reasoning { texts } => {
-                let parts = texts.into_iter().map(|markdown| Part::Reasoning { markdown, duration_ms: None }).collect();
+                let parts = texts
+                    .into_iter()
+                    .map(|markdown| Part::Reasoning {
+                        markdown,
+                        duration_ms: None,
+                    })
+                    .collect();
                 self.add(parts, around, chat);
             }
             Draft::Made(pieces) => {
@@ -255,7 +307,14 @@ impl Items {
             Draft::Call { call, answer } => {
                 let native = self.put_call(call, around, chat);
                 if let Some(answer) = answer {
-                    self.put_answer(AnswerDraft { id: Some(native), ..answer }, around, (chat, surroundings))?;
+                    self.put_answer(
+                        AnswerDraft {
+                            id: Some(native),
+                            ..answer
+                        },
+                        around,
+                        (chat, surroundings),
+                    )?;
                 }
             }
             Draft::Answer(answer) => self.put_answer(answer, around, (chat, surroundings))?,
@@ -271,11 +330,23 @@ impl Items {
     }
 
     /// Adds parts to what the assistant is saying.
-    pub(crate) fn add(&mut self, parts: Vec<Part>, around: &Circumstances<'_>, chat: &mut ChatBuilder) {
+    pub(crate) fn add(
+        &mut self,
+        parts: Vec<Part>,
+        around: &Circumstances<'_>,
+        chat: &mut ChatBuilder,
+    ) {
         if parts.is_empty() {
             return;
         }
-        let open = self.open.as_ref().filter(|open| chat.last_in(ThreadId::MAIN).is_some_and(|last| last.id == **open)).cloned();
+        let open = self
+            .open
+            .as_ref()
+            .filter(|open| {
+                chat.last_in(ThreadId::MAIN)
+                    .is_some_and(|last| last.id == **open)
+            })
+            .cloned();
         if let Some(message) = open.and_then(|id| chat.message(&id.0)) {
             message.parts.extend(parts);
             return;
@@ -305,21 +376,54 @@ impl Items {
             Role::Tool => (AuthorKind::Tool, None),
             Role::System => (AuthorKind::Harness, None),
         };
-        let author = Author { kind: Some(kind), name: None, model };
-        chat.put_next(Message { author, at: around.at, visibility, parts, ..Message::new(id.clone(), role) });
+        let author = Author {
+            kind: Some(kind),
+            name: None,
+            model,
+        };
+        chat.put_next(Message {
+            author,
+            at: around.at,
+            visibility,
+            parts,
+            ..Message::new(id.clone(), role)
+        });
         id
     }
 
     /// Puts a notice.
-    pub(crate) fn put_notice(&mut self, kind: NoticeKind, text: String, around: &Circumstances<'_>, chat: &mut ChatBuilder) {
-        self.put_message(Role::System, vec![Part::Notice { kind, text }], Visibility::Meta, around, chat);
+    pub(crate) fn put_notice(
+        &mut self,
+        kind: NoticeKind,
+        text: String,
+        around: &Circumstances<'_>,
+        chat: &mut ChatBuilder,
+    ) {
+        self.put_message(
+            Role::System,
+            vec![Part::Notice { kind, text }],
+            Visibility::Meta,
+            around,
+            chat,
+        );
     }
 
     /// Puts a notice of a compaction; several records about the same one make one notice.
-    pub(crate) fn put_compaction(&mut self, text: String, around: &Circumstances<'_>, chat: &mut ChatBuilder) {
+    pub(crate) fn put_compaction(
+        &mut self,
+        text: String,
+        around: &Circumstances<'_>,
+        chat: &mut ChatBuilder,
+    ) {
         let last = chat.last_in(ThreadId::MAIN).map(|last| last.id.clone());
         if let Some(message) = last.and_then(|id| chat.message(&id.0)) {
-            if let [Part::Notice { kind: NoticeKind::Compaction, text: known }] = message.parts.as_mut_slice() {
+            if let [
+                Part::Notice {
+                    kind: NoticeKind::Compaction,
+                    text: known,
+                },
+            ] = message.parts.as_mut_slice()
+            {
                 if known.is_empty() || text.is_empty() || *known == text {
                     if known.is_empty() {
                         *known = text;
@@ -339,15 +443,35 @@ impl Items {
     }
 
     /// Puts a call and tells its id in the transcript.
-    fn put_call(&mut self, call: CallDraft, around: &Circumstances<'_>, chat: &mut ChatBuilder) -> String {
-        let native = call.id.unwrap_or_else(|| format!("call-{}", chat.id_by_position(around.bytes.get(..ID_BYTES_MAX).unwrap_or(around.bytes))));
+    fn put_call(
+        &mut self,
+        call: CallDraft,
+        around: &Circumstances<'_>,
+        chat: &mut ChatBuilder,
+    ) -> String {
+        let native = call.id.unwrap_or_else(|| {
+            format!(
+                "call-{}",
+                chat.id_by_position(around.bytes.get(..ID_BYTES_MAX).unwrap_or(around.bytes))
+            )
+        });
         let call_id = self.unique_call_id(&native);
         if call.asks {
             self.asked.insert(native.clone());
         }
-        let part = ToolCall { call_id: call_id.clone(), name: call.name, action: call.action, input: call.input, state: call.state };
+        let part = ToolCall {
+            call_id: call_id.clone(),
+            name: call.name,
+            action: call.action,
+            input: call.input,
+            state: call.state,
+        };
         self.add(vec![Part::ToolCall(part)], around, chat);
-        let message = self.open.as_ref().map(|id| id.0.clone()).unwrap_or_default();
+        let message = self
+            .open
+            .as_ref()
+            .map(|id| id.0.clone())
+            .unwrap_or_default();
         self.calls.insert(native.clone(), (call_id, message));
         native
     }
@@ -370,10 +494,17 @@ impl Items {
         (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> io::Result<()> {
         let native = answer.id.unwrap_or_default();
-        let call_id = self.calls.get(&native).map_or_else(|| native.clone(), |(id, _)| id.clone());
+        let call_id = self
+            .calls
+            .get(&native)
+            .map_or_else(|| native.clone(), |(id, _)| id.clone());
         let parts = pieces::parts(answer.pieces, Role::Tool, (&mut *chat, surroundings))?;
         let is_error = answer.is_error || answer.is_denied;
-        let result = Part::ToolResult { call_id, parts, is_error };
+        let result = Part::ToolResult {
+            call_id,
+            parts,
+            is_error,
+        };
         self.put_message(Role::Tool, vec![result], Visibility::Shown, around, chat);
         self.asked.remove(&native);
         if answer.is_denied {
@@ -383,8 +514,12 @@ impl Items {
     }
 
     fn set_state(&self, native: &str, new: CallState, chat: &mut ChatBuilder) {
-        let Some((call_id, message)) = self.calls.get(native) else { return };
-        let Some(message) = chat.message(message) else { return };
+        let Some((call_id, message)) = self.calls.get(native) else {
+            return;
+        };
+        let Some(message) = chat.message(message) else {
+            return;
+        };
         for part in &mut message.parts {
             match part {
                 Part::ToolCall(call) if call.call_id == *call_id => call.state = new,
@@ -411,5 +546,7 @@ pub(crate) fn is_injected(text: &str) -> bool {
         "<model_switch>",
     ];
     let text = text.trim_start();
-    BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
+    BEGINNINGS
+        .iter()
+        .any(|beginning| text.starts_with(beginning))
 }

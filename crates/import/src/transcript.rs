@@ -115,7 +115,11 @@ impl Transcript {
         let forced = format.map(format_named).transpose()?;
         let mut input = (source.open)().map_err(|error| io_error(&source.name, error))?;
         let mut probe = Vec::new();
-        input.by_ref().take(PROBE_BYTES as u64).read_to_end(&mut probe).map_err(|error| io_error(&source.name, error))?;
+        input
+            .by_ref()
+            .take(PROBE_BYTES as u64)
+            .read_to_end(&mut probe)
+            .map_err(|error| io_error(&source.name, error))?;
         let archive = if probe.starts_with(b"PK\x03\x04") || probe.starts_with(b"PK\x05\x06") {
             let archive = Archive::open(&source)?;
             probe = archive.probe(&source, PROBE_BYTES)?;
@@ -124,18 +128,34 @@ impl Transcript {
             None
         };
         let framing = framing_of(&probe).map_err(|reason| match reason {
-            None => ImportError::Empty { file: source.name.clone() },
-            Some(reason) => ImportError::NotATranscript { file: source.name.clone(), reason },
+            None => ImportError::Empty {
+                file: source.name.clone(),
+            },
+            Some(reason) => ImportError::NotATranscript {
+                file: source.name.clone(),
+                reason,
+            },
         })?;
         let head = read_head(&source, archive.as_ref(), framing)?;
         let detection = match forced {
             Some(format) => Detection::forced(format, &head),
             None => Detection::of(&head).ok_or_else(|| {
-                let reason = format!("it is JSON, and none of its first {} records has the marks of a known format", head.records.len());
-                ImportError::NotATranscript { file: source.name.clone(), reason }
+                let reason = format!(
+                    "it is JSON, and none of its first {} records has the marks of a known format",
+                    head.records.len()
+                );
+                ImportError::NotATranscript {
+                    file: source.name.clone(),
+                    reason,
+                }
             })?,
         };
-        Ok(Self { source, archive, framing, detection })
+        Ok(Self {
+            source,
+            archive,
+            framing,
+            detection,
+        })
     }
 
     /// The format and why it is taken for this one.
@@ -162,16 +182,24 @@ impl Transcript {
     ///
     /// # Errors
     /// The source cannot be read, or holds no such chat, or holds several where one was expected.
-    pub fn read(&self, pick: &Pick, surroundings: &mut dyn Surroundings) -> Result<Imported, ImportError> {
+    pub fn read(
+        &self,
+        pick: &Pick,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Imported, ImportError> {
         if self.detection.layout == Layout::OneChat {
             let mut found = None;
             self.for_each_chat(surroundings, None, &mut |imported| {
                 found = Some(imported);
                 Ok(())
             })?;
-            let imported = found.filter(is_chat).ok_or_else(|| ImportError::NoChat { file: self.source.name.clone() })?;
+            let imported = found.filter(is_chat).ok_or_else(|| ImportError::NoChat {
+                file: self.source.name.clone(),
+            })?;
             return match pick {
-                Pick::Named(name) if !matches_pick(&entry(1, &imported.chat), name) => Err(self.no_such_chat(name, 0)),
+                Pick::Named(name) if !matches_pick(&entry(1, &imported.chat), name) => {
+                    Err(self.no_such_chat(name, 0))
+                }
                 _ => Ok(imported),
             };
         }
@@ -185,11 +213,17 @@ impl Transcript {
             }
             Ok(())
         })?;
-        found.ok_or_else(|| ImportError::NoChat { file: self.source.name.clone() })
+        found.ok_or_else(|| ImportError::NoChat {
+            file: self.source.name.clone(),
+        })
     }
 
     fn no_such_chat(&self, pick: &str, found: usize) -> ImportError {
-        ImportError::NoSuchChat { file: self.source.name.clone(), pick: pick.to_owned(), found }
+        ImportError::NoSuchChat {
+            file: self.source.name.clone(),
+            pick: pick.to_owned(),
+            found,
+        }
     }
 
     /// The number of the chat that is wanted.
@@ -199,15 +233,27 @@ impl Transcript {
         let name = match pick {
             Pick::Only if entries.len() == 1 => return Ok(1),
             Pick::Only if entries.is_empty() => return Err(ImportError::NoChat { file: file() }),
-            Pick::Only => return Err(ImportError::ManyChats { file: file(), count: entries.len() }),
+            Pick::Only => {
+                return Err(ImportError::ManyChats {
+                    file: file(),
+                    count: entries.len(),
+                });
+            }
             Pick::Named(name) => name,
         };
         let exact = |entry: &&ChatEntry| entry.id.as_deref() == Some(name) || entry.title == *name;
         let by_number = |entry: &&ChatEntry| name.parse() == Ok(entry.number);
-        if let Some(entry) = entries.iter().find(exact).or_else(|| entries.iter().find(by_number)) {
+        if let Some(entry) = entries
+            .iter()
+            .find(exact)
+            .or_else(|| entries.iter().find(by_number))
+        {
             return Ok(entry.number);
         }
-        let found: Vec<&ChatEntry> = entries.iter().filter(|entry| matches_pick(entry, name)).collect();
+        let found: Vec<&ChatEntry> = entries
+            .iter()
+            .filter(|entry| matches_pick(entry, name))
+            .collect();
         match found.as_slice() {
             [entry] => Ok(entry.number),
             _ => Err(self.no_such_chat(name, found.len())),
@@ -222,7 +268,11 @@ impl Transcript {
         see: &mut dyn FnMut(Imported) -> Result<(), ImportError>,
     ) -> Result<(), ImportError> {
         match &self.archive {
-            Some(archive) => self.take_chats(&mut archive.surroundings(&self.source, surroundings)?, wanted, see),
+            Some(archive) => self.take_chats(
+                &mut archive.surroundings(&self.source, surroundings)?,
+                wanted,
+                see,
+            ),
             None => self.take_chats(surroundings, wanted, see),
         }
     }
@@ -242,7 +292,9 @@ impl Transcript {
                 true => &mut Discard,
                 false => &mut *surroundings,
             };
-            let mut taking = open.take().unwrap_or_else(|| Taking::new(self.detection.format, piece.place()));
+            let mut taking = open
+                .take()
+                .unwrap_or_else(|| Taking::new(self.detection.format, piece.place()));
             taking.take(piece, around).map_err(failed)?;
             if !per_record || taking.stats.records == 0 {
                 open = Some(taking);
@@ -258,11 +310,17 @@ impl Transcript {
         }
     }
 
-    fn for_each_piece(&self, see: &mut dyn FnMut(Piece<'_>) -> Result<(), ImportError>) -> Result<(), ImportError> {
+    fn for_each_piece(
+        &self,
+        see: &mut dyn FnMut(Piece<'_>) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
         match &self.archive {
-            Some(archive) => archive.for_each_member(&self.source, &mut |name, input| read_pieces(name, input, self.framing, see)),
+            Some(archive) => archive.for_each_member(&self.source, &mut |name, input| {
+                read_pieces(name, input, self.framing, see)
+            }),
             None => {
-                let input = (self.source.open)().map_err(|error| io_error(&self.source.name, error))?;
+                let input =
+                    (self.source.open)().map_err(|error| io_error(&self.source.name, error))?;
                 read_pieces(&self.source.name, input, self.framing, see)
             }
         }
@@ -289,8 +347,16 @@ fn read_pieces(
     framing: Framing,
     see: &mut dyn FnMut(Piece<'_>) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
-    let unit = if framing == Framing::Lines { "line" } else { "item" };
-    let mut place = Place { file: name.to_owned(), unit, number: 0 };
+    let unit = if framing == Framing::Lines {
+        "line"
+    } else {
+        "item"
+    };
+    let mut place = Place {
+        file: name.to_owned(),
+        unit,
+        number: 0,
+    };
     let mut framer = Framer::new(input, framing);
     while let Some(frame) = framer.next().map_err(|error| io_error(name, error))? {
         match frame {
@@ -316,8 +382,15 @@ struct Taking {
 
 impl Taking {
     fn new(format: &'static Format, first: &Place) -> Self {
-        let place = Place { number: 0, ..first.clone() };
-        Self { reader: (format.reader)(), chat: ChatBuilder::new(format.name, place), stats: RecordStats::default() }
+        let place = Place {
+            number: 0,
+            ..first.clone()
+        };
+        Self {
+            reader: (format.reader)(),
+            chat: ChatBuilder::new(format.name, place),
+            stats: RecordStats::default(),
+        }
     }
 
     fn take(&mut self, piece: Piece<'_>, surroundings: &mut dyn Surroundings) -> io::Result<()> {
@@ -333,35 +406,52 @@ impl Taking {
         if bytes.is_empty() {
             return Ok(());
         }
-        match self.reader.push(&Record { bytes, place }, &mut self.chat, surroundings) {
+        match self
+            .reader
+            .push(&Record { bytes, place }, &mut self.chat, surroundings)
+        {
             Ok(taken) => self.stats.count(taken),
             Err(Refusal::Io(error)) => return Err(error),
-            Err(Refusal::Unreadable(reason)) => self.take_damaged(bytes, place, &reason, surroundings)?,
+            Err(Refusal::Unreadable(reason)) => {
+                self.take_damaged(bytes, place, &reason, surroundings)?
+            }
         }
         Ok(())
     }
 
     /// Takes what can be read of a piece that was refused as a whole.
-    fn take_damaged(&mut self, bytes: &[u8], place: &Place, reason: &str, surroundings: &mut dyn Surroundings) -> io::Result<()> {
+    fn take_damaged(
+        &mut self,
+        bytes: &[u8],
+        place: &Place,
+        reason: &str,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<()> {
         for salvaged in framer::salvage(bytes) {
             let (json, note) = match salvaged {
                 Salvaged::Lost { bytes } => {
                     self.stats.count_damaged();
-                    self.chat.warn(format!("{bytes} bytes could not be read: {reason}"));
+                    self.chat
+                        .warn(format!("{bytes} bytes could not be read: {reason}"));
                     continue;
                 }
                 Salvaged::Value { json, note } => (json, note),
             };
-            let again = Record { bytes: json.as_bytes(), place };
+            let again = Record {
+                bytes: json.as_bytes(),
+                place,
+            };
             match self.reader.push(&again, &mut self.chat, surroundings) {
                 Ok(taken) => {
                     self.stats.count(taken);
-                    self.chat.warn(note.unwrap_or("several records stand in one place; all were read"));
+                    self.chat
+                        .warn(note.unwrap_or("several records stand in one place; all were read"));
                 }
                 Err(Refusal::Io(error)) => return Err(error),
                 Err(Refusal::Unreadable(reason)) => {
                     self.stats.count_damaged();
-                    self.chat.warn(format!("a record could not be read: {reason}"));
+                    self.chat
+                        .warn(format!("a record could not be read: {reason}"));
                 }
             }
         }
@@ -371,7 +461,11 @@ impl Taking {
     fn finish(mut self, surroundings: &mut dyn Surroundings) -> io::Result<Imported> {
         self.reader.finish(&mut self.chat, surroundings)?;
         let (chat, warnings) = self.chat.finish(self.stats.damaged);
-        Ok(Imported { chat, warnings, stats: self.stats })
+        Ok(Imported {
+            chat,
+            warnings,
+            stats: self.stats,
+        })
     }
 }
 
@@ -380,7 +474,10 @@ fn is_chat(imported: &Imported) -> bool {
 }
 
 fn entry(number: usize, chat: &Chat) -> ChatEntry {
-    let shown = chat.messages.iter().filter(|message| message.visibility == readalong_model::Visibility::Shown);
+    let shown = chat
+        .messages
+        .iter()
+        .filter(|message| message.visibility == readalong_model::Visibility::Shown);
     ChatEntry {
         number,
         id: chat.origin.native_id.clone(),
@@ -391,51 +488,97 @@ fn entry(number: usize, chat: &Chat) -> ChatEntry {
 }
 
 fn matches_pick(entry: &ChatEntry, name: &str) -> bool {
-    entry.id.as_deref() == Some(name) || name.parse() == Ok(entry.number) || entry.title.to_lowercase().contains(&name.to_lowercase())
+    entry.id.as_deref() == Some(name)
+        || name.parse() == Ok(entry.number)
+        || entry.title.to_lowercase().contains(&name.to_lowercase())
 }
 
 fn format_named(name: &str) -> Result<&'static Format, ImportError> {
-    FORMATS.iter().find(|format| format.name == name).ok_or_else(|| ImportError::NoSuchFormat { name: name.to_owned() })
+    FORMATS
+        .iter()
+        .find(|format| format.name == name)
+        .ok_or_else(|| ImportError::NoSuchFormat {
+            name: name.to_owned(),
+        })
 }
 
 /// How the records lie in a file that begins so; `Err(None)` for a file without content.
 fn framing_of(probe: &[u8]) -> Result<Framing, Option<String>> {
     let text = framer::trim(probe);
-    let complete = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(framer::trim(line)).is_ok();
-    let lines = || text.split(|byte| *byte == b'\n').filter(|line| !framer::trim(line).is_empty());
+    let complete =
+        |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(framer::trim(line)).is_ok();
+    let lines = || {
+        text.split(|byte| *byte == b'\n')
+            .filter(|line| !framer::trim(line).is_empty())
+    };
     match text.first() {
         None => Err(None),
         Some(b'[') => {
             let first_is_whole = lines().next().is_some_and(complete);
-            let more = lines().nth(1).is_some_and(|line| matches!(framer::trim(line).first(), Some(b'[' | b'{')));
-            Ok(if first_is_whole && more { Framing::Lines } else { Framing::Array })
+            let more = lines()
+                .nth(1)
+                .is_some_and(|line| matches!(framer::trim(line).first(), Some(b'[' | b'{')));
+            Ok(if first_is_whole && more {
+                Framing::Lines
+            } else {
+                Framing::Array
+            })
         }
         // A `chat.json` of ours has a message a line within one value.
         Some(b'{') if text.starts_with(b"{\"readalong\":") => Ok(Framing::Values),
         Some(b'{') => {
-            let (whole, broken): (Vec<&[u8]>, Vec<&[u8]>) = lines().filter(|line| line.first() == Some(&b'{')).partition(|line| complete(line));
+            let (whole, broken): (Vec<&[u8]>, Vec<&[u8]>) = lines()
+                .filter(|line| line.first() == Some(&b'{'))
+                .partition(|line| complete(line));
             let is_one_line = lines().nth(1).is_none();
-            Ok(if is_one_line || (!whole.is_empty() && whole.len() >= broken.len()) { Framing::Lines } else { Framing::Values })
+            Ok(
+                if is_one_line || (!whole.is_empty() && whole.len() >= broken.len()) {
+                    Framing::Lines
+                } else {
+                    Framing::Values
+                },
+            )
         }
-        Some(_) if probe.starts_with(b"SQLite format 3\0") => Err(Some("it is a SQLite database".to_owned())),
-        Some(_) if probe.starts_with(b"\xff\xfe") || probe.starts_with(b"\xfe\xff") => Err(Some("it is UTF-16; save it as UTF-8".to_owned())),
+        Some(_) if probe.starts_with(b"SQLite format 3\0") => {
+            Err(Some("it is a SQLite database".to_owned()))
+        }
+        Some(_) if probe.starts_with(b"\xff\xfe") || probe.starts_with(b"\xfe\xff") => {
+            Err(Some("it is UTF-16; save it as UTF-8".to_owned()))
+        }
         // The first line may be torn: a later whole one decides.
-        Some(_) if lines().any(|line| framer::trim(line).starts_with(b"{") && complete(line)) => Ok(Framing::Lines),
-        Some(_) if infer::get(probe).is_some() || text.iter().take(512).any(|byte| *byte == 0) => Err(Some("it is a binary file".to_owned())),
+        Some(_) if lines().any(|line| framer::trim(line).starts_with(b"{") && complete(line)) => {
+            Ok(Framing::Lines)
+        }
+        Some(_) if infer::get(probe).is_some() || text.iter().take(512).any(|byte| *byte == 0) => {
+            Err(Some("it is a binary file".to_owned()))
+        }
         Some(_) => {
-            let begin: String = String::from_utf8_lossy(text).chars().take(20).map(|c| if c.is_control() { ' ' } else { c }).collect();
-            Err(Some(format!("it begins with `{}`, which is neither JSON nor a zip", begin.trim())))
+            let begin: String = String::from_utf8_lossy(text)
+                .chars()
+                .take(20)
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect();
+            Err(Some(format!(
+                "it begins with `{}`, which is neither JSON nor a zip",
+                begin.trim()
+            )))
         }
     }
 }
 
-fn read_head(source: &Source, archive: Option<&Archive>, framing: Framing) -> Result<Head, ImportError> {
+fn read_head(
+    source: &Source,
+    archive: Option<&Archive>,
+    framing: Framing,
+) -> Result<Head, ImportError> {
     let mut records = Vec::new();
     let mut looked_at = 0;
     let mut see = |input: &mut dyn Read| -> io::Result<()> {
         let mut framer = Framer::new(input, framing);
         while let Some(frame) = framer.next()? {
-            let Frame::Piece { bytes, .. } = frame else { continue };
+            let Frame::Piece { bytes, .. } = frame else {
+                continue;
+            };
             looked_at += bytes.len();
             let bytes = framer::trim(bytes);
             match std::str::from_utf8(bytes) {
@@ -453,7 +596,9 @@ fn read_head(source: &Source, archive: Option<&Archive>, framing: Framing) -> Re
         Some(archive) => archive.with_first_member(source, &mut see)?,
         None => {
             let mut input = (source.open)().map_err(|error| io_error(&source.name, error))?;
-            input.seek(SeekFrom::Start(0)).map_err(|error| io_error(&source.name, error))?;
+            input
+                .seek(SeekFrom::Start(0))
+                .map_err(|error| io_error(&source.name, error))?;
             see(&mut input).map_err(|error| io_error(&source.name, error))?;
         }
     }
@@ -461,5 +606,8 @@ fn read_head(source: &Source, archive: Option<&Archive>, framing: Framing) -> Re
 }
 
 fn io_error(file: &str, source: io::Error) -> ImportError {
-    ImportError::Io { file: file.to_owned(), source }
+    ImportError::Io {
+        file: file.to_owned(),
+        source,
+    }
 }

@@ -67,9 +67,8 @@ impl Artifact {
     /// Digest and size of the bytes that are there.
     pub fn bytes(&self) -> Option<(Digest, u64)> {
         match self.content {
-            Availability::Present { sha256, size_bytes } | Availability::TextOnly { sha256, size_bytes } => {
-                Some((sha256, size_bytes))
-            }
+            Availability::Present { sha256, size_bytes }
+            | Availability::TextOnly { sha256, size_bytes } => Some((sha256, size_bytes)),
             Availability::Missing | Availability::External { .. } => None,
         }
     }
@@ -88,8 +87,16 @@ impl Artifact {
 
     /// True for content that a browser could run in the page's origin.
     pub fn is_active(&self) -> bool {
-        let essence = self.media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let by_type = ["html", "xml", "svg", "script", "wasm", "x-shockwave-flash"].iter().any(|word| essence.contains(word));
+        let essence = self
+            .media_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        let by_type = ["html", "xml", "svg", "script", "wasm", "x-shockwave-flash"]
+            .iter()
+            .any(|word| essence.contains(word));
         let name = self.name.to_ascii_lowercase();
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         by_type || ACTIVE_EXTENSIONS.contains(&extension)
@@ -100,16 +107,23 @@ impl Artifact {
             .name
             .rsplit_once('.')
             .map(|(_, extension)| extension.to_ascii_lowercase())
-            .filter(|extension| (1..=8).contains(&extension.len()) && extension.bytes().all(|b| b.is_ascii_alphanumeric()))
+            .filter(|extension| {
+                (1..=8).contains(&extension.len())
+                    && extension.bytes().all(|b| b.is_ascii_alphanumeric())
+            })
             .unwrap_or_else(|| "bin".to_owned());
-        if self.is_active() { format!("{extension}.txt") } else { extension }
+        if self.is_active() {
+            format!("{extension}.txt")
+        } else {
+            extension
+        }
     }
 }
 
 /// File name endings that some host or browser treats as something to run or to render as a document.
 const ACTIVE_EXTENSIONS: [&str; 22] = [
-    "htm", "html", "shtml", "xhtml", "xht", "mht", "mhtml", "svg", "svgz", "xml", "xsl", "xslt", "js", "mjs", "cjs", "css", "wasm", "swf", "rdf",
-    "atom", "rss", "php",
+    "htm", "html", "shtml", "xhtml", "xht", "mht", "mhtml", "svg", "svgz", "xml", "xsl", "xslt",
+    "js", "mjs", "cjs", "css", "wasm", "swf", "rdf", "atom", "rss", "php",
 ];
 
 #[cfg(test)]
@@ -121,7 +135,10 @@ mod tests {
             name: name.into(),
             media_type: media_type.into(),
             role: ArtifactRole::Uploaded,
-            content: Availability::Present { sha256: Digest::of(b""), size_bytes: 0 },
+            content: Availability::Present {
+                sha256: Digest::of(b""),
+                size_bytes: 0,
+            },
             dimensions: None,
         }
         .path()

@@ -93,7 +93,13 @@ mod tests {
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest.to_string(), hex);
         assert_eq!(hex.parse::<Digest>().unwrap(), digest);
-        for wrong in ["", "ba78", &hex.to_uppercase(), &format!("{hex}0"), "../../etc/passwd"] {
+        for wrong in [
+            "",
+            "ba78",
+            &hex.to_uppercase(),
+            &format!("{hex}0"),
+            "../../etc/passwd",
+        ] {
             assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
         }
     }

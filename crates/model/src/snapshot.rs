@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Artifact, ArtifactId, Branches, Chat, Message, MessageId, Origin, Part, ShareCard, Thread, ThreadId, ThreadKind, Timestamp, Visibility,
+    Artifact, ArtifactId, Branches, Chat, Message, MessageId, Origin, Part, ShareCard, Thread,
+    ThreadId, ThreadKind, Timestamp, Visibility,
 };
 
 /// What of a chat is to be seen.
@@ -107,7 +108,11 @@ impl Snapshot {
             messages: chat.messages,
         };
         if snapshot.threads.is_empty() {
-            snapshot.threads.push(Thread { kind: ThreadKind::Main, title: None, parent_call: None });
+            snapshot.threads.push(Thread {
+                kind: ThreadKind::Main,
+                title: None,
+                parent_call: None,
+            });
         }
         snapshot.drop_unseen(left_out);
         if let Some(range) = options.messages {
@@ -124,13 +129,19 @@ impl Snapshot {
             retain_parts(&mut message.parts, left_out);
         }
         self.retain_messages(|_, message| {
-            message.visibility != Visibility::Hidden && (!message.parts.is_empty() || message.status != crate::Status::Complete)
+            message.visibility != Visibility::Hidden
+                && (!message.parts.is_empty() || message.status != crate::Status::Complete)
         });
     }
 
     fn keep_range(&mut self, range: MessageRange) {
-        let path = Branches::of(&self.messages, ThreadId::MAIN).active_path(&self.messages, self.active_leaf.as_ref());
-        let kept: HashSet<usize> = path.into_iter().take(range.last).skip(range.first.saturating_sub(1)).collect();
+        let path = Branches::of(&self.messages, ThreadId::MAIN)
+            .active_path(&self.messages, self.active_leaf.as_ref());
+        let kept: HashSet<usize> = path
+            .into_iter()
+            .take(range.last)
+            .skip(range.first.saturating_sub(1))
+            .collect();
         self.retain_messages(|place, message| !message.thread.is_main() || kept.contains(&place));
     }
 
@@ -141,7 +152,11 @@ impl Snapshot {
             let calls: HashSet<&str> = self
                 .messages
                 .iter()
-                .filter(|message| kept.get(message.thread.0 as usize).copied().unwrap_or(false))
+                .filter(|message| {
+                    kept.get(message.thread.0 as usize)
+                        .copied()
+                        .unwrap_or(false)
+                })
                 .flat_map(|message| &message.parts)
                 .filter_map(|part| match part {
                     Part::ToolCall(call) => Some(call.call_id.as_str()),
@@ -151,9 +166,13 @@ impl Snapshot {
             let goes = |thread: &Thread| match &thread.parent_call {
                 _ if thread.kind == ThreadKind::Main => false,
                 Some(call) => !calls.contains(call.as_str()),
-                None => left_out.messages || (left_out.tools && thread.kind == ThreadKind::Subagent),
+                None => {
+                    left_out.messages || (left_out.tools && thread.kind == ThreadKind::Subagent)
+                }
             };
-            let gone: Vec<usize> = (0..self.threads.len()).filter(|&at| kept[at] && goes(&self.threads[at])).collect();
+            let gone: Vec<usize> = (0..self.threads.len())
+                .filter(|&at| kept[at] && goes(&self.threads[at]))
+                .collect();
             if gone.is_empty() {
                 break;
             }
@@ -173,7 +192,10 @@ impl Snapshot {
         });
         self.retain_messages(|_, message| renamed.contains_key(&message.thread));
         for message in &mut self.messages {
-            message.thread = renamed.get(&message.thread).copied().unwrap_or(ThreadId::MAIN);
+            message.thread = renamed
+                .get(&message.thread)
+                .copied()
+                .unwrap_or(ThreadId::MAIN);
         }
     }
 
@@ -208,14 +230,19 @@ impl Snapshot {
     /// Keeps some messages; what followed a dropped one follows its nearest kept ancestor.
     fn retain_messages(&mut self, keep: impl Fn(usize, &Message) -> bool) {
         let mut moved: HashMap<MessageId, Option<MessageId>> = HashMap::new();
-        let resolve = |moved: &HashMap<MessageId, Option<MessageId>>, id: Option<&MessageId>| match id {
-            Some(id) => moved.get(id).cloned().unwrap_or_else(|| Some(id.clone())),
-            None => None,
-        };
+        let resolve =
+            |moved: &HashMap<MessageId, Option<MessageId>>, id: Option<&MessageId>| match id {
+                Some(id) => moved.get(id).cloned().unwrap_or_else(|| Some(id.clone())),
+                None => None,
+            };
         let mut place = 0;
         self.messages.retain_mut(|message| {
             place += 1;
-            if message.parent.as_ref().is_some_and(|parent| moved.contains_key(parent)) {
+            if message
+                .parent
+                .as_ref()
+                .is_some_and(|parent| moved.contains_key(parent))
+            {
                 message.parent = resolve(&moved, message.parent.as_ref());
             }
             let kept = keep(place - 1, message);
@@ -224,7 +251,11 @@ impl Snapshot {
             }
             kept
         });
-        if self.active_leaf.as_ref().is_some_and(|leaf| moved.contains_key(leaf)) {
+        if self
+            .active_leaf
+            .as_ref()
+            .is_some_and(|leaf| moved.contains_key(leaf))
+        {
             self.active_leaf = resolve(&moved, self.active_leaf.as_ref());
         }
     }
@@ -239,7 +270,9 @@ fn retain_parts(parts: &mut Vec<Part>, left_out: LeftOut) {
             !left_out.tools
         }
         Part::Image { .. } | Part::File { .. } => !left_out.artifacts,
-        Part::Text { .. } | Part::Source { .. } | Part::Notice { .. } | Part::Unknown { .. } => true,
+        Part::Text { .. } | Part::Source { .. } | Part::Notice { .. } | Part::Unknown { .. } => {
+            true
+        }
     });
 }
 

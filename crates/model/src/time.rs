@@ -33,7 +33,11 @@ impl Timestamp {
     /// # Errors
     /// The number is not finite or outside of the calendar.
     pub fn from_number(number: f64) -> Result<Self, TimestampError> {
-        let millis = if number.abs() < SECONDS_MAX { number * 1000.0 } else { number };
+        let millis = if number.abs() < SECONDS_MAX {
+            number * 1000.0
+        } else {
+            number
+        };
         if !millis.is_finite() || millis.abs() > 1e15 {
             return Err(TimestampError(number.to_string()));
         }
@@ -76,7 +80,9 @@ impl FromStr for Timestamp {
             return Ok(Self(time.as_millisecond()));
         }
         let naive: jiff::civil::DateTime = text.parse().map_err(|_| wrong())?;
-        let time = naive.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
+        let time = naive
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .map_err(|_| wrong())?;
         Ok(Self(time.timestamp().as_millisecond()))
     }
 }
@@ -106,7 +112,11 @@ mod tests {
             ("2026-02-23 12:47:42.123456789Z", "2026-02-23T12:47:42.123Z"),
             ("2026-02-23T12:47:42", "2026-02-23T12:47:42.000Z"),
         ] {
-            assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), expected, "{text}");
+            assert_eq!(
+                text.parse::<Timestamp>().unwrap().to_string(),
+                expected,
+                "{text}"
+            );
         }
         for text in ["", "yesterday", "2026-13-01T00:00:00Z"] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
@@ -117,7 +127,10 @@ mod tests {
     fn tells_seconds_from_milliseconds() {
         let time = Timestamp::from_number(1_700_000_000.5).unwrap();
         assert_eq!(time, Timestamp::from_number(1_700_000_000_500.0).unwrap());
-        assert_eq!((time.date().as_str(), time.clock().as_str()), ("2023-11-14", "22:13"));
+        assert_eq!(
+            (time.date().as_str(), time.clock().as_str()),
+            ("2023-11-14", "22:13")
+        );
         assert!(Timestamp::from_number(f64::NAN).is_err());
         assert!(Timestamp::from_number(1e30).is_err());
     }

@@ -21,7 +21,11 @@ impl Branches {
         let mut parents = HashMap::new();
         let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
         let mut previous = None;
-        for (place, message) in messages.iter().enumerate().filter(|(_, message)| message.thread == thread) {
+        for (place, message) in messages
+            .iter()
+            .enumerate()
+            .filter(|(_, message)| message.thread == thread)
+        {
             let parent = match &message.parent {
                 Some(id) => places.get(id).copied().or(previous),
                 None => None,
@@ -67,7 +71,10 @@ impl Branches {
     pub fn active_path(&self, messages: &[Message], active_leaf: Option<&MessageId>) -> Vec<usize> {
         let leaf = active_leaf.and_then(|id| {
             let in_thread = |place: &usize| self.parents.contains_key(place);
-            messages.iter().position(|message| message.id == *id).filter(in_thread)
+            messages
+                .iter()
+                .position(|message| message.id == *id)
+                .filter(in_thread)
         });
         match leaf.or_else(|| self.parents.keys().max().copied()) {
             Some(leaf) => self.path_through(leaf),
@@ -83,7 +90,9 @@ impl Branches {
     }
 
     fn newest_after(&self, place: usize) -> Vec<usize> {
-        let Some(newest) = self.newest_below(place) else { return Vec::new() };
+        let Some(newest) = self.newest_below(place) else {
+            return Vec::new();
+        };
         let mut path = Vec::new();
         let mut at = newest;
         while at != place {
@@ -134,17 +143,31 @@ mod tests {
 
     #[test]
     fn newest_branch_is_read_first_and_others_are_alternatives() {
-        let list = messages(&[("a", None), ("b", Some("a")), ("c", Some("b")), ("b2", Some("a")), ("d", Some("b2"))]);
+        let list = messages(&[
+            ("a", None),
+            ("b", Some("a")),
+            ("c", Some("b")),
+            ("b2", Some("a")),
+            ("d", Some("b2")),
+        ]);
         let branches = Branches::of(&list, ThreadId::MAIN);
         assert_eq!(branches.active_path(&list, None), [0, 3, 4]);
-        assert_eq!(branches.active_path(&list, Some(&MessageId("b".into()))), [0, 1, 2]);
+        assert_eq!(
+            branches.active_path(&list, Some(&MessageId("b".into()))),
+            [0, 1, 2]
+        );
         assert_eq!(branches.alternatives(3), [1, 3]);
         assert_eq!(branches.branch_from(1), [1, 2]);
     }
 
     #[test]
     fn cycles_and_lost_parents_become_a_line() {
-        let list = messages(&[("a", Some("c")), ("b", Some("gone")), ("c", Some("b")), ("d", Some("d"))]);
+        let list = messages(&[
+            ("a", Some("c")),
+            ("b", Some("gone")),
+            ("c", Some("b")),
+            ("d", Some("d")),
+        ]);
         let branches = Branches::of(&list, ThreadId::MAIN);
         assert_eq!(branches.active_path(&list, None), [0, 1, 2, 3]);
     }

@@ -1,8 +1,7 @@
 //! Ctrl-C: asks the work to stop at its next step, so that whoever is writing can clean up behind itself.
 
 use std::{
-    io,
-    process,
+    io, process,
     sync::atomic::{AtomicBool, Ordering},
 };
 

@@ -30,8 +30,16 @@ pub(crate) fn source(path: &Path, bar: &ProgressBar) -> anyhow::Result<Source> {
     bar.set_length(meta.len());
     let (path, bar) = (path.to_owned(), bar.clone());
     let name = path.display().to_string();
-    let open = move || -> io::Result<Box<dyn ReadSeek>> { Ok(Box::new(Watched { file: File::open(&path)?, bar: bar.clone() })) };
-    Ok(Source { name, open: Box::new(open) })
+    let open = move || -> io::Result<Box<dyn ReadSeek>> {
+        Ok(Box::new(Watched {
+            file: File::open(&path)?,
+            bar: bar.clone(),
+        }))
+    };
+    Ok(Source {
+        name,
+        open: Box::new(open),
+    })
 }
 
 /// A file that tells how far it is read, and stops when somebody cancels.
@@ -69,8 +77,13 @@ impl Neighbours {
     /// # Errors
     /// No temporary folder can be made.
     pub(crate) fn of(transcript: &Path) -> io::Result<Self> {
-        let folder = transcript.parent().map_or_else(PathBuf::new, Path::to_owned);
-        Ok(Self { folder, spool: Spool::new(None)? })
+        let folder = transcript
+            .parent()
+            .map_or_else(PathBuf::new, Path::to_owned);
+        Ok(Self {
+            folder,
+            spool: Spool::new(None)?,
+        })
     }
 
     /// Where artifacts were kept.
@@ -82,7 +95,9 @@ impl Neighbours {
     fn place(&self, path: &str) -> Option<PathBuf> {
         let mut place = self.folder.clone();
         for piece in Path::new(path).components() {
-            let Component::Normal(name) = piece else { return None };
+            let Component::Normal(name) = piece else {
+                return None;
+            };
             place.push(name);
             if fs::symlink_metadata(&place).ok()?.file_type().is_symlink() {
                 return None;
@@ -98,26 +113,50 @@ impl Surroundings for Neighbours {
     }
 
     fn beside(&mut self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        let Some(place) = self.place(path) else { return Ok(None) };
+        let Some(place) = self.place(path) else {
+            return Ok(None);
+        };
         let meta = match fs::metadata(&place) {
             Ok(meta) if meta.is_file() => meta,
             _ => return Ok(None),
         };
         if meta.len() > NEIGHBOUR_BYTES_MAX {
-            let reason = format!("`{}` is larger than {} MB", place.display(), NEIGHBOUR_BYTES_MAX >> 20);
+            let reason = format!(
+                "`{}` is larger than {} MB",
+                place.display(),
+                NEIGHBOUR_BYTES_MAX >> 20
+            );
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
         }
         let mut bytes = Vec::with_capacity(meta.len() as usize);
-        File::open(&place)?.take(NEIGHBOUR_BYTES_MAX).read_to_end(&mut bytes)?;
+        File::open(&place)?
+            .take(NEIGHBOUR_BYTES_MAX)
+            .read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
     fn names_in(&mut self, folder: &str) -> Vec<String> {
-        let place = if folder.is_empty() { Some(self.folder.clone()) } else { self.place(folder) };
-        let place = place.map(|place| if place.as_os_str().is_empty() { PathBuf::from(".") } else { place });
-        let entries = place.and_then(|place| fs::read_dir(place).ok()).into_iter().flatten().flatten();
+        let place = if folder.is_empty() {
+            Some(self.folder.clone())
+        } else {
+            self.place(folder)
+        };
+        let place = place.map(|place| {
+            if place.as_os_str().is_empty() {
+                PathBuf::from(".")
+            } else {
+                place
+            }
+        });
+        let entries = place
+            .and_then(|place| fs::read_dir(place).ok())
+            .into_iter()
+            .flatten()
+            .flatten();
         let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-        let mut names: Vec<String> = files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = files
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }

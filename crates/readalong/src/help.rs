@@ -38,9 +38,13 @@ fn after_import(error: &ImportError) -> Option<String> {
 
 fn after_bundle(error: &BundleError) -> Option<String> {
     let step = match error {
-        BundleError::NotABundle { .. } => "name the folder that `readalong export` printed: its name is 64 digits and letters",
+        BundleError::NotABundle { .. } => {
+            "name the folder that `readalong export` printed: its name is 64 digits and letters"
+        }
         BundleError::TooNew { .. } => "use a newer readalong",
-        BundleError::BadManifest { .. } => "the bundle is damaged; get it again from where it came from, or export the chat again",
+        BundleError::BadManifest { .. } => {
+            "the bundle is damaged; get it again from where it came from, or export the chat again"
+        }
         _ => return None,
     };
     Some(step.to_owned())
@@ -48,9 +52,13 @@ fn after_bundle(error: &BundleError) -> Option<String> {
 
 fn after_theme(error: &ThemeError) -> Option<String> {
     let step = match error {
-        ThemeError::NoSuchTheme { .. } => "`readalong theme list` lists the built-in themes; `readalong theme init DIR` begins one of your own",
+        ThemeError::NoSuchTheme { .. } => {
+            "`readalong theme list` lists the built-in themes; `readalong theme init DIR` begins one of your own"
+        }
         ThemeError::TooNew { .. } => "use a newer readalong, or an older version of the theme",
-        ThemeError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => "name a folder that does not exist yet",
+        ThemeError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+            "name a folder that does not exist yet"
+        }
         _ => return None,
     };
     Some(step.to_owned())
@@ -60,7 +68,9 @@ fn after_io(error: &io::Error) -> Option<String> {
     let step = match error.kind() {
         io::ErrorKind::NotFound => "check the name; nothing is there",
         io::ErrorKind::PermissionDenied => "check who may read or write there",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, or write elsewhere with -o DIR; nothing was left half-written",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space, or write elsewhere with -o DIR; nothing was left half-written"
+        }
         io::ErrorKind::IsADirectory => "name a file within it",
         io::ErrorKind::ReadOnlyFilesystem => "write elsewhere with -o DIR",
         _ => return None,

@@ -15,7 +15,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Share AI chats read-only: take a transcript, get pages that anybody can read and nobody can change.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true, after_help = "Start with:\n  readalong export CHAT.jsonl --open\n\nExit codes: 0 done, 1 verify found something, 2 failed.")]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Start with:\n  readalong export CHAT.jsonl --open\n\nExit codes: 0 done, 1 verify found something, 2 failed."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

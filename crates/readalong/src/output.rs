@@ -39,18 +39,31 @@ pub(crate) fn print_warnings(warnings: &[Warning]) {
         note(&format!("warning: {warning}"));
     }
     if warnings.len() > WARNINGS_PRINTED_MAX {
-        note(&format!("warning: {} more; `readalong inspect` lists all", warnings.len() - WARNINGS_PRINTED_MAX));
+        note(&format!(
+            "warning: {} more; `readalong inspect` lists all",
+            warnings.len() - WARNINGS_PRINTED_MAX
+        ));
     }
 }
 
 /// Control characters of foreign text become visible; lines stay lines.
 fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// True where the reader of our output went away: no failure.
 pub(crate) fn is_broken_pipe(error: &Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// A progress bar on a terminal, nothing elsewhere.
@@ -59,7 +72,11 @@ pub(crate) fn progress_bar(what: &str, length: u64, is_bytes: bool) -> ProgressB
     if !io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
-    let template = if is_bytes { "{msg} {wide_bar} {bytes}/{total_bytes} {eta}" } else { "{msg} {wide_bar} {pos}/{len} {eta}" };
+    let template = if is_bytes {
+        "{msg} {wide_bar} {bytes}/{total_bytes} {eta}"
+    } else {
+        "{msg} {wide_bar} {pos}/{len} {eta}"
+    };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

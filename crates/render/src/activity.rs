@@ -20,28 +20,64 @@ pub(crate) fn line(call: &ToolCall) -> Line {
     let (verb, object) = match &call.action {
         Action::Other => (readable_name(&call.name), None),
         Action::Read { path, lines: None } => ("Read".to_owned(), Some(path.clone())),
-        Action::Read { path, lines: Some(lines) } => ("Read".to_owned(), Some(format!("{path}:{lines}"))),
+        Action::Read {
+            path,
+            lines: Some(lines),
+        } => ("Read".to_owned(), Some(format!("{path}:{lines}"))),
         Action::Write { path, .. } => ("Wrote".to_owned(), Some(path.clone())),
         Action::Edit { path, .. } => ("Edited".to_owned(), Some(path.clone())),
         Action::Remove { path } => ("Deleted".to_owned(), Some(path.clone())),
         Action::Patch { files } => ("Edited".to_owned(), Some(files_of(files))),
-        Action::Run { command, language: None, .. } => ("Ran".to_owned(), Some(command.clone())),
-        Action::Run { language: Some(language), .. } => (format!("Ran {language} code"), None),
+        Action::Run {
+            command,
+            language: None,
+            ..
+        } => ("Ran".to_owned(), Some(command.clone())),
+        Action::Run {
+            language: Some(language),
+            ..
+        } => (format!("Ran {language} code"), None),
         Action::Search { query, path: None } => ("Searched".to_owned(), Some(format!("“{query}”"))),
-        Action::Search { query, path: Some(path) } => ("Searched".to_owned(), Some(format!("“{query}” in {path}"))),
+        Action::Search {
+            query,
+            path: Some(path),
+        } => ("Searched".to_owned(), Some(format!("“{query}” in {path}"))),
         Action::List { path } => ("Listed".to_owned(), Some(path.clone())),
         Action::Fetch { url, .. } => ("Opened".to_owned(), Some(url.clone())),
         Action::WebSearch { query } => ("Searched the web:".to_owned(), Some(format!("“{query}”"))),
         Action::Delegate { title, .. } => ("Delegated".to_owned(), Some(format!("“{title}”"))),
         Action::Plan { items } => {
-            let done = items.iter().filter(|item| item.status == readalong_model::PlanStatus::Done).count();
-            ("Updated the plan".to_owned(), Some(format!("{done} of {} done", items.len())))
+            let done = items
+                .iter()
+                .filter(|item| item.status == readalong_model::PlanStatus::Done)
+                .count();
+            (
+                "Updated the plan".to_owned(),
+                Some(format!("{done} of {} done", items.len())),
+            )
         }
     };
-    let is_path = matches!(call.action, Action::Read { .. } | Action::Write { .. } | Action::Edit { .. } | Action::Remove { .. } | Action::List { .. });
-    let short = object.as_deref().map(|object| if is_path { short_path(object) } else { short_text(object) });
+    let is_path = matches!(
+        call.action,
+        Action::Read { .. }
+            | Action::Write { .. }
+            | Action::Edit { .. }
+            | Action::Remove { .. }
+            | Action::List { .. }
+    );
+    let short = object.as_deref().map(|object| {
+        if is_path {
+            short_path(object)
+        } else {
+            short_text(object)
+        }
+    });
     let object_full = object.filter(|object| Some(object) != short.as_ref());
-    Line { verb, object: short.filter(|object| !object.is_empty()), object_full }
+    Line {
+        verb,
+        object: short.filter(|object| !object.is_empty()),
+        object_full,
+    }
 }
 
 /// One kind of thing that an activity did, with all that it was done to.
@@ -80,13 +116,27 @@ pub(crate) struct Done<'a> {
 /// What an activity did: `Read 3 files, edited src/a.rs +12 −3, ran cargo test (failed)`; `None` where it holds no call.
 pub(crate) fn summary(done: &[Done<'_>]) -> Option<String> {
     let mut clauses: Vec<Clause<'_>> = Vec::new();
-    for Done { call, added, removed } in done {
+    for Done {
+        call,
+        added,
+        removed,
+    } in done
+    {
         let kind = kind_of(&call.action);
-        let same = |clause: &&mut Clause<'_>| clause.kind == kind && (kind != Kind::Other || clause.name == call.name);
+        let same = |clause: &&mut Clause<'_>| {
+            clause.kind == kind && (kind != Kind::Other || clause.name == call.name)
+        };
         let clause = match clauses.iter_mut().find(same) {
             Some(clause) => clause,
             None => {
-                clauses.push(Clause { kind, name: &call.name, calls: Vec::new(), added: 0, removed: 0, failed: 0 });
+                clauses.push(Clause {
+                    kind,
+                    name: &call.name,
+                    calls: Vec::new(),
+                    added: 0,
+                    removed: 0,
+                    failed: 0,
+                });
                 let last = clauses.len() - 1;
                 &mut clauses[last]
             }
@@ -97,13 +147,19 @@ pub(crate) fn summary(done: &[Done<'_>]) -> Option<String> {
         clause.failed += usize::from(matches!(call.state, CallState::Failed | CallState::Denied));
     }
     let more = clauses.len().saturating_sub(CLAUSES_MAX);
-    let mut words: Vec<String> = clauses.iter().take(CLAUSES_MAX).map(Clause::words).collect();
+    let mut words: Vec<String> = clauses
+        .iter()
+        .take(CLAUSES_MAX)
+        .map(Clause::words)
+        .collect();
     if more > 0 {
         words.push(format!("{more} more"));
     }
     let summary = words.join(", ");
     let mut chars = summary.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
 }
 
 fn kind_of(action: &Action) -> Kind {
@@ -125,7 +181,11 @@ fn kind_of(action: &Action) -> Kind {
 
 impl Clause<'_> {
     fn words(&self) -> String {
-        let mut objects: Vec<String> = self.calls.iter().filter_map(|call| line(call).object).collect();
+        let mut objects: Vec<String> = self
+            .calls
+            .iter()
+            .filter_map(|call| line(call).object)
+            .collect();
         objects.dedup();
         let number = self.calls.len();
         let one = (objects.len() == 1).then(|| objects.remove(0));
@@ -155,19 +215,27 @@ impl Clause<'_> {
             (Kind::Other, _) if number == 1 => format!("used {}", readable_name(self.name)),
             (Kind::Other, _) => format!("used {} {number} times", readable_name(self.name)),
         };
-        if self.added + self.removed > 0 {
-            words.push_str(&format!(" +{} −{}", self.added, self.removed));
+        if self.added > 0 {
+            words.push_str(&format!(" +{}", self.added));
+        }
+        if self.removed > 0 {
+            words.push_str(&format!(" −{}", self.removed));
         }
         match self.failed {
             0 => {}
-            _ if number == 1 => words.push_str(if self.calls[0].state == CallState::Denied { " (refused)" } else { " (failed)" }),
+            _ if number == 1 => words.push_str(if self.calls[0].state == CallState::Denied {
+                " (refused)"
+            } else {
+                " (failed)"
+            }),
             failed => words.push_str(&format!(" ({failed} failed)")),
         }
         words
     }
 
     fn distinct_objects(&self) -> usize {
-        let mut objects: Vec<Option<String>> = self.calls.iter().map(|call| line(call).object).collect();
+        let mut objects: Vec<Option<String>> =
+            self.calls.iter().map(|call| line(call).object).collect();
         objects.sort();
         objects.dedup();
         objects.len()
@@ -176,14 +244,23 @@ impl Clause<'_> {
 
 /// A tool's name for people: `mcp__github__create_issue` becomes `github create_issue`.
 fn readable_name(name: &str) -> String {
-    let name = name.strip_prefix("mcp__").unwrap_or(name).replace("__", " ");
+    let name = name
+        .strip_prefix("mcp__")
+        .unwrap_or(name)
+        .replace("__", " ");
     let name = short_text(&name);
-    if name.is_empty() { "a tool".to_owned() } else { name }
+    if name.is_empty() {
+        "a tool".to_owned()
+    } else {
+        name
+    }
 }
 
 fn files_of(files: &[Action]) -> String {
     let path = |action: &Action| match action {
-        Action::Write { path, .. } | Action::Edit { path, .. } | Action::Remove { path } => Some(short_path(path)),
+        Action::Write { path, .. } | Action::Edit { path, .. } | Action::Remove { path } => {
+            Some(short_path(path))
+        }
         _ => None,
     };
     match files {
@@ -233,7 +310,11 @@ pub(crate) fn size(bytes: u64) -> String {
         _ => (1_000_000_000, "GB"),
     };
     let tenths = bytes / (unit / 10);
-    if tenths >= 100 { format!("{} {name}", tenths / 10) } else { format!("{}.{} {name}", tenths / 10, tenths % 10) }
+    if tenths >= 100 {
+        format!("{} {name}", tenths / 10)
+    } else {
+        format!("{}.{} {name}", tenths / 10, tenths % 10)
+    }
 }
 
 #[cfg(test)]
@@ -241,17 +322,58 @@ mod tests {
     use super::*;
 
     fn call(action: Action, state: CallState) -> ToolCall {
-        ToolCall { call_id: "c".into(), name: "mcp__github__create_issue".into(), action, input: None, state }
+        ToolCall {
+            call_id: "c".into(),
+            name: "mcp__github__create_issue".into(),
+            action,
+            input: None,
+            state,
+        }
     }
 
     #[test]
     fn a_summary_says_what_happened() {
-        let read = |path: &str| call(Action::Read { path: path.into(), lines: None }, CallState::Done);
-        let run = call(Action::Run { command: "cargo test\n--all".into(), language: None, purpose: None }, CallState::Failed);
-        let edit = call(Action::Edit { path: "/home/dev/projects/app/src/very/deep/login.rs".into(), edits: vec![] }, CallState::Done);
-        let (a, b, other) = (read("a.rs"), read("b.rs"), call(Action::Other, CallState::Done));
-        let done = |call, added, removed| Done { call, added, removed };
-        let all = [done(&a, 0, 0), done(&run, 0, 0), done(&b, 0, 0), done(&edit, 12, 3), done(&other, 0, 0)];
+        let read = |path: &str| {
+            call(
+                Action::Read {
+                    path: path.into(),
+                    lines: None,
+                },
+                CallState::Done,
+            )
+        };
+        let run = call(
+            Action::Run {
+                command: "cargo test\n--all".into(),
+                language: None,
+                purpose: None,
+            },
+            CallState::Failed,
+        );
+        let edit = call(
+            Action::Edit {
+                path: "/home/dev/projects/app/src/very/deep/login.rs".into(),
+                edits: vec![],
+            },
+            CallState::Done,
+        );
+        let (a, b, other) = (
+            read("a.rs"),
+            read("b.rs"),
+            call(Action::Other, CallState::Done),
+        );
+        let done = |call, added, removed| Done {
+            call,
+            added,
+            removed,
+        };
+        let all = [
+            done(&a, 0, 0),
+            done(&run, 0, 0),
+            done(&b, 0, 0),
+            done(&edit, 12, 3),
+            done(&other, 0, 0),
+        ];
         assert_eq!(
             summary(&all).unwrap(),
             "Read 2 files, ran cargo test… (failed), edited …/very/deep/login.rs +12 −3, used github create_issue"
@@ -262,8 +384,12 @@ mod tests {
 
     #[test]
     fn quantities_are_for_people() {
-        let durations = [900, 8_240, 59_000, 192_000, 7_500_000].map(|ms| duration(ms).unwrap_or_default());
+        let durations =
+            [900, 8_240, 59_000, 192_000, 7_500_000].map(|ms| duration(ms).unwrap_or_default());
         assert_eq!(durations, ["", "8.2 s", "59 s", "3 min 12 s", "2 h 5 min"]);
-        assert_eq!([0, 999, 1_000, 12_345, 2_345_678].map(size), ["0 B", "999 B", "1.0 KB", "12 KB", "2.3 MB"]);
+        assert_eq!(
+            [0, 999, 1_000, 12_345, 2_345_678].map(size),
+            ["0 B", "999 B", "1.0 KB", "12 KB", "2.3 MB"]
+        );
     }
 }

@@ -22,6 +22,8 @@ use crate::{
 const PAGE_BYTES_MAX: usize = 192 << 10;
 /// A page that is heavier than this is closed before the next prompt, so that most pages begin with one.
 const PAGE_BYTES_GOOD: usize = 128 << 10;
+/// Where a page's items go. Text from outside cannot forge it: its `<` is escaped.
+const ITEMS_MARK: &str = "<!--items-->";
 /// Items that are rendered side by side before they are bound; more would only cost memory.
 const ITEMS_AT_ONCE: usize = 256;
 /// Prompts on a page of contents, and in a file of its data.
@@ -32,11 +34,20 @@ const CSP: &str = "default-src 'none'; img-src 'self' data:; media-src 'self'; s
                    base-uri 'none'; form-action 'none'";
 
 /// Renders a snapshot into `out`.
-pub(crate) fn render(renderer: &Renderer, snapshot: &Snapshot, blobs: &Blobs<'_>, out: &mut dyn Output) -> Result<RenderStats, RenderError> {
+pub(crate) fn render(
+    renderer: &Renderer,
+    snapshot: &Snapshot,
+    blobs: &Blobs<'_>,
+    out: &mut dyn Output,
+) -> Result<RenderStats, RenderError> {
     let outline = Outline::of(snapshot);
     let mut book = Book::new(renderer, snapshot, &outline, blobs, out);
     let mut items = outline.items(&outline.path_of(ThreadId::MAIN));
-    items.extend(outline.loose_threads().map(|thread| outline.loose_thread(thread)));
+    items.extend(
+        outline
+            .loose_threads()
+            .map(|thread| outline.loose_thread(thread)),
+    );
     book.bind_items(Binding::main(), &items)?;
     while let Some(aside) = book.asides.pop_front() {
         match aside {
@@ -55,8 +66,16 @@ pub(crate) fn render(renderer: &Renderer, snapshot: &Snapshot, blobs: &Blobs<'_>
     Ok(stats)
 }
 
-pub(crate) fn write(out: &mut dyn Output, path: &str, pieces: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), RenderError> {
-    out.write(path, pieces).map_err(|source| RenderError::Output { path: path.to_owned(), source })
+pub(crate) fn write(
+    out: &mut dyn Output,
+    path: &str,
+    pieces: &mut dyn Iterator<Item = Vec<u8>>,
+) -> Result<(), RenderError> {
+    out.write(path, pieces)
+        .map_err(|source| RenderError::Output {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 /// What hangs on the chat and has pages of its own.
@@ -100,7 +119,9 @@ struct Binding {
 /// A page that may still grow.
 #[derive(Default)]
 struct OpenPage {
-    html: String,
+    /// The items, in order.
+    html: Vec<String>,
+    html_bytes: usize,
     prompts: Vec<PromptLink>,
     anchors: Vec<String>,
     /// Items for find: anchor of the first message, text.
@@ -109,7 +130,15 @@ struct OpenPage {
 
 impl Binding {
     fn new(kind: &'static str, name: String) -> Self {
-        Self { kind, name, title: None, back: None, number: 1, prompts_before: 0, open: OpenPage::default() }
+        Self {
+            kind,
+            name,
+            title: None,
+            back: None,
+            number: 1,
+            prompts_before: 0,
+            open: OpenPage::default(),
+        }
     }
 
     fn main() -> Self {
@@ -130,13 +159,21 @@ impl Binding {
 
     /// True where the fragment has to begin a new page. Depends on what came before and on the fragment alone.
     fn is_full_before(&self, fragment: &Fragment) -> bool {
-        let bytes = self.open.html.len();
-        bytes > 0 && (bytes + fragment.html.len() > PAGE_BYTES_MAX || (bytes > PAGE_BYTES_GOOD && fragment.prompt.is_some()))
+        let bytes = self.open.html_bytes;
+        bytes > 0
+            && (bytes + fragment.html.len() > PAGE_BYTES_MAX
+                || (bytes > PAGE_BYTES_GOOD && fragment.prompt.is_some()))
     }
 }
 
 impl<'a> Book<'a> {
-    fn new(renderer: &'a Renderer, snapshot: &'a Snapshot, outline: &'a Outline<'a>, blobs: &'a Blobs<'a>, out: &'a mut dyn Output) -> Self {
+    fn new(
+        renderer: &'a Renderer,
+        snapshot: &'a Snapshot,
+        outline: &'a Outline<'a>,
+        blobs: &'a Blobs<'a>,
+        out: &'a mut dyn Output,
+    ) -> Self {
         let share = snapshot.share.as_ref();
         let is = |condition: bool, yes, no| if condition { yes } else { no };
         Self {
@@ -149,11 +186,25 @@ impl<'a> Book<'a> {
                 title: snapshot.title.clone(),
                 app: snapshot.origin.app.clone(),
                 created_at: snapshot.created_at.map(|at| at.to_string()),
-                updates: is(share.is_some_and(|share| share.updates == Updates::Live), "live", "frozen"),
-                visibility: is(share.is_some_and(|share| share.visibility == ShareVisibility::Private), "private", "public"),
+                updates: is(
+                    share.is_some_and(|share| share.updates == Updates::Live),
+                    "live",
+                    "frozen",
+                ),
+                visibility: is(
+                    share.is_some_and(|share| share.visibility == ShareVisibility::Private),
+                    "private",
+                    "public",
+                ),
             },
-            share: share.map(|share| Share { by: share.shared_by.clone(), at: share.shared_at.to_string() }),
-            left_out: LeftOut { artifacts: snapshot.left_out.artifacts, words: left_out_words(snapshot) },
+            share: share.map(|share| Share {
+                by: share.shared_by.clone(),
+                at: share.shared_at.to_string(),
+            }),
+            left_out: LeftOut {
+                artifacts: snapshot.left_out.artifacts,
+                words: left_out_words(snapshot),
+            },
             pages: Vec::new(),
             page_of: HashMap::new(),
             contents: Vec::new(),
@@ -167,17 +218,30 @@ impl<'a> Book<'a> {
         let anchor = &self.outline.anchors[message];
         let original = self.outline.alternatives(message).iter().find_map(|other| {
             let anchor = &self.outline.anchors[*other];
-            self.page_of.get(anchor).map(|page| format!("{page}#{anchor}"))
+            self.page_of
+                .get(anchor)
+                .map(|page| format!("{page}#{anchor}"))
         });
-        let binding = Binding { back: original.or_else(|| Some("index.html".to_owned())), ..Binding::new("branch", branch_name(anchor)) };
+        let binding = Binding {
+            back: original.or_else(|| Some("index.html".to_owned())),
+            ..Binding::new("branch", branch_name(anchor))
+        };
         let items = self.outline.items(&self.outline.branch_from(message));
         self.bind_items(binding, &items)
     }
 
     fn bind_thread(&mut self, thread: LongThread) -> Result<(), RenderError> {
-        let page = self.page_of.get(&thread.back).cloned().unwrap_or_else(|| "index.html".to_owned());
+        let page = self
+            .page_of
+            .get(&thread.back)
+            .cloned()
+            .unwrap_or_else(|| "index.html".to_owned());
         let back = Some(format!("{page}#{}", thread.back));
-        let mut binding = Binding { back, title: thread.title, ..Binding::new("thread", thread.name) };
+        let mut binding = Binding {
+            back,
+            title: thread.title,
+            ..Binding::new("thread", thread.name)
+        };
         for fragment in thread.fragments {
             self.bind(&mut binding, fragment)?;
         }
@@ -194,12 +258,18 @@ impl<'a> Book<'a> {
                 blobs: self.blobs,
                 page_of: &page_of,
             };
-            let rendered: Vec<Result<Fragment, RenderError>> = chunk.par_iter().map(|item| fragments.render(item, 0)).collect();
+            let rendered: Vec<Result<Fragment, RenderError>> = chunk
+                .par_iter()
+                .map(|item| fragments.render(item, 0))
+                .collect();
             for fragment in rendered {
                 self.bind(&mut binding, fragment?)?;
             }
             if binding.kind == "main" {
-                self.out.progress((chunk_number * ITEMS_AT_ONCE + chunk.len()).min(items.len()), items.len());
+                self.out.progress(
+                    (chunk_number * ITEMS_AT_ONCE + chunk.len()).min(items.len()),
+                    items.len(),
+                );
             }
         }
         self.close(&mut binding, false)
@@ -219,20 +289,27 @@ impl<'a> Book<'a> {
         for anchor in &fragment.anchors {
             self.page_of.insert(anchor.clone(), href.clone());
         }
-        self.asides.extend(fragment.threads.into_iter().map(Aside::Thread));
+        self.asides
+            .extend(fragment.threads.into_iter().map(Aside::Thread));
         let open = &mut binding.open;
-        open.html.push_str(&fragment.html);
+        open.html_bytes += fragment.html.len();
+        open.html.push(fragment.html);
         if let Some(prompt) = fragment.prompt {
-            let link = PromptLink { page: href, anchor: prompt.anchor, text: prompt.text, at: prompt.at.map(|at| at.to_string()) };
+            let link = PromptLink {
+                page: href,
+                anchor: prompt.anchor,
+                text: prompt.text,
+                at: prompt.at.map(|at| at.to_string()),
+            };
             if binding.kind == "main" {
                 self.contents.push(link.clone());
             }
             open.prompts.push(link);
         }
         self.stats.messages += fragment.anchors.len();
-        if let Some(first) = fragment.anchors.first().or_else(|| open.anchors.last()) {
-            open.texts.push((first.clone(), fragment.text));
-        }
+        let first = fragment.anchors.first().or_else(|| open.anchors.last());
+        open.texts
+            .push((first.cloned().unwrap_or_default(), fragment.text));
         open.anchors.extend(fragment.anchors);
         Ok(())
     }
@@ -267,10 +344,20 @@ impl<'a> Book<'a> {
             back: binding.back.as_deref(),
             first_prompt: binding.prompts_before + 1,
         };
-        let html = self.page("page.html", page, &open.prompts, Value::from_safe_string(open.html), end, &[])?;
-        write(self.out, &href, &mut std::iter::once(html))?;
+        let html = self.page("page.html", page, &open.prompts, end, &[])?;
+        // The items go from their renderers into the file as they are; through the template they would be copied twice.
+        let (head, tail) = html.split_once(ITEMS_MARK).unwrap_or((&html, ""));
+        let items = open.html.into_iter().map(String::into_bytes);
+        let mut pieces = std::iter::once(head.as_bytes().to_vec())
+            .chain(items)
+            .chain(std::iter::once(tail.as_bytes().to_vec()));
+        write(self.out, &href, &mut pieces)?;
         let name = binding.page_name(number);
-        write(self.out, &format!("data/search-{name}.js"), &mut std::iter::once(data::search(&name, &open.texts)))?;
+        write(
+            self.out,
+            &format!("data/search-{name}.js"),
+            &mut std::iter::once(data::search(&name, &open.texts)),
+        )?;
         self.pages.push((href, open.anchors));
         self.stats.pages += 1;
         binding.prompts_before += open.prompts.len();
@@ -292,17 +379,16 @@ impl<'a> Book<'a> {
         template: &str,
         page: Page<'_>,
         prompts: &[PromptLink],
-        messages: Value,
         end: Option<End>,
         files: &[File],
-    ) -> Result<Vec<u8>, RenderError> {
+    ) -> Result<String, RenderError> {
         let context = PageContext {
             page,
             chat: &self.chat,
             share: self.share.as_ref(),
             left_out: &self.left_out,
             prompts,
-            messages,
+            messages: Value::from_safe_string(ITEMS_MARK.to_owned()),
             end,
             files,
             styles: &self.renderer.assets.styles,
@@ -310,21 +396,32 @@ impl<'a> Book<'a> {
             csp: CSP,
             version: env!("CARGO_PKG_VERSION"),
         };
-        let mut html = Vec::new();
-        self.renderer.environment.get_template(template)?.render_captured_to(Value::from(Serde(&context)), &mut html)?;
-        Ok(html)
+        Ok(self
+            .renderer
+            .environment
+            .get_template(template)?
+            .render(Value::from(Serde(&context)))?)
     }
 
     /// The pages of contents: every prompt of the chat, and every file.
     fn write_contents(&mut self) -> Result<(), RenderError> {
         let contents = std::mem::take(&mut self.contents);
         let files: Vec<File> = self.snapshot.artifacts.iter().map(parts::file).collect();
-        let href = |number: usize| if number == 1 { "contents.html".to_owned() } else { format!("contents-{number}.html") };
+        let href = |number: usize| {
+            if number == 1 {
+                "contents.html".to_owned()
+            } else {
+                format!("contents-{number}.html")
+            }
+        };
         let count = contents.len().div_ceil(CONTENTS_PROMPTS_MAX).max(1);
         for number in 1..=count {
             let first = (number - 1) * CONTENTS_PROMPTS_MAX;
             let prompts = &contents[first..contents.len().min(first + CONTENTS_PROMPTS_MAX)];
-            let (previous, next) = ((number > 1).then(|| href(number - 1)), (number < count).then(|| href(number + 1)));
+            let (previous, next) = (
+                (number > 1).then(|| href(number - 1)),
+                (number < count).then(|| href(number + 1)),
+            );
             let page = Page {
                 kind: "contents",
                 href: &href(number),
@@ -335,11 +432,23 @@ impl<'a> Book<'a> {
                 back: None,
                 first_prompt: first + 1,
             };
-            let shown_files = if number == count { files.as_slice() } else { &[] };
-            let html = self.page("contents.html", page, prompts, Value::UNDEFINED, None, shown_files)?;
-            write(self.out, &href(number), &mut std::iter::once(html))?;
+            let shown_files = if number == count {
+                files.as_slice()
+            } else {
+                &[]
+            };
+            let html = self.page("contents.html", page, prompts, None, shown_files)?;
+            write(
+                self.out,
+                &href(number),
+                &mut std::iter::once(html.into_bytes()),
+            )?;
             let name = format!("contents-{number}");
-            write(self.out, &format!("data/{name}.js"), &mut std::iter::once(data::contents(&name, prompts)))?;
+            write(
+                self.out,
+                &format!("data/{name}.js"),
+                &mut std::iter::once(data::contents(&name, prompts)),
+            )?;
         }
         self.contents = contents;
         Ok(())
@@ -353,7 +462,11 @@ impl<'a> Book<'a> {
             contents: self.contents.len().div_ceil(CONTENTS_PROMPTS_MAX).max(1),
         };
         let chat = data::script("chat", &facts);
-        let anchors: Vec<(&str, String)> = self.pages.iter().map(|(page, anchors)| (page.as_str(), anchors.join(" "))).collect();
+        let anchors: Vec<(&str, String)> = self
+            .pages
+            .iter()
+            .map(|(page, anchors)| (page.as_str(), anchors.join(" ")))
+            .collect();
         let anchors = data::script("anchors", &data::Pairs(&anchors));
         write(self.out, "data/chat.js", &mut std::iter::once(chat))?;
         write(self.out, "data/anchors.js", &mut std::iter::once(anchors))
@@ -362,6 +475,15 @@ impl<'a> Book<'a> {
 
 fn left_out_words(snapshot: &Snapshot) -> String {
     let left_out = snapshot.left_out;
-    let kinds = [(left_out.reasoning, "reasoning"), (left_out.tools, "tool calls"), (left_out.messages, "some messages")];
-    kinds.iter().filter(|(is, _)| *is).map(|(_, words)| *words).collect::<Vec<_>>().join(", ")
+    let kinds = [
+        (left_out.reasoning, "reasoning"),
+        (left_out.tools, "tool calls"),
+        (left_out.messages, "some messages"),
+    ];
+    kinds
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, words)| *words)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -89,7 +89,10 @@ pub(crate) struct MessageContext<'a> {
     /// `complete`, `partial`, `aborted` or `error`.
     pub(crate) status: &'static str,
     pub(crate) anchor: Option<&'a str>,
+    /// Number of a prompt.
     pub(crate) number: usize,
+    /// The first words of a prompt.
+    pub(crate) heading: Option<&'a str>,
     pub(crate) at: Option<String>,
     pub(crate) day: Option<String>,
     pub(crate) author: Option<&'a str>,
@@ -109,13 +112,34 @@ pub(crate) struct Version {
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum PartContext {
-    Text { html: Value },
-    Activity { summary: String, failed: bool, duration: Option<String>, entries: Vec<Entry> },
-    Output { is_error: bool, first: Value, rest: Option<Value>, more: String },
+    Text {
+        html: Value,
+    },
+    Activity {
+        summary: String,
+        failed: bool,
+        duration: Option<String>,
+        entries: Vec<Entry>,
+    },
+    Output {
+        is_error: bool,
+        first: Value,
+        rest: Option<Value>,
+        more: String,
+    },
     Image(Image),
-    Files { files: Vec<File> },
-    Sources { sources: Vec<Source> },
-    Notice { notice: &'static str, icon: &'static str, title: String, html: Option<Value> },
+    Files {
+        files: Vec<File>,
+    },
+    Sources {
+        sources: Vec<Source>,
+    },
+    Notice {
+        notice: &'static str,
+        icon: &'static str,
+        title: String,
+        html: Option<Value>,
+    },
 }
 
 #[derive(Serialize)]
@@ -155,10 +179,25 @@ pub(crate) struct Source {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Entry {
     Call(Box<Call>),
-    Reasoning { anchor: Option<String>, html: Option<Value>, duration: Option<String> },
-    Quiet { anchor: Option<String>, part: &'static str, title: String, html: Value },
-    Result { anchor: Option<String>, result: Vec<PartContext> },
-    Thread { anchor: Option<String>, thread: ThreadContext },
+    Reasoning {
+        anchor: Option<String>,
+        html: Option<Value>,
+        duration: Option<String>,
+    },
+    Quiet {
+        anchor: Option<String>,
+        part: &'static str,
+        title: String,
+        html: Value,
+    },
+    Result {
+        anchor: Option<String>,
+        result: Vec<PartContext>,
+    },
+    Thread {
+        anchor: Option<String>,
+        thread: ThreadContext,
+    },
 }
 
 #[derive(Serialize)]

@@ -7,47 +7,90 @@ use readalong_model::{Action, CallState, Message, Part, Role, Snapshot, ThreadId
 
 use crate::{activity, outline::Outline, parts::readable_json, terminal};
 
-/// Messages that are written at once.
+/// Messages that are written at once, and by one task of those that write side by side.
 const MESSAGES_AT_ONCE: usize = 512;
+const MESSAGES_PER_TASK: usize = 64;
 /// The version of `chat.json` that is written.
 const JSON_VERSION: u32 = 1;
 
 /// `chat.json`: an object whose first member tells the version, whose last is the list of messages, one a line.
 pub(crate) fn json(snapshot: &Snapshot) -> impl Iterator<Item = Vec<u8>> {
     let head = serde_json::to_string(snapshot).unwrap_or_default();
-    let members = head.strip_prefix('{').and_then(|head| head.strip_suffix('}')).unwrap_or_default();
+    let members = head
+        .strip_prefix('{')
+        .and_then(|head| head.strip_suffix('}'))
+        .unwrap_or_default();
     let begin = format!("{{\"readalong\":{JSON_VERSION},{members},\"messages\":[").into_bytes();
-    let mut is_first = true;
-    let chunks = snapshot.messages.chunks(MESSAGES_AT_ONCE).map(move |chunk| {
-        let lines: Vec<Vec<u8>> = chunk.par_iter().map(|message| serde_json::to_vec(message).unwrap_or_default()).collect();
-        let mut piece = Vec::with_capacity(lines.iter().map(|line| line.len() + 2).sum());
-        for line in lines {
-            piece.extend_from_slice(if is_first { b"\n" } else { b",\n" });
-            is_first = false;
-            piece.extend_from_slice(&line);
+    let mut separator: &[u8] = b"";
+    let chunks = snapshot
+        .messages
+        .chunks(MESSAGES_AT_ONCE)
+        .flat_map(|chunk| {
+            let pieces: Vec<Vec<u8>> = chunk
+                .par_chunks(MESSAGES_PER_TASK)
+                .map(json_lines)
+                .collect();
+            pieces
+        });
+    let chunks =
+        chunks.flat_map(move |piece| [std::mem::replace(&mut separator, b",").to_vec(), piece]);
+    std::iter::once(begin)
+        .chain(chunks)
+        .chain(std::iter::once(b"\n]}\n".to_vec()))
+}
+
+/// Messages as JSON, each on a line that begins with a line feed, with commas between them.
+fn json_lines(messages: &[Message]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for (number, message) in messages.iter().enumerate() {
+        lines.extend_from_slice(if number == 0 { b"\n" } else { b",\n" });
+        let length = lines.len();
+        // Writing into memory fails for no message of ours; a line that did would be cut, not half-written.
+        if serde_json::to_writer(&mut lines, message).is_err() {
+            lines.truncate(length);
+            lines.extend_from_slice(b"null");
         }
-        piece
-    });
-    std::iter::once(begin).chain(chunks).chain(std::iter::once(b"\n]}\n".to_vec()))
+    }
+    lines
 }
 
 /// `chat.md`: the chat as it is read first, then its other branches and threads.
-pub(crate) fn markdown<'a>(snapshot: &'a Snapshot, outline: &'a Outline<'a>) -> impl Iterator<Item = Vec<u8>> + 'a {
+pub(crate) fn markdown<'a>(
+    snapshot: &'a Snapshot,
+    outline: &'a Outline<'a>,
+) -> impl Iterator<Item = Vec<u8>> + 'a {
     let mut begin = format!("# {}\n", one_line(&snapshot.title));
-    for (name, value) in [("From", snapshot.origin.app.clone()), ("Begun", snapshot.created_at.map(|at| at.to_string()))] {
+    for (name, value) in [
+        ("From", snapshot.origin.app.clone()),
+        ("Begun", snapshot.created_at.map(|at| at.to_string())),
+    ] {
         if let Some(value) = value {
             let _ = write!(begin, "\n{name}: {}  ", one_line(&value));
         }
     }
     begin.push('\n');
-    let sections = sections(snapshot, outline).into_iter().flat_map(move |(title, path)| {
-        let title = std::iter::once(title.map_or_else(Vec::new, |title| format!("\n---\n\n# {title}\n").into_bytes()));
-        let chunks: Vec<Vec<usize>> = path.chunks(MESSAGES_AT_ONCE).map(<[usize]>::to_vec).collect();
-        title.chain(chunks.into_iter().map(move |chunk| {
-            let texts: Vec<String> = chunk.par_iter().map(|place| message(snapshot, outline.message(*place))).collect();
-            texts.concat().into_bytes()
-        }))
-    });
+    let sections = sections(snapshot, outline)
+        .into_iter()
+        .flat_map(move |(title, path)| {
+            let title = std::iter::once(title.map_or_else(Vec::new, |title| {
+                format!("\n---\n\n# {title}\n").into_bytes()
+            }));
+            let chunks: Vec<Vec<usize>> = path
+                .chunks(MESSAGES_AT_ONCE)
+                .map(<[usize]>::to_vec)
+                .collect();
+            title.chain(chunks.into_iter().map(move |chunk| {
+                let one = |places: &[usize]| {
+                    let mut text = String::new();
+                    places.iter().for_each(|place| {
+                        push_message(&mut text, snapshot, outline.message(*place))
+                    });
+                    text
+                };
+                let texts: Vec<String> = chunk.par_chunks(MESSAGES_PER_TASK).map(one).collect();
+                texts.concat().into_bytes()
+            }))
+        });
     std::iter::once(begin.into_bytes()).chain(sections)
 }
 
@@ -57,17 +100,34 @@ fn sections(snapshot: &Snapshot, outline: &Outline<'_>) -> Vec<(Option<String>, 
     let mut written = vec![false; snapshot.messages.len()];
     for (number, thread) in snapshot.threads.iter().enumerate() {
         let main = outline.path_of(ThreadId(number as u32));
-        let title = (number > 0).then(|| format!("Thread {number}{}", thread.title.as_ref().map(|title| format!(": {}", one_line(title))).unwrap_or_default()));
+        let title = (number > 0).then(|| {
+            format!(
+                "Thread {number}{}",
+                thread
+                    .title
+                    .as_ref()
+                    .map(|title| format!(": {}", one_line(title)))
+                    .unwrap_or_default()
+            )
+        });
         let mut open = vec![(title, main)];
         while let Some((title, path)) = open.pop() {
-            let fresh: Vec<usize> = path.into_iter().filter(|place| !std::mem::replace(&mut written[*place], true)).collect();
+            let fresh: Vec<usize> = path
+                .into_iter()
+                .filter(|place| !std::mem::replace(&mut written[*place], true))
+                .collect();
             if fresh.is_empty() {
                 continue;
             }
             for place in fresh.iter().rev() {
                 let others = outline.alternatives(*place);
                 let branches = others.iter().rev().filter(|other| !written[**other]);
-                open.extend(branches.map(|other| (Some("Another version of a message above".to_owned()), outline.branch_from(*other))));
+                open.extend(branches.map(|other| {
+                    (
+                        Some("Another version of a message above".to_owned()),
+                        outline.branch_from(*other),
+                    )
+                }));
             }
             sections.push((title, fresh));
         }
@@ -75,9 +135,14 @@ fn sections(snapshot: &Snapshot, outline: &Outline<'_>) -> Vec<(Option<String>, 
     sections
 }
 
-fn message(snapshot: &Snapshot, message: &Message) -> String {
-    let mut out = String::new();
-    let is_heading = matches!(message.role, Role::User | Role::Assistant) && message.parts.iter().any(|part| matches!(part, Part::Text { .. } | Part::Image { .. } | Part::File { .. }));
+fn push_message(out: &mut String, snapshot: &Snapshot, message: &Message) {
+    let is_heading = matches!(message.role, Role::User | Role::Assistant)
+        && message.parts.iter().any(|part| {
+            matches!(
+                part,
+                Part::Text { .. } | Part::Image { .. } | Part::File { .. }
+            )
+        });
     if is_heading {
         let who = match (&message.author.name, message.role) {
             (Some(name), _) => one_line(name),
@@ -94,9 +159,8 @@ fn message(snapshot: &Snapshot, message: &Message) -> String {
         out.push('\n');
     }
     for part in &message.parts {
-        push_part(&mut out, snapshot, part);
+        push_part(out, snapshot, part);
     }
-    out
 }
 
 fn push_part(out: &mut String, snapshot: &Snapshot, part: &Part) {
@@ -116,7 +180,12 @@ fn push_part(out: &mut String, snapshot: &Snapshot, part: &Part) {
                 CallState::Failed => " (failed)",
                 CallState::Denied => " (refused)",
             };
-            let _ = write!(out, "\n**{}** {}{state}\n", one_line(&line.verb), one_line(&line.object_full.or(line.object).unwrap_or_default()));
+            let _ = write!(
+                out,
+                "\n**{}** {}{state}\n",
+                one_line(&line.verb),
+                one_line(&line.object_full.or(line.object).unwrap_or_default())
+            );
             push_action(out, &call.action);
             if let Some(input) = &call.input {
                 push_fence(out, "", &readable_json(input.get()));
@@ -131,14 +200,23 @@ fn push_part(out: &mut String, snapshot: &Snapshot, part: &Part) {
             }
         }
         Part::Image { artifact, .. } | Part::File { artifact } => {
-            let Some(artifact) = snapshot.artifacts.get(artifact.0 as usize) else { return };
+            let Some(artifact) = snapshot.artifacts.get(artifact.0 as usize) else {
+                return;
+            };
             let name = one_line(&artifact.name).replace(['[', ']'], "");
             match artifact.path() {
                 Some(path) => _ = write!(out, "\n[{name}]({path})\n"),
                 None => _ = write!(out, "\n{name} (not here)\n"),
             }
         }
-        Part::Source { title, url, .. } => _ = write!(out, "\n- {} {}\n", one_line(title), url.as_deref().map(one_line).unwrap_or_default()),
+        Part::Source { title, url, .. } => {
+            _ = write!(
+                out,
+                "\n- {} {}\n",
+                one_line(title),
+                url.as_deref().map(one_line).unwrap_or_default()
+            )
+        }
         Part::Notice { kind, text } => {
             let kind = serde_json::to_string(kind).unwrap_or_default();
             let _ = write!(out, "\n> [{}]\n", kind.trim_matches('"'));
@@ -168,18 +246,31 @@ fn push_action(out: &mut String, action: &Action) {
         }
         Action::Patch { files } => {
             for file in files {
-                if let Action::Write { path, .. } | Action::Edit { path, .. } | Action::Remove { path } = file {
+                if let Action::Write { path, .. }
+                | Action::Edit { path, .. }
+                | Action::Remove { path } = file
+                {
                     let _ = write!(out, "\n`{}`\n", one_line(path));
                 }
                 push_action(out, file);
             }
         }
-        Action::Run { command, language, .. } => push_fence(out, language.as_deref().unwrap_or("sh"), command),
-        Action::Delegate { prompt, .. } | Action::Fetch { prompt: Some(prompt), .. } => push_fence(out, "", prompt),
+        Action::Run {
+            command, language, ..
+        } => push_fence(out, language.as_deref().unwrap_or("sh"), command),
+        Action::Delegate { prompt, .. }
+        | Action::Fetch {
+            prompt: Some(prompt),
+            ..
+        } => push_fence(out, "", prompt),
         Action::Plan { items } => {
             out.push('\n');
             for item in items {
-                let mark = if item.status == readalong_model::PlanStatus::Done { 'x' } else { ' ' };
+                let mark = if item.status == readalong_model::PlanStatus::Done {
+                    'x'
+                } else {
+                    ' '
+                };
                 let _ = write!(out, "- [{mark}] {}\n", one_line(&item.text));
             }
         }
@@ -196,7 +287,11 @@ fn push_fence(out: &mut String, language: &str, text: &str) {
         longest = longest.max(run);
     }
     let fence = "`".repeat(longest + 1);
-    let _ = write!(out, "\n{fence}{language}\n{}\n{fence}\n", text.trim_end_matches('\n'));
+    let _ = write!(
+        out,
+        "\n{fence}{language}\n{}\n{fence}\n",
+        text.trim_end_matches('\n')
+    );
 }
 
 fn one_line(text: &str) -> String {

@@ -45,6 +45,9 @@ pub(crate) fn search(page: &str, texts: &[(String, String)]) -> Vec<u8> {
 
 /// Prompts, for the rail.
 pub(crate) fn contents(name: &str, prompts: &[PromptLink]) -> Vec<u8> {
-    let rows: Vec<_> = prompts.iter().map(|prompt| (&prompt.page, &prompt.anchor, &prompt.text, &prompt.at)).collect();
+    let rows: Vec<_> = prompts
+        .iter()
+        .map(|prompt| (&prompt.page, &prompt.anchor, &prompt.text, &prompt.at))
+        .collect();
     script(name, &rows)
 }

@@ -40,11 +40,13 @@ pub(crate) struct DiffHtml {
 /// Compares two texts.
 pub(crate) fn diff_texts(old: &str, new: &str) -> DiffHtml {
     // Line ends are shown only when the two texts differ in them.
-    let same_ends = old.is_empty() || new.is_empty() || old.contains("\r\n") == new.contains("\r\n");
+    let same_ends =
+        old.is_empty() || new.is_empty() || old.contains("\r\n") == new.contains("\r\n");
     let old_lines = split_lines(old, same_ends);
     let new_lines = split_lines(new, same_ends);
     let mut writer = DiffWriter::new();
-    let small = old_lines.len() + new_lines.len() <= MAX_LINES && old.len() + new.len() <= MAX_BYTES;
+    let small =
+        old_lines.len() + new_lines.len() <= MAX_LINES && old.len() + new.len() <= MAX_BYTES;
     let ops = if small {
         capture_diff_slices(Algorithm::Myers, &old_lines, &new_lines)
     } else {
@@ -68,7 +70,11 @@ pub(crate) fn diff_texts(old: &str, new: &str) -> DiffHtml {
     let open_end = |text: &str| !text.is_empty() && !text.ends_with('\n');
     if !old.is_empty() && !new.is_empty() && open_end(old) != open_end(new) {
         let which = if open_end(old) { "old" } else { "new" };
-        writer.line(Kind::Meta, "\\ ", &format!("No newline at end of {which} file"));
+        writer.line(
+            Kind::Meta,
+            "\\ ",
+            &format!("No newline at end of {which} file"),
+        );
     }
     writer.finish()
 }
@@ -80,7 +86,8 @@ pub(crate) fn diff_unified(patch: &str) -> DiffHtml {
     let mut lines = split_lines(patch, true).into_iter().peekable();
     let mut after_old_name = false;
     while let Some(line) = lines.next() {
-        let is_old_name = line.starts_with("--- ") && lines.peek().is_some_and(|next| next.starts_with("+++ "));
+        let is_old_name =
+            line.starts_with("--- ") && lines.peek().is_some_and(|next| next.starts_with("+++ "));
         let is_name = !left.inside() && (is_old_name || after_old_name && line.starts_with("+++ "));
         after_old_name = is_name && is_old_name;
         let kind = if is_name {
@@ -93,7 +100,12 @@ pub(crate) fn diff_unified(patch: &str) -> DiffHtml {
                 Some(b' ') | None => Kind::Context,
                 Some(b'\\') => Kind::Meta,
                 // Headers of git and of patch formats; anything else unknown is shown like context.
-                _ if ["diff ", "index ", "*** "].iter().any(|start| line.starts_with(start)) => Kind::Meta,
+                _ if ["diff ", "index ", "*** "]
+                    .iter()
+                    .any(|start| line.starts_with(start)) =>
+                {
+                    Kind::Meta
+                }
                 _ => Kind::Context,
             }
         };
@@ -233,10 +245,9 @@ impl DiffWriter {
 
 /// Splits into lines without their ends; a last line without an end counts.
 fn split_lines(text: &str, drop_carriage_return: bool) -> Vec<&str> {
-    let text = text.strip_suffix('\n').map_or_else(
-        || if text.is_empty() { None } else { Some(text) },
-        Some,
-    );
+    let text = text
+        .strip_suffix('\n')
+        .map_or_else(|| if text.is_empty() { None } else { Some(text) }, Some);
     let Some(text) = text else {
         return Vec::new();
     };
@@ -269,7 +280,13 @@ fn hunk_header(group: &[DiffOp]) -> String {
     )
 }
 
-fn write_op(writer: &mut DiffWriter, op: &DiffOp, old: &[&str], new: &[&str], emphasised: &mut usize) {
+fn write_op(
+    writer: &mut DiffWriter,
+    op: &DiffOp,
+    old: &[&str],
+    new: &[&str],
+    emphasised: &mut usize,
+) {
     let old = &old[op.old_range()];
     let new = &new[op.new_range()];
     match op {
@@ -278,7 +295,9 @@ fn write_op(writer: &mut DiffWriter, op: &DiffOp, old: &[&str], new: &[&str], em
                 writer.line(Kind::Context, " ", line);
             }
         }
-        DiffOp::Replace { .. } if *emphasised < MAX_EMPHASISED && write_words(writer, old, new) => *emphasised += 1,
+        DiffOp::Replace { .. } if *emphasised < MAX_EMPHASISED && write_words(writer, old, new) => {
+            *emphasised += 1
+        }
         _ => {
             for line in old {
                 writer.line(Kind::Removed, "-", line);
@@ -296,7 +315,8 @@ fn write_words(writer: &mut DiffWriter, old: &[&str], new: &[&str]) -> bool {
         return false;
     };
     let ops = capture_diff_slices(Algorithm::Myers, &old_tokens, &new_tokens);
-    let visible = |tokens: &[&str]| -> usize { tokens.iter().map(|token| token.trim().len()).sum() };
+    let visible =
+        |tokens: &[&str]| -> usize { tokens.iter().map(|token| token.trim().len()).sum() };
     let equal: usize = ops
         .iter()
         .filter(|op| matches!(op, DiffOp::Equal { .. }))
@@ -310,8 +330,16 @@ fn write_words(writer: &mut DiffWriter, old: &[&str], new: &[&str]) -> bool {
     let mut new_pieces = Vec::new();
     for op in &ops {
         let changed = !matches!(op, DiffOp::Equal { .. });
-        old_pieces.extend(old_tokens[op.old_range()].iter().map(|token| (changed, *token)));
-        new_pieces.extend(new_tokens[op.new_range()].iter().map(|token| (changed, *token)));
+        old_pieces.extend(
+            old_tokens[op.old_range()]
+                .iter()
+                .map(|token| (changed, *token)),
+        );
+        new_pieces.extend(
+            new_tokens[op.new_range()]
+                .iter()
+                .map(|token| (changed, *token)),
+        );
     }
     write_pieces(writer, Kind::Removed, "-", old, &old_pieces);
     write_pieces(writer, Kind::Added, "+", new, &new_pieces);
@@ -331,7 +359,10 @@ fn tokens<'t>(lines: &[&'t str]) -> Option<Vec<&'t str>> {
                     is_word(first) && is_word(c)
                 }
             };
-            let length = rest.find(|c| !same(c)).unwrap_or(rest.len()).max(first.len_utf8());
+            let length = rest
+                .find(|c| !same(c))
+                .unwrap_or(rest.len())
+                .max(first.len_utf8());
             let (token, after) = rest.split_at(length);
             tokens.push(token);
             rest = after;
@@ -349,7 +380,13 @@ fn is_word(c: char) -> bool {
 }
 
 /// Writes tokens line by line, neighbours of equal kind joined, also across a blank between two changed words.
-fn write_pieces(writer: &mut DiffWriter, kind: Kind, sign: &str, lines: &[&str], pieces: &[(bool, &str)]) {
+fn write_pieces(
+    writer: &mut DiffWriter,
+    kind: Kind,
+    sign: &str,
+    lines: &[&str],
+    pieces: &[(bool, &str)],
+) {
     let mut at = 0;
     for line in lines {
         let mut joined: Vec<(bool, &str)> = Vec::new();
@@ -359,7 +396,9 @@ fn write_pieces(writer: &mut DiffWriter, kind: Kind, sign: &str, lines: &[&str],
             let bridges = !changed
                 && token.trim().is_empty()
                 && joined.last().is_some_and(|(changed, _)| *changed)
-                && pieces.get(at + 1).is_some_and(|(changed, next)| *changed && *next != "\n");
+                && pieces
+                    .get(at + 1)
+                    .is_some_and(|(changed, next)| *changed && *next != "\n");
             let changed = *changed || bridges;
             match joined.last_mut() {
                 Some((last, text)) if *last == changed => *text = &line[offset - text.len()..end],
@@ -394,7 +433,9 @@ mod tests {
             rest = after.split_once('>').unwrap().1;
         }
         text.push_str(rest);
-        text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        text.replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&")
     }
 
     #[test]
@@ -462,7 +503,9 @@ mod tests {
         new[89] = "ninety".into();
         let diff = diff_texts(&old.join("\n"), &new.join("\n"));
         let text = text_of(body(&diff));
-        assert!(text.starts_with("@@ -7,7 +7,7 @@\n 7\n 8\n 9\n-10\n+ten\n 11\n 12\n 13\n@@ -87,7 +87,7 @@\n"));
+        assert!(text.starts_with(
+            "@@ -7,7 +7,7 @@\n 7\n 8\n 9\n-10\n+ten\n 11\n 12\n 13\n@@ -87,7 +87,7 @@\n"
+        ));
         assert_eq!((diff.added, diff.removed), (2, 2));
     }
 
@@ -473,8 +516,14 @@ mod tests {
             "fn a(count: u64) {\n    call(count)\n}",
         );
         let html = body(&diff);
-        assert!(html.contains("-fn a(<b>x</b>: <b>u32</b>) {\n-    call(<b>x</b>)\n"), "{html}");
-        assert!(html.contains("+fn a(<b>count</b>: <b>u64</b>) {\n+    call(<b>count</b>)\n"), "{html}");
+        assert!(
+            html.contains("-fn a(<b>x</b>: <b>u32</b>) {\n-    call(<b>x</b>)\n"),
+            "{html}"
+        );
+        assert!(
+            html.contains("+fn a(<b>count</b>: <b>u64</b>) {\n+    call(<b>count</b>)\n"),
+            "{html}"
+        );
         assert!(!diff_texts("alpha beta", "gamma delta").html.contains("<b>"));
     }
 
@@ -485,8 +534,14 @@ mod tests {
         assert_eq!(text_of(body(&diff)), patch);
         assert_eq!((diff.added, diff.removed), (1, 1));
         for (patch, expected) in [
-            ("+a\n-b\n c", "<span class=\"d-add\">+a\n</span><span class=\"d-del\">-b\n</span> c\n"),
-            ("--- a\n+++ b\n-x", "<span class=\"d-meta\">--- a\n+++ b\n</span><span class=\"d-del\">-x\n</span>"),
+            (
+                "+a\n-b\n c",
+                "<span class=\"d-add\">+a\n</span><span class=\"d-del\">-b\n</span> c\n",
+            ),
+            (
+                "--- a\n+++ b\n-x",
+                "<span class=\"d-meta\">--- a\n+++ b\n</span><span class=\"d-del\">-x\n</span>",
+            ),
             ("--- only", "<span class=\"d-del\">--- only\n</span>"),
             (
                 "*** Update File: x\n@@\n-<b>",
@@ -504,16 +559,24 @@ mod tests {
         let diff = diff_texts("<script>a</script>", "<script>b</script>\u{202e}");
         assert!(!diff.html.contains("<script"));
         assert!(diff.html.contains("hidden-char"));
-        assert!(!diff_unified("+</pre><script>\x1b[31m").html.contains("<script"));
+        assert!(
+            !diff_unified("+</pre><script>\x1b[31m")
+                .html
+                .contains("<script")
+        );
     }
 
     #[test]
     fn big_inputs_stay_bounded() {
         let old: String = (0..9_000).map(|n| format!("old {n}\n")).collect();
-        let new: String = (0..9_000).map(|n| format!("new {}\n", n * 7919 % 9_000)).collect();
+        let new: String = (0..9_000)
+            .map(|n| format!("new {}\n", n * 7919 % 9_000))
+            .collect();
         let diff = diff_texts(&old, &new);
         assert_eq!((diff.added, diff.removed), (9_000, 9_000));
-        let shuffled: String = (0..9_000).map(|n| format!("old {}\n", n * 7919 % 9_000)).collect();
+        let shuffled: String = (0..9_000)
+            .map(|n| format!("old {}\n", n * 7919 % 9_000))
+            .collect();
         let diff = diff_texts(&old, &shuffled);
         assert_eq!(diff.added, diff.removed);
         let long = "x\n".repeat(30_000);
@@ -521,7 +584,9 @@ mod tests {
         assert_eq!((diff.added, diff.removed), (30_001, 30_000));
         let line = "a b ".repeat(200_000);
         assert!(diff_texts(&line, &format!("{line}c")).html.len() < 2_000_000);
-        let pairs: String = (0..5_000).map(|n| format!("same {n}\nword {n} here\n")).collect();
+        let pairs: String = (0..5_000)
+            .map(|n| format!("same {n}\nword {n} here\n"))
+            .collect();
         diff_texts(&pairs, &pairs.replace("here", "there"));
     }
 }

@@ -65,8 +65,14 @@ pub(crate) struct FragmentRenderer<'a> {
 impl FragmentRenderer<'_> {
     /// Renders an item. `depth` counts the threads that it lies in.
     pub(crate) fn render(&self, item: &Item, depth: usize) -> Result<Fragment, RenderError> {
-        let mut fragment =
-            Fragment { html: String::new(), anchors: Vec::new(), prompt: None, text: String::new(), branches: Vec::new(), threads: Vec::new() };
+        let mut fragment = Fragment {
+            html: String::new(),
+            anchors: Vec::new(),
+            prompt: None,
+            text: String::new(),
+            branches: Vec::new(),
+            threads: Vec::new(),
+        };
         let message = self.outline.message(item.message);
         let anchor = &self.outline.anchors[item.message];
         if item.has_anchor {
@@ -74,32 +80,49 @@ impl FragmentRenderer<'_> {
         }
         let parts = match item.kind {
             ItemKind::Activity => vec![self.activity(item, depth, &mut fragment)?],
-            ItemKind::LooseThread(thread) => vec![self.loose_thread(thread, depth, &mut fragment)?],
+            ItemKind::LooseThread(thread) => {
+                vec![self.loose_thread(thread, depth, &mut fragment)?]
+            }
             ItemKind::Prompt | ItemKind::Answer | ItemKind::Notice => self.parts(item),
         };
         if item.kind == ItemKind::Prompt && item.has_anchor && depth == 0 {
-            fragment.prompt = Some(Prompt { anchor: anchor.clone(), text: self.prompt_text(item), at: message.at });
+            fragment.prompt = Some(Prompt {
+                anchor: anchor.clone(),
+                text: self.prompt_text(item),
+                at: message.at,
+            });
         }
+        let alternatives = if item.has_anchor {
+            self.versions(item, &mut fragment)
+        } else {
+            Vec::new()
+        };
         let context = MessageContext {
             kind: kind_name(item.kind),
             role: role_name(message.role),
             status: status_name(message.status),
             anchor: item.has_anchor.then_some(anchor),
             number: item.number,
+            heading: fragment.prompt.as_ref().map(|prompt| prompt.text.as_str()),
             at: message.at.map(|at| at.to_string()),
             day: item.day.map(|at| at.to_string()),
             author: item.author.as_deref(),
             parts,
-            alternatives: if item.has_anchor { self.versions(item, &mut fragment) } else { Vec::new() },
+            alternatives,
         };
         let template = self.environment.get_template("message.html")?;
-        fragment.html = template.render(minijinja::context! { message => Value::from(Serde(&context)) })?;
+        fragment.html =
+            template.render(minijinja::context! { message => Value::from(Serde(&context)) })?;
         text::text_into(&mut fragment.text, &fragment.html);
         Ok(fragment)
     }
 
     /// Renders a path of messages as it stands within a call.
-    fn thread_fragments(&self, thread: ThreadId, depth: usize) -> Result<Vec<Fragment>, RenderError> {
+    fn thread_fragments(
+        &self,
+        thread: ThreadId,
+        depth: usize,
+    ) -> Result<Vec<Fragment>, RenderError> {
         let items = self.outline.items(&self.outline.path_of(thread));
         items.iter().map(|item| self.render(item, depth)).collect()
     }
@@ -114,13 +137,29 @@ impl FragmentRenderer<'_> {
             match self.outline.part(*place) {
                 Part::Text { markdown } => {
                     let hard_breaks = message.role == Role::User;
-                    shown.push(PartContext::Text { html: self.markdown(markdown, &anchor, hard_breaks) });
+                    shown.push(PartContext::Text {
+                        html: self.markdown(markdown, &anchor, hard_breaks),
+                    });
                 }
-                Part::Image { artifact, alt } => shown.push(parts::image(snapshot, *artifact, alt.as_deref(), self.blobs)),
+                Part::Image { artifact, alt } => shown.push(parts::image(
+                    snapshot,
+                    *artifact,
+                    alt.as_deref(),
+                    self.blobs,
+                )),
                 Part::File { artifact } => parts::push_file(&mut shown, snapshot, *artifact),
-                Part::Source { title, url, excerpt } => parts::push_source(&mut shown, title, url.as_deref(), excerpt.as_deref()),
-                Part::Notice { kind, text } => shown.push(parts::notice(*kind, text, |text| self.markdown(text, &anchor, false))),
-                Part::Reasoning { .. } | Part::ToolCall(_) | Part::ToolResult { .. } | Part::Unknown { .. } => {}
+                Part::Source {
+                    title,
+                    url,
+                    excerpt,
+                } => parts::push_source(&mut shown, title, url.as_deref(), excerpt.as_deref()),
+                Part::Notice { kind, text } => shown.push(parts::notice(*kind, text, |text| {
+                    self.markdown(text, &anchor, false)
+                })),
+                Part::Reasoning { .. }
+                | Part::ToolCall(_)
+                | Part::ToolResult { .. }
+                | Part::Unknown { .. } => {}
             }
         }
         shown
@@ -128,57 +167,104 @@ impl FragmentRenderer<'_> {
 
     fn markdown(&self, markdown: &str, anchor: &str, hard_breaks: bool) -> Value {
         let mut html = String::with_capacity(markdown.len() + markdown.len() / 4);
-        let context = MarkdownContext { hard_breaks, anchor, highlighter: self.highlighter, heading_offset: 2 };
+        let context = MarkdownContext {
+            hard_breaks,
+            anchor,
+            highlighter: self.highlighter,
+            heading_offset: 2,
+        };
         markdown_into(&mut html, markdown, &context);
         Value::from_safe_string(html)
     }
 
     /// Consecutive calls, thoughts and quiet things behind one line.
-    fn activity(&self, item: &Item, depth: usize, fragment: &mut Fragment) -> Result<PartContext, RenderError> {
+    fn activity(
+        &self,
+        item: &Item,
+        depth: usize,
+        fragment: &mut Fragment,
+    ) -> Result<PartContext, RenderError> {
         let mut entries = Vec::new();
         let mut done = Vec::new();
         let mut last_message = item.message;
         let mut others = Others::default();
         for place in &item.parts {
-            let anchor = (place.message != last_message).then(|| self.outline.anchors[place.message].clone());
+            let anchor = (place.message != last_message)
+                .then(|| self.outline.anchors[place.message].clone());
             last_message = place.message;
             fragment.anchors.extend(anchor.clone());
             match self.outline.part(*place) {
                 Part::ToolCall(call) => {
                     let mut shown = parts::call(call, self.highlighter);
                     shown.anchor = anchor;
-                    if let Some(Part::ToolResult { parts, is_error, .. }) = self.outline.result_of(&call.call_id).map(|at| self.outline.part(at)) {
-                        shown.result = parts::result(self.outline.snapshot, parts, *is_error, self.blobs);
+                    if let Some(Part::ToolResult {
+                        parts, is_error, ..
+                    }) = self
+                        .outline
+                        .result_of(&call.call_id)
+                        .map(|at| self.outline.part(at))
+                    {
+                        shown.result =
+                            parts::result(self.outline.snapshot, parts, *is_error, self.blobs);
                         shown.size = parts::result_size(parts);
                     }
                     for thread in self.outline.threads_of(&call.call_id) {
                         let context = self.thread(*thread, depth, place.message, fragment)?;
                         shown.threads.push(context);
                     }
-                    done.push(Done { call, added: shown.added, removed: shown.removed });
+                    done.push(Done {
+                        call,
+                        added: shown.added,
+                        removed: shown.removed,
+                    });
                     entries.push(Entry::Call(Box::new(shown)));
                 }
-                Part::ToolResult { parts, is_error, .. } => {
+                Part::ToolResult {
+                    parts, is_error, ..
+                } => {
                     others.results += 1;
-                    entries.push(Entry::Result { anchor, result: parts::result(self.outline.snapshot, parts, *is_error, self.blobs) });
+                    entries.push(Entry::Result {
+                        anchor,
+                        result: parts::result(self.outline.snapshot, parts, *is_error, self.blobs),
+                    });
                 }
-                Part::Reasoning { markdown, duration_ms } => {
+                Part::Reasoning {
+                    markdown,
+                    duration_ms,
+                } => {
                     others.thoughts += 1;
                     others.thought_ms += duration_ms.unwrap_or(0);
-                    let html = (!markdown.is_empty()).then(|| self.markdown(markdown, &format!("{}-{}", self.outline.anchors[place.message], place.part), false));
-                    entries.push(Entry::Reasoning { anchor, html, duration: duration_ms.and_then(activity::duration) });
+                    let html = (!markdown.is_empty()).then(|| {
+                        self.markdown(
+                            markdown,
+                            &format!("{}-{}", self.outline.anchors[place.message], place.part),
+                            false,
+                        )
+                    });
+                    entries.push(Entry::Reasoning {
+                        anchor,
+                        html,
+                        duration: duration_ms.and_then(activity::duration),
+                    });
                 }
                 part => {
                     let (part, title, html) = parts::quiet(part);
                     others.quiet.get_or_insert_with(|| title.clone());
                     others.quiet_count += 1;
-                    entries.push(Entry::Quiet { anchor, part, title, html });
+                    entries.push(Entry::Quiet {
+                        anchor,
+                        part,
+                        title,
+                        html,
+                    });
                 }
             }
         }
         Ok(PartContext::Activity {
             summary: activity::summary(&done).unwrap_or_else(|| others.summary()),
-            failed: done.iter().any(|done| matches!(done.call.state, CallState::Failed | CallState::Denied)),
+            failed: done
+                .iter()
+                .any(|done| matches!(done.call.state, CallState::Failed | CallState::Denied)),
             duration: self.duration_of(item),
             entries,
         })
@@ -186,41 +272,97 @@ impl FragmentRenderer<'_> {
 
     /// From the first call of an activity to its last result.
     fn duration_of(&self, item: &Item) -> Option<String> {
-        let calls = item.parts.iter().filter(|place| matches!(self.outline.part(**place), Part::ToolCall(_)));
+        let calls = item
+            .parts
+            .iter()
+            .filter(|place| matches!(self.outline.part(**place), Part::ToolCall(_)));
         let first = self.outline.message(calls.clone().next()?.message).at?;
         let ends = calls.filter_map(|place| match self.outline.part(*place) {
-            Part::ToolCall(call) => self.outline.message(self.outline.result_of(&call.call_id)?.message).at,
+            Part::ToolCall(call) => {
+                self.outline
+                    .message(self.outline.result_of(&call.call_id)?.message)
+                    .at
+            }
             _ => None,
         });
         let last = ends.max()?;
         activity::duration(u64::try_from(last.millis() - first.millis()).ok()?)
     }
 
-    fn loose_thread(&self, thread: ThreadId, depth: usize, fragment: &mut Fragment) -> Result<PartContext, RenderError> {
+    fn loose_thread(
+        &self,
+        thread: ThreadId,
+        depth: usize,
+        fragment: &mut Fragment,
+    ) -> Result<PartContext, RenderError> {
         let first = self.outline.path_of(thread).first().copied().unwrap_or(0);
         let context = self.thread(thread, depth, first, fragment)?;
         let summary = context.summary.clone();
-        Ok(PartContext::Activity { summary, failed: false, duration: None, entries: vec![Entry::Thread { anchor: None, thread: context }] })
+        Ok(PartContext::Activity {
+            summary,
+            failed: false,
+            duration: None,
+            entries: vec![Entry::Thread {
+                anchor: None,
+                thread: context,
+            }],
+        })
     }
 
     /// A thread within its call, or a link to its own pages.
-    fn thread(&self, thread: ThreadId, depth: usize, caller: usize, fragment: &mut Fragment) -> Result<ThreadContext, RenderError> {
-        let title = self.outline.snapshot.threads[thread.0 as usize].title.clone();
+    fn thread(
+        &self,
+        thread: ThreadId,
+        depth: usize,
+        caller: usize,
+        fragment: &mut Fragment,
+    ) -> Result<ThreadContext, RenderError> {
+        let title = self.outline.snapshot.threads[thread.0 as usize]
+            .title
+            .clone();
         let path = self.outline.path_of(thread);
-        let calls = path.iter().flat_map(|place| &self.outline.message(*place).parts).filter(|part| matches!(part, Part::ToolCall(_))).count();
+        let calls = path
+            .iter()
+            .flat_map(|place| &self.outline.message(*place).parts)
+            .filter(|part| matches!(part, Part::ToolCall(_)))
+            .count();
         let summary = match &title {
-            Some(title) => format!("Subagent “{title}”: {} messages, {calls} tool calls", path.len()),
+            Some(title) => format!(
+                "Subagent “{title}”: {} messages, {calls} tool calls",
+                path.len()
+            ),
             None => format!("Subagent: {} messages, {calls} tool calls", path.len()),
         };
         let is_long = depth >= THREAD_DEPTH_MAX;
         let mut fragments = self.thread_fragments(thread, if is_long { 1 } else { depth + 1 })?;
-        if is_long || fragments.iter().map(|part| part.html.len()).sum::<usize>() > THREAD_INLINE_BYTES_MAX {
-            let name = format!("thread-{}", readalong_model::Digest::of(format!("{}/{}", self.outline.anchors[caller], thread.0).as_bytes()).short(12));
+        if is_long
+            || fragments.iter().map(|part| part.html.len()).sum::<usize>() > THREAD_INLINE_BYTES_MAX
+        {
+            let name = format!(
+                "thread-{}",
+                readalong_model::Digest::of(
+                    format!("{}/{}", self.outline.anchors[caller], thread.0).as_bytes()
+                )
+                .short(12)
+            );
             let href = format!("{name}.html");
-            fragment.threads.extend(fragments.iter_mut().flat_map(|part| std::mem::take(&mut part.threads)));
+            fragment.threads.extend(
+                fragments
+                    .iter_mut()
+                    .flat_map(|part| std::mem::take(&mut part.threads)),
+            );
             let back = self.outline.anchors[caller].clone();
-            fragment.threads.push(LongThread { name, title, back, fragments });
-            return Ok(ThreadContext { summary, href: Some(href), messages: None });
+            fragment.threads.push(LongThread {
+                name,
+                title,
+                back,
+                fragments,
+            });
+            return Ok(ThreadContext {
+                summary,
+                href: Some(href),
+                messages: None,
+            });
         }
         let mut html = String::new();
         for part in fragments {
@@ -229,7 +371,11 @@ impl FragmentRenderer<'_> {
             fragment.branches.extend(part.branches);
             fragment.threads.extend(part.threads);
         }
-        Ok(ThreadContext { summary, href: None, messages: Some(Value::from_safe_string(html)) })
+        Ok(ThreadContext {
+            summary,
+            href: None,
+            messages: Some(Value::from_safe_string(html)),
+        })
     }
 
     /// Links to the other versions of a message. Those that begin here get pages of their own.
@@ -240,19 +386,37 @@ impl FragmentRenderer<'_> {
         }
         let version = |(at, message): (usize, &usize)| {
             let anchor = &self.outline.anchors[*message];
-            let elsewhere = || (self.page_of)(anchor).unwrap_or_else(|| format!("{}.html", branch_name(anchor)));
-            Version { number: at + 1, href: (*message != item.message).then(|| format!("{}#{anchor}", elsewhere())) }
+            let elsewhere = || {
+                (self.page_of)(anchor).unwrap_or_else(|| format!("{}.html", branch_name(anchor)))
+            };
+            Version {
+                number: at + 1,
+                href: (*message != item.message).then(|| format!("{}#{anchor}", elsewhere())),
+            }
         };
-        fragment.branches.extend(alternatives.iter().filter(|message| **message != item.message));
+        fragment.branches.extend(
+            alternatives
+                .iter()
+                .filter(|message| **message != item.message),
+        );
         alternatives.iter().enumerate().map(version).collect()
     }
 
     fn prompt_text(&self, item: &Item) -> String {
-        let texts = item.parts.iter().filter_map(|place| match self.outline.part(*place) {
-            Part::Text { markdown } => Some(markdown.as_str()),
-            _ => None,
-        });
-        let line = texts.flat_map(str::lines).map(|line| line.trim().trim_start_matches(['#', '>', '*', '-', '`', ' '])).find(|line| !line.is_empty());
+        let texts = item
+            .parts
+            .iter()
+            .filter_map(|place| match self.outline.part(*place) {
+                Part::Text { markdown } => Some(markdown.as_str()),
+                _ => None,
+            });
+        let line = texts
+            .flat_map(str::lines)
+            .map(|line| {
+                line.trim()
+                    .trim_start_matches(['#', '>', '*', '-', '`', ' '])
+            })
+            .find(|line| !line.is_empty());
         let line = line.unwrap_or("Image or file");
         let mut short: String = line.chars().take(PROMPT_CHARS_MAX).collect();
         if short.len() < line.len() {
@@ -281,7 +445,10 @@ impl Others {
     fn summary(self) -> String {
         let mut words = Vec::new();
         if self.thoughts > 0 {
-            words.push(activity::duration(self.thought_ms).map_or_else(|| "Thought".to_owned(), |duration| format!("Thought for {duration}")));
+            words.push(activity::duration(self.thought_ms).map_or_else(
+                || "Thought".to_owned(),
+                |duration| format!("Thought for {duration}"),
+            ));
         }
         match (self.quiet, self.quiet_count) {
             (Some(title), 1) => words.push(title),
@@ -321,4 +488,3 @@ fn status_name(status: Status) -> &'static str {
         Status::Error => "error",
     }
 }
-

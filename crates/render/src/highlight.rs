@@ -1,4 +1,4 @@
-//! Colours for code: syntect's parser, our own short class names, and bounds for hostile input.
+//! Colours for code: syntect's syntaxes, our own short class names, and bounds for hostile input.
 //!
 //! syntect's own HTML writer makes output many times the size of the source; here some twenty classes of one letter
 //! are enough for a theme, neighbours share a span and plain text has none. The bounds are sizes, so that output is
@@ -11,9 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use syntect::parsing::{BasicScopeStackOp, ParseState, Scope, ScopeStack, ScopeStackOp, SyntaxReference, SyntaxSet};
+use syntect::parsing::{
+    BasicScopeStackOp, Scope, ScopeStack, ScopeStackOp, SyntaxReference, SyntaxSet,
+};
 
+use self::parser::LineParser;
 use crate::html::escape_code;
+
+mod parser;
 
 /// Lines longer than this are written plain: minified code has no reader, and regexes may be slow on it.
 const MAX_LINE_BYTES: usize = 1_000;
@@ -83,9 +88,13 @@ impl Highlighter {
         } else {
             Cow::Borrowed(code)
         };
-        let Some(html) = paint(syntaxes, syntax, &source, is_console) else {
-            self.trips.fetch_add(1, Ordering::Relaxed);
-            return false;
+        let html = match paint(syntaxes, syntax, &source, is_console) {
+            Ok(html) => html,
+            Err(GivenUp::Lost) => return false,
+            Err(GivenUp::Slow) => {
+                self.trips.fetch_add(1, Ordering::Relaxed);
+                return false;
+            }
         };
         out.push_str(&html);
         self.keep(key, code, html);
@@ -116,22 +125,66 @@ impl Highlighter {
 const PLAIN: &str = "";
 
 /// Words for a recorded shell session: only its command lines are code.
-const CONSOLE: [&str; 5] = ["console", "shell-session", "shellsession", "bash-session", "terminal"];
+const CONSOLE: [&str; 5] = [
+    "console",
+    "shell-session",
+    "shellsession",
+    "bash-session",
+    "terminal",
+];
 
 /// Words that people and models write, and the words by which the syntaxes know the language.
 const ALIASES: [(&str, &[&str]); 33] = [
     (
         PLAIN,
         &[
-            "text", "plain", "plaintext", "txt", "text/plain", "none", "nohighlight", "mermaid", "ansi", "output",
-            "stdout", "stderr",
+            "text",
+            "plain",
+            "plaintext",
+            "txt",
+            "text/plain",
+            "none",
+            "nohighlight",
+            "mermaid",
+            "ansi",
+            "output",
+            "stdout",
+            "stderr",
         ],
     ),
-    ("sh", &["console", "shell-session", "shellsession", "bash-session", "terminal", "shell", "ksh", "posix"]),
-    ("py", &["python3", "python2", "pycon", "ipython", "starlark", "meson", "sage"]),
+    (
+        "sh",
+        &[
+            "console",
+            "shell-session",
+            "shellsession",
+            "bash-session",
+            "terminal",
+            "shell",
+            "ksh",
+            "posix",
+        ],
+    ),
+    (
+        "py",
+        &[
+            "python3", "python2", "pycon", "ipython", "starlark", "meson", "sage",
+        ],
+    ),
     ("js", &["node", "mjs", "cjs", "json5", "ecmascript"]),
     ("tsx", &["jsx"]),
-    ("json", &["jsonc", "jsonl", "ndjson", "json-lines", "geojson", "webmanifest", "hjson"]),
+    (
+        "json",
+        &[
+            "jsonc",
+            "jsonl",
+            "ndjson",
+            "json-lines",
+            "geojson",
+            "webmanifest",
+            "hjson",
+        ],
+    ),
     ("cs", &["csharp", "c-sharp", "dotnet"]),
     ("f#", &["fsharp", "fs", "f-sharp"]),
     ("cpp", &["cuda", "cu", "opencl", "metal", "arduino", "ino"]),
@@ -139,12 +192,29 @@ const ALIASES: [(&str, &[&str]); 33] = [
     ("go", &["golang"]),
     ("go.mod", &["gomod", "go-mod"]),
     ("dockerfile", &["docker", "containerfile"]),
-    ("sql", &["mysql", "postgresql", "postgres", "psql", "pgsql", "plpgsql", "sqlite", "tsql", "plsql", "duckdb"]),
+    (
+        "sql",
+        &[
+            "mysql",
+            "postgresql",
+            "postgres",
+            "psql",
+            "pgsql",
+            "plpgsql",
+            "sqlite",
+            "tsql",
+            "plsql",
+            "duckdb",
+        ],
+    ),
     ("ini", &["conf", "systemd", "service", "editorconfig"]),
     ("ssh_config", &["sshconfig", "ssh-config"]),
     ("html", &["handlebars", "hbs", "astro", "mustache"]),
     ("erb", &["html+erb"]),
-    ("jinja2", &["django", "html+jinja", "html+django", "nunjucks"]),
+    (
+        "jinja2",
+        &["django", "html+jinja", "html+django", "nunjucks"],
+    ),
     ("md", &["mdx", "rmd", "qmd"]),
     ("lisp", &["elisp", "emacs-lisp", "scheme", "common-lisp"]),
     ("ml", &["reason", "reasonml", "rescript"]),
@@ -182,15 +252,28 @@ fn alias(token: &str) -> &str {
         .map_or(token, |(known, _)| known)
 }
 
-/// Colours a block, or gives up when it takes too long or the syntax is broken.
-fn paint(syntaxes: &SyntaxSet, syntax: &SyntaxReference, code: &str, is_console: bool) -> Option<String> {
+/// Why a block has no colours.
+enum GivenUp {
+    /// The syntax led nowhere.
+    Lost,
+    /// The fuse blew.
+    Slow,
+}
+
+/// Colours a block, or gives up.
+fn paint(
+    syntaxes: &SyntaxSet,
+    syntax: &SyntaxReference,
+    code: &str,
+    is_console: bool,
+) -> Result<String, GivenUp> {
     let started = Instant::now();
     let (coloured, plain) = code.split_at(coloured_length(code));
     let mut painter = Painter {
         out: String::with_capacity(code.len() * 2),
         ..Painter::default()
     };
-    let mut parser = Parser::new(syntax);
+    let mut tracker = Tracker::new(syntaxes, syntax).ok_or(GivenUp::Lost)?;
     for line in coloured.split_inclusive('\n') {
         if line.len() > MAX_LINE_BYTES {
             painter.write(NONE, line);
@@ -198,7 +281,7 @@ fn paint(syntaxes: &SyntaxSet, syntax: &SyntaxReference, code: &str, is_console:
         }
         let command = if is_console {
             // Each command starts afresh: what stands between is output, and no quote of it may reach further.
-            parser = Parser::new(syntax);
+            tracker.restart();
             prompt_length(line)
         } else {
             Some(0)
@@ -206,16 +289,17 @@ fn paint(syntaxes: &SyntaxSet, syntax: &SyntaxReference, code: &str, is_console:
         match command {
             Some(start) => {
                 painter.write(NONE, &line[..start]);
-                parser.paint_line(&mut painter, syntaxes, &line[start..])?;
+                let painted = tracker.paint_line(&mut painter, &line[start..]);
+                painted.ok_or(GivenUp::Lost)?;
             }
             None => painter.write(NONE, line),
         }
         if started.elapsed() > MAX_BLOCK_TIME {
-            return None;
+            return Err(GivenUp::Slow);
         }
     }
     painter.write(NONE, plain);
-    Some(painter.finish())
+    Ok(painter.finish())
 }
 
 /// Returns how much of a block gets colours, in whole lines.
@@ -338,41 +422,52 @@ fn nested_class(around: Class, scope: Scope) -> Class {
     }
 }
 
-/// The state of one syntax between lines, and the classes of the scopes that are open.
-struct Parser {
-    state: ParseState,
+/// A parser between lines, and the classes of the scopes that are open.
+struct Tracker<'s> {
+    parser: LineParser<'s>,
     scopes: ScopeStack,
     classes: Vec<Class>,
+    changes: Vec<parser::Change>,
 }
 
-impl Parser {
-    fn new(syntax: &SyntaxReference) -> Parser {
-        Parser {
-            state: ParseState::new(syntax),
+impl<'s> Tracker<'s> {
+    fn new(syntaxes: &'s SyntaxSet, syntax: &SyntaxReference) -> Option<Tracker<'s>> {
+        Some(Tracker {
+            parser: LineParser::new(syntaxes, syntax)?,
             scopes: ScopeStack::new(),
             classes: Vec::new(),
-        }
+            changes: Vec::new(),
+        })
     }
 
-    /// Parses and writes one line; nothing when the syntax is broken.
-    fn paint_line(&mut self, painter: &mut Painter, syntaxes: &SyntaxSet, line: &str) -> Option<()> {
+    fn restart(&mut self) {
+        self.parser.restart();
+        self.scopes = ScopeStack::new();
+        self.classes.clear();
+    }
+
+    /// Parses and writes one line; nothing when the syntax got lost.
+    fn paint_line(&mut self, painter: &mut Painter, line: &str) -> Option<()> {
         // The syntaxes want a line end at every line; the last one may have none.
         let ended = if line.ends_with('\n') {
             Cow::Borrowed(line)
         } else {
             Cow::Owned(format!("{line}\n"))
         };
-        let operations = self.state.parse_line(&ended, syntaxes).ok()?;
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.clear();
+        self.parser.read_line(&ended, &mut changes)?;
         let mut written = 0;
-        for (at, operation) in &operations {
+        for (at, change) in &changes {
             let at = (*at).min(line.len());
             if at > written {
                 painter.write(self.class(), line.get(written..at)?);
                 written = at;
             }
-            self.apply(operation);
+            self.apply(change);
         }
         painter.write(self.class(), line.get(written..)?);
+        self.changes = changes;
         Some(())
     }
 
@@ -380,10 +475,10 @@ impl Parser {
         self.classes.last().copied().unwrap_or(NONE)
     }
 
-    fn apply(&mut self, operation: &ScopeStackOp) {
+    fn apply(&mut self, change: &ScopeStackOp) {
         let classes = &mut self.classes;
         // The one error is "nothing to restore", after which the stack is as it was.
-        let _ = self.scopes.apply_with_hook(operation, |change, _| match change {
+        let _ = self.scopes.apply_with_hook(change, |basic, _| match basic {
             BasicScopeStackOp::Push(scope) => {
                 let around = classes.last().copied().unwrap_or(NONE);
                 classes.push(nested_class(around, scope));
@@ -452,7 +547,9 @@ mod tests {
     /// Writes spans as `[class text]`.
     fn short(language: &str, code: &str) -> String {
         let html = highlight(language, code).unwrap();
-        html.replace("</span>", "]").replace("<span class=\"", "[").replace("\">", " ")
+        html.replace("</span>", "]")
+            .replace("<span class=\"", "[")
+            .replace("\">", " ")
     }
 
     fn text_of(html: &str) -> String {
@@ -463,15 +560,29 @@ mod tests {
             rest = after.split_once('>').unwrap().1;
         }
         text.push_str(rest);
-        text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        text.replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&")
     }
 
     #[test]
     fn code_gets_classes() {
         for (language, code, expected) in [
-            ("rust", "fn main() { let x = 1; }\n", "[k fn] [f main]() { [k let] x [o =] [n 1]; }\n"),
-            ("python", "# note\ndef f(a): return 'x'", "[c # note\n][k def] [f f]([v a]): [k return] [s &#39;x&#39;]"),
-            ("json", "{\"a\": [1, \"b\"]}", "{[y \"a\"]: [[n 1], [s \"b\"]]}"),
+            (
+                "rust",
+                "fn main() { let x = 1; }\n",
+                "[k fn] [f main]() { [k let] x [o =] [n 1]; }\n",
+            ),
+            (
+                "python",
+                "# note\ndef f(a): return 'x'",
+                "[c # note\n][k def] [f f]([v a]): [k return] [s &#39;x&#39;]",
+            ),
+            (
+                "json",
+                "{\"a\": [1, \"b\"]}",
+                "{[y \"a\"]: [[n 1], [s \"b\"]]}",
+            ),
             ("sh", "echo \"a $b\"", "[f echo] [s \"a $b\"]"),
             ("text/html", "", ""),
         ] {
@@ -486,18 +597,117 @@ mod tests {
     #[test]
     fn languages_are_found_by_the_words_people_write() {
         for language in [
-            "rust", "Rust", "rs", "rust,ignore", "js {1,3}", "{.python}", "python title=\"x\"", "c++", "C++", "cpp", "c",
-            "csharp", "cs", "c#", "f#", "fsharp", "jsx", "tsx", "ts", "typescript", "jsonc", "json5", "jsonl", "console",
-            "shell-session", "sh", "bash", "zsh", "shell", "golang", "go", "yml", "yaml", "docker", "dockerfile", "make",
-            "makefile", "diff", "patch", "sql", "postgresql", "toml", "ini", "html", "css", "scss", "xml", "markdown", "md",
-            "kotlin", "swift", "objc", "ruby", "php", "perl", "lua", "r", "haskell", "elixir", "hcl", "terraform", "graphql",
-            "proto", "vue", "svelte", "nginx", "apache", "vim", "bat", "cmake", "asm", "cuda", "fortran", "matlab", "zig",
-            "nix", "dart", "scala", "java", "groovy", "lisp", "clojure", "erlang", "ocaml", "julia", "latex", "tex", "regex",
-            "git-commit", "dotenv", "properties", "typst", "solidity", "http", "log", "rust:src/main.rs",
+            "rust",
+            "Rust",
+            "rs",
+            "rust,ignore",
+            "js {1,3}",
+            "{.python}",
+            "python title=\"x\"",
+            "c++",
+            "C++",
+            "cpp",
+            "c",
+            "csharp",
+            "cs",
+            "c#",
+            "f#",
+            "fsharp",
+            "jsx",
+            "tsx",
+            "ts",
+            "typescript",
+            "jsonc",
+            "json5",
+            "jsonl",
+            "console",
+            "shell-session",
+            "sh",
+            "bash",
+            "zsh",
+            "shell",
+            "golang",
+            "go",
+            "yml",
+            "yaml",
+            "docker",
+            "dockerfile",
+            "make",
+            "makefile",
+            "diff",
+            "patch",
+            "sql",
+            "postgresql",
+            "toml",
+            "ini",
+            "html",
+            "css",
+            "scss",
+            "xml",
+            "markdown",
+            "md",
+            "kotlin",
+            "swift",
+            "objc",
+            "ruby",
+            "php",
+            "perl",
+            "lua",
+            "r",
+            "haskell",
+            "elixir",
+            "hcl",
+            "terraform",
+            "graphql",
+            "proto",
+            "vue",
+            "svelte",
+            "nginx",
+            "apache",
+            "vim",
+            "bat",
+            "cmake",
+            "asm",
+            "cuda",
+            "fortran",
+            "matlab",
+            "zig",
+            "nix",
+            "dart",
+            "scala",
+            "java",
+            "groovy",
+            "lisp",
+            "clojure",
+            "erlang",
+            "ocaml",
+            "julia",
+            "latex",
+            "tex",
+            "regex",
+            "git-commit",
+            "dotenv",
+            "properties",
+            "typst",
+            "solidity",
+            "http",
+            "log",
+            "rust:src/main.rs",
         ] {
             assert!(highlight(language, "x = 1").is_some(), "{language}");
         }
-        for language in ["", "text", "text/plain", "plaintext", "mermaid", "klingon", "1", "</script>", "\"><b>", "\0"] {
+        for language in [
+            "",
+            "text",
+            "text/plain",
+            "plaintext",
+            "mermaid",
+            "klingon",
+            "1",
+            "</script>",
+            "\"><b>",
+            "\0",
+        ] {
             assert_eq!(highlight(language, "x = 1"), None, "{language}");
         }
         for (_, words) in &ALIASES {
@@ -511,7 +721,10 @@ mod tests {
     fn every_alias_is_a_language() {
         let syntaxes = two_face::syntax::extra_newlines();
         for (known, _) in ALIASES {
-            assert!(known == PLAIN || syntaxes.find_syntax_by_token(known).is_some(), "{known}");
+            assert!(
+                known == PLAIN || syntaxes.find_syntax_by_token(known).is_some(),
+                "{known}"
+            );
         }
         for (name, _) in SCOPE_CLASSES {
             assert!(Scope::new(name).is_ok(), "{name}");
@@ -528,13 +741,21 @@ mod tests {
 
     #[test]
     fn no_text_is_lost() {
-        let code = "<script>alert('&')</script>\n\tfn \u{4e2d}\u{6587}() {}\r\n// end\n\"open string\n";
-        for language in ["rust", "js", "html", "py", "c", "sh", "yaml", "json", "md", "diff", "console", "tsx", "css"] {
+        let code =
+            "<script>alert('&')</script>\n\tfn \u{4e2d}\u{6587}() {}\r\n// end\n\"open string\n";
+        for language in [
+            "rust", "js", "html", "py", "c", "sh", "yaml", "json", "md", "diff", "console", "tsx",
+            "css",
+        ] {
             let html = highlight(language, code).unwrap();
             assert_eq!(text_of(&html), code.replace("\r\n", "\n"), "{language}");
             assert!(!html.contains("<script"));
         }
-        assert!(highlight("rust", "let a\u{202e} = 1;").unwrap().contains("U+202E"));
+        assert!(
+            highlight("rust", "let a\u{202e} = 1;")
+                .unwrap()
+                .contains("U+202E")
+        );
     }
 
     #[test]

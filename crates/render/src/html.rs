@@ -3,35 +3,6 @@
 //! Everything here copies clean runs in bulk and stops only at bytes that may need work. It must not know about
 //! Markdown, terminals or highlighting: those modules write their own tags around text that goes through here.
 
-use serde::{Serialize, Serializer};
-
-/// HTML made by this crate out of escaped text and its own tags, safe to put in a page as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SafeHtml(String);
-
-impl SafeHtml {
-    /// Takes HTML that a module of this crate has just written through the functions of this file.
-    pub(crate) fn from_escaped(html: String) -> SafeHtml {
-        SafeHtml(html)
-    }
-
-    /// Returns the HTML.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Gives the HTML away.
-    pub(crate) fn into_string(self) -> String {
-        self.0
-    }
-}
-
-impl Serialize for SafeHtml {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
 /// Escapes prose for the content of an element; characters that turn the text around are marked.
 ///
 /// Joiners, soft hyphens and direction marks stay as they are: many scripts need them. The marks are elements, so this
@@ -159,7 +130,8 @@ pub(crate) fn is_hidden_char(c: char) -> bool {
 }
 
 fn joins_emoji(text: &str, at: usize) -> bool {
-    let is_emoji = |c: char| matches!(c, '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}');
+    let is_emoji =
+        |c: char| matches!(c, '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}');
     text[..at].chars().next_back().is_some_and(is_emoji)
         && text[at..].chars().nth(1).is_some_and(is_emoji)
 }
@@ -258,7 +230,10 @@ mod tests {
         for (input, expected) in [
             ("", ""),
             ("plain\ttext\n", "plain\ttext\n"),
-            ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+            (
+                "<script>alert(1)</script>",
+                "&lt;script&gt;alert(1)&lt;/script&gt;",
+            ),
             ("a && b <!-- -->", "a &amp;&amp; b &lt;!-- --&gt;"),
             ("&lt;", "&amp;lt;"),
             ("\"quoted\" 'text'", "\"quoted\" 'text'"),
@@ -291,7 +266,8 @@ mod tests {
 
     #[test]
     fn direction_overrides_are_marked_everywhere() {
-        for c in "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars() {
+        for c in "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars()
+        {
             let name = format!("U+{:04X}", u32::from(c));
             let input = format!("a{c}b");
             assert_eq!(text(&input), format!("a{}b", mark(&name)));

@@ -41,7 +41,11 @@ pub trait Output {
     ///
     /// # Errors
     /// The file could not be kept; rendering ends.
-    fn write(&mut self, path: &str, pieces: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), OutputError>;
+    fn write(
+        &mut self,
+        path: &str,
+        pieces: &mut dyn Iterator<Item = Vec<u8>>,
+    ) -> Result<(), OutputError>;
 
     /// Told how many of all messages are rendered.
     fn progress(&mut self, _done: usize, _of: usize) {}

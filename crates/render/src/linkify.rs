@@ -178,12 +178,7 @@ fn find_mail(text: &str, written: usize, at: usize) -> Found {
     while start < at && !bytes[start].is_ascii_alphanumeric() {
         start += 1;
     }
-    let mut end = at
-        + 1
-        + bytes[at + 1..]
-            .iter()
-            .take_while(|b| is_domain(b))
-            .count();
+    let mut end = at + 1 + bytes[at + 1..].iter().take_while(|b| is_domain(b)).count();
     // `git@host:path`, `pkg@1.2/x` and credentials in an address are no mail addresses.
     let followed = bytes.get(end).is_some_and(|b| b"/@_".contains(b))
         || bytes.get(end) == Some(&b':')
@@ -224,7 +219,8 @@ fn url_end(text: &str, start: usize) -> usize {
     let mut cjk_host = false;
     for (step, c) in text[start..].char_indices() {
         // Hosts have few characters; those of credentials and placeholders go on, so that the whole is refused.
-        let ends_host = in_host && c.is_ascii() && !c.is_ascii_alphanumeric() && !"-._:[]@%${}/?#".contains(c);
+        let ends_host =
+            in_host && c.is_ascii() && !c.is_ascii_alphanumeric() && !"-._:[]@%${}/?#".contains(c);
         if ends_host || ends_url(c) {
             return start + step;
         }
@@ -271,7 +267,10 @@ fn is_cjk(c: char) -> bool {
 fn trimmed_end(text: &str, start: usize, mut end: usize) -> usize {
     let bytes = text.as_bytes();
     let mut surplus = [('(', b')'), ('[', b']'), ('{', b'}')].map(|(open, close)| {
-        let opened = bytes[start..end].iter().filter(|b| **b == open as u8).count();
+        let opened = bytes[start..end]
+            .iter()
+            .filter(|b| **b == open as u8)
+            .count();
         let closed = bytes[start..end].iter().filter(|b| **b == close).count();
         (close, closed.saturating_sub(opened))
     });
@@ -311,14 +310,15 @@ fn is_plain_authority(authority: &str) -> bool {
 /// Tells whether a bare address has a host worth linking to.
 fn looks_like_host(authority: &str) -> bool {
     if let Some(v6) = authority.strip_prefix('[') {
-        return v6
-            .split(']')
-            .next()
-            .is_some_and(|v6| v6.contains(':') && v6.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'));
+        return v6.split(']').next().is_some_and(|v6| {
+            v6.contains(':') && v6.bytes().all(|b| b.is_ascii_hexdigit() || b == b':')
+        });
     }
     let host = authority.split(':').next().unwrap_or_default();
     host.contains(char::is_alphanumeric)
-        && host.chars().all(|c| c.is_alphanumeric() || "-._".contains(c) || !c.is_ascii())
+        && host
+            .chars()
+            .all(|c| c.is_alphanumeric() || "-._".contains(c) || !c.is_ascii())
 }
 
 /// Encodes what may not stand in an address; everything that is legal there stays readable.
@@ -435,9 +435,15 @@ mod tests {
             ("「https://example.com/a」です", "https://example.com/a"),
             ("访问https://example.com查看", "https://example.com"),
             ("访问https://example.com/查看", "https://example.com/"),
-            ("https://example.com/foo를 보세요", "https://example.com/foo"),
+            (
+                "https://example.com/foo를 보세요",
+                "https://example.com/foo",
+            ),
             ("https://example.com/a？b", "https://example.com/a"),
-            ("https://zh.wikipedia.org/wiki/中文。", "https://zh.wikipedia.org/wiki/中文"),
+            (
+                "https://zh.wikipedia.org/wiki/中文。",
+                "https://zh.wikipedia.org/wiki/中文",
+            ),
             ("https://例子.中国/a。", "https://例子.中国/a"),
             ("“https://example.com/a”", "https://example.com/a"),
             ("https://a.com/x\u{202e}y", "https://a.com/x"),
@@ -452,7 +458,10 @@ mod tests {
     #[test]
     fn the_link_goes_where_its_text_says() {
         for (text, expected) in [
-            ("www.example.com.", "<a href=\"http://www.example.com\">www.example.com</a>."),
+            (
+                "www.example.com.",
+                "<a href=\"http://www.example.com\">www.example.com</a>.",
+            ),
             (
                 "mail a.b+c@example.co.uk!",
                 "mail <a href=\"mailto:a.b+c@example.co.uk\">a.b+c@example.co.uk</a>!",
@@ -501,12 +510,24 @@ mod tests {
     fn nothing_gets_out_of_the_attribute() {
         let linked = links("https://a.com/'onmouseover='alert(1) https://b.com/\"><script>");
         assert!(linked.contains("href=\"https://a.com/&#39;onmouseover=&#39;alert(1)\""));
-        assert!(linked.contains("<a href=\"https://b.com/\">https://b.com/</a>\"&gt;&lt;script&gt;"));
+        assert!(
+            linked.contains("<a href=\"https://b.com/\">https://b.com/</a>\"&gt;&lt;script&gt;")
+        );
     }
 
     #[test]
     fn hostile_text_takes_linear_time() {
-        for piece in ["a@", "http://", "www.", "a.b@", ".", ":", "https://a/)", "http://a(", "@a.a-"] {
+        for piece in [
+            "a@",
+            "http://",
+            "www.",
+            "a.b@",
+            ".",
+            ":",
+            "https://a/)",
+            "http://a(",
+            "@a.a-",
+        ] {
             let text = piece.repeat(200_000);
             let mut out = String::new();
             linkify_into(&mut out, &text);

@@ -10,8 +10,8 @@ use std::mem;
 use std::ops::Range;
 
 use pulldown_cmark::{
-    Alignment, BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, LinkType, OffsetIter, Options, Parser, Tag,
-    TagEnd,
+    Alignment, BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, LinkType, OffsetIter, Options,
+    Parser, Tag, TagEnd,
 };
 
 use crate::highlight::{Highlighter, language_token};
@@ -121,7 +121,16 @@ const LANGUAGE_NAMES: &[(&str, &[&str])] = &[
     ("Bash", &["bash"]),
     ("Zsh", &["zsh"]),
     ("Fish", &["fish"]),
-    ("Console", &["console", "shell-session", "shellsession", "bash-session", "terminal"]),
+    (
+        "Console",
+        &[
+            "console",
+            "shell-session",
+            "shellsession",
+            "bash-session",
+            "terminal",
+        ],
+    ),
     ("PowerShell", &["powershell", "ps1", "pwsh", "ps"]),
     ("Batch", &["bat", "batch", "cmd"]),
     ("C", &["c"]),
@@ -378,7 +387,9 @@ impl<'a, 'c> Writer<'a, 'c> {
             Tag::CodeBlock(kind) => {
                 self.flush_text();
                 let info = match kind {
-                    CodeBlockKind::Fenced(info) if !info.trim().is_empty() => Some(info.to_string()),
+                    CodeBlockKind::Fenced(info) if !info.trim().is_empty() => {
+                        Some(info.to_string())
+                    }
                     _ => None,
                 };
                 self.code = Some((info, String::new()));
@@ -402,7 +413,9 @@ impl<'a, 'c> Writer<'a, 'c> {
                 title,
                 ..
             } => self.start_link(link_type, &dest_url, &title),
-            Tag::Image { dest_url, title, .. } => {
+            Tag::Image {
+                dest_url, title, ..
+            } => {
                 self.flush_text();
                 self.image = Some(OpenImage {
                     url: dest_url.to_string(),
@@ -479,7 +492,11 @@ impl<'a, 'c> Writer<'a, 'c> {
                 self.flush_text();
                 plain_into(self.out, source);
             }
-            Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. } => {
+            Tag::Emphasis
+            | Tag::Strong
+            | Tag::Strikethrough
+            | Tag::Link { .. }
+            | Tag::Image { .. } => {
                 self.text.push_str(source);
             }
             // Parts of lists and tables, whose whole was let in.
@@ -625,7 +642,11 @@ impl<'a> Writer<'a, '_> {
 
     /// Names an image instead of loading it: loading tells its host who reads the page.
     fn write_image(&mut self, image: &OpenImage) {
-        let alt = if image.alt.trim().is_empty() { "Image" } else { &image.alt };
+        let alt = if image.alt.trim().is_empty() {
+            "Image"
+        } else {
+            &image.alt
+        };
         self.out.push_str("<span class=\"remote-image\"");
         self.title(&image.title);
         self.out.push('>');
@@ -640,7 +661,10 @@ impl<'a> Writer<'a, '_> {
             _ => escape_text(self.out, alt),
         }
         self.out.push_str(" <span class=\"image-note\">");
-        let is_data = image.url.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:"));
+        let is_data = image
+            .url
+            .get(..5)
+            .is_some_and(|start| start.eq_ignore_ascii_case("data:"));
         match host(&image.url) {
             _ if is_data => self.out.push_str("Inline image, not shown"),
             Some(host) => {
@@ -712,15 +736,21 @@ impl Writer<'_, '_> {
             self.table.empty += 1;
         } else {
             let empty = mem::take(&mut self.table.empty);
-            self.out.insert_str(cell_start, &self.empty_cell().repeat(empty));
-            self.out.push_str(if self.table.in_head { "</th>" } else { "</td>" });
+            self.out
+                .insert_str(cell_start, &self.empty_cell().repeat(empty));
+            self.out
+                .push_str(if self.table.in_head { "</th>" } else { "</td>" });
         }
         self.table.column += 1;
         self.table.source_end = range.end;
     }
 
     fn empty_cell(&self) -> &'static str {
-        if self.table.in_head { "<th></th>" } else { "<td></td>" }
+        if self.table.in_head {
+            "<th></th>"
+        } else {
+            "<td></td>"
+        }
     }
 
     fn end_row(&mut self, range: &Range<usize>) {
@@ -730,7 +760,10 @@ impl Writer<'_, '_> {
         let cells = self.empty_cell().repeat(empty);
         self.out.push_str(&cells);
         // The parser drops cells beyond the columns of the head; here they stay.
-        let rest = self.source.get(self.table.source_end..range.end).unwrap_or_default();
+        let rest = self
+            .source
+            .get(self.table.source_end..range.end)
+            .unwrap_or_default();
         let rest = rest.trim_matches(|c: char| c == '|' || c.is_whitespace());
         if !rest.is_empty() && self.table.column > 0 {
             self.out.push_str("<td class=\"excess\">");
@@ -745,7 +778,10 @@ impl Writer<'_, '_> {
     fn footnote_number(&mut self, label: &str) -> usize {
         let footnotes = &mut self.footnotes;
         let next = footnotes.references.len() + 1;
-        let number = *footnotes.numbers.entry(label.to_lowercase()).or_insert(next);
+        let number = *footnotes
+            .numbers
+            .entry(label.to_lowercase())
+            .or_insert(next);
         if number == next {
             footnotes.references.push(0);
         }
@@ -762,7 +798,8 @@ impl Writer<'_, '_> {
             let _ = write!(self.out, "<sup>{number}</sup>");
             return;
         }
-        self.out.push_str("<sup class=\"footnote-ref\"><a href=\"#fn-");
+        self.out
+            .push_str("<sup class=\"footnote-ref\"><a href=\"#fn-");
         escape_attribute(self.out, self.context.anchor);
         let _ = write!(self.out, "-{number}\" id=\"fnref-");
         escape_attribute(self.out, self.context.anchor);
@@ -770,7 +807,10 @@ impl Writer<'_, '_> {
         if count > 1 {
             let _ = write!(self.out, "-{count}");
         }
-        let _ = write!(self.out, "\" aria-label=\"Footnote {number}\">{number}</a></sup>");
+        let _ = write!(
+            self.out,
+            "\" aria-label=\"Footnote {number}\">{number}</a></sup>"
+        );
     }
 
     fn start_footnote(&mut self, label: &str) {
@@ -811,7 +851,8 @@ impl Writer<'_, '_> {
             return;
         }
         bodies.sort_by_key(|(number, _)| *number);
-        self.out.push_str("<section class=\"footnotes\" aria-label=\"Footnotes\"><ol>\n");
+        self.out
+            .push_str("<section class=\"footnotes\" aria-label=\"Footnotes\"><ol>\n");
         let mut expected = 1;
         for (number, body) in bodies {
             self.out.push_str("<li id=\"fn-");
@@ -824,9 +865,13 @@ impl Writer<'_, '_> {
             self.out.push('>');
             self.out.push_str(&body);
             if self.footnotes.references[number - 1] > 0 {
-                self.out.push_str("<a class=\"footnote-back\" href=\"#fnref-");
+                self.out
+                    .push_str("<a class=\"footnote-back\" href=\"#fnref-");
                 escape_attribute(self.out, self.context.anchor);
-                let _ = write!(self.out, "-{number}\" aria-label=\"Back to the text\">\u{2191}</a>");
+                let _ = write!(
+                    self.out,
+                    "-{number}\" aria-label=\"Back to the text\">\u{2191}</a>"
+                );
             }
             self.out.push_str("</li>\n");
         }
@@ -877,7 +922,9 @@ mod tests {
             rest = after.split_once('>').unwrap().1;
         }
         text.push_str(rest);
-        text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        text.replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&")
     }
 
     /// Checks that elements nest and that only names and attributes of ours are there.
@@ -895,7 +942,10 @@ mod tests {
                     .any(|known| known == name),
                 "{tag}"
             );
-            assert!(!tag.contains(" on") && !tag.contains("script:") && !tag.contains("style="), "{tag}");
+            assert!(
+                !tag.contains(" on") && !tag.contains("script:") && !tag.contains("style="),
+                "{tag}"
+            );
             if tag.starts_with('/') {
                 assert_eq!(open.pop(), Some(name), "{html}");
             } else if !matches!(name, "br" | "hr" | "input") {
@@ -909,11 +959,20 @@ mod tests {
     fn markdown_becomes_html() {
         for (markdown, expected) in [
             ("", ""),
-            ("Hello *big* **world** ~~not~~ `code`", "<p>Hello <em>big</em> <strong>world</strong> <del>not</del> <code>code</code></p>\n"),
+            (
+                "Hello *big* **world** ~~not~~ `code`",
+                "<p>Hello <em>big</em> <strong>world</strong> <del>not</del> <code>code</code></p>\n",
+            ),
             ("# One\n\n###### Six", "<h3>One</h3>\n<h6>Six</h6>\n"),
             ("a\nb  \nc", "<p>a\nb<br>\nc</p>\n"),
-            ("- a\n- b\n  1. c", "<ul>\n<li>a</li>\n<li>b<ol>\n<li>c</li>\n</ol>\n</li>\n</ul>\n"),
-            ("7. a\n8. b", "<ol start=\"7\">\n<li>a</li>\n<li>b</li>\n</ol>\n"),
+            (
+                "- a\n- b\n  1. c",
+                "<ul>\n<li>a</li>\n<li>b<ol>\n<li>c</li>\n</ol>\n</li>\n</ul>\n",
+            ),
+            (
+                "7. a\n8. b",
+                "<ol start=\"7\">\n<li>a</li>\n<li>b</li>\n</ol>\n",
+            ),
             ("> a\n> b", "<blockquote>\n<p>a\nb</p>\n</blockquote>\n"),
             ("---", "<hr>\n"),
             (
@@ -954,11 +1013,26 @@ mod tests {
                  <a class=\"footnote-back\" href=\"#fnref-m1-1\" aria-label=\"Back to the text\">\u{2191}</a></li>\n\
                  </ol></section>\n",
             ),
-            ("[a](https://b.c \"t\")", "<p><a href=\"https://b.c\" title=\"t\">a</a></p>\n"),
-            ("<https://b.c> <a@b.cd>", "<p><a href=\"https://b.c\">https://b.c</a> <a href=\"mailto:a@b.cd\">a@b.cd</a></p>\n"),
-            ("https://b.c/x_y_z?a=1&b=2.", "<p><a href=\"https://b.c/x_y_z?a=1&amp;b=2\">https://b.c/x_y_z?a=1&amp;b=2</a>.</p>\n"),
-            ("`https://b.c` [https://b.c](#x)", "<p><code>https://b.c</code> <a href=\"#x\">https://b.c</a></p>\n"),
-            ("**强调**文字见https://b.c/a。", "<p><strong>强调</strong>文字见<a href=\"https://b.c/a\">https://b.c/a</a>。</p>\n"),
+            (
+                "[a](https://b.c \"t\")",
+                "<p><a href=\"https://b.c\" title=\"t\">a</a></p>\n",
+            ),
+            (
+                "<https://b.c> <a@b.cd>",
+                "<p><a href=\"https://b.c\">https://b.c</a> <a href=\"mailto:a@b.cd\">a@b.cd</a></p>\n",
+            ),
+            (
+                "https://b.c/x_y_z?a=1&b=2.",
+                "<p><a href=\"https://b.c/x_y_z?a=1&amp;b=2\">https://b.c/x_y_z?a=1&amp;b=2</a>.</p>\n",
+            ),
+            (
+                "`https://b.c` [https://b.c](#x)",
+                "<p><code>https://b.c</code> <a href=\"#x\">https://b.c</a></p>\n",
+            ),
+            (
+                "**强调**文字见https://b.c/a。",
+                "<p><strong>强调</strong>文字见<a href=\"https://b.c/a\">https://b.c/a</a>。</p>\n",
+            ),
         ] {
             assert_eq!(html(markdown), expected, "{markdown}");
             check_well_formed(&html(markdown));
@@ -969,10 +1043,22 @@ mod tests {
     #[test]
     fn raw_html_is_text() {
         for (markdown, expected) in [
-            ("<script>alert(1)</script>", "<p class=\"raw-html\">&lt;script&gt;alert(1)&lt;/script&gt;</p>\n"),
-            ("a <img src=x onerror=alert(1)> b", "<p>a &lt;img src=x onerror=alert(1)&gt; b</p>\n"),
-            ("<div>\n*a*\n</div>", "<p class=\"raw-html\">&lt;div&gt;<br>\n*a*<br>\n&lt;/div&gt;</p>\n"),
-            ("<!-- note -->", "<p class=\"raw-html\">&lt;!-- note --&gt;</p>\n"),
+            (
+                "<script>alert(1)</script>",
+                "<p class=\"raw-html\">&lt;script&gt;alert(1)&lt;/script&gt;</p>\n",
+            ),
+            (
+                "a <img src=x onerror=alert(1)> b",
+                "<p>a &lt;img src=x onerror=alert(1)&gt; b</p>\n",
+            ),
+            (
+                "<div>\n*a*\n</div>",
+                "<p class=\"raw-html\">&lt;div&gt;<br>\n*a*<br>\n&lt;/div&gt;</p>\n",
+            ),
+            (
+                "<!-- note -->",
+                "<p class=\"raw-html\">&lt;!-- note --&gt;</p>\n",
+            ),
             ("&lt;script&gt;", "<p>&lt;script&gt;</p>\n"),
         ] {
             assert_eq!(html(markdown), expected, "{markdown}");
@@ -982,11 +1068,23 @@ mod tests {
     #[test]
     fn refused_links_are_text_with_their_address() {
         for (markdown, expected) in [
-            ("[a](javascript:alert(1))", "<span class=\"unlinked\">a <span class=\"link-target\">(javascript:alert(1))</span></span>"),
-            ("[a](src/main.rs)", "<span class=\"unlinked\">a <span class=\"link-target\">(src/main.rs)</span></span>"),
-            ("[`src/main.rs`](src/main.rs)", "<span class=\"unlinked\"><code>src/main.rs</code></span>"),
+            (
+                "[a](javascript:alert(1))",
+                "<span class=\"unlinked\">a <span class=\"link-target\">(javascript:alert(1))</span></span>",
+            ),
+            (
+                "[a](src/main.rs)",
+                "<span class=\"unlinked\">a <span class=\"link-target\">(src/main.rs)</span></span>",
+            ),
+            (
+                "[`src/main.rs`](src/main.rs)",
+                "<span class=\"unlinked\"><code>src/main.rs</code></span>",
+            ),
             ("[a]()", "<span class=\"unlinked\">a</span>"),
-            ("<file:///etc/x>", "<span class=\"unlinked\">file:///etc/x</span>"),
+            (
+                "<file:///etc/x>",
+                "<span class=\"unlinked\">file:///etc/x</span>",
+            ),
         ] {
             assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
         }
@@ -1064,7 +1162,10 @@ mod tests {
         ] {
             let mut out = String::new();
             code_block_into(&mut out, "x\n", Some(info), None);
-            assert!(out.contains(&format!("<figcaption>{caption}</figcaption>")), "{out}");
+            assert!(
+                out.contains(&format!("<figcaption>{caption}</figcaption>")),
+                "{out}"
+            );
             check_well_formed(&out);
         }
         let mut out = String::new();
@@ -1103,12 +1204,20 @@ mod tests {
 
     #[test]
     fn used_definitions_are_not_repeated() {
-        assert_eq!(html("[a][B]\n\n[b]: https://c.de"), "<p><a href=\"https://c.de\">a</a></p>\n");
+        assert_eq!(
+            html("[a][B]\n\n[b]: https://c.de"),
+            "<p><a href=\"https://c.de\">a</a></p>\n"
+        );
     }
 
     #[test]
     fn direction_tricks_are_marked() {
-        for markdown in ["a\u{202e}b", "`a\u{200b}b`", "```\na\u{2066}b\n```", "[a\u{202e}](https://b.c)"] {
+        for markdown in [
+            "a\u{202e}b",
+            "`a\u{200b}b`",
+            "```\na\u{2066}b\n```",
+            "[a\u{202e}](https://b.c)",
+        ] {
             assert!(html(markdown).contains("hidden-char"), "{markdown:?}");
         }
         assert_eq!(html("👨\u{200d}👩"), "<p>👨\u{200d}👩</p>\n");
@@ -1126,7 +1235,12 @@ mod tests {
     #[test]
     fn hostile_markdown_stays_small_and_fast() {
         let table = |columns: usize, rows: usize| {
-            format!("{}\n{}\n{}", "|a".repeat(columns), "|-".repeat(columns), "|b|\n".repeat(rows))
+            format!(
+                "{}\n{}\n{}",
+                "|a".repeat(columns),
+                "|-".repeat(columns),
+                "|b|\n".repeat(rows)
+            )
         };
         for markdown in [
             ">".repeat(100_000),
@@ -1139,7 +1253,9 @@ mod tests {
             "a**b".repeat(50_000),
             "*".repeat(100_000),
             "- ".repeat(2_000) + "x",
-            (0..1_000).map(|depth| " ".repeat(depth) + "- x\n").collect(),
+            (0..1_000)
+                .map(|depth| " ".repeat(depth) + "- x\n")
+                .collect(),
             "`".repeat(100_000),
             (1..400).map(|count| "`".repeat(count) + " ").collect(),
             "<".repeat(100_000),

@@ -4,7 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use readalong_model::{Action, Branches, Digest, Edit, Message, NoticeKind, Part, Role, Snapshot, ThreadId, Timestamp, Visibility};
+use readalong_model::{
+    Action, Branches, Digest, Edit, Message, NoticeKind, Part, Role, Snapshot, ThreadId, Timestamp,
+    Visibility,
+};
 
 /// Calls in one activity, and bytes of their texts; a longer run of calls is broken, so that the cost of one more call stays bounded and
 /// a page can be split between them.
@@ -71,25 +74,40 @@ impl<'a> Outline<'a> {
                     calls.insert(call.call_id.as_str());
                 }
                 Part::ToolResult { call_id, .. } => {
-                    results.entry(call_id.as_str()).or_insert(PartPlace { message, part });
+                    results
+                        .entry(call_id.as_str())
+                        .or_insert(PartPlace { message, part });
                 }
                 _ => {}
             }
         }
         let mut threads_of_calls: HashMap<&str, Vec<ThreadId>> = HashMap::new();
         for (number, thread) in snapshot.threads.iter().enumerate().skip(1) {
-            if let Some(call) = thread.parent_call.as_deref().filter(|call| calls.contains(call)) {
-                threads_of_calls.entry(call).or_default().push(ThreadId(number as u32));
+            if let Some(call) = thread
+                .parent_call
+                .as_deref()
+                .filter(|call| calls.contains(call))
+            {
+                threads_of_calls
+                    .entry(call)
+                    .or_default()
+                    .push(ThreadId(number as u32));
             }
         }
         let thread_ids = 0..snapshot.threads.len() as u32;
         Self {
             snapshot,
-            anchors: snapshot.messages.iter().map(|message| anchor(&message.id.0)).collect(),
+            anchors: snapshot
+                .messages
+                .iter()
+                .map(|message| anchor(&message.id.0))
+                .collect(),
             results,
             calls,
             threads_of_calls,
-            trees: thread_ids.map(|id| Branches::of(&snapshot.messages, ThreadId(id))).collect(),
+            trees: thread_ids
+                .map(|id| Branches::of(&snapshot.messages, ThreadId(id)))
+                .collect(),
         }
     }
 
@@ -108,7 +126,9 @@ impl<'a> Outline<'a> {
 
     /// The threads that a call started.
     pub(crate) fn threads_of(&self, call_id: &str) -> &[ThreadId] {
-        self.threads_of_calls.get(call_id).map_or(&[], Vec::as_slice)
+        self.threads_of_calls
+            .get(call_id)
+            .map_or(&[], Vec::as_slice)
     }
 
     /// Bytes of text that a part brings to an item, with what hangs on it.
@@ -116,10 +136,24 @@ impl<'a> Outline<'a> {
         match part {
             Part::ToolCall(call) => {
                 let input = call.input.as_ref().map_or(0, |input| input.get().len());
-                let result = self.result_of(&call.call_id).map_or(0, |place| self.weight_bytes(self.part(place)));
-                input + action_bytes(&call.action) + result + self.threads_of(&call.call_id).len() * THREAD_BYTES
+                let result = self
+                    .result_of(&call.call_id)
+                    .map_or(0, |place| self.weight_bytes(self.part(place)));
+                input
+                    + action_bytes(&call.action)
+                    + result
+                    + self.threads_of(&call.call_id).len() * THREAD_BYTES
             }
-            Part::ToolResult { parts, .. } => parts.iter().map(|part| if let Part::Text { markdown } = part { markdown.len() } else { 100 }).sum(),
+            Part::ToolResult { parts, .. } => parts
+                .iter()
+                .map(|part| {
+                    if let Part::Text { markdown } = part {
+                        markdown.len()
+                    } else {
+                        100
+                    }
+                })
+                .sum(),
             Part::Text { markdown } | Part::Reasoning { markdown, .. } => markdown.len(),
             Part::Notice { text, .. } => text.len(),
             Part::Unknown { json, .. } => json.get().len(),
@@ -129,18 +163,28 @@ impl<'a> Outline<'a> {
 
     /// The messages of a thread as they are read first.
     pub(crate) fn path_of(&self, thread: ThreadId) -> Vec<usize> {
-        let leaf = self.snapshot.active_leaf.as_ref().filter(|_| thread.is_main());
-        self.trees.get(thread.0 as usize).map(|tree| tree.active_path(&self.snapshot.messages, leaf)).unwrap_or_default()
+        let leaf = self
+            .snapshot
+            .active_leaf
+            .as_ref()
+            .filter(|_| thread.is_main());
+        self.trees
+            .get(thread.0 as usize)
+            .map(|tree| tree.active_path(&self.snapshot.messages, leaf))
+            .unwrap_or_default()
     }
 
     /// The messages of an alternative, from its first one on.
     pub(crate) fn branch_from(&self, message: usize) -> Vec<usize> {
-        self.tree(message).map(|tree| tree.branch_from(message)).unwrap_or_default()
+        self.tree(message)
+            .map(|tree| tree.branch_from(message))
+            .unwrap_or_default()
     }
 
     /// The versions of a message, itself among them; one means that there is no other.
     pub(crate) fn alternatives(&self, message: usize) -> &[usize] {
-        self.tree(message).map_or(&[], |tree| tree.alternatives(message))
+        self.tree(message)
+            .map_or(&[], |tree| tree.alternatives(message))
     }
 
     fn tree(&self, message: usize) -> Option<&Branches> {
@@ -149,21 +193,49 @@ impl<'a> Outline<'a> {
 
     /// Threads that no call in the snapshot started.
     pub(crate) fn loose_threads(&self) -> impl Iterator<Item = ThreadId> {
-        let known = |thread: &readalong_model::Thread| thread.parent_call.as_deref().is_some_and(|call| self.calls.contains(call));
-        let loose = self.snapshot.threads.iter().enumerate().skip(1).filter(move |(_, thread)| !known(thread));
-        loose.map(|(number, _)| ThreadId(number as u32)).filter(|thread| !self.path_of(*thread).is_empty())
+        let known = |thread: &readalong_model::Thread| {
+            thread
+                .parent_call
+                .as_deref()
+                .is_some_and(|call| self.calls.contains(call))
+        };
+        let loose = self
+            .snapshot
+            .threads
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(move |(_, thread)| !known(thread));
+        loose
+            .map(|(number, _)| ThreadId(number as u32))
+            .filter(|thread| !self.path_of(*thread).is_empty())
     }
 
     /// A loose thread as an item.
     pub(crate) fn loose_thread(&self, thread: ThreadId) -> Item {
         let message = self.path_of(thread).first().copied().unwrap_or(0);
         let kind = ItemKind::LooseThread(thread);
-        Item { kind, message, parts: Vec::new(), number: 0, day: None, author: None, has_anchor: false, weight_bytes: THREAD_BYTES }
+        Item {
+            kind,
+            message,
+            parts: Vec::new(),
+            number: 0,
+            day: None,
+            author: None,
+            has_anchor: false,
+            weight_bytes: THREAD_BYTES,
+        }
     }
 
     /// A path of messages as items.
     pub(crate) fn items(&self, path: &[usize]) -> Vec<Item> {
-        let mut items = Items { outline: self, done: Vec::new(), prompts: 0, last_day: None, last_author: None };
+        let mut items = Items {
+            outline: self,
+            done: Vec::new(),
+            prompts: 0,
+            last_day: None,
+            last_author: None,
+        };
         for &message in path {
             items.add_message(message);
         }
@@ -174,10 +246,13 @@ impl<'a> Outline<'a> {
 fn action_bytes(action: &Action) -> usize {
     match action {
         Action::Write { content, .. } => content.len(),
-        Action::Edit { edits, .. } => edits.iter().map(|edit| match edit {
-            Edit::Replace { old, new } => old.len() + new.len(),
-            Edit::Unified { diff } => diff.len(),
-        }).sum(),
+        Action::Edit { edits, .. } => edits
+            .iter()
+            .map(|edit| match edit {
+                Edit::Replace { old, new } => old.len() + new.len(),
+                Edit::Unified { diff } => diff.len(),
+            })
+            .sum(),
         Action::Patch { files } => files.iter().map(action_bytes).sum(),
         Action::Run { command: text, .. } | Action::Delegate { prompt: text, .. } => text.len(),
         _ => 0,
@@ -186,7 +261,13 @@ fn action_bytes(action: &Action) -> usize {
 
 fn parts(snapshot: &Snapshot) -> impl Iterator<Item = (usize, usize, &Part)> {
     let messages = snapshot.messages.iter().enumerate();
-    messages.flat_map(|(place, message)| message.parts.iter().enumerate().map(move |(part, content)| (place, part, content)))
+    messages.flat_map(|(place, message)| {
+        message
+            .parts
+            .iter()
+            .enumerate()
+            .map(move |(part, content)| (place, part, content))
+    })
 }
 
 /// The anchor of a message on its page: short, safe in URLs, the same at every export.
@@ -211,7 +292,10 @@ impl Items<'_, '_> {
             let Some(kind) = self.kind_of(message, content) else {
                 continue;
             };
-            let place = PartPlace { message: place, part };
+            let place = PartPlace {
+                message: place,
+                part,
+            };
             let weight_bytes = self.outline.weight_bytes(content);
             if !self.joins(kind, place, weight_bytes) {
                 self.begin(kind, place.message, !has_item);
@@ -224,16 +308,31 @@ impl Items<'_, '_> {
         }
         // A message of which nothing is shown in its own place (it failed before it said anything) still stands where it was.
         if message.parts.is_empty() {
-            self.begin(if message.role == Role::User { ItemKind::Prompt } else { ItemKind::Answer }, place, true);
+            self.begin(
+                if message.role == Role::User {
+                    ItemKind::Prompt
+                } else {
+                    ItemKind::Answer
+                },
+                place,
+                true,
+            );
         }
     }
 
     /// What kind of item a part belongs to; `None` where it is shown elsewhere.
     fn kind_of(&self, message: &Message, part: &Part) -> Option<ItemKind> {
         match part {
-            Part::ToolCall(_) | Part::Reasoning { .. } | Part::Unknown { .. } => Some(ItemKind::Activity),
-            Part::ToolResult { call_id, .. } => (!self.outline.calls.contains(call_id.as_str())).then_some(ItemKind::Activity),
-            Part::Notice { kind: NoticeKind::Queue | NoticeKind::Command | NoticeKind::Info, .. } => Some(ItemKind::Activity),
+            Part::ToolCall(_) | Part::Reasoning { .. } | Part::Unknown { .. } => {
+                Some(ItemKind::Activity)
+            }
+            Part::ToolResult { call_id, .. } => {
+                (!self.outline.calls.contains(call_id.as_str())).then_some(ItemKind::Activity)
+            }
+            Part::Notice {
+                kind: NoticeKind::Queue | NoticeKind::Command | NoticeKind::Info,
+                ..
+            } => Some(ItemKind::Activity),
             Part::Notice { .. } => Some(ItemKind::Notice),
             _ if message.visibility == Visibility::Meta => Some(ItemKind::Activity),
             _ => match message.role {
@@ -246,11 +345,17 @@ impl Items<'_, '_> {
 
     /// True where a part goes on with the last item: calls run on over messages, other items hold one message.
     fn joins(&self, kind: ItemKind, place: PartPlace, weight_bytes: usize) -> bool {
-        let Some(last) = self.done.last().filter(|last| last.kind == kind) else { return false };
-        let same_message = last.parts.last().is_some_and(|part| part.message == place.message);
+        let Some(last) = self.done.last().filter(|last| last.kind == kind) else {
+            return false;
+        };
+        let same_message = last
+            .parts
+            .last()
+            .is_some_and(|part| part.message == place.message);
         match kind {
             ItemKind::Activity => {
-                let fits = last.parts.len() < ACTIVITY_ENTRIES_MAX && last.weight_bytes + weight_bytes <= ACTIVITY_BYTES_MAX;
+                let fits = last.parts.len() < ACTIVITY_ENTRIES_MAX
+                    && last.weight_bytes + weight_bytes <= ACTIVITY_BYTES_MAX;
                 fits && (same_message || self.outline.alternatives(place.message).len() < 2)
             }
             _ => same_message,
@@ -283,7 +388,11 @@ impl Items<'_, '_> {
         match kind {
             ItemKind::Prompt => message.author.name.clone(),
             ItemKind::Answer => {
-                let author = message.author.model.clone().or_else(|| message.author.name.clone())?;
+                let author = message
+                    .author
+                    .model
+                    .clone()
+                    .or_else(|| message.author.name.clone())?;
                 let is_new = self.last_author.as_ref() != Some(&author);
                 self.last_author = Some(author.clone());
                 is_new.then_some(author)

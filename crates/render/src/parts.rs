@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use data_encoding::BASE64;
 use minijinja::Value;
-use readalong_model::{Action, Artifact, ArtifactId, Availability, CallState, Digest, Edit, NoticeKind, Part, PlanStatus, Snapshot, ToolCall};
+use readalong_model::{
+    Action, Artifact, ArtifactId, Availability, CallState, Digest, Edit, NoticeKind, Part,
+    PlanStatus, Snapshot, ToolCall,
+};
 
 use crate::{
     activity,
@@ -31,7 +34,12 @@ pub(crate) type Blobs<'a> = dyn Fn(Digest) -> Option<Vec<u8>> + Sync + 'a;
 /// A call, without its result.
 pub(crate) fn call(call: &ToolCall, highlighter: Option<&Highlighter>) -> Call {
     let line = activity::line(call);
-    let mut input = Input { html: String::new(), added: 0, removed: 0, highlighter };
+    let mut input = Input {
+        html: String::new(),
+        added: 0,
+        removed: 0,
+        highlighter,
+    };
     input.action(&call.action);
     if let Some(rest) = &call.input {
         input.fields(rest.get());
@@ -71,16 +79,25 @@ impl Input<'_> {
             Action::Write { path, content } => self.content(path, content),
             Action::Edit { edits, .. } => edits.iter().for_each(|edit| self.edit(edit)),
             Action::Patch { files } => files.iter().for_each(|file| self.file(file)),
-            Action::Run { command, language, purpose } => {
+            Action::Run {
+                command,
+                language,
+                purpose,
+            } => {
                 if let Some(purpose) = purpose {
                     self.line("purpose", purpose);
                 }
                 match language {
-                    Some(language) => code_block_into(&mut self.html, command, Some(language), self.highlighter),
+                    Some(language) => {
+                        code_block_into(&mut self.html, command, Some(language), self.highlighter)
+                    }
                     None => self.pre("command", command),
                 }
             }
-            Action::Fetch { prompt: Some(prompt), .. } => self.pre("prompt", prompt),
+            Action::Fetch {
+                prompt: Some(prompt),
+                ..
+            } => self.pre("prompt", prompt),
             Action::Delegate { prompt, .. } => self.pre("prompt", prompt),
             Action::Plan { items } => {
                 self.html.push_str("<ul class=\"plan\">");
@@ -90,13 +107,20 @@ impl Input<'_> {
                         PlanStatus::Active => ("active", "Doing"),
                         PlanStatus::Done => ("done", "Done"),
                     };
-                    let _ = write!(self.html, "<li class=\"plan-{class}\"><span class=\"sr-only\">{words}: </span>");
+                    let _ = write!(
+                        self.html,
+                        "<li class=\"plan-{class}\"><span class=\"sr-only\">{words}: </span>"
+                    );
                     escape_text(&mut self.html, &item.text);
                     self.html.push_str("</li>");
                 }
                 self.html.push_str("</ul>");
             }
-            Action::Search { query, .. } | Action::WebSearch { query } if query.lines().nth(1).is_some() => self.pre("query", query),
+            Action::Search { query, .. } | Action::WebSearch { query }
+                if query.lines().nth(1).is_some() =>
+            {
+                self.pre("query", query)
+            }
             Action::Other
             | Action::Read { .. }
             | Action::Remove { .. }
@@ -109,7 +133,9 @@ impl Input<'_> {
 
     /// One file of a patch, under its path.
     fn file(&mut self, file: &Action) {
-        if let Action::Write { path, .. } | Action::Edit { path, .. } | Action::Remove { path } = file {
+        if let Action::Write { path, .. } | Action::Edit { path, .. } | Action::Remove { path } =
+            file
+        {
             self.line("path", path);
         }
         self.action(file);
@@ -117,7 +143,10 @@ impl Input<'_> {
 
     fn content(&mut self, path: &str, content: &str) {
         self.added += content.lines().count();
-        let extension = path.rsplit_once('.').map(|(_, extension)| extension).filter(|extension| !extension.contains('/'));
+        let extension = path
+            .rsplit_once('.')
+            .map(|(_, extension)| extension)
+            .filter(|extension| !extension.contains('/'));
         code_block_into(&mut self.html, content, extension, self.highlighter);
     }
 
@@ -151,9 +180,15 @@ impl Input<'_> {
 
 /// JSON for people: members of an object one by one, their texts unescaped; anything else indented; what nests too deep as it is.
 pub(crate) fn readable_json(json: &str) -> String {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(json) else { return json.to_owned() };
-    let indented = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
-    let serde_json::Value::Object(members) = &value else { return indented(&value) };
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(json) else {
+        return json.to_owned();
+    };
+    let indented = |value: &serde_json::Value| {
+        serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+    };
+    let serde_json::Value::Object(members) = &value else {
+        return indented(&value);
+    };
     let mut out = String::new();
     for (key, value) in members {
         if !out.is_empty() {
@@ -169,20 +204,39 @@ pub(crate) fn readable_json(json: &str) -> String {
 }
 
 /// A tool's answer.
-pub(crate) fn result(snapshot: &Snapshot, parts: &[Part], is_error: bool, blobs: &Blobs<'_>) -> Vec<PartContext> {
+pub(crate) fn result(
+    snapshot: &Snapshot,
+    parts: &[Part],
+    is_error: bool,
+    blobs: &Blobs<'_>,
+) -> Vec<PartContext> {
     let mut shown = Vec::new();
     for part in parts {
         match part {
             Part::Text { markdown } if markdown.is_empty() => {}
             Part::Text { markdown } => shown.push(output(markdown, is_error)),
-            Part::Image { artifact, alt } => shown.push(image(snapshot, *artifact, alt.as_deref(), blobs)),
+            Part::Image { artifact, alt } => {
+                shown.push(image(snapshot, *artifact, alt.as_deref(), blobs))
+            }
             Part::File { artifact } => push_file(&mut shown, snapshot, *artifact),
-            Part::Source { title, url, excerpt } => push_source(&mut shown, title, url.as_deref(), excerpt.as_deref()),
+            Part::Source {
+                title,
+                url,
+                excerpt,
+            } => push_source(&mut shown, title, url.as_deref(), excerpt.as_deref()),
             Part::Unknown { json, .. } => shown.push(output(&readable_json(json.get()), is_error)),
-            Part::Reasoning { markdown: text, .. } | Part::Notice { text, .. } => shown.push(output(text, is_error)),
+            Part::Reasoning { markdown: text, .. } | Part::Notice { text, .. } => {
+                shown.push(output(text, is_error))
+            }
             Part::ToolResult { parts, .. } => {
                 // A result within a result does not occur; its texts are shown all the same.
-                let texts = parts.iter().filter_map(|part| if let Part::Text { markdown } = part { Some(markdown) } else { None });
+                let texts = parts.iter().filter_map(|part| {
+                    if let Part::Text { markdown } = part {
+                        Some(markdown)
+                    } else {
+                        None
+                    }
+                });
                 shown.extend(texts.map(|text| output(text, is_error)));
             }
             Part::ToolCall(call) => shown.push(output(&call.name, is_error)),
@@ -193,7 +247,16 @@ pub(crate) fn result(snapshot: &Snapshot, parts: &[Part], is_error: bool, blobs:
 
 /// The size of a tool's answer, for the line of its call.
 pub(crate) fn result_size(parts: &[Part]) -> Option<String> {
-    let lines: usize = parts.iter().map(|part| if let Part::Text { markdown } = part { markdown.lines().count() } else { 0 }).sum();
+    let lines: usize = parts
+        .iter()
+        .map(|part| {
+            if let Part::Text { markdown } = part {
+                markdown.lines().count()
+            } else {
+                0
+            }
+        })
+        .sum();
     match lines {
         0 => None,
         1 => Some("1 line".to_owned()),
@@ -211,11 +274,18 @@ fn output(text: &str, is_error: bool) -> PartContext {
     let (first, rest) = split_output(text);
     let lines = rest.lines().count();
     let more = match lines {
-        1 if !text[..first.len()].ends_with('\n') => format!("{} more characters", rest.chars().count()),
+        1 if !text[..first.len()].ends_with('\n') => {
+            format!("{} more characters", rest.chars().count())
+        }
         1 => "1 more line".to_owned(),
         lines => format!("{lines} more lines"),
     };
-    PartContext::Output { is_error, first: terminal(first), rest: (!rest.is_empty()).then(|| terminal(rest)), more }
+    PartContext::Output {
+        is_error,
+        first: terminal(first),
+        rest: (!rest.is_empty()).then(|| terminal(rest)),
+        more,
+    }
 }
 
 /// Cuts a long text after its first lines; a text that is a little longer stays whole.
@@ -232,12 +302,19 @@ fn split_output(text: &str) -> (&str, &str) {
     while !text.is_char_boundary(cut) {
         cut -= 1;
     }
-    let at_line = memchr::memrchr(b'\n', &text.as_bytes()[..cut]).map(|end| end + 1).filter(|end| *end > FIRST_BYTES_MAX / 3);
+    let at_line = memchr::memrchr(b'\n', &text.as_bytes()[..cut])
+        .map(|end| end + 1)
+        .filter(|end| *end > FIRST_BYTES_MAX / 3);
     text.split_at(at_line.unwrap_or(cut))
 }
 
 /// A picture, or why it is not shown.
-pub(crate) fn image(snapshot: &Snapshot, id: ArtifactId, alt: Option<&str>, blobs: &Blobs<'_>) -> PartContext {
+pub(crate) fn image(
+    snapshot: &Snapshot,
+    id: ArtifactId,
+    alt: Option<&str>,
+    blobs: &Blobs<'_>,
+) -> PartContext {
     let mut image = Image {
         src: None,
         href: None,
@@ -257,20 +334,30 @@ pub(crate) fn image(snapshot: &Snapshot, id: ArtifactId, alt: Option<&str>, blob
     }
     match &artifact.content {
         Availability::Present { sha256, size_bytes } => match artifact.media_type.as_str() {
-            "image/png" | "image/jpeg" | "image/gif" | "image/webp" | "image/avif" | "image/bmp" if !artifact.is_active() => {
+            "image/png" | "image/jpeg" | "image/gif" | "image/webp" | "image/avif"
+            | "image/bmp"
+                if !artifact.is_active() =>
+            {
                 image.src = artifact.path();
             }
             "image/svg+xml" if *size_bytes <= SVG_BYTES_MAX => {
-                image.src = blobs(*sha256).map(|bytes| format!("data:image/svg+xml;base64,{}", BASE64.encode(&bytes)));
+                image.src = blobs(*sha256)
+                    .map(|bytes| format!("data:image/svg+xml;base64,{}", BASE64.encode(&bytes)));
                 image.href = artifact.path();
             }
-            _ => return PartContext::Files { files: vec![file(artifact)] },
+            _ => {
+                return PartContext::Files {
+                    files: vec![file(artifact)],
+                };
+            }
         },
         Availability::External { url } => {
             image.absent = Some("Image on another host, not loaded:");
             image.host = Some(linkify::host(url).unwrap_or("unknown host").to_owned());
         }
-        Availability::Missing | Availability::TextOnly { .. } => image.absent = Some("Image is not in the transcript"),
+        Availability::Missing | Availability::TextOnly { .. } => {
+            image.absent = Some("Image is not in the transcript")
+        }
     }
     if let Some((width, height)) = artifact.dimensions.filter(|_| image.src.is_some()) {
         (image.width, image.height) = (Some(width), Some(height));
@@ -280,26 +367,48 @@ pub(crate) fn image(snapshot: &Snapshot, id: ArtifactId, alt: Option<&str>, blob
 
 /// Adds a file to the list that the parts end with, or begins one.
 pub(crate) fn push_file(shown: &mut Vec<PartContext>, snapshot: &Snapshot, id: ArtifactId) {
-    let Some(artifact) = snapshot.artifacts.get(id.0 as usize) else { return };
+    let Some(artifact) = snapshot.artifacts.get(id.0 as usize) else {
+        return;
+    };
     match shown.last_mut() {
         Some(PartContext::Files { files }) => files.push(file(artifact)),
-        _ => shown.push(PartContext::Files { files: vec![file(artifact)] }),
+        _ => shown.push(PartContext::Files {
+            files: vec![file(artifact)],
+        }),
     }
 }
 
 /// A file as lists show it.
 pub(crate) fn file(artifact: &Artifact) -> File {
     let facts = match &artifact.content {
-        Availability::Present { size_bytes, .. } => format!("{}, {}", artifact.media_type, activity::size(*size_bytes)),
-        Availability::TextOnly { size_bytes, .. } => format!("text of {}, {}", artifact.media_type, activity::size(*size_bytes)),
+        Availability::Present { size_bytes, .. } => {
+            format!("{}, {}", artifact.media_type, activity::size(*size_bytes))
+        }
+        Availability::TextOnly { size_bytes, .. } => format!(
+            "text of {}, {}",
+            artifact.media_type,
+            activity::size(*size_bytes)
+        ),
         Availability::Missing => "not in the transcript".to_owned(),
-        Availability::External { url } => format!("on another host: {}", linkify::host(url).unwrap_or("unknown")),
+        Availability::External { url } => format!(
+            "on another host: {}",
+            linkify::host(url).unwrap_or("unknown")
+        ),
     };
-    File { name: artifact.name.clone(), href: artifact.path(), facts }
+    File {
+        name: artifact.name.clone(),
+        href: artifact.path(),
+        facts,
+    }
 }
 
 /// Adds a source to the list that the parts end with, or begins one.
-pub(crate) fn push_source(shown: &mut Vec<PartContext>, title: &str, url: Option<&str>, excerpt: Option<&str>) {
+pub(crate) fn push_source(
+    shown: &mut Vec<PartContext>,
+    title: &str,
+    url: Option<&str>,
+    excerpt: Option<&str>,
+) {
     let url = url.and_then(linkify::safe_href);
     let source = Source {
         title: title.to_owned(),
@@ -309,18 +418,39 @@ pub(crate) fn push_source(shown: &mut Vec<PartContext>, title: &str, url: Option
     };
     match shown.last_mut() {
         Some(PartContext::Sources { sources }) => sources.push(source),
-        _ => shown.push(PartContext::Sources { sources: vec![source] }),
+        _ => shown.push(PartContext::Sources {
+            sources: vec![source],
+        }),
     }
 }
 
 /// Something that happened to the chat.
-pub(crate) fn notice(kind: NoticeKind, text: &str, markdown: impl Fn(&str) -> Value) -> PartContext {
+pub(crate) fn notice(
+    kind: NoticeKind,
+    text: &str,
+    markdown: impl Fn(&str) -> Value,
+) -> PartContext {
     let (notice, icon, title) = notice_words(kind);
     let is_short = text.len() <= 200 && !text.contains('\n');
     match text {
-        "" => PartContext::Notice { notice, icon, title: title.to_owned(), html: None },
-        text if is_short && kind != NoticeKind::Compaction => PartContext::Notice { notice, icon, title: format!("{title}: {text}"), html: None },
-        text => PartContext::Notice { notice, icon, title: title.to_owned(), html: Some(markdown(text)) },
+        "" => PartContext::Notice {
+            notice,
+            icon,
+            title: title.to_owned(),
+            html: None,
+        },
+        text if is_short && kind != NoticeKind::Compaction => PartContext::Notice {
+            notice,
+            icon,
+            title: format!("{title}: {text}"),
+            html: None,
+        },
+        text => PartContext::Notice {
+            notice,
+            icon,
+            title: title.to_owned(),
+            html: Some(markdown(text)),
+        },
     }
 }
 
@@ -342,16 +472,37 @@ pub(crate) fn quiet(part: &Part) -> (&'static str, String, Value) {
     let (kind, title, text) = match part {
         Part::Notice { kind, text } => {
             let (_, _, words) = notice_words(*kind);
-            let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let first = text
+                .lines()
+                .find(|line| !line.trim().is_empty())
+                .unwrap_or_default();
             let begin: String = first.chars().take(60).collect();
-            ("notice", if begin.is_empty() { words.to_owned() } else { format!("{words}: {begin}") }, text.clone())
+            (
+                "notice",
+                if begin.is_empty() {
+                    words.to_owned()
+                } else {
+                    format!("{words}: {begin}")
+                },
+                text.clone(),
+            )
         }
-        Part::Unknown { label, json } if label.is_empty() => ("unknown", "Unknown record".to_owned(), readable_json(json.get())),
+        Part::Unknown { label, json } if label.is_empty() => (
+            "unknown",
+            "Unknown record".to_owned(),
+            readable_json(json.get()),
+        ),
         Part::Unknown { label, json } => {
             let label: String = label.chars().take(60).collect();
-            ("unknown", format!("Unknown record “{label}”"), readable_json(json.get()))
+            (
+                "unknown",
+                format!("Unknown record “{label}”"),
+                readable_json(json.get()),
+            )
         }
-        Part::Text { markdown } | Part::Reasoning { markdown, .. } => ("text", "Note".to_owned(), markdown.clone()),
+        Part::Text { markdown } | Part::Reasoning { markdown, .. } => {
+            ("text", "Note".to_owned(), markdown.clone())
+        }
         Part::Image { .. } | Part::File { .. } => ("file", "File".to_owned(), String::new()),
         Part::Source { title, .. } => ("source", "Source".to_owned(), title.clone()),
         Part::ToolCall(call) => ("tool_call", call.name.clone(), String::new()),

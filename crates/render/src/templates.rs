@@ -31,15 +31,33 @@ const SCRIPTS_FIRST: [&str; 1] = ["viewer.js"];
 impl Assets {
     pub(crate) fn of(theme: &Theme) -> Result<Self, RenderError> {
         let rank = |name: &str| {
-            let place = |first: &[&str]| first.iter().position(|other| *other == name).unwrap_or(first.len());
-            if name.ends_with(".css") { place(&STYLES_FIRST) } else { place(&SCRIPTS_FIRST) }
+            let place = |first: &[&str]| {
+                first
+                    .iter()
+                    .position(|other| *other == name)
+                    .unwrap_or(first.len())
+            };
+            if name.ends_with(".css") {
+                place(&STYLES_FIRST)
+            } else {
+                place(&SCRIPTS_FIRST)
+            }
         };
         let mut names: Vec<String> = theme.names("static")?.into_iter().collect();
         names.sort_by_key(|name| (rank(name), name.clone()));
-        let mut assets = Self { all: Vec::new(), styles: Vec::new(), scripts: Vec::new() };
+        let mut assets = Self {
+            all: Vec::new(),
+            styles: Vec::new(),
+            scripts: Vec::new(),
+        };
         for name in names {
-            let bytes = theme.read(&format!("static/{name}"))?.unwrap_or_default().into_owned();
-            let extension = name.rsplit_once('.').map_or("bin", |(_, extension)| extension);
+            let bytes = theme
+                .read(&format!("static/{name}"))?
+                .unwrap_or_default()
+                .into_owned();
+            let extension = name
+                .rsplit_once('.')
+                .map_or("bin", |(_, extension)| extension);
             let path = format!("assets/{}.{extension}", Digest::of(&bytes));
             match extension {
                 "css" => assets.styles.push(path.clone()),
@@ -64,7 +82,12 @@ pub(crate) fn environment(theme: &Theme) -> Result<Environment<'static>, RenderE
     }
     let icons = Arc::new(icons(theme)?);
     environment.add_function("icon", move |name: &str| {
-        let unknown = || Error::new(ErrorKind::InvalidOperation, format!("the theme has no icon `{name}`"));
+        let unknown = || {
+            Error::new(
+                ErrorKind::InvalidOperation,
+                format!("the theme has no icon `{name}`"),
+            )
+        };
         icons.get(name).cloned().ok_or_else(unknown)
     });
     environment.add_function("time", time);
@@ -75,18 +98,27 @@ pub(crate) fn environment(theme: &Theme) -> Result<Environment<'static>, RenderE
 fn load(theme: &Theme, name: &str) -> Result<Option<String>, Error> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let own = theme.read(&format!("templates/{name}"));
-    let own = own.map_err(|error| Error::new(ErrorKind::TemplateNotFound, error.to_string()).with_source(error))?;
+    let own = own.map_err(|error| {
+        Error::new(ErrorKind::TemplateNotFound, error.to_string()).with_source(error)
+    })?;
     if let Some(bytes) = own {
         return Ok(Some(text(&bytes)));
     }
-    let replaced = name.split_once('/').and_then(|(theme, name)| readalong_themes::builtin_file(&format!("{theme}/templates/{name}")));
+    let replaced = name.split_once('/').and_then(|(theme, name)| {
+        readalong_themes::builtin_file(&format!("{theme}/templates/{name}"))
+    });
     Ok(replaced.map(|bytes| text(&bytes)))
 }
 
 fn icons(theme: &Theme) -> Result<HashMap<String, Value>, RenderError> {
     let mut icons = HashMap::new();
     for file in theme.names("icons")? {
-        let (Some(name), Some(bytes)) = (file.strip_suffix(".svg"), theme.read(&format!("icons/{file}"))?) else { continue };
+        let (Some(name), Some(bytes)) = (
+            file.strip_suffix(".svg"),
+            theme.read(&format!("icons/{file}"))?,
+        ) else {
+            continue;
+        };
         let svg = String::from_utf8_lossy(&bytes).trim().to_owned();
         icons.insert(name.to_owned(), Value::from_safe_string(svg));
     }
@@ -96,14 +128,23 @@ fn icons(theme: &Theme) -> Result<HashMap<String, Value>, RenderError> {
 /// `<time>` for an RFC 3339 time in UTC; the page's script shows it in the reader's zone. Styles: `clock` (usual), `date`, `full`.
 fn time(at: &str, style: Option<&str>) -> Result<Value, Error> {
     let style = style.unwrap_or("clock");
-    let (Some(date), Some(clock), Some(exact)) = (at.get(..10), at.get(11..16), at.get(11..19)) else {
-        return Err(Error::new(ErrorKind::InvalidOperation, "time() wants a time as the context gives it"));
+    let (Some(date), Some(clock), Some(exact)) = (at.get(..10), at.get(11..16), at.get(11..19))
+    else {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "time() wants a time as the context gives it",
+        ));
     };
     let shown = match style {
         "clock" => clock.to_owned(),
-        "date" => date.to_owned(),
-        "full" => format!("{date} {clock} UTC"),
-        other => return Err(Error::new(ErrorKind::InvalidOperation, format!("time() knows no style `{other}`"))),
+        "date" => readable_date(date),
+        "full" => format!("{}, {clock} UTC", readable_date(date)),
+        other => {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!("time() knows no style `{other}`"),
+            ));
+        }
     };
     let mut out = String::from("<time datetime=\"");
     html::escape_attribute(&mut out, at);
@@ -115,4 +156,22 @@ fn time(at: &str, style: Option<&str>) -> Result<Value, Error> {
     html::escape_text(&mut out, &shown);
     out.push_str("</time>");
     Ok(Value::from_safe_string(out))
+}
+
+/// `2026-11-20` as `20 Nov 2026`.
+fn readable_date(date: &str) -> String {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let mut pieces = date.split('-');
+    let (year, month, day) = (pieces.next(), pieces.next(), pieces.next());
+    let month = month
+        .and_then(|month| month.parse::<usize>().ok())
+        .and_then(|month| MONTHS.get(month.wrapping_sub(1)));
+    match (year, month, day) {
+        (Some(year), Some(month), Some(day)) => {
+            format!("{} {month} {year}", day.trim_start_matches('0'))
+        }
+        _ => date.to_owned(),
+    }
 }

@@ -251,7 +251,10 @@ impl<'a, S: Sink> Screen<'a, S> {
                 }
             }
             // Two-character sequences that programs use: keypad modes, saved cursor, reset, index, string end.
-            Some(b'=' | b'>' | b'7' | b'8' | b'c' | b'D' | b'E' | b'H' | b'M' | b'N' | b'O' | b'Z' | b'\\') => &rest[1..],
+            Some(
+                b'=' | b'>' | b'7' | b'8' | b'c' | b'D' | b'E' | b'H' | b'M' | b'N' | b'O' | b'Z'
+                | b'\\',
+            ) => &rest[1..],
             _ => rest,
         }
     }
@@ -327,7 +330,12 @@ impl<'a, S: Sink> Screen<'a, S> {
             let mut parts = group.split(':');
             let code = parse_number(parts.next());
             match code {
-                0 => *style = Style { link: style.link, ..Style::default() },
+                0 => {
+                    *style = Style {
+                        link: style.link,
+                        ..Style::default()
+                    }
+                }
                 1 => style.flags |= BOLD,
                 2 => style.flags |= DIM,
                 3 => style.flags |= ITALIC,
@@ -398,7 +406,11 @@ fn colon_color<'t>(parts: impl Iterator<Item = &'t str>) -> Option<u8> {
     match *parts.first()? {
         "5" => palette_color(parse_number(parts.get(1).copied())),
         "2" if parts.len() >= 4 => {
-            let channels = if parts.len() == 4 { &parts[1..4] } else { &parts[2..5] };
+            let channels = if parts.len() == 4 {
+                &parts[1..4]
+            } else {
+                &parts[2..5]
+            };
             nearest_color([0, 1, 2].map(|at| parse_number(channels.get(at).copied())))
         }
         _ => None,
@@ -504,7 +516,9 @@ impl HtmlWriter<'_> {
     }
 
     fn open_style(&mut self, style: Style, links: &[String]) {
-        let link = (style.link as usize).checked_sub(1).and_then(|at| links.get(at));
+        let link = (style.link as usize)
+            .checked_sub(1)
+            .and_then(|at| links.get(at));
         if let Some(href) = link {
             open_link(self.out, href, "");
             self.open.link = true;
@@ -571,10 +585,19 @@ mod tests {
     fn colours_and_weights_are_classes() {
         for (text, expected) in [
             ("plain <b> & text", "plain &lt;b&gt; &amp; text"),
-            ("\x1b[31mred\x1b[0m rest", "<span class=\"t-fg1\">red</span> rest"),
+            (
+                "\x1b[31mred\x1b[0m rest",
+                "<span class=\"t-fg1\">red</span> rest",
+            ),
             ("\x1b[1;32mok\x1b[m", "<span class=\"t-b t-fg2\">ok</span>"),
-            ("\x1b[91;104mx\x1b[39;49my", "<span class=\"t-fg9 t-bg12\">x</span>y"),
-            ("\x1b[2;3;4;9mx\x1b[22;23;24;29my", "<span class=\"t-d t-i t-u t-s\">x</span>y"),
+            (
+                "\x1b[91;104mx\x1b[39;49my",
+                "<span class=\"t-fg9 t-bg12\">x</span>y",
+            ),
+            (
+                "\x1b[2;3;4;9mx\x1b[22;23;24;29my",
+                "<span class=\"t-d t-i t-u t-s\">x</span>y",
+            ),
             ("\x1b[7mx\x1b[27my", "<span class=\"t-inv\">x</span>y"),
             ("\x1b[7;31;42mx", "<span class=\"t-fg2 t-bg1\">x</span>"),
             ("\x1b[7;31mx", "<span class=\"t-inv t-bg1\">x</span>"),
@@ -587,9 +610,15 @@ mod tests {
             ("\x1b[58;5;9;1mx", "<span class=\"t-b\">x</span>"),
             ("\x1b[4:3mx\x1b[4:0my", "<span class=\"t-u\">x</span>y"),
             ("\x1b[8mshown\x1b[28m", "shown"),
-            ("\x1b[31mone\ntwo\x1b[0m", "<span class=\"t-fg1\">one\ntwo</span>"),
+            (
+                "\x1b[31mone\ntwo\x1b[0m",
+                "<span class=\"t-fg1\">one\ntwo</span>",
+            ),
             ("\x1b[31ma\x1b[31mb", "<span class=\"t-fg1\">ab</span>"),
-            ("\x1b[31m<script>\x1b[0m", "<span class=\"t-fg1\">&lt;script&gt;</span>"),
+            (
+                "\x1b[31m<script>\x1b[0m",
+                "<span class=\"t-fg1\">&lt;script&gt;</span>",
+            ),
         ] {
             assert_eq!(html(text), expected, "{text:?}");
         }
@@ -671,20 +700,29 @@ mod tests {
             assert_eq!(html(text), expected, "{text:?}");
         }
         let html = html("\x1b]8;;https://a.com/\"onmouseover=\"x\x07go");
-        assert!(html.contains("href=\"https://a.com/%22onmouseover=%22x\""), "{html}");
+        assert!(
+            html.contains("href=\"https://a.com/%22onmouseover=%22x\""),
+            "{html}"
+        );
     }
 
     #[test]
     fn hidden_characters_are_marked() {
         assert!(html("a\u{202e}b").contains("hidden-char"));
         assert!(html("\x1b[1ma\u{202e}b").contains("hidden-char"));
-        assert_eq!(html("\x1b[1m\0\x1b[0m"), "<span class=\"t-b\">\u{2400}</span>");
+        assert_eq!(
+            html("\x1b[1m\0\x1b[0m"),
+            "<span class=\"t-b\">\u{2400}</span>"
+        );
     }
 
     #[test]
     fn plain_text_borrows_when_there_is_nothing_to_do() {
         assert!(matches!(plain_text("a\tb\n<c>"), Cow::Borrowed(_)));
-        assert_eq!(plain_text("\x1b[31ma\x1b[0m\x1b]8;;https://a.com\x07b"), "ab");
+        assert_eq!(
+            plain_text("\x1b[31ma\x1b[0m\x1b]8;;https://a.com\x07b"),
+            "ab"
+        );
     }
 
     #[test]

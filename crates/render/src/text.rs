@@ -14,7 +14,11 @@ pub(crate) fn text_into(out: &mut String, html: &str) {
     while let Some(at) = memchr2(b'<', b'&', rest.as_bytes()) {
         push_collapsed(out, &rest[..at], begin);
         rest = &rest[at..];
-        rest = if rest.starts_with('<') { skip_tag(rest) } else { push_entity(out, rest, begin) };
+        rest = if rest.starts_with('<') {
+            skip_tag(rest)
+        } else {
+            push_entity(out, rest, begin)
+        };
     }
     push_collapsed(out, rest, begin);
     if out.len() > begin && out.ends_with(' ') {
@@ -29,7 +33,11 @@ fn push_collapsed(out: &mut String, text: &str, begin: usize) {
     let mut at = 0;
     while at < bytes.len() {
         let is_space = matches!(bytes[at], b' ' | b'\n' | b'\t' | b'\r');
-        let after_space = if at > clean_from { bytes[at - 1] == b' ' } else { out.len() == begin || out.ends_with(' ') };
+        let after_space = if at > clean_from {
+            bytes[at - 1] == b' '
+        } else {
+            out.len() == begin || out.ends_with(' ')
+        };
         if is_space && (after_space || bytes[at] != b' ') {
             out.push_str(&text[clean_from..at]);
             if !after_space {
@@ -43,8 +51,13 @@ fn push_collapsed(out: &mut String, text: &str, begin: usize) {
 }
 
 fn skip_tag(html: &str) -> &str {
-    let Some(end) = memchr(b'>', html.as_bytes()) else { return "" };
-    let name = html[1..end].split([' ', '>', '/']).next().unwrap_or_default();
+    let Some(end) = memchr(b'>', html.as_bytes()) else {
+        return "";
+    };
+    let name = html[1..end]
+        .split([' ', '>', '/'])
+        .next()
+        .unwrap_or_default();
     let rest = &html[end + 1..];
     if !SKIPPED.contains(&name) {
         return rest;
@@ -66,7 +79,11 @@ fn push_entity<'a>(out: &mut String, html: &'a str, begin: usize) -> &'a str {
         "gt" => Some('>'),
         "quot" => Some('"'),
         "apos" => Some('\''),
-        entity => entity.strip_prefix("#x").and_then(|hex| u32::from_str_radix(hex, 16).ok()).or_else(|| entity.strip_prefix('#')?.parse().ok()).and_then(char::from_u32),
+        entity => entity
+            .strip_prefix("#x")
+            .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+            .or_else(|| entity.strip_prefix('#')?.parse().ok())
+            .and_then(char::from_u32),
     };
     let Some(character) = character else {
         out.push('&');

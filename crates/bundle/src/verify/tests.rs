@@ -7,8 +7,14 @@ use crate::BundleWriter;
 
 fn bundle(parent: &Path) -> PathBuf {
     let mut writer = BundleWriter::create(parent).unwrap();
-    for (path, text) in [("index.html", "one"), ("data/a.js", "two"), ("files/x.png", "three")] {
-        writer.write(path, "text/plain", &mut std::iter::once(text.into())).unwrap();
+    for (path, text) in [
+        ("index.html", "one"),
+        ("data/a.js", "two"),
+        ("files/x.png", "three"),
+    ] {
+        writer
+            .write(path, "text/plain", &mut std::iter::once(text.into()))
+            .unwrap();
     }
     writer.finish("test").unwrap().path
 }
@@ -17,7 +23,12 @@ fn problems(damage: impl Fn(&Path)) -> Vec<String> {
     let parent = tempfile::tempdir().unwrap();
     let path = bundle(parent.path());
     damage(&path);
-    verify(&path).unwrap().problems.iter().map(Problem::to_string).collect()
+    verify(&path)
+        .unwrap()
+        .problems
+        .iter()
+        .map(Problem::to_string)
+        .collect()
 }
 
 #[test]
@@ -25,7 +36,10 @@ fn a_sound_bundle_passes_and_its_id_is_its_name() {
     let parent = tempfile::tempdir().unwrap();
     let path = bundle(parent.path());
     let verified = verify(&path).unwrap().into_verified().unwrap();
-    assert_eq!(path.file_name().unwrap().to_str().unwrap(), verified.id.to_string());
+    assert_eq!(
+        path.file_name().unwrap().to_str().unwrap(),
+        verified.id.to_string()
+    );
     assert_eq!(verified.manifest.files.len(), 3);
     // The same again is the same, and nothing else is left in the folder.
     assert_eq!(bundle(parent.path()), path);
@@ -36,38 +50,82 @@ fn a_sound_bundle_passes_and_its_id_is_its_name() {
 fn every_damage_is_named() {
     let none: [&str; 0] = [];
     assert_eq!(problems(|_| {}), none);
-    assert_eq!(problems(|path| fs::write(path.join("index.html"), "0ne").unwrap()), ["changed: index.html"]);
-    assert_eq!(problems(|path| fs::remove_file(path.join("data/a.js")).unwrap()), ["missing: data/a.js"]);
-    assert_eq!(problems(|path| fs::write(path.join("data/.b"), "").unwrap()), ["added: data/.b"]);
-    let rename = |path: &Path| fs::rename(path.join("files/x.png"), path.join("files/y.png")).unwrap();
-    assert_eq!(problems(rename), ["renamed: files/x.png is now files/y.png"]);
+    assert_eq!(
+        problems(|path| fs::write(path.join("index.html"), "0ne").unwrap()),
+        ["changed: index.html"]
+    );
+    assert_eq!(
+        problems(|path| fs::remove_file(path.join("data/a.js")).unwrap()),
+        ["missing: data/a.js"]
+    );
+    assert_eq!(
+        problems(|path| fs::write(path.join("data/.b"), "").unwrap()),
+        ["added: data/.b"]
+    );
+    let rename =
+        |path: &Path| fs::rename(path.join("files/x.png"), path.join("files/y.png")).unwrap();
+    assert_eq!(
+        problems(rename),
+        ["renamed: files/x.png is now files/y.png"]
+    );
     let reformat = |path: &Path| {
         let text = fs::read_to_string(path.join(MANIFEST)).unwrap();
         fs::write(path.join(MANIFEST), text + " ").unwrap();
     };
     let found = problems(reformat);
-    assert!(found[0].starts_with("wrong name") && found[1].starts_with("changed: manifest.json"), "{found:?}");
+    assert!(
+        found[0].starts_with("wrong name") && found[1].starts_with("changed: manifest.json"),
+        "{found:?}"
+    );
     #[cfg(unix)]
-    assert_eq!(problems(|path| std::os::unix::fs::symlink("/etc", path.join("link")).unwrap()), ["unreadable: link: not a plain file"]);
+    assert_eq!(
+        problems(|path| std::os::unix::fs::symlink("/etc", path.join("link")).unwrap()),
+        ["unreadable: link: not a plain file"]
+    );
 }
 
 #[test]
 fn what_is_no_bundle_is_refused() {
     let parent = tempfile::tempdir().unwrap();
-    assert!(matches!(verify(parent.path()), Err(BundleError::NotABundle { .. })));
-    fs::write(parent.path().join(MANIFEST), r#"{"format":"readalong-bundle","version":99}"#).unwrap();
-    assert!(matches!(verify(parent.path()), Err(BundleError::TooNew { version: 99, .. })));
-    fs::write(parent.path().join(MANIFEST), r#"{"format":"readalong-bundle","version":1,"generator":"","files":[{"path":"../x"}]}"#).unwrap();
-    assert!(matches!(verify(parent.path()), Err(BundleError::BadManifest { .. })));
+    assert!(matches!(
+        verify(parent.path()),
+        Err(BundleError::NotABundle { .. })
+    ));
+    fs::write(
+        parent.path().join(MANIFEST),
+        r#"{"format":"readalong-bundle","version":99}"#,
+    )
+    .unwrap();
+    assert!(matches!(
+        verify(parent.path()),
+        Err(BundleError::TooNew { version: 99, .. })
+    ));
+    fs::write(
+        parent.path().join(MANIFEST),
+        r#"{"format":"readalong-bundle","version":1,"generator":"","files":[{"path":"../x"}]}"#,
+    )
+    .unwrap();
+    assert!(matches!(
+        verify(parent.path()),
+        Err(BundleError::BadManifest { .. })
+    ));
 }
 
 #[test]
 fn an_unfinished_bundle_leaves_nothing() {
     let parent = tempfile::tempdir().unwrap();
     let mut writer = BundleWriter::create(parent.path()).unwrap();
-    writer.write("index.html", "text/html", &mut std::iter::once(vec![1])).unwrap();
-    assert!(matches!(writer.write("index.html", "text/html", &mut std::iter::once(vec![2])), Err(BundleError::Twice { .. })));
-    assert!(matches!(writer.write("../x", "text/html", &mut std::iter::empty()), Err(BundleError::BadPath(_))));
+    writer
+        .write("index.html", "text/html", &mut std::iter::once(vec![1]))
+        .unwrap();
+    assert!(matches!(
+        writer.write("index.html", "text/html", &mut std::iter::once(vec![2])),
+        Err(BundleError::Twice { .. })
+    ));
+    assert!(matches!(
+        writer.write("../x", "text/html", &mut std::iter::empty()),
+        Err(BundleError::BadPath(_))
+    ));
     drop(writer);
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
 }

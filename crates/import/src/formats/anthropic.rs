@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use readalong_model::{ArtifactRole, Author, AuthorKind, Message, Role, ThreadId, Timestamp, Visibility};
+use readalong_model::{
+    ArtifactRole, Author, AuthorKind, Message, Role, ThreadId, Timestamp, Visibility,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -51,10 +53,15 @@ fn detect(head: &Head) -> Option<Evidence> {
     for record in &head.records {
         let inner = match record {
             HeadRecord::Array(_) => Some(record.elements()),
-            _ => record.member("messages").map(|messages| messages.elements()),
+            _ => record
+                .member("messages")
+                .map(|messages| messages.elements()),
         };
         let (fits, found) = match &inner {
-            Some(messages) => (!messages.is_empty() && messages.iter().all(is_message), messages.iter().map(count_marks).sum::<usize>() + usize::from(record.has("system"))),
+            Some(messages) => (
+                !messages.is_empty() && messages.iter().all(is_message),
+                messages.iter().map(count_marks).sum::<usize>() + usize::from(record.has("system")),
+            ),
             None => (is_message(record), count_marks(record)),
         };
         matched += usize::from(fits);
@@ -64,26 +71,48 @@ fn detect(head: &Head) -> Option<Evidence> {
     if marks == 0 {
         return None;
     }
-    let layout = if chats > 0 { Layout::ChatPerRecord } else { Layout::OneChat };
-    Some(Evidence { matched, of: head.records.len(), layout })
+    let layout = if chats > 0 {
+        Layout::ChatPerRecord
+    } else {
+        Layout::OneChat
+    };
+    Some(Evidence {
+        matched,
+        of: head.records.len(),
+        layout,
+    })
 }
 
 fn is_message(record: &HeadRecord) -> bool {
     let role = record.string("role");
     let speaks = matches!(role.as_deref(), Some("user" | "assistant" | "system"));
-    let foreign = ["tool_calls", "tool_call_id", "function_call", "parts"].iter().any(|key| record.has(key));
-    let content = record.member("content").is_some_and(|content| match content {
-        HeadRecord::Array(_) => content.elements().iter().all(|block| block.has("type") || matches!(block, HeadRecord::Other)),
-        _ => record.string("content").is_some(),
-    });
+    let foreign = ["tool_calls", "tool_call_id", "function_call", "parts"]
+        .iter()
+        .any(|key| record.has(key));
+    let content = record
+        .member("content")
+        .is_some_and(|content| match content {
+            HeadRecord::Array(_) => content
+                .elements()
+                .iter()
+                .all(|block| block.has("type") || matches!(block, HeadRecord::Other)),
+            _ => record.string("content").is_some(),
+        });
     speaks && content && !foreign
 }
 
 fn count_marks(message: &HeadRecord) -> usize {
-    let blocks = message.member("content").map(|content| content.elements()).unwrap_or_default();
+    let blocks = message
+        .member("content")
+        .map(|content| content.elements())
+        .unwrap_or_default();
     let marked = |block: &&HeadRecord| {
         let kind = block.string("type").unwrap_or_default();
-        MARKS.contains(&kind.as_str()) || (kind == "image" && block.member("source").is_some_and(|source| source.has("type")))
+        MARKS.contains(&kind.as_str())
+            || (kind == "image"
+                && block
+                    .member("source")
+                    .is_some_and(|source| source.has("type")))
     };
     blocks.iter().filter(marked).count()
 }
@@ -123,7 +152,12 @@ struct Anthropic {
 }
 
 impl Reader for Anthropic {
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let raw: &RawValue = serde_json::from_slice(record.bytes)?;
         let mut item: Item<'_> = lenient_item(raw)?.unwrap_or_default();
         item.system.parse()?;
@@ -131,8 +165,13 @@ impl Reader for Anthropic {
             Some(messages) => Some(lenient::list_of(messages)),
             None => raw.get().starts_with('[').then(|| lenient::list_of(raw)),
         };
-        let Some(list) = list else { return self.put(raw, item, chat, surroundings) };
-        let items = list.into_iter().map(|raw| lenient_item(raw).map(|item| (raw, item.unwrap_or_default()))).collect::<Result<Vec<_>, _>>()?;
+        let Some(list) = list else {
+            return self.put(raw, item, chat, surroundings);
+        };
+        let items = list
+            .into_iter()
+            .map(|raw| lenient_item(raw).map(|item| (raw, item.unwrap_or_default())))
+            .collect::<Result<Vec<_>, _>>()?;
         self.put_system(std::mem::take(&mut item.system), raw, chat, surroundings)?;
         if let Some(title) = item.title {
             chat.chat.title = title.into_owned();
@@ -156,47 +195,117 @@ fn lenient_item(raw: &RawValue) -> Result<Option<Item<'_>>, serde_json::Error> {
 }
 
 impl Anthropic {
-    fn put_system(&mut self, system: Content<'_>, raw: &RawValue, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<(), Refusal> {
-        let parts = system.read(ArtifactRole::Uploaded, &mut World { chat, surroundings, calls: &mut self.calls })?;
+    fn put_system(
+        &mut self,
+        system: Content<'_>,
+        raw: &RawValue,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<(), Refusal> {
+        let parts = system.read(
+            ArtifactRole::Uploaded,
+            &mut World {
+                chat,
+                surroundings,
+                calls: &mut self.calls,
+            },
+        )?;
         if !parts.is_empty() {
             let id = chat.id_by_position(raw.get().as_bytes());
-            chat.put_next(Message { visibility: Visibility::Hidden, parts, ..Message::new(id, Role::System) });
+            chat.put_next(Message {
+                visibility: Visibility::Hidden,
+                parts,
+                ..Message::new(id, Role::System)
+            });
         }
         Ok(())
     }
 
     /// Puts a message; its tool results become messages of their own.
-    fn put(&mut self, raw: &RawValue, item: Item<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn put(
+        &mut self,
+        raw: &RawValue,
+        item: Item<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let (role, file_role) = match item.role.as_deref() {
             Some("user") => (Role::User, ArtifactRole::Uploaded),
             Some("assistant") => (Role::Assistant, ArtifactRole::Produced),
             Some("system" | "developer") => (Role::System, ArtifactRole::Uploaded),
             _ => {
-                chat.put_unknown(ThreadId::MAIN, item.role.as_deref().unwrap_or_default(), raw.get())?;
+                chat.put_unknown(
+                    ThreadId::MAIN,
+                    item.role.as_deref().unwrap_or_default(),
+                    raw.get(),
+                )?;
                 return Ok(Taken::KeptRaw);
             }
         };
         if item.content.is_unreadable() {
-            chat.put_unknown(ThreadId::MAIN, item.role.as_deref().unwrap_or_default(), raw.get())?;
+            chat.put_unknown(
+                ThreadId::MAIN,
+                item.role.as_deref().unwrap_or_default(),
+                raw.get(),
+            )?;
             return Ok(Taken::KeptRaw);
         }
         let at = item.timestamp.or(item.created_at).or(item.ts);
         let mut usage = item.usage.usage();
-        let native = item.id.as_deref().filter(|id| !id.is_empty()).map(str::to_owned);
+        let native = item
+            .id
+            .as_deref()
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned);
         let mut native = native.filter(|id| chat.message(id).is_none());
-        let parts = item.content.read(file_role, &mut World { chat, surroundings, calls: &mut self.calls })?;
-        let visibility = if role == Role::System { Visibility::Hidden } else { Visibility::Shown };
+        let parts = item.content.read(
+            file_role,
+            &mut World {
+                chat,
+                surroundings,
+                calls: &mut self.calls,
+            },
+        )?;
+        let visibility = if role == Role::System {
+            Visibility::Hidden
+        } else {
+            Visibility::Shown
+        };
         for (is_result, parts) in runs(parts) {
-            let id = native.take().unwrap_or_else(|| chat.id_by_position(raw.get().as_bytes()));
+            let id = native
+                .take()
+                .unwrap_or_else(|| chat.id_by_position(raw.get().as_bytes()));
             let message = if is_result {
-                let author = Author { kind: Some(AuthorKind::Tool), ..Author::default() };
-                Message { author, ..Message::new(id, Role::Tool) }
+                let author = Author {
+                    kind: Some(AuthorKind::Tool),
+                    ..Author::default()
+                };
+                Message {
+                    author,
+                    ..Message::new(id, Role::Tool)
+                }
             } else {
-                let model = item.model.as_deref().filter(|_| role == Role::Assistant).map(str::to_owned);
+                let model = item
+                    .model
+                    .as_deref()
+                    .filter(|_| role == Role::Assistant)
+                    .map(str::to_owned);
                 let usage = usage.take();
-                Message { author: Author { model, ..Author::default() }, usage, visibility, ..Message::new(id, role) }
+                Message {
+                    author: Author {
+                        model,
+                        ..Author::default()
+                    },
+                    usage,
+                    visibility,
+                    ..Message::new(id, role)
+                }
             };
-            chat.put_next(Message { at, parts, ..message });
+            chat.put_next(Message {
+                at,
+                parts,
+                ..message
+            });
         }
         Ok(Taken::Mapped)
     }

@@ -42,13 +42,30 @@ pub(super) const FORMAT: Format = Format {
 
 fn detect(head: &Head) -> Option<Evidence> {
     let is_conversation = |record: &&HeadRecord| {
-        let mapped = record.member("mapping").is_some_and(|mapping| matches!(mapping, HeadRecord::Object(_)));
-        let whole = mapped && ["current_node", "conversation_id", "create_time", "moderation_results"].iter().any(|key| record.has(key));
+        let mapped = record
+            .member("mapping")
+            .is_some_and(|mapping| matches!(mapping, HeadRecord::Object(_)));
+        let whole = mapped
+            && [
+                "current_node",
+                "conversation_id",
+                "create_time",
+                "moderation_results",
+            ]
+            .iter()
+            .any(|key| record.has(key));
         // Some conversations of an export have lost their tree.
-        whole || (record.has("conversation_id") && record.has("default_model_slug") && !record.has("messages"))
+        whole
+            || (record.has("conversation_id")
+                && record.has("default_model_slug")
+                && !record.has("messages"))
     };
     let matched = head.records.iter().filter(is_conversation).count();
-    (matched > 0).then_some(Evidence { matched, of: head.records.len(), layout: Layout::ChatPerRecord })
+    (matched > 0).then_some(Evidence {
+        matched,
+        of: head.records.len(),
+        layout: Layout::ChatPerRecord,
+    })
 }
 
 /// Reads a conversation from its one record.
@@ -62,7 +79,12 @@ enum Read<'a> {
 }
 
 impl Reader for ExportReader {
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let raw: &serde_json::value::RawValue = serde_json::from_slice(record.bytes)?;
         let Some(conversation) = lenient::object_of::<Conversation<'_>>(raw)? else {
             chat.put_unknown(ThreadId::MAIN, "", raw.get())?;
@@ -90,19 +112,37 @@ impl Reader for ExportReader {
         if !has_messages {
             chat.warn("a conversation without messages");
         }
-        Ok(if has_messages { Taken::Mapped } else { Taken::Bookkeeping })
+        Ok(if has_messages {
+            Taken::Mapped
+        } else {
+            Taken::Bookkeeping
+        })
     }
 }
 
 /// What a conversation says of itself as a whole.
 fn note_conversation(conversation: &Conversation<'_>, chat: &mut ChatBuilder) {
-    let id = conversation.conversation_id.as_ref().or(conversation.id.as_ref());
+    let id = conversation
+        .conversation_id
+        .as_ref()
+        .or(conversation.id.as_ref());
     chat.chat.origin.native_id = id.map(|id| id.clone().into_owned());
-    chat.chat.title = conversation.title.as_deref().map(citations::clean).unwrap_or_default().into_owned();
+    chat.chat.title = conversation
+        .title
+        .as_deref()
+        .map(citations::clean)
+        .unwrap_or_default()
+        .into_owned();
     chat.chat.created_at = conversation.create_time;
     chat.chat.updated_at = conversation.update_time;
-    let custom = conversation.gizmo_id.as_deref().filter(|id| id.starts_with("g-") && !id.starts_with("g-p-"));
-    chat.chat.origin.app = Some(custom.map_or_else(|| "ChatGPT".to_owned(), |id| format!("ChatGPT with custom GPT {id}")));
+    let custom = conversation
+        .gizmo_id
+        .as_deref()
+        .filter(|id| id.starts_with("g-") && !id.starts_with("g-p-"));
+    chat.chat.origin.app = Some(custom.map_or_else(
+        || "ChatGPT".to_owned(),
+        |id| format!("ChatGPT with custom GPT {id}"),
+    ));
 }
 
 /// Puts the messages of all nodes, parents before children; true where there was one.
@@ -113,7 +153,12 @@ fn put_nodes(
     surroundings: &mut dyn Surroundings,
 ) -> Result<bool, Refusal> {
     let order = tree::order(nodes);
-    let mut assets = Assets::new(conversation.conversation_id.as_deref().or(conversation.id.as_deref()));
+    let mut assets = Assets::new(
+        conversation
+            .conversation_id
+            .as_deref()
+            .or(conversation.id.as_deref()),
+    );
     // The message that stands for a node: its own, or its nearest ancestor's.
     let mut standing: Vec<Option<MessageId>> = vec![None; nodes.len()];
     let mut contexts: Vec<calls::Context> = vec![calls::Context::default(); nodes.len()];
@@ -121,17 +166,37 @@ fn put_nodes(
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut put_any = false;
     for step in &order {
-        let Some((key, read)) = nodes.get(step.node) else { continue };
+        let Some((key, read)) = nodes.get(step.node) else {
+            continue;
+        };
         places.entry(key.as_ref()).or_insert(step.node);
         let (above, context) = match step.parent {
-            tree::Parent::Node(parent) => (standing.get(parent).cloned().flatten(), contexts.get(parent).cloned().unwrap_or_default()),
-            tree::Parent::Lost => (chat.last_in(ThreadId::MAIN).map(|last| last.id.clone()), calls::Context::default()),
+            tree::Parent::Node(parent) => (
+                standing.get(parent).cloned().flatten(),
+                contexts.get(parent).cloned().unwrap_or_default(),
+            ),
+            tree::Parent::Lost => (
+                chat.last_in(ThreadId::MAIN).map(|last| last.id.clone()),
+                calls::Context::default(),
+            ),
             tree::Parent::None => (None, calls::Context::default()),
         };
-        let id = if used.insert(key.to_string()) { key.to_string() } else { format!("{key}#{}", step.node) };
+        let id = if used.insert(key.to_string()) {
+            key.to_string()
+        } else {
+            format!("{key}#{}", step.node)
+        };
         let message = match read {
-            Read::Node(Node { message: Some(message), .. }) => {
-                let mut making = Making { chat, assets: &mut assets, surroundings, context };
+            Read::Node(Node {
+                message: Some(message),
+                ..
+            }) => {
+                let mut making = Making {
+                    chat,
+                    assets: &mut assets,
+                    surroundings,
+                    context,
+                };
                 let made = making.message(&id, message)?;
                 set(&mut contexts, step.node, making.context);
                 Some(made)
@@ -158,7 +223,10 @@ fn put_nodes(
         };
         set(&mut standing, step.node, stands);
     }
-    let current = conversation.current_node.as_deref().and_then(|key| places.get(key));
+    let current = conversation
+        .current_node
+        .as_deref()
+        .and_then(|key| places.get(key));
     if let Some(leaf) = current.and_then(|place| standing.get(*place).cloned().flatten()) {
         chat.chat.active_leaf = Some(leaf);
     }
@@ -174,6 +242,13 @@ fn set<T>(list: &mut [T], place: usize, value: T) {
 /// A node that cannot be read, kept as it was.
 fn broken(id: &str, json: &str) -> Result<Message, serde_json::Error> {
     let raw: Box<serde_json::value::RawValue> = serde_json::from_str(json)?;
-    let part = Part::Unknown { label: String::new(), json: RawJson::from(raw) };
-    Ok(Message { visibility: Visibility::Meta, parts: vec![part], ..Message::new(id, Role::System) })
+    let part = Part::Unknown {
+        label: String::new(),
+        json: RawJson::from(raw),
+    };
+    Ok(Message {
+        visibility: Visibility::Meta,
+        parts: vec![part],
+        ..Message::new(id, Role::System)
+    })
 }

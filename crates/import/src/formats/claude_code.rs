@@ -8,7 +8,10 @@
 
 use std::{collections::HashMap, io};
 
-use readalong_model::{ArtifactRole, Author, AuthorKind, CallState, Message, NoticeKind, Part, Role, ThreadId, Timestamp, Visibility};
+use readalong_model::{
+    ArtifactRole, Author, AuthorKind, CallState, Message, NoticeKind, Part, Role, ThreadId,
+    Timestamp, Visibility,
+};
 use serde_json::value::RawValue;
 
 use super::{Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken, lenient};
@@ -78,13 +81,21 @@ const NO_MODEL: &str = "<synthetic>";
 
 fn detect(head: &Head) -> Option<Evidence> {
     let matched = head.records.iter().filter(|record| is_line(record)).count();
-    Some(Evidence { matched, of: head.records.len(), layout: Layout::OneChat })
+    Some(Evidence {
+        matched,
+        of: head.records.len(),
+        layout: Layout::OneChat,
+    })
 }
 
 /// True for a record with the marks of this format.
 pub(super) fn is_line(record: &HeadRecord) -> bool {
-    let Some(kind) = record.string("type") else { return false };
-    let tree = record.has("sessionId") || record.has("parentUuid") || (record.has("uuid") && record.has("session_id"));
+    let Some(kind) = record.string("type") else {
+        return false;
+    };
+    let tree = record.has("sessionId")
+        || record.has("parentUuid")
+        || (record.has("uuid") && record.has("session_id"));
     match kind.as_str() {
         "user" | "assistant" => record.has("message") && (tree || record.has("uuid")),
         "system" => record.has("subtype") && (tree || record.has("uuid")),
@@ -93,7 +104,8 @@ pub(super) fn is_line(record: &HeadRecord) -> bool {
         "queue-operation" => record.has("operation"),
         "attachment" => record.has("attachment") && record.has("uuid"),
         "progress" => record.has("data") && tree,
-        "permission-mode" | "ai-title" | "custom-title" | "agent-name" | "last-prompt" | "pr-link" | "mode" | "bridge-session" => record.has("sessionId"),
+        "permission-mode" | "ai-title" | "custom-title" | "agent-name" | "last-prompt"
+        | "pr-link" | "mode" | "bridge-session" => record.has("sessionId"),
         _ => record.has("parentUuid") && record.has("sessionId"),
     }
 }
@@ -142,9 +154,16 @@ struct Envelope {
 }
 
 impl Reader for ClaudeCode {
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
-        let json = std::str::from_utf8(record.bytes).map_err(|error| Refusal::Unreadable(error.to_string()))?;
-        let parsed = serde_json::from_str::<Line<'_>>(json).and_then(|mut line| line.message.content.parse().map(|()| line));
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
+        let json = std::str::from_utf8(record.bytes)
+            .map_err(|error| Refusal::Unreadable(error.to_string()))?;
+        let parsed = serde_json::from_str::<Line<'_>>(json)
+            .and_then(|mut line| line.message.content.parse().map(|()| line));
         let line = match parsed {
             Ok(line) => line,
             Err(error) => {
@@ -162,11 +181,19 @@ impl Reader for ClaudeCode {
         self.take(line, json, chat, surroundings)
     }
 
-    fn finish(&mut self, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> io::Result<()> {
+    fn finish(
+        &mut self,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<()> {
         self.read_subagents(chat, surroundings)?;
         self.link_subagents(chat);
         for (first, later) in self.tree.forks() {
-            let parent = chat.chat.messages.get(first).and_then(|message| message.parent.clone());
+            let parent = chat
+                .chat
+                .messages
+                .get(first)
+                .and_then(|message| message.parent.clone());
             if let Some(message) = chat.chat.messages.get_mut(later) {
                 message.parent = parent;
             }
@@ -190,16 +217,25 @@ impl ClaudeCode {
     fn note_session(&mut self, line: &Line<'_>, file: &str, chat: &mut ChatBuilder) {
         if self.stem.is_empty() {
             let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
-            name.rsplit_once('.').map_or(name, |(stem, _)| stem).clone_into(&mut self.stem);
+            name.rsplit_once('.')
+                .map_or(name, |(stem, _)| stem)
+                .clone_into(&mut self.stem);
         }
-        if let Some(session) = line.session().filter(|session| self.session.is_none() || *session == self.stem) {
+        if let Some(session) = line
+            .session()
+            .filter(|session| self.session.is_none() || *session == self.stem)
+        {
             if self.session.as_deref() != Some(session) {
                 self.session = Some(session.to_owned());
             }
         }
         if let Some(version) = line.version.as_deref() {
             let app = &mut chat.chat.origin.app;
-            if app.as_deref().and_then(|app| app.strip_prefix("Claude Code ")) != Some(version) {
+            if app
+                .as_deref()
+                .and_then(|app| app.strip_prefix("Claude Code "))
+                != Some(version)
+            {
                 *app = Some(format!("Claude Code {version}"));
             }
         } else if chat.chat.origin.app.is_none() {
@@ -207,28 +243,48 @@ impl ClaudeCode {
         }
     }
 
-    fn take(&mut self, line: Line<'_>, json: &str, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn take(
+        &mut self,
+        line: Line<'_>,
+        json: &str,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let kind = line.kind.as_deref().unwrap_or_default();
         match kind {
             "user" | "assistant" => return self.take_message(line, json, chat, surroundings),
             "system" => return self.take_system(&line, json, chat),
             "attachment" => return self.take_attachment(&line, json, chat, surroundings),
-            "progress" => self.subagents.link(line.data.agent_id.as_deref(), line.progress_of.as_deref()),
+            "progress" => self
+                .subagents
+                .link(line.data.agent_id.as_deref(), line.progress_of.as_deref()),
             "queue-operation" => return self.take_queue(&line, json, chat),
             "summary" if !line.message.content.texts().is_empty() => {
                 let envelope = self.envelope(&line, json, chat);
                 let text = line.message.content.texts().join("\n");
                 self.put_compaction(&envelope, &text, chat);
-                self.tree.pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
+                self.tree
+                    .pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
                 return Ok(Taken::Mapped);
             }
             "summary" | "custom-title" | "ai-title" | "agent-name" if self.titles.take(&line) => {}
             "pr-link" if line.pr_url.is_some() => {
                 let url = line.pr_url.as_deref().unwrap_or_default();
-                let known = |message: &Message| message.parts.iter().any(|part| matches!(part, Part::Notice { text, .. } if text == url));
+                let known = |message: &Message| {
+                    message
+                        .parts
+                        .iter()
+                        .any(|part| matches!(part, Part::Notice { text, .. } if text == url))
+                };
                 if !chat.chat.messages.iter().rev().take(200).any(known) {
                     let envelope = self.envelope(&line, json, chat);
-                    self.put_notice(&envelope, NoticeKind::Info, url.to_owned(), Visibility::Meta, chat);
+                    self.put_notice(
+                        &envelope,
+                        NoticeKind::Info,
+                        url.to_owned(),
+                        Visibility::Meta,
+                        chat,
+                    );
                 }
                 return Ok(Taken::Mapped);
             }
@@ -236,26 +292,45 @@ impl ClaudeCode {
             _ if BOOKKEEPING.contains(&kind) => {}
             _ => {
                 chat.put_unknown(self.own_thread(), kind, json)?;
-                self.tree.pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
+                self.tree
+                    .pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
                 return Ok(Taken::KeptRaw);
             }
         }
-        self.tree.pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
+        self.tree
+            .pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
         Ok(Taken::Bookkeeping)
     }
 
     /// The end of a stream: its result repeats the last answer, unless it is an error.
-    fn take_end(&mut self, line: &Line<'_>, json: &str, chat: &mut ChatBuilder) -> Result<Taken, Refusal> {
+    fn take_end(
+        &mut self,
+        line: &Line<'_>,
+        json: &str,
+        chat: &mut ChatBuilder,
+    ) -> Result<Taken, Refusal> {
         let text = line.result.as_deref().unwrap_or_default();
         if !line.is_error || text.is_empty() {
             return Ok(Taken::Bookkeeping);
         }
         let envelope = self.envelope(line, json, chat);
-        self.put_notice(&envelope, NoticeKind::Error, text.to_owned(), Visibility::Shown, chat);
+        self.put_notice(
+            &envelope,
+            NoticeKind::Error,
+            text.to_owned(),
+            Visibility::Shown,
+            chat,
+        );
         Ok(Taken::Mapped)
     }
 
-    fn take_message(&mut self, mut line: Line<'_>, json: &str, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn take_message(
+        &mut self,
+        mut line: Line<'_>,
+        json: &str,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let kind = line.kind.as_deref().unwrap_or_default().to_owned();
         if line.message.content.is_unreadable() {
             chat.put_unknown(self.own_thread(), &kind, json)?;
@@ -265,25 +340,56 @@ impl ClaudeCode {
             return Ok(Taken::Mapped);
         }
         let thread = self.thread_of(&line, chat);
-        let envelope = Envelope { thread, ..self.envelope(&line, json, chat) };
-        if let (Some(agent), Some(call)) = (line.tool_use_result.agent_id.as_deref(), line.message.content.answered_call()) {
-            self.subagents.link(Some(agent), Some(&self.calls.answered(call)));
+        let envelope = Envelope {
+            thread,
+            ..self.envelope(&line, json, chat)
+        };
+        if let (Some(agent), Some(call)) = (
+            line.tool_use_result.agent_id.as_deref(),
+            line.message.content.answered_call(),
+        ) {
+            self.subagents
+                .link(Some(agent), Some(&self.calls.answered(call)));
         }
         let parent = self.tree.above(line.parent_uuid.as_deref());
-        let role = if kind == "user" { ArtifactRole::Uploaded } else { ArtifactRole::Produced };
+        let role = if kind == "user" {
+            ArtifactRole::Uploaded
+        } else {
+            ArtifactRole::Produced
+        };
         let content = std::mem::take(&mut line.message.content);
-        let parts = content.read(role, &mut World { chat, surroundings, calls: &mut self.calls })?;
+        let parts = content.read(
+            role,
+            &mut World {
+                chat,
+                surroundings,
+                calls: &mut self.calls,
+            },
+        )?;
         let (calls, results) = call_ids(&parts);
         let (first, begins) = match kind.as_str() {
-            "user" => (chat.chat.messages.len(), self.take_user(&line, parts, &envelope, chat, surroundings)?),
+            "user" => (
+                chat.chat.messages.len(),
+                self.take_user(&line, parts, &envelope, chat, surroundings)?,
+            ),
             _ => self.take_assistant(&line, parts, &envelope, chat),
         };
         let last = chat.chat.messages.len().saturating_sub(1).max(first);
         if first >= chat.chat.messages.len() {
-            self.tree.pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
+            self.tree
+                .pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
             return Ok(Taken::Mapped);
         }
-        let node = self.tree.add(line.uuid.as_deref(), Node { parent, thread, first, last, begins });
+        let node = self.tree.add(
+            line.uuid.as_deref(),
+            Node {
+                parent,
+                thread,
+                first,
+                last,
+                begins,
+            },
+        );
         for call in calls {
             self.tree.note_call(node, call);
         }
@@ -295,43 +401,104 @@ impl ClaudeCode {
 
     /// True for a record that repeats one that was taken, as compaction does with the history.
     fn is_replay(&self, line: &Line<'_>, chat: &ChatBuilder) -> bool {
-        let Some(node) = line.uuid.as_deref().and_then(|uuid| self.tree.made_by(uuid)) else { return false };
-        let messages = chat.chat.messages.get(node.first..=node.last).unwrap_or_default();
-        let holds = |wanted: &str| {
-            messages.iter().flat_map(|message| &message.parts).any(|part| match part {
-                Part::Text { markdown } => markdown == wanted,
-                Part::Notice { text, .. } => text.contains(wanted),
-                _ => false,
-            })
+        let Some(node) = line
+            .uuid
+            .as_deref()
+            .and_then(|uuid| self.tree.made_by(uuid))
+        else {
+            return false;
         };
-        let spoken = |text: &str| words::said(text).into_iter().filter(|(said, _)| *said == Said::Prompt).all(|(_, text)| holds(&text));
-        line.is_meta || line.message.content.texts().into_iter().all(|text| text.trim().is_empty() || holds(text) || spoken(text) && !is_plain_prompt(text))
+        let messages = chat
+            .chat
+            .messages
+            .get(node.first..=node.last)
+            .unwrap_or_default();
+        let holds = |wanted: &str| {
+            messages
+                .iter()
+                .flat_map(|message| &message.parts)
+                .any(|part| match part {
+                    Part::Text { markdown } => markdown == wanted,
+                    Part::Notice { text, .. } => text.contains(wanted),
+                    _ => false,
+                })
+        };
+        let spoken = |text: &str| {
+            words::said(text)
+                .into_iter()
+                .filter(|(said, _)| *said == Said::Prompt)
+                .all(|(_, text)| holds(&text))
+        };
+        line.is_meta
+            || line.message.content.texts().into_iter().all(|text| {
+                text.trim().is_empty() || holds(text) || spoken(text) && !is_plain_prompt(text)
+            })
     }
 
     fn envelope(&self, line: &Line<'_>, json: &str, chat: &ChatBuilder) -> Envelope {
-        let id = line.uuid.as_deref().filter(|uuid| !uuid.is_empty()).map_or_else(|| chat.id_by_position(json.as_bytes()), str::to_owned);
-        Envelope { id, thread: self.own_thread(), at: line.at(), first: chat.chat.messages.len() }
+        let id = line
+            .uuid
+            .as_deref()
+            .filter(|uuid| !uuid.is_empty())
+            .map_or_else(|| chat.id_by_position(json.as_bytes()), str::to_owned);
+        Envelope {
+            id,
+            thread: self.own_thread(),
+            at: line.at(),
+            first: chat.chat.messages.len(),
+        }
     }
 
     /// Takes what stands in a user record; true where it begins with a prompt.
-    fn take_user(&mut self, line: &Line<'_>, parts: Vec<Part>, envelope: &Envelope, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> io::Result<bool> {
+    fn take_user(
+        &mut self,
+        line: &Line<'_>,
+        parts: Vec<Part>,
+        envelope: &Envelope,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<bool> {
         let mut groups: Vec<(Option<Said>, Vec<Part>)> = Vec::new();
         let mut put = |said: Option<Said>, part: Part| match groups.last_mut() {
-            Some((last, parts)) if *last == said && matches!(said, None | Some(Said::Prompt | Said::Hidden)) => parts.push(part),
+            Some((last, parts))
+                if *last == said && matches!(said, None | Some(Said::Prompt | Said::Hidden)) =>
+            {
+                parts.push(part)
+            }
             _ => groups.push((said, vec![part])),
         };
         for part in parts {
             match part {
-                Part::ToolResult { call_id, mut parts, is_error } => {
+                Part::ToolResult {
+                    call_id,
+                    mut parts,
+                    is_error,
+                } => {
                     let reminders = self.settle_result(&call_id, &mut parts, chat, surroundings)?;
-                    put(None, Part::ToolResult { call_id, parts, is_error });
-                    reminders.into_iter().for_each(|markdown| put(Some(Said::Hidden), Part::Text { markdown }));
+                    put(
+                        None,
+                        Part::ToolResult {
+                            call_id,
+                            parts,
+                            is_error,
+                        },
+                    );
+                    reminders
+                        .into_iter()
+                        .for_each(|markdown| put(Some(Said::Hidden), Part::Text { markdown }));
                 }
-                Part::Text { markdown } if line.is_compact_summary => put(Some(Said::Compaction), Part::Text { markdown }),
+                Part::Text { markdown } if line.is_compact_summary => {
+                    put(Some(Said::Compaction), Part::Text { markdown })
+                }
                 part if line.is_meta => put(Some(Said::Hidden), part),
                 Part::Text { markdown } => {
                     for (said, text) in words::said(&markdown) {
-                        put(Some(said), Part::Text { markdown: text.into_owned() });
+                        put(
+                            Some(said),
+                            Part::Text {
+                                markdown: text.into_owned(),
+                            },
+                        );
                     }
                 }
                 part => put(Some(Said::Prompt), part),
@@ -344,31 +511,86 @@ impl ClaudeCode {
         Ok(begins)
     }
 
-    fn put_said(&mut self, said: Option<Said>, parts: Vec<Part>, envelope: &Envelope, of_model: bool, chat: &mut ChatBuilder) {
-        let by = |kind: AuthorKind| Author { kind: Some(kind), ..Author::default() };
-        let text = |parts: Vec<Part>| parts.into_iter().find_map(|part| if let Part::Text { markdown } = part { Some(markdown) } else { None }).unwrap_or_default();
+    fn put_said(
+        &mut self,
+        said: Option<Said>,
+        parts: Vec<Part>,
+        envelope: &Envelope,
+        of_model: bool,
+        chat: &mut ChatBuilder,
+    ) {
+        let by = |kind: AuthorKind| Author {
+            kind: Some(kind),
+            ..Author::default()
+        };
+        let text = |parts: Vec<Part>| {
+            parts
+                .into_iter()
+                .find_map(|part| {
+                    if let Part::Text { markdown } = part {
+                        Some(markdown)
+                    } else {
+                        None
+                    }
+                })
+                .unwrap_or_default()
+        };
         match said {
-            None => drop(self.put(envelope, (Role::Tool, Visibility::Shown, by(AuthorKind::Tool)), parts, chat)),
+            None => drop(self.put(
+                envelope,
+                (Role::Tool, Visibility::Shown, by(AuthorKind::Tool)),
+                parts,
+                chat,
+            )),
             Some(Said::Prompt) => {
                 for part in &parts {
                     if let Part::Text { markdown } = part {
                         self.queue.deliver(markdown, chat);
                     }
                 }
-                let author = if of_model && self.exported_agent.is_none() { by(AuthorKind::Model) } else { Author::default() };
-                self.put(envelope, (Role::User, Visibility::Shown, author), parts, chat);
+                let author = if of_model && self.exported_agent.is_none() {
+                    by(AuthorKind::Model)
+                } else {
+                    Author::default()
+                };
+                self.put(
+                    envelope,
+                    (Role::User, Visibility::Shown, author),
+                    parts,
+                    chat,
+                );
             }
-            Some(Said::Hidden) => drop(self.put(envelope, (Role::System, Visibility::Hidden, by(AuthorKind::Harness)), parts, chat)),
+            Some(Said::Hidden) => drop(self.put(
+                envelope,
+                (Role::System, Visibility::Hidden, by(AuthorKind::Harness)),
+                parts,
+                chat,
+            )),
             Some(Said::Compaction) => self.put_compaction(envelope, &text(parts), chat),
             Some(Said::Command) => {
-                let place = self.put_notice(envelope, NoticeKind::Command, text(parts), Visibility::Meta, chat);
+                let place = self.put_notice(
+                    envelope,
+                    NoticeKind::Command,
+                    text(parts),
+                    Visibility::Meta,
+                    chat,
+                );
                 self.commands.insert(envelope.thread, place);
             }
             Some(Said::Output) => self.put_output(envelope, text(parts), chat),
             Some(Said::Interrupted) => {
                 let text = text(parts);
-                let text = text.trim_start_matches('[').trim_end_matches(']').to_owned();
-                self.put_notice(envelope, NoticeKind::Interrupted, text, Visibility::Shown, chat);
+                let text = text
+                    .trim_start_matches('[')
+                    .trim_end_matches(']')
+                    .to_owned();
+                self.put_notice(
+                    envelope,
+                    NoticeKind::Interrupted,
+                    text,
+                    Visibility::Shown,
+                    chat,
+                );
             }
             Some(Said::Info) => {
                 let text = text(parts);
@@ -379,10 +601,18 @@ impl ClaudeCode {
     }
 
     /// Restores a big output, takes reminders out, and marks a refused call. Gives the reminders.
-    fn settle_result(&mut self, call_id: &str, parts: &mut Vec<Part>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> io::Result<Vec<String>> {
+    fn settle_result(
+        &mut self,
+        call_id: &str,
+        parts: &mut Vec<Part>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<Vec<String>> {
         let mut hidden = Vec::new();
         for part in parts.iter_mut() {
-            let Part::Text { markdown } = part else { continue };
+            let Part::Text { markdown } = part else {
+                continue;
+            };
             if words::is_refusal(markdown) {
                 self.mark_denied(call_id, chat);
             }
@@ -397,7 +627,13 @@ impl ClaudeCode {
     }
 
     fn mark_denied(&self, call_id: &str, chat: &mut ChatBuilder) {
-        let Some(message) = self.call_places.get(call_id).and_then(|place| chat.chat.messages.get_mut(*place)) else { return };
+        let Some(message) = self
+            .call_places
+            .get(call_id)
+            .and_then(|place| chat.chat.messages.get_mut(*place))
+        else {
+            return;
+        };
         for part in &mut message.parts {
             match part {
                 Part::ToolCall(call) if call.call_id == call_id => call.state = CallState::Denied,
@@ -407,39 +643,97 @@ impl ClaudeCode {
     }
 
     /// Takes what stands in an assistant record; the place of its first message and whether it begins with words in a message of its own.
-    fn take_assistant(&mut self, line: &Line<'_>, parts: Vec<Part>, envelope: &Envelope, chat: &mut ChatBuilder) -> (usize, bool) {
-        let model = line.message.model.as_deref().filter(|model| *model != NO_MODEL);
+    fn take_assistant(
+        &mut self,
+        line: &Line<'_>,
+        parts: Vec<Part>,
+        envelope: &Envelope,
+        chat: &mut ChatBuilder,
+    ) -> (usize, bool) {
+        let model = line
+            .message
+            .model
+            .as_deref()
+            .filter(|model| *model != NO_MODEL);
         if line.is_api_error_message {
-            let texts = parts.into_iter().filter_map(|part| if let Part::Text { markdown } = part { Some(markdown) } else { None });
+            let texts = parts.into_iter().filter_map(|part| {
+                if let Part::Text { markdown } = part {
+                    Some(markdown)
+                } else {
+                    None
+                }
+            });
             let text = texts.collect::<Vec<_>>().join("\n");
-            return (self.put_notice(envelope, NoticeKind::Error, text, Visibility::Shown, chat), false);
+            return (
+                self.put_notice(envelope, NoticeKind::Error, text, Visibility::Shown, chat),
+                false,
+            );
         }
         let by_program = line.message.model.as_deref() == Some(NO_MODEL);
-        let kind = if by_program { AuthorKind::Harness } else { AuthorKind::Model };
-        let author = Author { kind: Some(kind).filter(|_| by_program), name: None, model: model.map(str::to_owned) };
-        let visibility = if by_program { Visibility::Meta } else { Visibility::Shown };
-        let begins = matches!(parts.first(), Some(Part::Text { .. } | Part::Reasoning { .. }));
+        let kind = if by_program {
+            AuthorKind::Harness
+        } else {
+            AuthorKind::Model
+        };
+        let author = Author {
+            kind: Some(kind).filter(|_| by_program),
+            name: None,
+            model: model.map(str::to_owned),
+        };
+        let visibility = if by_program {
+            Visibility::Meta
+        } else {
+            Visibility::Shown
+        };
+        let begins = matches!(
+            parts.first(),
+            Some(Part::Text { .. } | Part::Reasoning { .. })
+        );
         let (mut first, mut merged) = (None, false);
         for (is_result, parts) in runs(parts) {
             if is_result {
-                let author = Author { kind: Some(AuthorKind::Tool), ..Author::default() };
-                let place = self.put(envelope, (Role::Tool, Visibility::Shown, author), parts, chat);
+                let author = Author {
+                    kind: Some(AuthorKind::Tool),
+                    ..Author::default()
+                };
+                let place = self.put(
+                    envelope,
+                    (Role::Tool, Visibility::Shown, author),
+                    parts,
+                    chat,
+                );
                 first.get_or_insert(place);
                 continue;
             }
             let api_id = line.message.id.as_deref().filter(|id| !id.is_empty());
             let only_calls = parts.iter().all(|part| matches!(part, Part::ToolCall(_)));
             let open = self.open.get(&envelope.thread);
-            let joins = open.filter(|open| Some(open.api_id.as_str()) == api_id && (!open.followed || only_calls)).map(|open| open.place);
+            let joins = open
+                .filter(|open| {
+                    Some(open.api_id.as_str()) == api_id && (!open.followed || only_calls)
+                })
+                .map(|open| open.place);
             let place = match joins {
                 Some(place) => {
                     merged |= first.is_none();
                     self.join(place, parts, chat)
                 }
-                None => self.put(envelope, (Role::Assistant, visibility, author.clone()), parts, chat),
+                None => self.put(
+                    envelope,
+                    (Role::Assistant, visibility, author.clone()),
+                    parts,
+                    chat,
+                ),
             };
             if let Some(api_id) = api_id.filter(|_| joins.is_none()) {
-                self.open.insert(envelope.thread, Open { api_id: api_id.to_owned(), place, followed: false });
+                self.open.insert(
+                    envelope.thread,
+                    Open {
+                        api_id: api_id.to_owned(),
+                        place,
+                        followed: false,
+                    },
+                );
             }
             first.get_or_insert(place);
             self.count(line, place, chat);
@@ -467,12 +761,16 @@ impl ClaudeCode {
 
     /// Counts the tokens of an API message once, by the highest count that its records tell.
     fn count(&mut self, line: &Line<'_>, place: usize, chat: &mut ChatBuilder) {
-        let Some(usage) = line.message.usage.usage() else { return };
+        let Some(usage) = line.message.usage.usage() else {
+            return;
+        };
         let place = match line.message.id.as_deref().filter(|id| !id.is_empty()) {
             Some(id) => *self.counted.entry(id.to_owned()).or_insert(place),
             None => place,
         };
-        let Some(message) = chat.chat.messages.get_mut(place) else { return };
+        let Some(message) = chat.chat.messages.get_mut(place) else {
+            return;
+        };
         let counted = message.usage.get_or_insert(usage);
         counted.input_tokens = counted.input_tokens.max(usage.input_tokens);
         counted.output_tokens = counted.output_tokens.max(usage.output_tokens);
@@ -480,12 +778,22 @@ impl ClaudeCode {
     }
 
     /// Adds a message of a record; several of one record get ids of their own.
-    fn put(&mut self, envelope: &Envelope, who: (Role, Visibility, Author), parts: Vec<Part>, chat: &mut ChatBuilder) -> usize {
+    fn put(
+        &mut self,
+        envelope: &Envelope,
+        who: (Role, Visibility, Author),
+        parts: Vec<Part>,
+        chat: &mut ChatBuilder,
+    ) -> usize {
         let (role, visibility, author) = who;
         let place = chat.chat.messages.len();
         let mut id = envelope.id.clone();
         while chat.message(&id).is_some() {
-            id = if place == envelope.first { format!("{}~{place}", id) } else { format!("{}~{}", id, place - envelope.first + 1) };
+            id = if place == envelope.first {
+                format!("{}~{place}", id)
+            } else {
+                format!("{}~{}", id, place - envelope.first + 1)
+            };
         }
         let visibility = match self.inside {
             Some((_, Visibility::Hidden)) => Visibility::Hidden,
@@ -500,33 +808,73 @@ impl ClaudeCode {
         if visibility != Visibility::Hidden {
             self.commands.remove(&envelope.thread);
         }
-        chat.put_next(Message { thread: envelope.thread, author, at: envelope.at, visibility, parts, ..Message::new(id, role) });
+        chat.put_next(Message {
+            thread: envelope.thread,
+            author,
+            at: envelope.at,
+            visibility,
+            parts,
+            ..Message::new(id, role)
+        });
         place
     }
 
-    fn put_notice(&mut self, envelope: &Envelope, kind: NoticeKind, text: String, visibility: Visibility, chat: &mut ChatBuilder) -> usize {
-        let author = Author { kind: Some(AuthorKind::Harness), ..Author::default() };
-        self.put(envelope, (Role::System, visibility, author), vec![Part::Notice { kind, text }], chat)
+    fn put_notice(
+        &mut self,
+        envelope: &Envelope,
+        kind: NoticeKind,
+        text: String,
+        visibility: Visibility,
+        chat: &mut ChatBuilder,
+    ) -> usize {
+        let author = Author {
+            kind: Some(AuthorKind::Harness),
+            ..Author::default()
+        };
+        self.put(
+            envelope,
+            (Role::System, visibility, author),
+            vec![Part::Notice { kind, text }],
+            chat,
+        )
     }
 
     /// One notice for a compaction: its boundary and its summary are two records.
     fn put_compaction(&mut self, envelope: &Envelope, summary: &str, chat: &mut ChatBuilder) {
-        let waiting = self.compactions.remove(&envelope.thread).and_then(|place| chat.chat.messages.get_mut(place));
+        let waiting = self
+            .compactions
+            .remove(&envelope.thread)
+            .and_then(|place| chat.chat.messages.get_mut(place));
         match waiting.and_then(|message| message.parts.first_mut()) {
             Some(Part::Notice { text, .. }) => summary.clone_into(text),
-            _ => drop(self.put_notice(envelope, NoticeKind::Compaction, summary.to_owned(), Visibility::Meta, chat)),
+            _ => drop(self.put_notice(
+                envelope,
+                NoticeKind::Compaction,
+                summary.to_owned(),
+                Visibility::Meta,
+                chat,
+            )),
         }
     }
 
     /// What a command said goes into its notice.
     fn put_output(&mut self, envelope: &Envelope, output: String, chat: &mut ChatBuilder) {
-        let waiting = self.commands.remove(&envelope.thread).and_then(|place| chat.chat.messages.get_mut(place));
+        let waiting = self
+            .commands
+            .remove(&envelope.thread)
+            .and_then(|place| chat.chat.messages.get_mut(place));
         match waiting.and_then(|message| message.parts.first_mut()) {
             Some(Part::Notice { text, .. }) => {
                 text.push('\n');
                 text.push_str(&output);
             }
-            _ => drop(self.put_notice(envelope, NoticeKind::Command, output, Visibility::Meta, chat)),
+            _ => drop(self.put_notice(
+                envelope,
+                NoticeKind::Command,
+                output,
+                Visibility::Meta,
+                chat,
+            )),
         }
     }
 }

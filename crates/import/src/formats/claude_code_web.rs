@@ -8,8 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken,
-    claude_code::ClaudeCode,
+    Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken, claude_code::ClaudeCode,
     lenient,
 };
 use crate::{builder::ChatBuilder, head::Head, surroundings::Surroundings};
@@ -24,8 +23,24 @@ pub(super) const FORMAT: Format = Format {
 };
 
 fn detect(head: &Head) -> Option<Evidence> {
-    let matched = head.records.iter().filter(|record| record.member("loglines").is_some_and(|lines| matches!(lines, crate::head::HeadRecord::Array(_)))).count();
-    Some(Evidence { matched, of: head.records.len(), layout: if head.records.len() > 1 { Layout::ChatPerRecord } else { Layout::OneChat } })
+    let matched = head
+        .records
+        .iter()
+        .filter(|record| {
+            record
+                .member("loglines")
+                .is_some_and(|lines| matches!(lines, crate::head::HeadRecord::Array(_)))
+        })
+        .count();
+    Some(Evidence {
+        matched,
+        of: head.records.len(),
+        layout: if head.records.len() > 1 {
+            Layout::ChatPerRecord
+        } else {
+            Layout::OneChat
+        },
+    })
 }
 
 #[derive(Default)]
@@ -46,21 +61,37 @@ struct Session<'a> {
 }
 
 impl Reader for Web {
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
-        let session: Option<Session<'_>> = lenient::object_of(serde_json::from_slice(record.bytes)?)?;
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
+        let session: Option<Session<'_>> =
+            lenient::object_of(serde_json::from_slice(record.bytes)?)?;
         let Some(session) = session.filter(|session| !session.loglines.is_empty()) else {
-            chat.put_unknown(readalong_model::ThreadId::MAIN, "", &String::from_utf8_lossy(record.bytes))?;
+            chat.put_unknown(
+                readalong_model::ThreadId::MAIN,
+                "",
+                &String::from_utf8_lossy(record.bytes),
+            )?;
             return Ok(Taken::KeptRaw);
         };
         self.title = self.title.take().or(session.title.map(Cow::into_owned));
         self.id = self.id.take().or(session.id.map(Cow::into_owned));
         for (at, raw) in session.loglines.into_iter().enumerate() {
-            let line = Record { bytes: raw.get().as_bytes(), place: record.place };
+            let line = Record {
+                bytes: raw.get().as_bytes(),
+                place: record.place,
+            };
             match self.inner.push(&line, chat, surroundings) {
                 Ok(_) => {}
                 // The object as a whole was taken: what cannot be read of it is kept as it is.
                 Err(Refusal::Unreadable(reason)) => {
-                    chat.warn(format!("record {} of the session could not be read and is kept as it is: {reason}", at + 1));
+                    chat.warn(format!(
+                        "record {} of the session could not be read and is kept as it is: {reason}",
+                        at + 1
+                    ));
                     chat.put_unknown(readalong_model::ThreadId::MAIN, "", raw.get())?;
                 }
                 Err(error) => return Err(error),
@@ -69,7 +100,11 @@ impl Reader for Web {
         Ok(Taken::Mapped)
     }
 
-    fn finish(&mut self, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> io::Result<()> {
+    fn finish(
+        &mut self,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<()> {
         self.inner.finish(chat, surroundings)?;
         let title = self.title.take().filter(|title| !title.trim().is_empty());
         if chat.chat.title.is_empty() {

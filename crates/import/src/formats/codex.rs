@@ -9,7 +9,9 @@
 
 use std::{borrow::Cow, io};
 
-use readalong_model::{ArtifactRole, MessageId, NoticeKind, Part, Role, ThreadId, Timestamp, Visibility};
+use readalong_model::{
+    ArtifactRole, MessageId, NoticeKind, Part, Role, ThreadId, Timestamp, Visibility,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -40,38 +42,64 @@ pub(super) const FORMAT: Format = Format {
 };
 
 /// Types of lines that only rollouts have.
-const LINE_TYPES: [&str; 7] = ["session_meta", "response_item", "event_msg", "turn_context", "compacted", "world_state", "ghost_snapshot"];
+const LINE_TYPES: [&str; 7] = [
+    "session_meta",
+    "response_item",
+    "event_msg",
+    "turn_context",
+    "compacted",
+    "world_state",
+    "ghost_snapshot",
+];
 
 fn detect(head: &Head) -> Option<Evidence> {
     let of = head.records.len();
     let lines = |known: bool| {
         let matches = head.records.iter().filter(|record| {
             let kind = record.string("type");
-            let is_known = kind.as_deref().is_some_and(|kind| LINE_TYPES.contains(&kind));
-            record.has("payload") && record.has("timestamp") && if known { is_known } else { kind.is_some() }
+            let is_known = kind
+                .as_deref()
+                .is_some_and(|kind| LINE_TYPES.contains(&kind));
+            record.has("payload")
+                && record.has("timestamp")
+                && if known { is_known } else { kind.is_some() }
         });
         matches.count()
     };
     // Lines of unknown type speak for the format only beside known ones.
     let present = if lines(true) > 0 { lines(false) } else { 0 };
     let matched = present.max(old_lines(&head.records));
-    (matched > 0).then_some(Evidence { matched, of, layout: Layout::OneChat })
+    (matched > 0).then_some(Evidence {
+        matched,
+        of,
+        layout: Layout::OneChat,
+    })
 }
 
 /// Lines of the old form; none where neither its first line nor its state lines are there.
 fn old_lines(records: &[HeadRecord]) -> usize {
     let is_state = |record: &&HeadRecord| record.string("record_type").is_some();
     let is_header = |record: &&HeadRecord| {
-        record.has("id") && record.has("timestamp") && (record.has("instructions") || record.has("git")) && !record.has("type") && !record.has("role")
+        record.has("id")
+            && record.has("timestamp")
+            && (record.has("instructions") || record.has("git"))
+            && !record.has("type")
+            && !record.has("role")
     };
     let is_item = |record: &&HeadRecord| match record.string("type").as_deref() {
         Some("message") => record.has("role") && record.has("content"),
         Some("reasoning") => record.has("summary"),
-        Some(kind) => record.has("call_id") && (kind.ends_with("_call") || kind.ends_with("_output")),
+        Some(kind) => {
+            record.has("call_id") && (kind.ends_with("_call") || kind.ends_with("_output"))
+        }
         None => false,
     };
     let marks = records.iter().filter(is_state).count() + records.iter().filter(is_header).count();
-    if marks == 0 { 0 } else { marks + records.iter().filter(is_item).count() }
+    if marks == 0 {
+        0
+    } else {
+        marks + records.iter().filter(is_item).count()
+    }
 }
 
 #[derive(Deserialize)]
@@ -138,7 +166,12 @@ struct CodexReader {
 }
 
 impl Reader for CodexReader {
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let (entry, at) = read(record.bytes)?;
         if let Some(mark) = replay::mark(&entry) {
             match self.replay.take(mark, record.bytes) {
@@ -149,12 +182,17 @@ impl Reader for CodexReader {
         self.take(entry, at, record.bytes, (chat, surroundings))
     }
 
-    fn finish(&mut self, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<(), io::Error> {
+    fn finish(
+        &mut self,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<(), io::Error> {
         let held = self.replay.end();
-        self.take_held(held, chat, surroundings).or_else(|refusal| match refusal {
-            Refusal::Io(error) => Err(error),
-            Refusal::Unreadable(_) => Ok(()),
-        })
+        self.take_held(held, chat, surroundings)
+            .or_else(|refusal| match refusal {
+                Refusal::Io(error) => Err(error),
+                Refusal::Unreadable(_) => Ok(()),
+            })
     }
 }
 
@@ -163,14 +201,20 @@ fn read(bytes: &[u8]) -> Result<(Entry<'_>, Option<Timestamp>), Refusal> {
     let line: Line<'_> = match serde_json::from_slice(bytes) {
         Ok(line) => line,
         // JSON, but no such line: kept as it is.
-        Err(error) => return serde_json::from_slice::<&RawValue>(bytes).map(|_| (Entry::Unknown(String::new()), None)).map_err(|_| error.into()),
+        Err(error) => {
+            return serde_json::from_slice::<&RawValue>(bytes)
+                .map(|_| (Entry::Unknown(String::new()), None))
+                .map_err(|_| error.into());
+        }
     };
     let at = line.timestamp.as_deref().and_then(|at| at.parse().ok());
     let kind = line.kind.as_deref().unwrap_or_default();
     let Some(payload) = line.payload else {
         let entry = match kind {
             _ if line.record_type.is_some() => Entry::Nothing,
-            "" if line.instructions.is_some() || line.git.is_some() => Entry::Meta(serde_json::from_slice(bytes)?),
+            "" if line.instructions.is_some() || line.git.is_some() => {
+                Entry::Meta(serde_json::from_slice(bytes)?)
+            }
             _ => item(serde_json::from_slice(bytes)?)?,
         };
         return Ok((entry, at));
@@ -180,8 +224,12 @@ fn read(bytes: &[u8]) -> Result<(Entry<'_>, Option<Timestamp>), Refusal> {
     }
     let entry = match kind {
         "session_meta" => Entry::Meta(serde_json::from_str(payload.get())?),
-        "turn_context" => Entry::Model(serde_json::from_str::<TurnContext<'_>>(payload.get())?.model),
-        "compacted" => Entry::Compacted(serde_json::from_str::<Compacted<'_>>(payload.get())?.message),
+        "turn_context" => {
+            Entry::Model(serde_json::from_str::<TurnContext<'_>>(payload.get())?.model)
+        }
+        "compacted" => {
+            Entry::Compacted(serde_json::from_str::<Compacted<'_>>(payload.get())?.message)
+        }
         "world_state" | "ghost_snapshot" => Entry::Nothing,
         "response_item" => item(serde_json::from_str(payload.get())?)?,
         "event_msg" => match events::read(payload.get())? {
@@ -209,7 +257,11 @@ impl CodexReader {
         (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
         let model = self.model.take();
-        let around = Circumstances { at, model: model.as_deref(), bytes };
+        let around = Circumstances {
+            at,
+            model: model.as_deref(),
+            bytes,
+        };
         let mut next_model = None;
         let taken = match entry {
             Entry::Meta(meta) => {
@@ -221,11 +273,14 @@ impl CodexReader {
                 Taken::Bookkeeping
             }
             Entry::Compacted(text) => {
-                self.items.put_compaction(text.unwrap_or_default().into_owned(), &around, chat);
+                self.items
+                    .put_compaction(text.unwrap_or_default().into_owned(), &around, chat);
                 Taken::Mapped
             }
             Entry::Event(event) => self.take_event(event, &around, (chat, surroundings))?,
-            Entry::Item(draft, fields) => self.take_item(draft, fields.id.as_deref(), &around, (chat, surroundings))?,
+            Entry::Item(draft, fields) => {
+                self.take_item(draft, fields.id.as_deref(), &around, (chat, surroundings))?
+            }
             Entry::Nothing => Taken::Bookkeeping,
             Entry::Unknown(label) => {
                 chat.put_unknown(ThreadId::MAIN, &label, &String::from_utf8_lossy(bytes))?;
@@ -237,7 +292,12 @@ impl CodexReader {
     }
 
     /// Takes records that looked like a copy of earlier ones and were none.
-    fn take_held(&mut self, held: Vec<Vec<u8>>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<(), Refusal> {
+    fn take_held(
+        &mut self,
+        held: Vec<Vec<u8>>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<(), Refusal> {
         for bytes in held {
             let (entry, at) = read(&bytes)?;
             self.take(entry, at, &bytes, (&mut *chat, &mut *surroundings))?;
@@ -253,7 +313,10 @@ impl CodexReader {
         }
         let origin = &mut chat.chat.origin;
         origin.native_id = meta.id.as_deref().map(str::to_owned);
-        let words: Vec<&str> = [meta.originator.as_deref(), meta.cli_version.as_deref()].into_iter().flatten().collect();
+        let words: Vec<&str> = [meta.originator.as_deref(), meta.cli_version.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
         origin.app = (!words.is_empty()).then(|| words.join(" "));
     }
 
@@ -265,19 +328,36 @@ impl CodexReader {
         to: (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
         let draft = match draft {
-            Draft::Message { role: Role::User, pieces } => return self.take_users_item(pieces, around, to),
-            Draft::Message { role: Role::Assistant, mut pieces } => {
-                let said = pieces.iter().fold(String::new(), |all, piece| if let Piece::Text(text) = piece { all + text } else { all });
+            Draft::Message {
+                role: Role::User,
+                pieces,
+            } => return self.take_users_item(pieces, around, to),
+            Draft::Message {
+                role: Role::Assistant,
+                mut pieces,
+            } => {
+                let said = pieces.iter().fold(String::new(), |all, piece| {
+                    if let Piece::Text(text) = piece {
+                        all + text
+                    } else {
+                        all
+                    }
+                });
                 if self.twins.say(Voice::Assistant, Known::Item, &said) == Said::Before {
                     pieces.retain(|piece| !matches!(piece, Piece::Text(_)));
                 }
-                Draft::Message { role: Role::Assistant, pieces }
+                Draft::Message {
+                    role: Role::Assistant,
+                    pieces,
+                }
             }
             Draft::Reasoning { mut texts } => {
                 if texts.is_empty() {
                     return Ok(Taken::Bookkeeping);
                 }
-                texts.retain(|text| self.twins.say(Voice::Reasoning, Known::Item, text) == Said::Now);
+                texts.retain(|text| {
+                    self.twins.say(Voice::Reasoning, Known::Item, text) == Said::Now
+                });
                 Draft::Reasoning { texts }
             }
             Draft::Nothing | Draft::Reference(_) => return Ok(Taken::Bookkeeping),
@@ -294,13 +374,15 @@ impl CodexReader {
         around: &Circumstances<'_>,
         (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
-        let mut parts = crate::responses_items::parts(pieces, Role::User, (&mut *chat, surroundings))?;
+        let mut parts =
+            crate::responses_items::parts(pieces, Role::User, (&mut *chat, surroundings))?;
         if parts.is_empty() {
             return Ok(Taken::Bookkeeping);
         }
         let text = text_of(&parts);
         if let Some(command) = users_command(&text) {
-            self.items.put_notice(NoticeKind::Command, command, around, chat);
+            self.items
+                .put_notice(NoticeKind::Command, command, around, chat);
             return Ok(Taken::Mapped);
         }
         let context = split_context(&mut parts);
@@ -312,18 +394,35 @@ impl CodexReader {
             return Ok(Taken::Mapped);
         }
         self.put_context(context, around, chat);
-        let visibility = if is_injected(&text) || self.twins.events_seen() { Visibility::Hidden } else { Visibility::Shown };
+        let visibility = if is_injected(&text) || self.twins.events_seen() {
+            Visibility::Hidden
+        } else {
+            Visibility::Shown
+        };
         if visibility == Visibility::Shown {
             self.items.human_spoke(chat);
         }
-        let id = self.items.put_message(Role::User, parts, visibility, around, chat);
+        let id = self
+            .items
+            .put_message(Role::User, parts, visibility, around, chat);
         self.twins.put_user(&text, id);
         Ok(Taken::Mapped)
     }
 
-    fn put_context(&mut self, context: Option<String>, around: &Circumstances<'_>, chat: &mut ChatBuilder) {
+    fn put_context(
+        &mut self,
+        context: Option<String>,
+        around: &Circumstances<'_>,
+        chat: &mut ChatBuilder,
+    ) {
         if let Some(markdown) = context {
-            self.items.put_message(Role::System, vec![Part::Text { markdown }], Visibility::Hidden, around, chat);
+            self.items.put_message(
+                Role::System,
+                vec![Part::Text { markdown }],
+                Visibility::Hidden,
+                around,
+                chat,
+            );
         }
     }
 
@@ -335,15 +434,29 @@ impl CodexReader {
     ) -> Result<Taken, Refusal> {
         let chat = to.0;
         match event {
-            Event::User { text, images, files, is_human, known } => {
-                return self.take_users_event((text.into_owned(), images, files, is_human), known, around, (chat, to.1));
+            Event::User {
+                text,
+                images,
+                files,
+                is_human,
+                known,
+            } => {
+                return self.take_users_event(
+                    (text.into_owned(), images, files, is_human),
+                    known,
+                    around,
+                    (chat, to.1),
+                );
             }
             Event::Said { voice, text, known } => {
                 if self.twins.say(voice, known, &text) == Said::Now {
                     let markdown = text.into_owned();
                     let part = match voice {
                         Voice::Assistant => Part::Text { markdown },
-                        Voice::Reasoning => Part::Reasoning { markdown, duration_ms: None },
+                        Voice::Reasoning => Part::Reasoning {
+                            markdown,
+                            duration_ms: None,
+                        },
                     };
                     self.items.add(vec![part], around, chat);
                 }
@@ -351,7 +464,8 @@ impl CodexReader {
             Event::Compacted => self.items.put_compaction(String::new(), around, chat),
             Event::Aborted(reason) => {
                 self.items.human_spoke(chat);
-                self.items.put_notice(NoticeKind::Interrupted, reason, around, chat);
+                self.items
+                    .put_notice(NoticeKind::Interrupted, reason, around, chat);
             }
             Event::RolledBack(turns) => self.roll_back(turns, around, chat),
             Event::Notice(kind, text) => self.items.put_notice(kind, text, around, chat),
@@ -387,8 +501,16 @@ impl CodexReader {
                 message.visibility = Visibility::Hidden;
             }
         }
-        let visibility = if is_human { Visibility::Shown } else { Visibility::Hidden };
-        let mut parts = if text.is_empty() { Vec::new() } else { vec![Part::Text { markdown: text }] };
+        let visibility = if is_human {
+            Visibility::Shown
+        } else {
+            Visibility::Hidden
+        };
+        let mut parts = if text.is_empty() {
+            Vec::new()
+        } else {
+            vec![Part::Text { markdown: text }]
+        };
         let context = split_context(&mut parts);
         let text = text_of(&parts);
         if let Some(id) = self.twins.user_says(known, &text) {
@@ -397,13 +519,25 @@ impl CodexReader {
             }
         } else {
             self.put_context(context, around, chat);
-            let pieces = images.into_iter().map(|url| Piece::Image { url, alt: None }).collect();
-            parts.extend(crate::responses_items::parts(pieces, Role::User, (&mut *chat, surroundings))?);
+            let pieces = images
+                .into_iter()
+                .map(|url| Piece::Image { url, alt: None })
+                .collect();
+            parts.extend(crate::responses_items::parts(
+                pieces,
+                Role::User,
+                (&mut *chat, surroundings),
+            )?);
             for path in files {
                 let name = path.rsplit(['/', '\\']).next().unwrap_or(&path).to_owned();
-                parts.push(Part::Image { artifact: chat.add_missing(&name, None, ArtifactRole::Uploaded), alt: None });
+                parts.push(Part::Image {
+                    artifact: chat.add_missing(&name, None, ArtifactRole::Uploaded),
+                    alt: None,
+                });
             }
-            let id = self.items.put_message(Role::User, parts, visibility, around, chat);
+            let id = self
+                .items
+                .put_message(Role::User, parts, visibility, around, chat);
             self.twins.put_user(&text, id);
         }
         if is_human {
@@ -418,15 +552,22 @@ impl CodexReader {
         let mut at: Option<MessageId> = chat.last_in(ThreadId::MAIN).map(|last| last.id.clone());
         let mut from = at.clone();
         while let (Some(id), true) = (at.take(), left > 0) {
-            let Some(message) = chat.message(&id.0) else { break };
+            let Some(message) = chat.message(&id.0) else {
+                break;
+            };
             at = message.parent.clone();
             if message.role == Role::User && message.visibility == Visibility::Shown {
                 left -= 1;
                 from = at.clone();
             }
         }
-        let text = if turns == 1 { "the last turn was taken back".to_owned() } else { format!("the last {turns} turns were taken back") };
-        self.items.put_notice(NoticeKind::Rewind, text, around, chat);
+        let text = if turns == 1 {
+            "the last turn was taken back".to_owned()
+        } else {
+            format!("the last {turns} turns were taken back")
+        };
+        self.items
+            .put_notice(NoticeKind::Rewind, text, around, chat);
         let notice = chat.last_in(ThreadId::MAIN).map(|last| last.id.clone());
         if let Some(message) = notice.and_then(|id| chat.message(&id.0)) {
             message.parent = from;
@@ -436,16 +577,31 @@ impl CodexReader {
 
 /// A command that the person ran in the program, and what it said.
 fn users_command(text: &str) -> Option<String> {
-    let inner = text.trim().strip_prefix("<user_shell_command>")?.strip_suffix("</user_shell_command>")?;
-    let plain = inner.replace("<command>", "").replace("</command>", "").replace("<result>", "").replace("</result>", "");
+    let inner = text
+        .trim()
+        .strip_prefix("<user_shell_command>")?
+        .strip_suffix("</user_shell_command>")?;
+    let plain = inner
+        .replace("<command>", "")
+        .replace("</command>", "")
+        .replace("<result>", "")
+        .replace("</result>", "");
     Some(plain.trim().to_owned())
 }
 
 /// Takes what an editor puts before a prompt (open files, selections) out of it: the context was not written by the person.
 fn split_context(parts: &mut [Part]) -> Option<String> {
     const REQUEST: &str = "## My request for Codex:";
-    let Some(Part::Text { markdown }) = parts.iter_mut().find(|part| matches!(part, Part::Text { .. })) else { return None };
-    if !markdown.trim_start().starts_with("# Context from my IDE setup:") {
+    let Some(Part::Text { markdown }) = parts
+        .iter_mut()
+        .find(|part| matches!(part, Part::Text { .. }))
+    else {
+        return None;
+    };
+    if !markdown
+        .trim_start()
+        .starts_with("# Context from my IDE setup:")
+    {
         return None;
     }
     let (context, request) = markdown.split_once(REQUEST)?;

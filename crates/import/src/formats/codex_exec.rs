@@ -6,7 +6,8 @@
 use std::{borrow::Cow, io};
 
 use readalong_model::{
-    Action, Author, AuthorKind, CallState, Message, NoticeKind, Part, PlanItem, PlanStatus, RawJson, Role, ThreadId, ToolCall, Usage, Visibility,
+    Action, Author, AuthorKind, CallState, Message, NoticeKind, Part, PlanItem, PlanStatus,
+    RawJson, Role, ThreadId, ToolCall, Usage, Visibility,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
@@ -31,20 +32,39 @@ pub(super) const FORMAT: Format = Format {
 
 /// Types of events that this stream has.
 const EVENTS: [&str; 10] = [
-    "thread.started", "turn.started", "turn.completed", "turn.failed", "item.started", "item.updated", "item.completed", "item.plan.delta",
-    "request_user_input", "error",
+    "thread.started",
+    "turn.started",
+    "turn.completed",
+    "turn.failed",
+    "item.started",
+    "item.updated",
+    "item.completed",
+    "item.plan.delta",
+    "request_user_input",
+    "error",
 ];
 /// Characters of the title of work that is given away.
 const TITLE_CHARS_MAX: usize = 60;
 
 fn detect(head: &Head) -> Option<Evidence> {
-    let kinds: Vec<Option<String>> = head.records.iter().map(|record| record.string("type")).collect();
-    let is = |kind: &Option<String>, names: &[&str]| kind.as_deref().is_some_and(|kind| names.contains(&kind));
+    let kinds: Vec<Option<String>> = head
+        .records
+        .iter()
+        .map(|record| record.string("type"))
+        .collect();
+    let is = |kind: &Option<String>, names: &[&str]| {
+        kind.as_deref().is_some_and(|kind| names.contains(&kind))
+    };
     let telling = kinds.iter().zip(&head.records).any(|(kind, record)| {
-        is(kind, &EVENTS[..1]) && record.has("thread_id") || is(kind, &EVENTS[4..7]) && record.member("item").is_some_and(|item| item.has("id"))
+        is(kind, &EVENTS[..1]) && record.has("thread_id")
+            || is(kind, &EVENTS[4..7]) && record.member("item").is_some_and(|item| item.has("id"))
     });
     let matched = kinds.iter().filter(|kind| is(kind, &EVENTS)).count();
-    telling.then_some(Evidence { matched, of: head.records.len(), layout: Layout::OneChat })
+    telling.then_some(Evidence {
+        matched,
+        of: head.records.len(),
+        layout: Layout::OneChat,
+    })
 }
 
 #[derive(Default, Deserialize)]
@@ -86,7 +106,13 @@ struct Item<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     id: Option<Cow<'a, str>>,
     /// Older streams call it `item_type`.
-    #[serde(borrow, default, rename = "type", alias = "item_type", deserialize_with = "lenient::text")]
+    #[serde(
+        borrow,
+        default,
+        rename = "type",
+        alias = "item_type",
+        deserialize_with = "lenient::text"
+    )]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     text: Option<Cow<'a, str>>,
@@ -124,7 +150,10 @@ struct Item<'a> {
 enum Made {
     Part(Part),
     Notice(NoticeKind, String),
-    Call { call: ToolCall, answer: Option<(Vec<crate::responses_items::Piece>, bool)> },
+    Call {
+        call: ToolCall,
+        answer: Option<(Vec<crate::responses_items::Piece>, bool)>,
+    },
     Unknown,
 }
 
@@ -136,7 +165,12 @@ struct ExecReader {
 }
 
 impl Reader for ExecReader {
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let event: Event<'_> = match serde_json::from_slice(record.bytes) {
             Ok(event) => event,
             // JSON, but no such event: kept as it is.
@@ -150,7 +184,9 @@ impl Reader for ExecReader {
             "thread.started" => {
                 self.run += 1;
                 let id = &mut chat.chat.origin.native_id;
-                *id = id.take().or_else(|| event.thread_id.as_deref().map(str::to_owned));
+                *id = id
+                    .take()
+                    .or_else(|| event.thread_id.as_deref().map(str::to_owned));
                 Ok(Taken::Mapped)
             }
             "turn.started" | "item.plan.delta" => Ok(Taken::Bookkeeping),
@@ -159,24 +195,49 @@ impl Reader for ExecReader {
                 Ok(Taken::Bookkeeping)
             }
             "turn.failed" | "error" => {
-                let text = event.error.message.or(event.message).unwrap_or_default().into_owned();
+                let text = event
+                    .error
+                    .message
+                    .or(event.message)
+                    .unwrap_or_default()
+                    .into_owned();
                 self.put_failure(text, record.bytes, chat);
                 Ok(Taken::Mapped)
             }
             "item.started" | "item.updated" | "item.completed" if event.item.id.is_some() => {
-                let id = format!("{}{}", if self.run > 1 { format!("run{}-", self.run) } else { String::new() }, event.item.id.as_deref().unwrap_or_default());
+                let id = format!(
+                    "{}{}",
+                    if self.run > 1 {
+                        format!("run{}-", self.run)
+                    } else {
+                        String::new()
+                    },
+                    event.item.id.as_deref().unwrap_or_default()
+                );
                 let made = event.item.read(&id)?;
                 if let Made::Unknown = made {
                     let label = event.item.kind.as_deref().unwrap_or_default();
-                    chat.put_unknown(ThreadId::MAIN, label, &String::from_utf8_lossy(record.bytes))?;
+                    chat.put_unknown(
+                        ThreadId::MAIN,
+                        label,
+                        &String::from_utf8_lossy(record.bytes),
+                    )?;
                     return Ok(Taken::KeptRaw);
                 }
                 self.put(made, id, (chat, surroundings))?;
                 Ok(Taken::Mapped)
             }
             _ => {
-                let label = if event.questions.is_some() { "request_user_input" } else { kind };
-                chat.put_unknown(ThreadId::MAIN, label, &String::from_utf8_lossy(record.bytes))?;
+                let label = if event.questions.is_some() {
+                    "request_user_input"
+                } else {
+                    kind
+                };
+                chat.put_unknown(
+                    ThreadId::MAIN,
+                    label,
+                    &String::from_utf8_lossy(record.bytes),
+                )?;
                 Ok(Taken::KeptRaw)
             }
         }
@@ -185,33 +246,66 @@ impl Reader for ExecReader {
 
 impl ExecReader {
     fn count_tokens(&self, usage: &Tokens, chat: &mut ChatBuilder) {
-        let (Some(input), Some(output_tokens)) = (usage.input_tokens, usage.output_tokens) else { return };
+        let (Some(input), Some(output_tokens)) = (usage.input_tokens, usage.output_tokens) else {
+            return;
+        };
         let cached_tokens = usage.cached_input_tokens.unwrap_or(0);
         if let Some(message) = self.said_last.as_deref().and_then(|id| chat.message(id)) {
-            message.usage = Some(Usage { input_tokens: input.saturating_sub(cached_tokens), output_tokens, cached_tokens });
+            message.usage = Some(Usage {
+                input_tokens: input.saturating_sub(cached_tokens),
+                output_tokens,
+                cached_tokens,
+            });
         }
     }
 
     /// A failure is told twice, as error and as failed turn: the same text in a row is one notice.
     fn put_failure(&mut self, text: String, bytes: &[u8], chat: &mut ChatBuilder) {
-        let parts = vec![Part::Notice { kind: NoticeKind::Error, text }];
-        if chat.last_in(ThreadId::MAIN).is_some_and(|last| last.parts == parts) {
+        let parts = vec![Part::Notice {
+            kind: NoticeKind::Error,
+            text,
+        }];
+        if chat
+            .last_in(ThreadId::MAIN)
+            .is_some_and(|last| last.parts == parts)
+        {
             return;
         }
         let id = chat.id_by_position(bytes);
         self.put_message(id, Role::System, parts, chat);
     }
 
-    fn put(&mut self, made: Made, id: String, (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings)) -> io::Result<()> {
+    fn put(
+        &mut self,
+        made: Made,
+        id: String,
+        (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings),
+    ) -> io::Result<()> {
         match made {
             Made::Part(part) => self.put_message(id, Role::Assistant, vec![part], chat),
-            Made::Notice(kind, text) => self.put_message(id, Role::System, vec![Part::Notice { kind, text }], chat),
+            Made::Notice(kind, text) => {
+                self.put_message(id, Role::System, vec![Part::Notice { kind, text }], chat)
+            }
             Made::Call { call, answer } => {
                 let call_id = call.call_id.clone();
-                self.put_message(id.clone(), Role::Assistant, vec![Part::ToolCall(call)], chat);
+                self.put_message(
+                    id.clone(),
+                    Role::Assistant,
+                    vec![Part::ToolCall(call)],
+                    chat,
+                );
                 if let Some((pieces, is_error)) = answer {
                     let parts = parts(pieces, Role::Tool, (&mut *chat, surroundings))?;
-                    self.put_message(format!("{id}-result"), Role::Tool, vec![Part::ToolResult { call_id, parts, is_error }], chat);
+                    self.put_message(
+                        format!("{id}-result"),
+                        Role::Tool,
+                        vec![Part::ToolResult {
+                            call_id,
+                            parts,
+                            is_error,
+                        }],
+                        chat,
+                    );
                 }
             }
             Made::Unknown => {}
@@ -233,8 +327,16 @@ impl ExecReader {
         if role == Role::Assistant {
             self.said_last = Some(id.clone());
         }
-        let author = Author { kind: Some(kind), ..Author::default() };
-        chat.put_next(Message { author, visibility, parts, ..Message::new(id, role) });
+        let author = Author {
+            kind: Some(kind),
+            ..Author::default()
+        };
+        chat.put_next(Message {
+            author,
+            visibility,
+            parts,
+            ..Message::new(id, role)
+        });
     }
 }
 
@@ -243,10 +345,23 @@ impl Item<'_> {
         let text = || self.text.as_deref().unwrap_or_default().to_owned();
         let kind = self.kind.as_deref().unwrap_or_default();
         Ok(match kind {
-            "agent_message" | "assistant_message" | "plan" => Made::Part(Part::Text { markdown: text() }),
-            "reasoning" => Made::Part(Part::Reasoning { markdown: text(), duration_ms: None }),
-            "error" => Made::Notice(NoticeKind::Error, self.message.as_deref().or(self.text.as_deref()).unwrap_or_default().to_owned()),
-            "command_execution" | "file_change" | "mcp_tool_call" | "collab_tool_call" | "web_search" | "todo_list" => self.call(kind, id)?,
+            "agent_message" | "assistant_message" | "plan" => {
+                Made::Part(Part::Text { markdown: text() })
+            }
+            "reasoning" => Made::Part(Part::Reasoning {
+                markdown: text(),
+                duration_ms: None,
+            }),
+            "error" => Made::Notice(
+                NoticeKind::Error,
+                self.message
+                    .as_deref()
+                    .or(self.text.as_deref())
+                    .unwrap_or_default()
+                    .to_owned(),
+            ),
+            "command_execution" | "file_change" | "mcp_tool_call" | "collab_tool_call"
+            | "web_search" | "todo_list" => self.call(kind, id)?,
             _ => Made::Unknown,
         })
     }
@@ -255,24 +370,49 @@ impl Item<'_> {
         let mut name = kind.to_owned();
         let mut input = None;
         let action = match kind {
-            "command_execution" => {
-                Action::Run { command: self.command.as_deref().unwrap_or_default().to_owned(), language: None, purpose: None }
-            }
-            "web_search" => Action::WebSearch { query: self.query.as_deref().unwrap_or_default().to_owned() },
-            "todo_list" => Action::Plan { items: plan(&self.items) },
+            "command_execution" => Action::Run {
+                command: self.command.as_deref().unwrap_or_default().to_owned(),
+                language: None,
+                purpose: None,
+            },
+            "web_search" => Action::WebSearch {
+                query: self.query.as_deref().unwrap_or_default().to_owned(),
+            },
+            "todo_list" => Action::Plan {
+                items: plan(&self.items),
+            },
             "collab_tool_call" if self.prompt.is_some() => {
                 let prompt = self.prompt.as_deref().unwrap_or_default().to_owned();
                 name = self.tool.as_deref().unwrap_or(kind).to_owned();
-                Action::Delegate { title: shorten(&prompt, TITLE_CHARS_MAX).unwrap_or_else(|| "Subagent".to_owned()), prompt }
+                Action::Delegate {
+                    title: shorten(&prompt, TITLE_CHARS_MAX)
+                        .unwrap_or_else(|| "Subagent".to_owned()),
+                    prompt,
+                }
             }
             "file_change" => {
-                input = (!self.changes.is_null()).then(|| RawJson::from(&Value::Object(Map::from_iter([("changes".to_owned(), self.changes.clone())]))));
+                input = (!self.changes.is_null()).then(|| {
+                    RawJson::from(&Value::Object(Map::from_iter([(
+                        "changes".to_owned(),
+                        self.changes.clone(),
+                    )])))
+                });
                 Action::Other
             }
             _ => {
-                let words: Vec<&str> = [self.server.as_deref(), self.tool.as_deref()].into_iter().flatten().collect();
-                name = if words.is_empty() { name } else { words.join(".") };
-                input = self.arguments.filter(|arguments| arguments.get() != "{}").map(|arguments| RawJson::from(arguments.to_owned()));
+                let words: Vec<&str> = [self.server.as_deref(), self.tool.as_deref()]
+                    .into_iter()
+                    .flatten()
+                    .collect();
+                name = if words.is_empty() {
+                    name
+                } else {
+                    words.join(".")
+                };
+                input = self
+                    .arguments
+                    .filter(|arguments| arguments.get() != "{}")
+                    .map(|arguments| RawJson::from(arguments.to_owned()));
                 Action::Other
             }
         };
@@ -281,14 +421,29 @@ impl Item<'_> {
             Some("failed") => CallState::Failed,
             _ => CallState::Done,
         };
-        let call = ToolCall { call_id: id.to_owned(), name, action, input, state };
-        Ok(Made::Call { call, answer: self.answer(kind)? })
+        let call = ToolCall {
+            call_id: id.to_owned(),
+            name,
+            action,
+            input,
+            state,
+        };
+        Ok(Made::Call {
+            call,
+            answer: self.answer(kind)?,
+        })
     }
 
     /// What the tool answered, once it is done.
-    fn answer(&self, kind: &str) -> Result<Option<(Vec<crate::responses_items::Piece>, bool)>, serde_json::Error> {
+    fn answer(
+        &self,
+        kind: &str,
+    ) -> Result<Option<(Vec<crate::responses_items::Piece>, bool)>, serde_json::Error> {
         let failed = matches!(self.status.as_deref(), Some("failed" | "declined"));
-        let done = failed || self.status.as_deref() == Some("completed") || kind == "todo_list" || kind == "web_search";
+        let done = failed
+            || self.status.as_deref() == Some("completed")
+            || kind == "todo_list"
+            || kind == "web_search";
         if !done {
             return Ok(None);
         }
@@ -298,7 +453,10 @@ impl Item<'_> {
         };
         let exit_code = self.exit_code.as_ref().and_then(Value::as_i64).unwrap_or(0);
         let mut pieces = Vec::new();
-        pieces.extend(text.filter(|text| !text.is_empty()).map(|text| crate::responses_items::Piece::Text(text.to_owned())));
+        pieces.extend(
+            text.filter(|text| !text.is_empty())
+                .map(|text| crate::responses_items::Piece::Text(text.to_owned())),
+        );
         let mut is_error = failed || exit_code != 0;
         if let Some(result) = self.result {
             let answer = answer_of(result)?;
@@ -312,10 +470,19 @@ impl Item<'_> {
 fn plan(items: &Value) -> Vec<PlanItem> {
     let item = |item: &Value| {
         let text = item.get("text").and_then(Value::as_str)?.to_owned();
-        let status = if item.get("completed") == Some(&Value::Bool(true)) { PlanStatus::Done } else { PlanStatus::Pending };
+        let status = if item.get("completed") == Some(&Value::Bool(true)) {
+            PlanStatus::Done
+        } else {
+            PlanStatus::Pending
+        };
         Some(PlanItem { text, status })
     };
-    items.as_array().into_iter().flatten().filter_map(item).collect()
+    items
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(item)
+        .collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use serde::{
 use serde_json::value::RawValue;
 
 /// A string, borrowed where nothing in it is escaped.
-pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+pub(crate) fn text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'de, str>>, D::Error> {
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::Text(text) => Some(text),
         _ => None,
@@ -28,11 +30,16 @@ pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 
 /// A truth value; anything but `true` is false.
 pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(matches!(Scalar::deserialize(deserializer)?, Scalar::Flag(true)))
+    Ok(matches!(
+        Scalar::deserialize(deserializer)?,
+        Scalar::Flag(true)
+    ))
 }
 
 /// A point in time as RFC 3339 text or as a number.
-pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<readalong_model::Timestamp>, D::Error> {
+pub(crate) fn time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<readalong_model::Timestamp>, D::Error> {
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::Text(text) => text.parse().ok(),
         Scalar::Number(number) => readalong_model::Timestamp::from_number(number).ok(),
@@ -41,23 +48,33 @@ pub(crate) fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 /// The elements of an array; anything else has none.
-pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<&'de RawValue>, D::Error> {
+pub(crate) fn list<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<&'de RawValue>, D::Error> {
     Ok(list_of(Deserialize::deserialize(deserializer)?))
 }
 
 /// An object of a known shape; a value that is no object counts as absent.
-pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     object_of(Deserialize::deserialize(deserializer)?).map_err(Error::custom)
 }
 
 /// The objects of a known shape in an array; other elements are passed over.
-pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     let elements = list(deserializer)?.into_iter();
-    elements.filter_map(|element| object_of(element).map_err(Error::custom).transpose()).collect()
+    elements
+        .filter_map(|element| object_of(element).map_err(Error::custom).transpose())
+        .collect()
 }
 
 /// The members of an object, in their order and with repeated names; anything else has none.
-pub(crate) fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Members<'de>>, D::Error> {
+pub(crate) fn members<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Members<'de>>, D::Error> {
     object(deserializer)
 }
 
@@ -79,7 +96,9 @@ pub(crate) fn text_of(raw: &RawValue) -> Result<Option<Cow<'_, str>>, serde_json
 ///
 /// # Errors
 /// Something in the object cannot be read.
-pub(crate) fn object_of<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<Option<T>, serde_json::Error> {
+pub(crate) fn object_of<'a, T: Deserialize<'a>>(
+    raw: &'a RawValue,
+) -> Result<Option<T>, serde_json::Error> {
     match raw.get().starts_with('{') {
         true => serde_json::from_str(raw.get()).map(Some),
         false => Ok(None),
@@ -220,18 +239,44 @@ mod tests {
             serde_json::from_str(json).unwrap()
         }
         let full = all(r#"{"text":"a\nb","number":1.5,"flag":true,"inner":{"flag":true}}"#);
-        assert_eq!(full, All { text: Some("a\nb".into()), number: Some(1.5), flag: true, inner: Some(Inner { flag: true }) });
+        assert_eq!(
+            full,
+            All {
+                text: Some("a\nb".into()),
+                number: Some(1.5),
+                flag: true,
+                inner: Some(Inner { flag: true })
+            }
+        );
         for other in ["null", "[1,[2]]", r#"{"a":{"b":1}}"#] {
             let json = format!(r#"{{"text":{other},"number":{other},"flag":{other},"inner":7}}"#);
-            assert_eq!(all(&json), All { text: None, number: None, flag: false, inner: None }, "{json}");
+            assert_eq!(
+                all(&json),
+                All {
+                    text: None,
+                    number: None,
+                    flag: false,
+                    inner: None
+                },
+                "{json}"
+            );
         }
-        assert!(matches!(all(r#"{"text":"plain"}"#).text, Some(Cow::Borrowed("plain"))));
+        assert!(matches!(
+            all(r#"{"text":"plain"}"#).text,
+            Some(Cow::Borrowed("plain"))
+        ));
     }
 
     #[test]
     fn lists_and_members_keep_order_and_repetition() {
         let mut json = serde_json::Deserializer::from_str(r#"{"b":1,"a":[2],"b":3}"#);
-        let found: Vec<String> = members(&mut json).unwrap().unwrap().0.into_iter().map(|(key, value)| format!("{key}={}", value.get())).collect();
+        let found: Vec<String> = members(&mut json)
+            .unwrap()
+            .unwrap()
+            .0
+            .into_iter()
+            .map(|(key, value)| format!("{key}={}", value.get()))
+            .collect();
         assert_eq!(found, ["b=1", "a=[2]", "b=3"]);
         let raw: &RawValue = serde_json::from_str(r#"[1,"x",{"y":[]}]"#).unwrap();
         assert_eq!(list_of(raw).len(), 3);

@@ -125,13 +125,22 @@ pub(crate) trait Reader {
     ///
     /// # Errors
     /// [`Refusal::Unreadable`] leaves the reader as it was before.
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal>;
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal>;
 
     /// Takes what lies beside the transcript and settles what only the end tells (title, active branch, threads).
     ///
     /// # Errors
     /// Keeping an artifact or reading a neighbour failed.
-    fn finish(&mut self, _chat: &mut ChatBuilder, _surroundings: &mut dyn Surroundings) -> Result<(), io::Error> {
+    fn finish(
+        &mut self,
+        _chat: &mut ChatBuilder,
+        _surroundings: &mut dyn Surroundings,
+    ) -> Result<(), io::Error> {
         Ok(())
     }
 }

@@ -17,9 +17,9 @@ use crate::{
 };
 
 mod content;
-pub(super) mod turns;
 #[cfg(test)]
 mod tests;
+pub(super) mod turns;
 
 pub(super) use content::calls_in_text;
 use content::{pieces_of_call, push_content};
@@ -50,10 +50,26 @@ const FOREIGN_ENVELOPE: [&str; 12] = [
     "schema_version",
 ];
 /// Members that other formats' messages have.
-const FOREIGN_MESSAGE: [&str; 8] = ["type", "parts", "uuid", "parentUuid", "messageId", "parentId", "versions", "swipes"];
+const FOREIGN_MESSAGE: [&str; 8] = [
+    "type",
+    "parts",
+    "uuid",
+    "parentUuid",
+    "messageId",
+    "parentId",
+    "versions",
+    "swipes",
+];
 /// Members that only messages of this format have.
-const OWN_MESSAGE: [&str; 7] =
-    ["tool_calls", "tool_call_id", "function_call", "reasoning_content", "refusal", "reasoning_details", "annotations"];
+const OWN_MESSAGE: [&str; 7] = [
+    "tool_calls",
+    "tool_call_id",
+    "function_call",
+    "reasoning_content",
+    "refusal",
+    "reasoning_details",
+    "annotations",
+];
 /// Content parts of Anthropic messages and of Responses items.
 const FOREIGN_PARTS: [&str; 16] = [
     "tool_use",
@@ -92,10 +108,16 @@ fn detect(head: &Head) -> Option<Evidence> {
     for record in &head.records {
         let before = marks.messages;
         match record {
-            HeadRecord::Array(_) => record.elements().iter().for_each(|element| marks.look_at(element)),
+            HeadRecord::Array(_) => record
+                .elements()
+                .iter()
+                .for_each(|element| marks.look_at(element)),
             HeadRecord::Object(_) if record.has("messages") => {
                 if !FOREIGN_ENVELOPE.iter().any(|key| record.has(key)) {
-                    let messages = record.member("messages").map(|messages| messages.elements()).unwrap_or_default();
+                    let messages = record
+                        .member("messages")
+                        .map(|messages| messages.elements())
+                        .unwrap_or_default();
                     messages.iter().for_each(|element| marks.look_at(element));
                 }
             }
@@ -108,29 +130,51 @@ fn detect(head: &Head) -> Option<Evidence> {
     }
     // Blocks alone, with nothing that only this format has, are how Anthropic messages look.
     let ours = marks.foreign == 0 && (marks.own > 0 || marks.plain > 0);
-    let layout = if whole >= single { Layout::ChatPerRecord } else { Layout::OneChat };
-    (ours && single + whole > 0).then_some(Evidence { matched: single.max(whole), of: head.records.len(), layout })
+    let layout = if whole >= single {
+        Layout::ChatPerRecord
+    } else {
+        Layout::OneChat
+    };
+    (ours && single + whole > 0).then_some(Evidence {
+        matched: single.max(whole),
+        of: head.records.len(),
+        layout,
+    })
 }
 
 impl Marks {
     fn look_at(&mut self, message: &HeadRecord) {
-        let Some(role) = message.string("role").and_then(|role| role_of(&role)) else { return };
+        let Some(role) = message.string("role").and_then(|role| role_of(&role)) else {
+            return;
+        };
         let own_member = OWN_MESSAGE.iter().any(|key| message.has(key));
-        if FOREIGN_MESSAGE.iter().any(|key| message.has(key)) || !(message.has("content") || own_member) {
+        if FOREIGN_MESSAGE.iter().any(|key| message.has(key))
+            || !(message.has("content") || own_member)
+        {
             return;
         }
         self.messages += 1;
         self.own += usize::from(own_member || matches!(role, Role::System | Role::Tool));
         match message.member("content") {
-            Some(content @ HeadRecord::Array(_)) => content.elements().iter().for_each(|part| self.look_at_part(part)),
+            Some(content @ HeadRecord::Array(_)) => content
+                .elements()
+                .iter()
+                .for_each(|part| self.look_at_part(part)),
             _ => self.plain += 1,
         }
     }
 
     fn look_at_part(&mut self, part: &HeadRecord) {
         let kind = part.string("type").unwrap_or_default();
-        self.foreign += usize::from(FOREIGN_PARTS.contains(&kind.as_str()) || (kind == "image" && part.has("source")));
-        self.own += usize::from(matches!(kind.as_str(), "image_url" | "input_audio" | "file" | "refusal") || part.has("value"));
+        self.foreign += usize::from(
+            FOREIGN_PARTS.contains(&kind.as_str()) || (kind == "image" && part.has("source")),
+        );
+        self.own += usize::from(
+            matches!(
+                kind.as_str(),
+                "image_url" | "input_audio" | "file" | "refusal"
+            ) || part.has("value"),
+        );
     }
 }
 
@@ -203,20 +247,37 @@ struct MessageOrChat<'a> {
 }
 
 impl Reader for ChatReader {
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let raw: &RawValue = serde_json::from_slice(record.bytes)?;
         let parsed: Option<MessageOrChat<'_>> = lenient::object_of(raw)?;
         let (turns, listed) = match &parsed {
-            None if raw.get().starts_with('[') => (turns_of(&lenient::list_of(raw), None)?, Listed::default()),
-            Some(whole) if whole.messages.is_some_and(|messages| messages.get().starts_with('[')) => chat_of(whole, raw)?,
+            None if raw.get().starts_with('[') => {
+                (turns_of(&lenient::list_of(raw), None)?, Listed::default())
+            }
+            Some(whole)
+                if whole
+                    .messages
+                    .is_some_and(|messages| messages.get().starts_with('[')) =>
+            {
+                chat_of(whole, raw)?
+            }
             Some(message) => match turn_of(message, raw)? {
-                Some(turn) => (vec![turn], Listed::new(&message.images, &message.videos, &message.audios)?),
+                Some(turn) => (
+                    vec![turn],
+                    Listed::new(&message.images, &message.videos, &message.audios)?,
+                ),
                 None => (Vec::new(), Listed::default()),
             },
             None => (Vec::new(), Listed::default()),
         };
         if turns.is_empty() {
-            if raw.get().starts_with('[') || parsed.is_some_and(|parsed| parsed.messages.is_some()) {
+            if raw.get().starts_with('[') || parsed.is_some_and(|parsed| parsed.messages.is_some())
+            {
                 return Ok(Taken::Bookkeeping);
             }
             chat.put_unknown(readalong_model::ThreadId::MAIN, "", raw.get())?;
@@ -242,7 +303,10 @@ fn note_chat(whole: MessageOrChat<'_>, chat: &mut ChatBuilder) {
     chat.chat.updated_at = whole.updated_at;
 }
 
-fn chat_of<'a>(whole: &MessageOrChat<'a>, raw: &'a RawValue) -> Result<(Vec<Turn<'a>>, Listed<'a>), serde_json::Error> {
+fn chat_of<'a>(
+    whole: &MessageOrChat<'a>,
+    raw: &'a RawValue,
+) -> Result<(Vec<Turn<'a>>, Listed<'a>), serde_json::Error> {
     let messages = whole.messages.map(lenient::list_of).unwrap_or_default();
     let mut turns = Vec::new();
     if let Some(system) = whole.system.clone().filter(|system| !system.is_empty()) {
@@ -251,11 +315,17 @@ fn chat_of<'a>(whole: &MessageOrChat<'a>, raw: &'a RawValue) -> Result<(Vec<Turn
         turns.push(turn);
     }
     turns.extend(turns_of(&messages, whole.model.as_ref())?);
-    Ok((turns, Listed::new(&whole.images, &whole.videos, &whole.audios)?))
+    Ok((
+        turns,
+        Listed::new(&whole.images, &whole.videos, &whole.audios)?,
+    ))
 }
 
 /// The messages of a list; what is no message is kept as it is.
-fn turns_of<'a>(messages: &[&'a RawValue], model: Option<&Cow<'a, str>>) -> Result<Vec<Turn<'a>>, serde_json::Error> {
+fn turns_of<'a>(
+    messages: &[&'a RawValue],
+    model: Option<&Cow<'a, str>>,
+) -> Result<Vec<Turn<'a>>, serde_json::Error> {
     let mut turns = Vec::with_capacity(messages.len());
     for raw in messages {
         let turn = lenient::object_of::<MessageOrChat<'_>>(raw).and_then(|message| match message {
@@ -263,7 +333,9 @@ fn turns_of<'a>(messages: &[&'a RawValue], model: Option<&Cow<'a, str>>) -> Resu
                 message.model = message.model.or_else(|| model.cloned());
                 let mut turn = turn_of(&message, raw)?;
                 if let Some(turn) = &mut turn {
-                    turn.pieces.extend(Listed::new(&message.images, &message.videos, &message.audios)?.take_all());
+                    turn.pieces.extend(
+                        Listed::new(&message.images, &message.videos, &message.audios)?.take_all(),
+                    );
                 }
                 Ok(turn)
             }
@@ -279,8 +351,13 @@ fn turns_of<'a>(messages: &[&'a RawValue], model: Option<&Cow<'a, str>>) -> Resu
 }
 
 /// A message as a turn; `None` where it has no role that is known.
-fn turn_of<'a>(message: &MessageOrChat<'a>, raw: &'a RawValue) -> Result<Option<Turn<'a>>, serde_json::Error> {
-    let Some(role) = message.role.as_deref().and_then(role_of) else { return Ok(None) };
+fn turn_of<'a>(
+    message: &MessageOrChat<'a>,
+    raw: &'a RawValue,
+) -> Result<Option<Turn<'a>>, serde_json::Error> {
+    let Some(role) = message.role.as_deref().and_then(role_of) else {
+        return Ok(None);
+    };
     let mut turn = Turn::new(role, raw.get());
     turn.id.clone_from(&message.id);
     turn.name.clone_from(&message.name);
@@ -291,7 +368,11 @@ fn turn_of<'a>(message: &MessageOrChat<'a>, raw: &'a RawValue) -> Result<Option<
     if let Some(content) = message.content {
         push_content(content, &mut turn)?;
     }
-    if let Some(refusal) = message.refusal.clone().filter(|refusal| !refusal.is_empty()) {
+    if let Some(refusal) = message
+        .refusal
+        .clone()
+        .filter(|refusal| !refusal.is_empty())
+    {
         turn.pieces.push(Piece::Text(refusal));
     }
     if let Some(audio) = message.audio {
@@ -300,7 +381,10 @@ fn turn_of<'a>(message: &MessageOrChat<'a>, raw: &'a RawValue) -> Result<Option<
     for call in &message.tool_calls {
         turn.pieces.push(pieces_of_call(call)?);
     }
-    if let Some(call) = message.function_call.filter(|call| call.get().starts_with('{')) {
+    if let Some(call) = message
+        .function_call
+        .filter(|call| call.get().starts_with('{'))
+    {
         turn.pieces.push(pieces_of_call(call)?);
     }
     for annotation in &message.annotations {
@@ -310,16 +394,24 @@ fn turn_of<'a>(message: &MessageOrChat<'a>, raw: &'a RawValue) -> Result<Option<
 }
 
 /// Thoughts: providers write the same ones under several names.
-fn push_reasoning<'a>(message: &MessageOrChat<'a>, turn: &mut Turn<'a>) -> Result<(), serde_json::Error> {
-    let texts = [&message.reasoning_content, &message.reasoning].into_iter().flatten().filter(|text| !text.is_empty());
+fn push_reasoning<'a>(
+    message: &MessageOrChat<'a>,
+    turn: &mut Turn<'a>,
+) -> Result<(), serde_json::Error> {
+    let texts = [&message.reasoning_content, &message.reasoning]
+        .into_iter()
+        .flatten()
+        .filter(|text| !text.is_empty());
     let mut found: Vec<&Cow<'a, str>> = texts.collect();
     found.dedup();
     if found.is_empty() {
         for detail in &message.reasoning_details {
-            turn.pieces.extend(content::thought_of(detail)?.map(Piece::Reasoning));
+            turn.pieces
+                .extend(content::thought_of(detail)?.map(Piece::Reasoning));
         }
     }
-    turn.pieces.extend(found.into_iter().map(|text| Piece::Reasoning(text.clone())));
+    turn.pieces
+        .extend(found.into_iter().map(|text| Piece::Reasoning(text.clone())));
     Ok(())
 }
 

@@ -31,9 +31,14 @@ impl Surroundings for Folder {
     }
 
     fn names_in(&mut self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path.join(folder)).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.path.join(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
         let files = entries.filter(|entry| entry.path().is_file());
-        let mut names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let mut names: Vec<String> = files
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
         names.sort();
         names
     }
@@ -41,7 +46,9 @@ impl Surroundings for Folder {
 
 /// The folder of a format's fixtures.
 pub(super) fn fixtures(format: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/formats").join(format)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/formats")
+        .join(format)
 }
 
 /// One fixture, by its path below the folder of all formats' fixtures.
@@ -51,7 +58,9 @@ pub(super) fn fixture(path: &str) -> PathBuf {
 
 /// Real samples of a format, by file name; none (and a note) where they are not on this machine.
 pub(super) fn samples(folder: &str) -> Vec<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/samples").join(folder);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/samples")
+        .join(folder);
     let Ok(entries) = fs::read_dir(&path) else {
         eprintln!("no samples at {}: skipped", path.display());
         return Vec::new();
@@ -71,7 +80,8 @@ pub(super) fn open_as(path: &Path, format: Option<&str>) -> Transcript {
     let file = path.to_owned();
     let open = Box::new(move || Ok(Box::new(fs::File::open(&file)?) as Box<dyn crate::ReadSeek>));
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
-    Transcript::open(Source { name, open }, format).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    Transcript::open(Source { name, open }, format)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The only chat of a file.
@@ -81,27 +91,46 @@ pub(super) fn read(path: &Path) -> Imported {
 
 /// One chat of a file.
 pub(super) fn read_picked(path: &Path, pick: &Pick) -> Imported {
-    let mut folder = Folder { path: path.parent().unwrap().to_owned(), kept: HashMap::new() };
-    open(path).read(pick, &mut folder).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let mut folder = Folder {
+        path: path.parent().unwrap().to_owned(),
+        kept: HashMap::new(),
+    };
+    open(path)
+        .read(pick, &mut folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The only chat of some bytes, its format found by their content.
 pub(super) fn read_bytes(bytes: Vec<u8>) -> Imported {
-    let open = Box::new(move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>));
-    let transcript = Transcript::open(Source { name: "bytes".to_owned(), open }, None).unwrap();
+    let open =
+        Box::new(move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>));
+    let transcript = Transcript::open(
+        Source {
+            name: "bytes".to_owned(),
+            open,
+        },
+        None,
+    )
+    .unwrap();
     transcript.read(&Pick::Only, &mut crate::Discard).unwrap()
 }
 
 /// All chats of a file.
 pub(super) fn read_all(path: &Path) -> Vec<Imported> {
     let count = open(path).list().unwrap().len();
-    (1..=count).map(|number| read_picked(path, &Pick::Named(number.to_string()))).collect()
+    (1..=count)
+        .map(|number| read_picked(path, &Pick::Named(number.to_string())))
+        .collect()
 }
 
 /// The counts of records add up.
 pub(super) fn assert_accounted(imported: &Imported) {
     let stats = imported.stats;
-    assert_eq!(stats.records, stats.mapped + stats.bookkeeping + stats.kept_raw + stats.damaged, "{stats:?}");
+    assert_eq!(
+        stats.records,
+        stats.mapped + stats.bookkeeping + stats.kept_raw + stats.damaged,
+        "{stats:?}"
+    );
 }
 
 /// How often a text stands in the chat as text or as the text in a tool's answer.
@@ -114,7 +143,10 @@ pub(super) fn occurrences(chat: &Chat, text: &str) -> usize {
         };
         parts.iter().map(in_part).sum()
     }
-    chat.messages.iter().map(|message| count(&message.parts, text)).sum()
+    chat.messages
+        .iter()
+        .map(|message| count(&message.parts, text))
+        .sum()
 }
 
 /// The chat as text: a line a message (`role`, what is unusual of it, parent where it is not the message before) and a line a part.
@@ -143,7 +175,10 @@ fn head(chat: &Chat, place: usize, message: &Message) -> String {
     if message.status != readalong_model::Status::Complete {
         line.push_str(&format!(" {:?}", message.status).to_lowercase());
     }
-    for word in [&message.author.name, &message.author.model].into_iter().flatten() {
+    for word in [&message.author.name, &message.author.model]
+        .into_iter()
+        .flatten()
+    {
         line.push_str(&format!(" {word}"));
     }
     if !message.thread.is_main() {
@@ -151,8 +186,14 @@ fn head(chat: &Chat, place: usize, message: &Message) -> String {
     }
     let before = place.checked_sub(1).map(|before| &chat.messages[before].id);
     if message.parent.as_ref() != before {
-        let parent = message.parent.as_ref().and_then(|parent| chat.messages.iter().position(|message| message.id == *parent));
-        line.push_str(&parent.map_or(" root".to_owned(), |parent| format!(" after={}", parent + 1)));
+        let parent = message.parent.as_ref().and_then(|parent| {
+            chat.messages
+                .iter()
+                .position(|message| message.id == *parent)
+        });
+        line.push_str(&parent.map_or(" root".to_owned(), |parent| {
+            format!(" after={}", parent + 1)
+        }));
     }
     if chat.active_leaf.as_ref() == Some(&message.id) {
         line.push_str(" active");
@@ -164,8 +205,12 @@ fn push_parts(chat: &Chat, parts: &[Part], indent: &str, lines: &mut Vec<String>
     let file = |id: &readalong_model::ArtifactId| {
         let artifact = &chat.artifacts[id.0 as usize];
         let content = match &artifact.content {
-            readalong_model::Availability::Present { size_bytes, .. } => format!("{size_bytes} bytes"),
-            readalong_model::Availability::TextOnly { size_bytes, .. } => format!("text only, {size_bytes} bytes"),
+            readalong_model::Availability::Present { size_bytes, .. } => {
+                format!("{size_bytes} bytes")
+            }
+            readalong_model::Availability::TextOnly { size_bytes, .. } => {
+                format!("text only, {size_bytes} bytes")
+            }
             readalong_model::Availability::Missing => "missing".to_owned(),
             readalong_model::Availability::External { url } => format!("at {url}"),
         };
@@ -174,17 +219,48 @@ fn push_parts(chat: &Chat, parts: &[Part], indent: &str, lines: &mut Vec<String>
     for part in parts {
         let line = match part {
             Part::Text { markdown } => format!("text {markdown:?}"),
-            Part::Reasoning { markdown, duration_ms } => {
-                format!("reasoning {markdown:?}{}", duration_ms.map(|ms| format!(" {ms} ms")).unwrap_or_default())
+            Part::Reasoning {
+                markdown,
+                duration_ms,
+            } => {
+                format!(
+                    "reasoning {markdown:?}{}",
+                    duration_ms
+                        .map(|ms| format!(" {ms} ms"))
+                        .unwrap_or_default()
+                )
             }
             Part::ToolCall(call) => {
-                let input = call.input.as_ref().map(|input| format!(" {}", input.get())).unwrap_or_default();
-                format!("call {} {} {:?} {:?}{input}", call.call_id, call.name, call.action, call.state)
+                let input = call
+                    .input
+                    .as_ref()
+                    .map(|input| format!(" {}", input.get()))
+                    .unwrap_or_default();
+                format!(
+                    "call {} {} {:?} {:?}{input}",
+                    call.call_id, call.name, call.action, call.state
+                )
             }
-            Part::ToolResult { call_id, is_error, .. } => format!("result {call_id}{}", if *is_error { " error" } else { "" }),
-            Part::Image { artifact, alt } => format!("image {}{}", file(artifact), alt.as_ref().map(|alt| format!(" {alt:?}")).unwrap_or_default()),
+            Part::ToolResult {
+                call_id, is_error, ..
+            } => format!("result {call_id}{}", if *is_error { " error" } else { "" }),
+            Part::Image { artifact, alt } => format!(
+                "image {}{}",
+                file(artifact),
+                alt.as_ref()
+                    .map(|alt| format!(" {alt:?}"))
+                    .unwrap_or_default()
+            ),
             Part::File { artifact } => format!("file {}", file(artifact)),
-            Part::Source { title, url, excerpt } => format!("source {title:?} {} {}", url.as_deref().unwrap_or("-"), excerpt.as_deref().unwrap_or("-")),
+            Part::Source {
+                title,
+                url,
+                excerpt,
+            } => format!(
+                "source {title:?} {} {}",
+                url.as_deref().unwrap_or("-"),
+                excerpt.as_deref().unwrap_or("-")
+            ),
             Part::Notice { kind, text } => format!("notice {kind:?} {text:?}"),
             Part::Unknown { label, json } => format!("unknown {label} {}", json.get()),
         };
@@ -202,13 +278,24 @@ pub(super) fn check_outline(path: &Path) {
         assert_accounted(&imported);
         let stats = imported.stats;
         found.push_str(&outline(&imported.chat));
-        found.push_str(&format!("\n= {} mapped, {} bookkeeping, {} kept raw, {} damaged\n", stats.mapped, stats.bookkeeping, stats.kept_raw, stats.damaged));
-        imported.warnings.iter().for_each(|warning| found.push_str(&format!("! {warning}\n")));
+        found.push_str(&format!(
+            "\n= {} mapped, {} bookkeeping, {} kept raw, {} damaged\n",
+            stats.mapped, stats.bookkeeping, stats.kept_raw, stats.damaged
+        ));
+        imported
+            .warnings
+            .iter()
+            .for_each(|warning| found.push_str(&format!("! {warning}\n")));
         found.push('\n');
     }
     let expected = PathBuf::from(format!("{}.outline", path.display()));
     if std::env::var_os("UPDATE_OUTLINES").is_some() {
         fs::write(&expected, &found).unwrap();
     }
-    assert_eq!(found, fs::read_to_string(&expected).unwrap_or_default(), "{}", expected.display());
+    assert_eq!(
+        found,
+        fs::read_to_string(&expected).unwrap_or_default(),
+        "{}",
+        expected.display()
+    );
 }

@@ -21,8 +21,15 @@ pub(super) const FORMAT: Format = Format {
 };
 
 fn detect(head: &Head) -> Option<Evidence> {
-    let is_ours = head.records.first().is_some_and(|record| record.has("readalong") && record.has("messages"));
-    is_ours.then_some(Evidence { matched: 1, of: 1, layout: Layout::OneChat })
+    let is_ours = head
+        .records
+        .first()
+        .is_some_and(|record| record.has("readalong") && record.has("messages"));
+    is_ours.then_some(Evidence {
+        matched: 1,
+        of: 1,
+        layout: Layout::OneChat,
+    })
 }
 
 #[derive(Deserialize)]
@@ -33,16 +40,26 @@ struct Version {
 struct ChatJsonReader;
 
 impl Reader for ChatJsonReader {
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let Version { readalong: version } = serde_json::from_slice(record.bytes)?;
         if version > VERSION_MAX {
-            let reason = format!("it is of version {version}; this readalong reads up to version {VERSION_MAX}");
+            let reason = format!(
+                "it is of version {version}; this readalong reads up to version {VERSION_MAX}"
+            );
             return Err(Refusal::Unreadable(reason));
         }
         let snapshot: Snapshot = serde_json::from_slice(record.bytes)?;
         for artifact in &snapshot.artifacts {
             let content = content(artifact, chat, surroundings)?;
-            chat.push_artifact(Artifact { content, ..artifact.clone() });
+            chat.push_artifact(Artifact {
+                content,
+                ..artifact.clone()
+            });
         }
         for message in snapshot.messages {
             chat.put(message);
@@ -61,11 +78,19 @@ impl Reader for ChatJsonReader {
 }
 
 /// Keeps an artifact's bytes, which lie beside `chat.json`; a file that is not what it should be counts as missing.
-fn content(artifact: &Artifact, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> io::Result<Availability> {
-    let (Some((sha256, _)), Some(path)) = (artifact.bytes(), artifact.path()) else { return Ok(artifact.content.clone()) };
+fn content(
+    artifact: &Artifact,
+    chat: &mut ChatBuilder,
+    surroundings: &mut dyn Surroundings,
+) -> io::Result<Availability> {
+    let (Some((sha256, _)), Some(path)) = (artifact.bytes(), artifact.path()) else {
+        return Ok(artifact.content.clone());
+    };
     let problem = match surroundings.beside(&path)? {
         None => format!("file `{path}` is missing"),
-        Some(bytes) if Digest::of(&bytes) != sha256 => format!("file `{path}` was changed and is left out"),
+        Some(bytes) if Digest::of(&bytes) != sha256 => {
+            format!("file `{path}` was changed and is left out")
+        }
         Some(bytes) => {
             surroundings.keep(&bytes)?;
             return Ok(artifact.content.clone());

@@ -36,11 +36,21 @@ pub(super) const FORMAT: Format = Format {
 
 fn detect(head: &Head) -> Option<Evidence> {
     let has_turns = |record: &&HeadRecord| {
-        let turns = record.member("conversations").or_else(|| record.member("conversation")).map(|turns| turns.elements()).unwrap_or_default();
-        turns.iter().any(|turn| turn.string("from").is_some() && turn.has("value"))
+        let turns = record
+            .member("conversations")
+            .or_else(|| record.member("conversation"))
+            .map(|turns| turns.elements())
+            .unwrap_or_default();
+        turns
+            .iter()
+            .any(|turn| turn.string("from").is_some() && turn.has("value"))
     };
     let matched = head.records.iter().filter(has_turns).count();
-    (matched > 0).then_some(Evidence { matched, of: head.records.len(), layout: Layout::ChatPerRecord })
+    (matched > 0).then_some(Evidence {
+        matched,
+        of: head.records.len(),
+        layout: Layout::ChatPerRecord,
+    })
 }
 
 #[derive(Default)]
@@ -83,10 +93,17 @@ struct TurnIn<'a> {
 }
 
 impl Reader for DatasetReader {
-    fn push(&mut self, record: &Record<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
+    fn push(
+        &mut self,
+        record: &Record<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
         let raw: &RawValue = serde_json::from_slice(record.bytes)?;
         let entry: Option<Entry<'_>> = lenient::object_of(raw)?;
-        let Some((list, entry)) = entry.and_then(|entry| Some((entry.conversations.or(entry.conversation)?, entry))) else {
+        let Some((list, entry)) =
+            entry.and_then(|entry| Some((entry.conversations.or(entry.conversation)?, entry)))
+        else {
             chat.put_unknown(readalong_model::ThreadId::MAIN, "", raw.get())?;
             return Ok(Taken::KeptRaw);
         };
@@ -101,7 +118,9 @@ impl Reader for DatasetReader {
         }
         // Of two answers the chosen one is read first: it comes last.
         let answers = [entry.rejected, entry.chosen].into_iter().flatten();
-        let answers: Vec<Turn<'_>> = answers.map(|raw| turn_of(raw, entry.model.as_ref())).collect::<Result<_, _>>()?;
+        let answers: Vec<Turn<'_>> = answers
+            .map(|raw| turn_of(raw, entry.model.as_ref()))
+            .collect::<Result<_, _>>()?;
         if turns.is_empty() && answers.is_empty() {
             chat.warn("an entry without turns");
             return Ok(Taken::Bookkeeping);
@@ -114,7 +133,8 @@ impl Reader for DatasetReader {
         self.turns.put_all(turns, listed, chat, surroundings)?;
         let parent = chat.chat.messages.last().map(|message| message.id.clone());
         for answer in answers {
-            self.turns.put_all(vec![answer], Listed::default(), chat, surroundings)?;
+            self.turns
+                .put_all(vec![answer], Listed::default(), chat, surroundings)?;
             if let Some(message) = chat.chat.messages.last_mut() {
                 message.parent.clone_from(&parent);
             }
@@ -125,18 +145,33 @@ impl Reader for DatasetReader {
 
 /// An id that is text or a number.
 fn id_of(raw: &RawValue) -> Result<Option<String>, serde_json::Error> {
-    let number = raw.get().bytes().all(|byte| byte.is_ascii_digit()).then(|| raw.get().to_owned());
-    Ok(lenient::text_of(raw)?.map(Cow::into_owned).or(number).filter(|id| !id.is_empty()))
+    let number = raw
+        .get()
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| raw.get().to_owned());
+    Ok(lenient::text_of(raw)?
+        .map(Cow::into_owned)
+        .or(number)
+        .filter(|id| !id.is_empty()))
 }
 
 /// One turn; what is none is kept as it is.
-fn turn_of<'a>(raw: &'a RawValue, model: Option<&Cow<'a, str>>) -> Result<Turn<'a>, serde_json::Error> {
+fn turn_of<'a>(
+    raw: &'a RawValue,
+    model: Option<&Cow<'a, str>>,
+) -> Result<Turn<'a>, serde_json::Error> {
     let parsed = match lenient::object_of::<TurnIn<'_>>(raw) {
-        Ok(Some(TurnIn { from: Some(from), value: Some(value) })) => Some((from, value)),
+        Ok(Some(TurnIn {
+            from: Some(from),
+            value: Some(value),
+        })) => Some((from, value)),
         Err(error) if lenient::is_repairable(&error) => return Err(error),
         _ => None,
     };
-    let Some((from, value)) = parsed else { return Ok(Turn::unknown(raw)) };
+    let Some((from, value)) = parsed else {
+        return Ok(Turn::unknown(raw));
+    };
     let (role, named) = role_of(&from);
     let mut turn = Turn::new(role, raw.get());
     turn.model = model.cloned();
@@ -146,10 +181,15 @@ fn turn_of<'a>(raw: &'a RawValue, model: Option<&Cow<'a, str>>) -> Result<Turn<'
     match lenient::text_of(value)? {
         Some(text) if is_call(&from) => turn.pieces.extend(calls_in_text(text)),
         Some(text) => turn.push_text(text),
-        None if is_call(&from) => turn.pieces.extend(calls_in_text(Cow::Borrowed(value.get()))),
+        None if is_call(&from) => turn
+            .pieces
+            .extend(calls_in_text(Cow::Borrowed(value.get()))),
         None if role == Role::Tool => turn.push_text(Cow::Borrowed(value.get())),
         None if value.get() == "null" => {}
-        None => turn.pieces.push(Piece::Unknown { label: from.into_owned(), json: value }),
+        None => turn.pieces.push(Piece::Unknown {
+            label: from.into_owned(),
+            json: value,
+        }),
     }
     Ok(turn)
 }
@@ -160,7 +200,9 @@ fn role_of(from: &str) -> (Role, bool) {
         "human" | "user" | "prompter" => (Role::User, false),
         "gpt" | "assistant" | "model" | "function_call" | "tool_call" => (Role::Assistant, false),
         "system" => (Role::System, false),
-        "observation" | "tool" | "tool_response" | "function_response" | "function" | "ipython" => (Role::Tool, false),
+        "observation" | "tool" | "tool_response" | "function_response" | "function" | "ipython" => {
+            (Role::Tool, false)
+        }
         // Other models by their names: chatgpt, bing, bard, claude and so on.
         _ => (Role::Assistant, true),
     }

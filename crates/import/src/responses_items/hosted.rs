@@ -28,8 +28,19 @@ impl Fields<'_> {
             _ => return Ok(None),
         };
         let failed = matches!(self.status.as_deref(), Some("failed" | "incomplete"));
-        let state = if failed { CallState::Failed } else { call.state };
-        Ok(Some(Draft::Call { call: CallDraft { id: self.call_id(), state, ..call }, answer }))
+        let state = if failed {
+            CallState::Failed
+        } else {
+            call.state
+        };
+        Ok(Some(Draft::Call {
+            call: CallDraft {
+                id: self.call_id(),
+                state,
+                ..call
+            },
+            answer,
+        }))
     }
 
     /// The answer of a tool of which only the provider saw the answer: there was one where the call is complete.
@@ -43,14 +54,24 @@ impl Fields<'_> {
         if let Some(Value::Array(sources)) = input.remove("sources") {
             let pieces = sources.iter().filter_map(|source| {
                 let url = source.get("url").and_then(Value::as_str)?.to_owned();
-                let title = source.get("title").and_then(Value::as_str).unwrap_or(&url).to_owned();
-                Some(Piece::Source { title, url: Some(url), excerpt: None })
+                let title = source
+                    .get("title")
+                    .and_then(Value::as_str)
+                    .unwrap_or(&url)
+                    .to_owned();
+                Some(Piece::Source {
+                    title,
+                    url: Some(url),
+                    excerpt: None,
+                })
             });
             answer.get_or_insert_default().pieces.extend(pieces);
         }
         let kind = input.remove("type");
         let action = match kind.as_ref().and_then(Value::as_str) {
-            Some("open_page") => tools::text(&mut input, &["url"]).map(|url| Action::Fetch { url, prompt: None }),
+            Some("open_page") => {
+                tools::text(&mut input, &["url"]).map(|url| Action::Fetch { url, prompt: None })
+            }
             Some("find_in_page") => {
                 let pattern = tools::text(&mut input, &["pattern"]);
                 let url = tools::text(&mut input, &["url"]);
@@ -61,7 +82,13 @@ impl Fields<'_> {
         if let (Some(kind), None) = (kind, &action) {
             input.insert("type".to_owned(), kind);
         }
-        Ok((CallDraft { action: action.unwrap_or_default(), ..named("web_search", input) }, answer))
+        Ok((
+            CallDraft {
+                action: action.unwrap_or_default(),
+                ..named("web_search", input)
+            },
+            answer,
+        ))
     }
 
     fn file_search(&self) -> Result<(CallDraft, Option<AnswerDraft>), serde_json::Error> {
@@ -80,36 +107,81 @@ impl Fields<'_> {
         }
         let action = tools::query(&mut input).map(|query| Action::Search { query, path: None });
         let mut answer = self.unseen_answer();
-        for found in self.results.map(pieces::elements).transpose()?.into_iter().flatten().filter(|found| found.get().starts_with('{')) {
+        for found in self
+            .results
+            .map(pieces::elements)
+            .transpose()?
+            .into_iter()
+            .flatten()
+            .filter(|found| found.get().starts_with('{'))
+        {
             let found: Found<'_> = serde_json::from_str(found.get())?;
-            let title = found.filename.or(found.file_id).unwrap_or(Cow::Borrowed("file")).into_owned();
-            let source = Piece::Source { title, url: None, excerpt: found.text.map(Cow::into_owned) };
+            let title = found
+                .filename
+                .or(found.file_id)
+                .unwrap_or(Cow::Borrowed("file"))
+                .into_owned();
+            let source = Piece::Source {
+                title,
+                url: None,
+                excerpt: found.text.map(Cow::into_owned),
+            };
             answer.get_or_insert_default().pieces.push(source);
         }
-        Ok((CallDraft { action: action.unwrap_or_default(), ..named("file_search", input) }, answer))
+        Ok((
+            CallDraft {
+                action: action.unwrap_or_default(),
+                ..named("file_search", input)
+            },
+            answer,
+        ))
     }
 
     fn code_interpreter(&self) -> Result<(CallDraft, Option<AnswerDraft>), serde_json::Error> {
-        let run = |code: &Cow<'_, str>| Action::Run { command: code.clone().into_owned(), language: Some("python".to_owned()), purpose: None };
+        let run = |code: &Cow<'_, str>| Action::Run {
+            command: code.clone().into_owned(),
+            language: Some("python".to_owned()),
+            purpose: None,
+        };
         let action = self.code.as_ref().map(run).unwrap_or_default();
         let answer = match self.outputs.or(self.results) {
             Some(outputs) => Some(pieces::answer(outputs)?),
             None => self.unseen_answer(),
         };
-        Ok((CallDraft { action, ..named("code_interpreter", Map::new()) }, answer))
+        Ok((
+            CallDraft {
+                action,
+                ..named("code_interpreter", Map::new())
+            },
+            answer,
+        ))
     }
 
     fn mcp(&self) -> Result<(CallDraft, Option<AnswerDraft>), serde_json::Error> {
         let tool = self.name.as_deref().unwrap_or("tool");
-        let name = self.server_label.as_deref().map_or_else(|| tool.to_owned(), |server| format!("{server}.{tool}"));
+        let name = self
+            .server_label
+            .as_deref()
+            .map_or_else(|| tool.to_owned(), |server| format!("{server}.{tool}"));
         let input = tools::Input::read(self.arguments)?;
         let error = self.error.filter(|error| error.get() != "null");
         let answer = match (self.output, error) {
-            (_, Some(error)) => Some(AnswerDraft { is_error: true, ..pieces::answer(error)? }),
+            (_, Some(error)) => Some(AnswerDraft {
+                is_error: true,
+                ..pieces::answer(error)?
+            }),
             (Some(output), None) => Some(pieces::answer(output)?),
             (None, None) => None,
         };
-        Ok((CallDraft { name, action: Action::Other, input: input.into_json(), ..CallDraft::default() }, answer))
+        Ok((
+            CallDraft {
+                name,
+                action: Action::Other,
+                input: input.into_json(),
+                ..CallDraft::default()
+            },
+            answer,
+        ))
     }
 
     fn shell(&self) -> Result<CallDraft, serde_json::Error> {
@@ -129,30 +201,66 @@ impl Fields<'_> {
         let diff = tools::text(&mut input, &["diff"]).unwrap_or_default();
         let file = match kind.as_str() {
             "create_file" => {
-                let lines = diff.lines().filter(|line| !line.starts_with("@@")).map(|line| line.strip_prefix('+').unwrap_or(line));
-                Action::Write { path, content: lines.fold(String::new(), |all, line| all + line + "\n") }
+                let lines = diff
+                    .lines()
+                    .filter(|line| !line.starts_with("@@"))
+                    .map(|line| line.strip_prefix('+').unwrap_or(line));
+                Action::Write {
+                    path,
+                    content: lines.fold(String::new(), |all, line| all + line + "\n"),
+                }
             }
-            "update_file" => Action::Edit { path, edits: vec![Edit::Unified { diff }] },
+            "update_file" => Action::Edit {
+                path,
+                edits: vec![Edit::Unified { diff }],
+            },
             "delete_file" => Action::Remove { path },
             _ => return Ok(named("apply_patch", object(self.operation)?)),
         };
-        Ok(CallDraft { action: Action::Patch { files: vec![file] }, ..named("apply_patch", input) })
+        Ok(CallDraft {
+            action: Action::Patch { files: vec![file] },
+            ..named("apply_patch", input)
+        })
     }
 
     /// A picture that the model made; a call without result where there is none.
     fn picture(&self) -> Result<Draft, serde_json::Error> {
         let alt = self.revised_prompt.as_deref().map(str::to_owned);
-        match self.result.map(pieces::string).transpose()?.flatten().filter(|data| !data.is_empty()) {
-            Some(url) if url.starts_with("http") || url.starts_with("data:") => Ok(Draft::Made(vec![Piece::Image { url: url.into_owned(), alt }])),
+        match self
+            .result
+            .map(pieces::string)
+            .transpose()?
+            .flatten()
+            .filter(|data| !data.is_empty())
+        {
+            Some(url) if url.starts_with("http") || url.starts_with("data:") => {
+                Ok(Draft::Made(vec![Piece::Image {
+                    url: url.into_owned(),
+                    alt,
+                }]))
+            }
             Some(data) => {
-                let media_type = format!("image/{}", self.output_format.as_deref().unwrap_or("png"));
-                Ok(Draft::Made(vec![Piece::Base64Image { data: data.into_owned(), media_type, alt }]))
+                let media_type =
+                    format!("image/{}", self.output_format.as_deref().unwrap_or("png"));
+                Ok(Draft::Made(vec![Piece::Base64Image {
+                    data: data.into_owned(),
+                    media_type,
+                    alt,
+                }]))
             }
             None => {
                 let mut input = Map::new();
                 input.extend(alt.map(|prompt| ("prompt".to_owned(), prompt.into())));
-                let state = if self.status.as_deref() == Some("failed") { CallState::Failed } else { CallState::NoResult };
-                let call = CallDraft { id: self.call_id(), state, ..named("image_generation", input) };
+                let state = if self.status.as_deref() == Some("failed") {
+                    CallState::Failed
+                } else {
+                    CallState::NoResult
+                };
+                let call = CallDraft {
+                    id: self.call_id(),
+                    state,
+                    ..named("image_generation", input)
+                };
                 Ok(Draft::Call { call, answer: None })
             }
         }
@@ -161,7 +269,11 @@ impl Fields<'_> {
 
 fn named(name: &str, input: Map<String, Value>) -> CallDraft {
     let input = (!input.is_empty()).then(|| RawJson::from(&Value::Object(input)));
-    CallDraft { name: name.to_owned(), input, ..CallDraft::default() }
+    CallDraft {
+        name: name.to_owned(),
+        input,
+        ..CallDraft::default()
+    }
 }
 
 /// The members of an object; none where it is something else.

@@ -23,7 +23,9 @@ pub(super) enum Input {
 impl Input {
     /// Reads what stands as the input: a text that holds JSON, any other text, or JSON itself.
     pub(super) fn read(raw: Option<&RawValue>) -> Result<Self, serde_json::Error> {
-        let Some(raw) = raw else { return Ok(Self::Other(None)) };
+        let Some(raw) = raw else {
+            return Ok(Self::Other(None));
+        };
         if let Some(text) = pieces::string(raw)? {
             let trimmed = text.trim_start();
             if trimmed.starts_with('{') {
@@ -31,7 +33,11 @@ impl Input {
                     return Ok(Self::Object(object));
                 }
             }
-            return Ok(if trimmed.is_empty() { Self::Other(None) } else { Self::Text(text.into_owned()) });
+            return Ok(if trimmed.is_empty() {
+                Self::Other(None)
+            } else {
+                Self::Text(text.into_owned())
+            });
         }
         Ok(match raw.get().starts_with('{') {
             true => Self::Object(serde_json::from_str(raw.get())?),
@@ -63,7 +69,13 @@ pub(super) fn call(name: &str, mut input: Input) -> CallDraft {
         },
         Input::Other(_) => None,
     };
-    CallDraft { name: name.to_owned(), action: action.unwrap_or_default(), input: input.into_json(), asks, ..CallDraft::default() }
+    CallDraft {
+        name: name.to_owned(),
+        action: action.unwrap_or_default(),
+        input: input.into_json(),
+        asks,
+        ..CallDraft::default()
+    }
 }
 
 fn base_name(name: &str) -> &str {
@@ -83,28 +95,43 @@ fn text_action(name: &str, text: &str) -> Option<Action> {
         "python" => "python",
         _ => return None,
     };
-    Some(Action::Run { command: text.to_owned(), language: Some(language.to_owned()), purpose: None })
+    Some(Action::Run {
+        command: text.to_owned(),
+        language: Some(language.to_owned()),
+        purpose: None,
+    })
 }
 
 /// What a call does; takes the members that the action holds out of the input.
 fn action_of(name: &str, input: &mut Map<String, Value>) -> Option<Action> {
     match name {
-        "shell" | "container.exec" | "local_shell" | "shell_command" | "exec_command" | "unified_exec" => run(input),
+        "shell" | "container.exec" | "local_shell" | "shell_command" | "exec_command"
+        | "unified_exec" => run(input),
         "apply_patch" => {
-            let key = ["input", "patch"].into_iter().find(|key| input.get(*key).is_some_and(Value::is_string))?;
+            let key = ["input", "patch"]
+                .into_iter()
+                .find(|key| input.get(*key).is_some_and(Value::is_string))?;
             let files = patch::read(input.get(key)?.as_str()?)?;
             input.remove(key);
             Some(Action::Patch { files })
         }
         "update_plan" => plan(input),
         "view_image" => text(input, &["path"]).map(|path| Action::Read { path, lines: None }),
-        "read_file" => text(input, &["file_path", "path"]).map(|path| Action::Read { path, lines: None }),
+        "read_file" => {
+            text(input, &["file_path", "path"]).map(|path| Action::Read { path, lines: None })
+        }
         "list_dir" => text(input, &["dir_path", "path"]).map(|path| Action::List { path }),
-        "grep_files" => text(input, &["pattern"]).map(|query| Action::Search { query, path: text(input, &["path"]) }),
+        "grep_files" => text(input, &["pattern"]).map(|query| Action::Search {
+            query,
+            path: text(input, &["path"]),
+        }),
         "web_search" => query(input).map(|query| Action::WebSearch { query }),
         "spawn_agent" => {
             let prompt = text(input, &["message", "prompt"])?;
-            Some(Action::Delegate { title: shorten(&prompt, TITLE_CHARS_MAX).unwrap_or_else(|| "Subagent".to_owned()), prompt })
+            Some(Action::Delegate {
+                title: shorten(&prompt, TITLE_CHARS_MAX).unwrap_or_else(|| "Subagent".to_owned()),
+                prompt,
+            })
         }
         _ => None,
     }
@@ -112,7 +139,9 @@ fn action_of(name: &str, input: &mut Map<String, Value>) -> Option<Action> {
 
 /// A member that is a text, taken out.
 pub(super) fn text(input: &mut Map<String, Value>, keys: &[&str]) -> Option<String> {
-    let key = keys.iter().find(|key| input.get(**key).is_some_and(Value::is_string))?;
+    let key = keys
+        .iter()
+        .find(|key| input.get(**key).is_some_and(Value::is_string))?;
     match input.remove(*key) {
         Some(Value::String(text)) => Some(text),
         _ => None,
@@ -122,8 +151,18 @@ pub(super) fn text(input: &mut Map<String, Value>, keys: &[&str]) -> Option<Stri
 /// The query, or several as lines.
 pub(super) fn query(input: &mut Map<String, Value>) -> Option<String> {
     let single = text(input, &["query", "q"]);
-    let all = |queries: &[Value]| queries.iter().map(Value::as_str).collect::<Option<Vec<&str>>>().map(|queries| queries.join("\n"));
-    let several = input.get("queries").and_then(Value::as_array).and_then(|queries| all(queries)).filter(|text| !text.is_empty());
+    let all = |queries: &[Value]| {
+        queries
+            .iter()
+            .map(Value::as_str)
+            .collect::<Option<Vec<&str>>>()
+            .map(|queries| queries.join("\n"))
+    };
+    let several = input
+        .get("queries")
+        .and_then(Value::as_array)
+        .and_then(|queries| all(queries))
+        .filter(|text| !text.is_empty());
     match (single, several) {
         (Some(single), Some(several)) => {
             if several.lines().any(|line| line == single) {
@@ -141,7 +180,9 @@ pub(super) fn query(input: &mut Map<String, Value>) -> Option<String> {
 }
 
 fn run(input: &mut Map<String, Value>) -> Option<Action> {
-    let key = ["command", "cmd"].into_iter().find(|key| input.contains_key(*key))?;
+    let key = ["command", "cmd"]
+        .into_iter()
+        .find(|key| input.contains_key(*key))?;
     let command = match input.get(key)? {
         Value::String(command) => command.clone(),
         Value::Array(words) => {
@@ -163,7 +204,11 @@ fn run(input: &mut Map<String, Value>) -> Option<Action> {
     };
     input.remove(key);
     let purpose = text(input, &["justification"]);
-    Some(Action::Run { command, language: None, purpose })
+    Some(Action::Run {
+        command,
+        language: None,
+        purpose,
+    })
 }
 
 fn is_shell(program: &str) -> bool {
@@ -174,10 +219,12 @@ fn is_shell(program: &str) -> bool {
 /// Words as one would type them.
 fn command_line(words: &[&str]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    let quoted = words.iter().map(|word| match !word.is_empty() && word.chars().all(plain) {
-        true => (*word).to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    });
+    let quoted = words
+        .iter()
+        .map(|word| match !word.is_empty() && word.chars().all(plain) {
+            true => (*word).to_owned(),
+            false => format!("'{}'", word.replace('\'', r"'\''")),
+        });
     quoted.collect::<Vec<_>>().join(" ")
 }
 
@@ -191,7 +238,12 @@ fn plan(input: &mut Map<String, Value>) -> Option<Action> {
         };
         Some(PlanItem { text, status })
     };
-    let items = input.get("plan")?.as_array()?.iter().map(item).collect::<Option<Vec<_>>>()?;
+    let items = input
+        .get("plan")?
+        .as_array()?
+        .iter()
+        .map(item)
+        .collect::<Option<Vec<_>>>()?;
     input.remove("plan");
     Some(Action::Plan { items })
 }

@@ -31,7 +31,9 @@ impl Archive {
         let mut chats: Vec<String> = names(&zip).filter(|name| holds_chats(name)).collect();
         chats.sort();
         if chats.is_empty() {
-            return Err(ImportError::ForeignZip { file: source.name.clone() });
+            return Err(ImportError::ForeignZip {
+                file: source.name.clone(),
+            });
         }
         Ok(Self { chats })
     }
@@ -39,13 +41,24 @@ impl Archive {
     /// The first bytes of the first member that holds chats.
     pub(super) fn probe(&self, source: &Source, bytes_max: usize) -> Result<Vec<u8>, ImportError> {
         let mut probe = Vec::new();
-        self.with_first_member(source, &mut |input| input.take(bytes_max as u64).read_to_end(&mut probe).map(|_| ()))?;
+        self.with_first_member(source, &mut |input| {
+            input
+                .take(bytes_max as u64)
+                .read_to_end(&mut probe)
+                .map(|_| ())
+        })?;
         Ok(probe)
     }
 
-    pub(super) fn with_first_member(&self, source: &Source, see: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>) -> Result<(), ImportError> {
+    pub(super) fn with_first_member(
+        &self,
+        source: &Source,
+        see: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>,
+    ) -> Result<(), ImportError> {
         let mut zip = open_zip(source)?;
-        let Some(name) = self.chats.first() else { return Ok(()) };
+        let Some(name) = self.chats.first() else {
+            return Ok(());
+        };
         let mut member = open_member(source, &mut zip, name)?;
         see(&mut member).map_err(|error| io_error(&source.name, error))
     }
@@ -63,10 +76,20 @@ impl Archive {
     }
 
     /// The other members as what lies beside the chats.
-    pub(super) fn surroundings<'a>(&self, source: &Source, outer: &'a mut dyn Surroundings) -> Result<Members<'a>, ImportError> {
+    pub(super) fn surroundings<'a>(
+        &self,
+        source: &Source,
+        outer: &'a mut dyn Surroundings,
+    ) -> Result<Members<'a>, ImportError> {
         let zip = open_zip(source)?;
-        let by_base_name = names(&zip).map(|name| (base_name(&name).to_owned(), name)).collect();
-        Ok(Members { zip, by_base_name, outer })
+        let by_base_name = names(&zip)
+            .map(|name| (base_name(&name).to_owned(), name))
+            .collect();
+        Ok(Members {
+            zip,
+            by_base_name,
+            outer,
+        })
     }
 }
 
@@ -92,7 +115,9 @@ impl Surroundings for Members<'_> {
         };
         let member = self.zip.by_name(name).map_err(io::Error::other)?;
         let mut bytes = Vec::new();
-        member.take(ARTIFACT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        member
+            .take(ARTIFACT_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)?;
         if bytes.len() as u64 > ARTIFACT_BYTES_MAX {
             let reason = format!("`{name}` is larger than {} MB", ARTIFACT_BYTES_MAX >> 20);
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
@@ -101,8 +126,14 @@ impl Surroundings for Members<'_> {
     }
 
     fn names_in(&mut self, folder: &str) -> Vec<String> {
-        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let mut names: Vec<String> = names(&self.zip).filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned)).collect();
+        let prefix = if folder.is_empty() {
+            String::new()
+        } else {
+            format!("{folder}/")
+        };
+        let mut names: Vec<String> = names(&self.zip)
+            .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))
+            .collect();
         names.sort();
         names
     }
@@ -110,7 +141,9 @@ impl Surroundings for Members<'_> {
 
 /// Names of members that can be read as text; others are as good as not there.
 fn names(zip: &ZipArchive<Box<dyn ReadSeek>>) -> impl Iterator<Item = String> {
-    zip.file_names().filter_map(Result::ok).map(std::borrow::Cow::into_owned)
+    zip.file_names()
+        .filter_map(Result::ok)
+        .map(std::borrow::Cow::into_owned)
 }
 
 fn base_name(path: &str) -> &str {
@@ -120,19 +153,40 @@ fn base_name(path: &str) -> &str {
 /// `conversations.json`, or the numbered pieces that large exports split it into.
 fn holds_chats(member: &str) -> bool {
     let name = base_name(member);
-    let middle = name.strip_prefix("conversations").and_then(|rest| rest.strip_suffix(".json"));
-    middle.is_some_and(|middle| middle.is_empty() || middle.trim_start_matches(['-', '_']).bytes().all(|b| b.is_ascii_digit()))
+    let middle = name
+        .strip_prefix("conversations")
+        .and_then(|rest| rest.strip_suffix(".json"));
+    middle.is_some_and(|middle| {
+        middle.is_empty()
+            || middle
+                .trim_start_matches(['-', '_'])
+                .bytes()
+                .all(|b| b.is_ascii_digit())
+    })
 }
 
 fn open_zip(source: &Source) -> Result<ZipArchive<Box<dyn ReadSeek>>, ImportError> {
     let input = (source.open)().map_err(|error| io_error(&source.name, error))?;
-    ZipArchive::new(input).map_err(|error| ImportError::DamagedZip { file: source.name.clone(), source: error })
+    ZipArchive::new(input).map_err(|error| ImportError::DamagedZip {
+        file: source.name.clone(),
+        source: error,
+    })
 }
 
-fn open_member<'a>(source: &Source, zip: &'a mut ZipArchive<Box<dyn ReadSeek>>, name: &str) -> Result<impl Read + 'a, ImportError> {
-    let member = zip.by_name(name).map_err(|error| ImportError::DamagedZip { file: source.name.clone(), source: error })?;
+fn open_member<'a>(
+    source: &Source,
+    zip: &'a mut ZipArchive<Box<dyn ReadSeek>>,
+    name: &str,
+) -> Result<impl Read + 'a, ImportError> {
+    let member = zip.by_name(name).map_err(|error| ImportError::DamagedZip {
+        file: source.name.clone(),
+        source: error,
+    })?;
     let bytes_max = BOMB_BYTES_MIN.max(member.compressed_size().saturating_mul(BOMB_RATIO));
-    Ok(Fused { member, left: bytes_max })
+    Ok(Fused {
+        member,
+        left: bytes_max,
+    })
 }
 
 /// Stops a member that grows beyond all reason.
@@ -145,7 +199,10 @@ impl<R: Read> Read for Fused<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let read = self.member.read(out)?;
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::FileTooLarge, format!("a member of the zip grows more than {BOMB_RATIO} times: a zip bomb"))
+            io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("a member of the zip grows more than {BOMB_RATIO} times: a zip bomb"),
+            )
         })?;
         Ok(read)
     }

@@ -3,7 +3,13 @@
 use super::*;
 use crate::{ArtifactRole, Author, Availability, Digest, Role, Status, ToolCall};
 
-const ALL: SnapshotOptions = SnapshotOptions { title: None, artifacts: true, reasoning: true, tools: true, messages: None };
+const ALL: SnapshotOptions = SnapshotOptions {
+    title: None,
+    artifacts: true,
+    reasoning: true,
+    tools: true,
+    messages: None,
+};
 
 fn message(id: &str, parent: Option<&str>, parts: Vec<Part>) -> Message {
     Message {
@@ -21,12 +27,20 @@ fn message(id: &str, parent: Option<&str>, parts: Vec<Part>) -> Message {
 }
 
 fn text(markdown: &str) -> Part {
-    Part::Text { markdown: markdown.into() }
+    Part::Text {
+        markdown: markdown.into(),
+    }
 }
 
 fn call(call_id: &str) -> Part {
     let (call_id, name) = (call_id.to_owned(), "tool".to_owned());
-    Part::ToolCall(ToolCall { call_id, name, action: Default::default(), input: None, state: Default::default() })
+    Part::ToolCall(ToolCall {
+        call_id,
+        name,
+        action: Default::default(),
+        input: None,
+        state: Default::default(),
+    })
 }
 
 fn artifact(name: &str) -> Artifact {
@@ -34,22 +48,42 @@ fn artifact(name: &str) -> Artifact {
         name: name.into(),
         media_type: "image/png".into(),
         role: ArtifactRole::Uploaded,
-        content: Availability::Present { sha256: Digest::of(name.as_bytes()), size_bytes: 1 },
+        content: Availability::Present {
+            sha256: Digest::of(name.as_bytes()),
+            size_bytes: 1,
+        },
         dimensions: None,
     }
 }
 
 fn thread(kind: ThreadKind, parent_call: Option<&str>) -> Thread {
-    Thread { kind, title: None, parent_call: parent_call.map(Into::into) }
+    Thread {
+        kind,
+        title: None,
+        parent_call: parent_call.map(Into::into),
+    }
 }
 
 /// A hidden message with an artifact, a call that starts a subagent, which starts another.
 fn chat() -> Chat {
     let hidden = Message {
         visibility: Visibility::Hidden,
-        ..message("secret", None, vec![text("profile"), Part::Image { artifact: ArtifactId(0), alt: None }])
+        ..message(
+            "secret",
+            None,
+            vec![
+                text("profile"),
+                Part::Image {
+                    artifact: ArtifactId(0),
+                    alt: None,
+                },
+            ],
+        )
     };
-    let in_thread = |id: &str, thread: u32, parts| Message { thread: ThreadId(thread), ..message(id, None, parts) };
+    let in_thread = |id: &str, thread: u32, parts| Message {
+        thread: ThreadId(thread),
+        ..message(id, None, parts)
+    };
     Chat {
         threads: vec![
             thread(ThreadKind::Main, None),
@@ -58,8 +92,28 @@ fn chat() -> Chat {
         ],
         messages: vec![
             hidden,
-            message("a", Some("secret"), vec![text("question"), Part::Image { artifact: ArtifactId(1), alt: None }]),
-            message("b", Some("a"), vec![Part::Reasoning { markdown: "thought".into(), duration_ms: None }, call("c1")]),
+            message(
+                "a",
+                Some("secret"),
+                vec![
+                    text("question"),
+                    Part::Image {
+                        artifact: ArtifactId(1),
+                        alt: None,
+                    },
+                ],
+            ),
+            message(
+                "b",
+                Some("a"),
+                vec![
+                    Part::Reasoning {
+                        markdown: "thought".into(),
+                        duration_ms: None,
+                    },
+                    call("c1"),
+                ],
+            ),
             in_thread("s1", 1, vec![call("c2")]),
             in_thread("s2", 2, vec![text("deep")]),
             message("c", Some("b"), vec![text("answer")]),
@@ -70,7 +124,11 @@ fn chat() -> Chat {
 }
 
 fn ids(snapshot: &Snapshot) -> Vec<&str> {
-    snapshot.messages.iter().map(|message| message.id.0.as_str()).collect()
+    snapshot
+        .messages
+        .iter()
+        .map(|message| message.id.0.as_str())
+        .collect()
 }
 
 #[test]
@@ -79,24 +137,58 @@ fn hidden_messages_and_their_artifacts_are_gone() {
     assert_eq!(ids(&snapshot), ["a", "b", "s1", "s2", "c"]);
     assert_eq!(snapshot.artifacts, [artifact("shown.png")]);
     assert_eq!(snapshot.messages[0].parent, None);
-    assert!(matches!(snapshot.messages[0].parts[1], Part::Image { artifact: ArtifactId(0), .. }));
+    assert!(matches!(
+        snapshot.messages[0].parts[1],
+        Part::Image {
+            artifact: ArtifactId(0),
+            ..
+        }
+    ));
 }
 
 #[test]
 fn what_is_left_out_is_gone_with_all_that_hung_on_it() {
-    let without_tools = Snapshot::take(chat(), &SnapshotOptions { tools: false, ..ALL });
-    assert_eq!((ids(&without_tools), without_tools.threads.len()), (vec!["a", "b", "c"], 1));
-    let bare = Snapshot::take(chat(), &SnapshotOptions { tools: false, reasoning: false, artifacts: false, ..ALL });
+    let without_tools = Snapshot::take(
+        chat(),
+        &SnapshotOptions {
+            tools: false,
+            ..ALL
+        },
+    );
+    assert_eq!(
+        (ids(&without_tools), without_tools.threads.len()),
+        (vec!["a", "b", "c"], 1)
+    );
+    let bare = Snapshot::take(
+        chat(),
+        &SnapshotOptions {
+            tools: false,
+            reasoning: false,
+            artifacts: false,
+            ..ALL
+        },
+    );
     assert_eq!(ids(&bare), ["a", "c"]);
     assert_eq!(bare.messages[1].parent, Some(MessageId("a".into())));
-    assert!(bare.artifacts.is_empty() && bare.left_out.artifacts && bare.left_out.reasoning && bare.left_out.tools);
+    assert!(
+        bare.artifacts.is_empty()
+            && bare.left_out.artifacts
+            && bare.left_out.reasoning
+            && bare.left_out.tools
+    );
 }
 
 #[test]
 fn a_range_counts_messages_of_the_main_thread_from_one() {
-    let range = |first, last| SnapshotOptions { messages: Some(MessageRange { first, last }), ..ALL };
+    let range = |first, last| SnapshotOptions {
+        messages: Some(MessageRange { first, last }),
+        ..ALL
+    };
     assert_eq!(ids(&Snapshot::take(chat(), &range(1, 1))), ["a"]);
-    assert_eq!(ids(&Snapshot::take(chat(), &range(2, 9))), ["b", "s1", "s2", "c"]);
+    assert_eq!(
+        ids(&Snapshot::take(chat(), &range(2, 9))),
+        ["b", "s1", "s2", "c"]
+    );
     assert_eq!(ids(&Snapshot::take(chat(), &range(3, 3))), ["c"]);
 }
 

@@ -9,7 +9,9 @@ use crate::Cli;
 
 /// Print completions for your shell.
 #[derive(Args)]
-#[command(after_help = "Example:\n  readalong completions bash > ~/.local/share/bash-completion/completions/readalong")]
+#[command(
+    after_help = "Example:\n  readalong completions bash > ~/.local/share/bash-completion/completions/readalong"
+)]
 pub(crate) struct Completions {
     /// The shell
     shell: Shell,

@@ -29,8 +29,10 @@ const CHATS_LISTED_MAX: usize = 20;
 
 /// Turn transcripts into bundles: folders of static pages that open anywhere and that anybody can verify.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  readalong export session.jsonl --open\n  readalong export chatgpt-export.zip --chat \"Holiday plans\" -o public\n  \
-                        readalong export a.jsonl b.jsonl --no-tools --json\n\nSystem prompts, injected context and profiles are never published.")]
+#[command(
+    after_help = "Examples:\n  readalong export session.jsonl --open\n  readalong export chatgpt-export.zip --chat \"Holiday plans\" -o public\n  \
+                        readalong export a.jsonl b.jsonl --no-tools --json\n\nSystem prompts, injected context and profiles are never published."
+)]
 pub(crate) struct Export {
     /// Transcripts: session files of coding agents, exports of chat products, message arrays (see `readalong formats`)
     #[arg(required = true, value_name = "FILE")]
@@ -104,7 +106,10 @@ impl Export {
         }
         match failed {
             0 => Ok(ExitCode::SUCCESS),
-            failed => Err(anyhow!("{failed} of {} files could not be exported", self.files.len())),
+            failed => Err(anyhow!(
+                "{failed} of {} files could not be exported",
+                self.files.len()
+            )),
         }
     }
 
@@ -130,12 +135,18 @@ impl Export {
             bar: output::progress_bar("rendering", snapshot.messages.len() as u64, false),
         };
         let spool = neighbours.spool();
-        let rendered = renderer.render(&snapshot, &|digest| spool.read(digest).ok(), &mut bundle)?;
+        let rendered =
+            renderer.render(&snapshot, &|digest| spool.read(digest).ok(), &mut bundle)?;
         bundle.copy_artifacts(&snapshot.artifacts, spool)?;
         bundle.bar.finish_and_clear();
         cancel::check()?;
         let written = bundle.writer.finish(GENERATOR)?;
-        Ok(Exported { title: snapshot.title, warnings, rendered, written })
+        Ok(Exported {
+            title: snapshot.title,
+            warnings,
+            rendered,
+            written,
+        })
     }
 
     fn snapshot_options(&self) -> SnapshotOptions {
@@ -149,7 +160,12 @@ impl Export {
     }
 
     fn report(&self, file: &Path, exported: &Exported) -> anyhow::Result<()> {
-        let Exported { title, warnings, rendered, written } = exported;
+        let Exported {
+            title,
+            warnings,
+            rendered,
+            written,
+        } = exported;
         output::print_warnings(warnings);
         let index = written.path.join("index.html");
         if self.json {
@@ -163,11 +179,16 @@ impl Export {
                 .to_string(),
             )?;
         } else {
-            output::note(&format!("{title}: {} messages on {} pages", rendered.messages, rendered.pages));
+            output::note(&format!(
+                "{title}: {} messages on {} pages",
+                rendered.messages, rendered.pages
+            ));
             output::print_line(&format!("{}  {}", index.display(), written.id))?;
         }
         if self.open {
-            open::that_detached(&index).with_context(|| format!("cannot open a browser; the page is {}", index.display()))?;
+            open::that_detached(&index).with_context(|| {
+                format!("cannot open a browser; the page is {}", index.display())
+            })?;
         }
         Ok(())
     }
@@ -193,7 +214,11 @@ impl BundleOutput {
             cancel::check()?;
             if let (Some((sha256, _)), Some(path)) = (artifact.bytes(), artifact.path()) {
                 // What is stored under an inert name is announced as such.
-                let media_type = if path.ends_with(".txt") { "text/plain; charset=utf-8" } else { &artifact.media_type };
+                let media_type = if path.ends_with(".txt") {
+                    "text/plain; charset=utf-8"
+                } else {
+                    &artifact.media_type
+                };
                 self.writer.copy(&path, media_type, &spool.path(sha256))?;
             }
         }
@@ -202,7 +227,11 @@ impl BundleOutput {
 }
 
 impl Output for BundleOutput {
-    fn write(&mut self, path: &str, pieces: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), OutputError> {
+    fn write(
+        &mut self,
+        path: &str,
+        pieces: &mut dyn Iterator<Item = Vec<u8>>,
+    ) -> Result<(), OutputError> {
         cancel::check()?;
         Ok(self.writer.write(path, media_type(path), pieces)?)
     }
@@ -231,23 +260,43 @@ fn media_type(path: &str) -> &'static str {
 fn list_chats(transcript: &Transcript) -> anyhow::Result<()> {
     let chats = transcript.list()?;
     for chat in chats.iter().take(CHATS_LISTED_MAX) {
-        output::note(&format!("{:>6}  {}  ({} messages)", chat.number, chat.title, chat.messages));
+        output::note(&format!(
+            "{:>6}  {}  ({} messages)",
+            chat.number, chat.title, chat.messages
+        ));
     }
     if chats.len() > CHATS_LISTED_MAX {
-        output::note(&format!("        and {} more", chats.len() - CHATS_LISTED_MAX));
+        output::note(&format!(
+            "        and {} more",
+            chats.len() - CHATS_LISTED_MAX
+        ));
     }
     Ok(())
 }
 
 /// Reads `5..20`, `5..`, `..20` or `7`.
 fn parse_range(text: &str) -> Result<MessageRange, String> {
-    let wrong = || format!("`{text}` is no range of messages; write 5..20, 5.., ..20 or 7, counted from 1");
-    let number = |text: &str, otherwise: usize| if text.is_empty() { Ok(otherwise) } else { text.parse().map_err(|_| wrong()) };
+    let wrong =
+        || format!("`{text}` is no range of messages; write 5..20, 5.., ..20 or 7, counted from 1");
+    let number = |text: &str, otherwise: usize| {
+        if text.is_empty() {
+            Ok(otherwise)
+        } else {
+            text.parse().map_err(|_| wrong())
+        }
+    };
     let (first, last) = match text.split_once("..") {
-        Some((first, last)) => (number(first, 1)?, number(last.trim_start_matches('='), usize::MAX)?),
+        Some((first, last)) => (
+            number(first, 1)?,
+            number(last.trim_start_matches('='), usize::MAX)?,
+        ),
         None => (number(text, 0)?, number(text, 0)?),
     };
-    if first == 0 || last < first { Err(wrong()) } else { Ok(MessageRange { first, last }) }
+    if first == 0 || last < first {
+        Err(wrong())
+    } else {
+        Ok(MessageRange { first, last })
+    }
 }
 
 #[cfg(test)]

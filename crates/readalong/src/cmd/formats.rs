@@ -13,10 +13,19 @@ pub(crate) struct Formats {}
 
 impl Formats {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let width = |text: fn(&readalong_import::Format) -> &str| FORMATS.iter().map(|format| text(format).len()).max().unwrap_or(0);
+        let width = |text: fn(&readalong_import::Format) -> &str| {
+            FORMATS
+                .iter()
+                .map(|format| text(format).len())
+                .max()
+                .unwrap_or(0)
+        };
         let (names, titles) = (width(|format| format.name), width(|format| format.title));
         for format in FORMATS {
-            output::print_line(&format!("{:<names$}  {:<titles$}  {}", format.name, format.title, format.found_at))?;
+            output::print_line(&format!(
+                "{:<names$}  {:<titles$}  {}",
+                format.name, format.title, format.found_at
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     }

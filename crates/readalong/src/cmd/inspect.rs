@@ -10,7 +10,9 @@ use crate::{files, output};
 
 /// Tell what a transcript is: format and why, chats, messages and parts by kind, artifacts, warnings. Writes nothing.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  readalong inspect session.jsonl\n  readalong inspect conversations.json --chat 3")]
+#[command(
+    after_help = "Examples:\n  readalong inspect session.jsonl\n  readalong inspect conversations.json --chat 3"
+)]
 pub(crate) struct Inspect {
     /// The transcript
     #[arg(value_name = "FILE")]
@@ -28,28 +30,48 @@ pub(crate) struct Inspect {
 impl Inspect {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let bar = output::progress_bar("reading", 0, true);
-        let transcript = Transcript::open(files::source(&self.file, &bar)?, self.format.as_deref())?;
+        let transcript =
+            Transcript::open(files::source(&self.file, &bar)?, self.format.as_deref())?;
         let detection = transcript.detection();
-        output::print_line(&format!("Format    {} ({}): {}", detection.format.name, detection.format.title, detection.reason))?;
+        output::print_line(&format!(
+            "Format    {} ({}): {}",
+            detection.format.name, detection.format.title, detection.reason
+        ))?;
         if detection.layout == Layout::ChatPerRecord && self.chat.is_none() {
             let chats = transcript.list()?;
             bar.finish_and_clear();
             match chats.len() {
-                0 => return Err(ImportError::NoChat { file: self.file.display().to_string() }.into()),
+                0 => {
+                    return Err(ImportError::NoChat {
+                        file: self.file.display().to_string(),
+                    }
+                    .into());
+                }
                 1 => {}
                 count => {
                     output::print_line(&format!("Chats     {count}"))?;
                     for chat in chats {
-                        let changed = chat.updated_at.map(|at| format!(", {}", at.date())).unwrap_or_default();
+                        let changed = chat
+                            .updated_at
+                            .map(|at| format!(", {}", at.date()))
+                            .unwrap_or_default();
                         let id = chat.id.map(|id| format!("  {id}")).unwrap_or_default();
-                        output::print_line(&format!("{:>8}  {} ({} messages{changed}){id}", chat.number, chat.title, chat.messages))?;
+                        output::print_line(&format!(
+                            "{:>8}  {} ({} messages{changed}){id}",
+                            chat.number, chat.title, chat.messages
+                        ))?;
                     }
                     return Ok(ExitCode::SUCCESS);
                 }
             }
         }
         let pick = self.chat.clone().map_or(Pick::Only, Pick::Named);
-        let imported = transcript.read(&pick, &mut Beside { neighbours: files::Neighbours::of(&self.file)? })?;
+        let imported = transcript.read(
+            &pick,
+            &mut Beside {
+                neighbours: files::Neighbours::of(&self.file)?,
+            },
+        )?;
         bar.finish_and_clear();
         print_chat(&imported)?;
         Ok(ExitCode::SUCCESS)
@@ -76,7 +98,11 @@ impl readalong_import::Surroundings for Beside {
 }
 
 fn print_chat(imported: &Imported) -> anyhow::Result<()> {
-    let Imported { chat, warnings, stats } = imported;
+    let Imported {
+        chat,
+        warnings,
+        stats,
+    } = imported;
     output::print_line(&format!("Title     {}", chat.title))?;
     for (name, value) in [("Id", &chat.origin.native_id), ("App", &chat.origin.app)] {
         if let Some(value) = value {
@@ -97,7 +123,10 @@ fn print_chat(imported: &Imported) -> anyhow::Result<()> {
     output::print_line(&format!("Messages  {}", messages(chat)))?;
     output::print_line(&format!("Parts     {}", parts(chat)))?;
     if chat.threads.len() > 1 {
-        output::print_line(&format!("Threads   {} beside the main one", chat.threads.len() - 1))?;
+        output::print_line(&format!(
+            "Threads   {} beside the main one",
+            chat.threads.len() - 1
+        ))?;
     }
     let forks = forks(chat);
     if forks > 0 {
@@ -111,10 +140,15 @@ fn print_chat(imported: &Imported) -> anyhow::Result<()> {
             Availability::Missing => "missing".to_owned(),
             Availability::External { url } => format!("on another host: {url}"),
         };
-        output::print_line(&format!("          {} ({}, {state})", artifact.name, artifact.media_type))?;
+        output::print_line(&format!(
+            "          {} ({}, {state})",
+            artifact.name, artifact.media_type
+        ))?;
     }
     output::print_line(&format!("Warnings  {}", warnings.len()))?;
-    warnings.iter().try_for_each(|warning| output::print_line(&format!("          {warning}")))
+    warnings
+        .iter()
+        .try_for_each(|warning| output::print_line(&format!("          {warning}")))
 }
 
 fn messages(chat: &Chat) -> String {
@@ -156,11 +190,21 @@ fn parts(chat: &Chat) -> String {
 }
 
 fn list(counts: &BTreeMap<&str, usize>) -> String {
-    counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ")
+    counts
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn forks(chat: &Chat) -> usize {
     let tree = Branches::of(&chat.messages, ThreadId::MAIN);
-    let in_main = chat.messages.iter().enumerate().filter(|(_, message)| message.thread.is_main());
-    in_main.filter(|(place, _)| tree.alternatives(*place).len() > 1).count()
+    let in_main = chat
+        .messages
+        .iter()
+        .enumerate()
+        .filter(|(_, message)| message.thread.is_main());
+    in_main
+        .filter(|(place, _)| tree.alternatives(*place).len() > 1)
+        .count()
 }

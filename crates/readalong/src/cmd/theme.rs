@@ -38,7 +38,10 @@ impl Theme {
                 for path in readalong_themes::init(&folder)? {
                     output::print_line(&path.display().to_string())?;
                 }
-                output::note(&format!("Use it with: readalong export CHAT.jsonl --theme {}", folder.display()));
+                output::note(&format!(
+                    "Use it with: readalong export CHAT.jsonl --theme {}",
+                    folder.display()
+                ));
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -8,7 +8,9 @@ use crate::output;
 
 /// Check bundles byte by byte: every changed, added, missing or renamed file is named.
 #[derive(Args)]
-#[command(after_help = "Exit codes: 0 all sound, 1 something is wrong with a bundle, 2 not a bundle or not readable.")]
+#[command(
+    after_help = "Exit codes: 0 all sound, 1 something is wrong with a bundle, 2 not a bundle or not readable."
+)]
 pub(crate) struct Verify {
     /// Folders of bundles
     #[arg(required = true, value_name = "DIR")]
@@ -21,11 +23,23 @@ impl Verify {
         for bundle in &self.bundles {
             match readalong_bundle::verify(bundle) {
                 Ok(found) if found.problems.is_empty() => {
-                    output::print_line(&format!("ok      {} ({} files), id {}", bundle.display(), found.manifest.files.len(), found.id))?;
+                    output::print_line(&format!(
+                        "ok      {} ({} files), id {}",
+                        bundle.display(),
+                        found.manifest.files.len(),
+                        found.id
+                    ))?;
                 }
                 Ok(found) => {
-                    output::print_line(&format!("damaged {} ({} problems), id {}", bundle.display(), found.problems.len(), found.id))?;
-                    found.problems.iter().try_for_each(|problem| output::print_line(&format!("        {problem}")))?;
+                    output::print_line(&format!(
+                        "damaged {} ({} problems), id {}",
+                        bundle.display(),
+                        found.problems.len(),
+                        found.id
+                    ))?;
+                    found.problems.iter().try_for_each(|problem| {
+                        output::print_line(&format!("        {problem}"))
+                    })?;
                     worst = worst.max(1);
                 }
                 Err(error) if self.bundles.len() > 1 => {

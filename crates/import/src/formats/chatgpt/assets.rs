@@ -50,7 +50,10 @@ pub(super) struct Hint<'a> {
 
 impl Assets {
     pub(super) fn new(conversation_id: Option<&str>) -> Self {
-        Self { conversation_id: conversation_id.map(str::to_owned), found: None }
+        Self {
+            conversation_id: conversation_id.map(str::to_owned),
+            found: None,
+        }
     }
 
     /// Adds the file of an id: with its bytes where the export has them.
@@ -67,11 +70,22 @@ impl Assets {
             none => none.insert(Found::load(conversation_id.as_deref(), surroundings)?),
         };
         let in_library = found.library.iter().find(|file| file.id == id);
-        let listed = found.names.get(id).map(String::as_str).or(in_library.map(|file| file.name.as_str()));
-        let media_type = hint.media_type.or(in_library.and_then(|file| file.media_type.as_deref()));
+        let listed = found
+            .names
+            .get(id)
+            .map(String::as_str)
+            .or(in_library.map(|file| file.name.as_str()));
+        let media_type = hint
+            .media_type
+            .or(in_library.and_then(|file| file.media_type.as_deref()));
         let member = found.member(id);
-        let own = member.map(|(base, _)| base.get(id.len()..).unwrap_or_default().trim_start_matches(['-', '_']));
-        let own = own.filter(|rest| rest.contains('.') && !rest.starts_with('.') && !rest.ends_with(".dat"));
+        let own = member.map(|(base, _)| {
+            base.get(id.len()..)
+                .unwrap_or_default()
+                .trim_start_matches(['-', '_'])
+        });
+        let own = own
+            .filter(|rest| rest.contains('.') && !rest.starts_with('.') && !rest.ends_with(".dat"));
         let name = hint.name.or(listed).or(own).unwrap_or(id);
         if let Some((_, path)) = member
             && let Some(bytes) = surroundings.beside(path)?
@@ -83,15 +97,24 @@ impl Assets {
 
     /// The id of the file that a message calls `sandbox:/mnt/data/<name>`: what the message made, what the conversation made, or the only
     /// file of that name.
-    pub(super) fn sandbox_id(&mut self, name: &str, message_id: &str, surroundings: &mut dyn Surroundings) -> io::Result<Option<String>> {
+    pub(super) fn sandbox_id(
+        &mut self,
+        name: &str,
+        message_id: &str,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<Option<String>> {
         let conversation_id = self.conversation_id.clone();
         let found = match &mut self.found {
             Some(found) => found,
             none => none.insert(Found::load(conversation_id.as_deref(), surroundings)?),
         };
         let mut named = found.library.iter().filter(|file| file.name == name);
-        let by_message = named.clone().find(|file| file.message_id.as_deref() == Some(message_id));
-        let in_conversation = |file: &&LibraryFile| conversation_id.is_some() && file.conversation_id == conversation_id;
+        let by_message = named
+            .clone()
+            .find(|file| file.message_id.as_deref() == Some(message_id));
+        let in_conversation = |file: &&LibraryFile| {
+            conversation_id.is_some() && file.conversation_id == conversation_id
+        };
         let by_conversation = by_message.or_else(|| named.clone().find(in_conversation));
         let only = match (named.next(), named.next()) {
             (Some(file), None) => Some(file),
@@ -102,15 +125,25 @@ impl Assets {
 }
 
 impl Found {
-    fn load(conversation_id: Option<&str>, surroundings: &mut dyn Surroundings) -> io::Result<Self> {
+    fn load(
+        conversation_id: Option<&str>,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<Self> {
         let mut found = Self::default();
         let mut folders = vec![String::new(), "dalle-generations".to_owned()];
-        if let Some(id) = conversation_id.filter(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')) {
+        if let Some(id) = conversation_id.filter(|id| {
+            id.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        }) {
             folders.extend([id.to_owned(), format!("{id}/audio")]);
         }
         for folder in folders {
             for name in surroundings.names_in(&folder) {
-                let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+                let path = if folder.is_empty() {
+                    name
+                } else {
+                    format!("{folder}/{name}")
+                };
                 let base = path.rsplit('/').next().unwrap_or_default().to_owned();
                 // Everything that is not a file of a chat is none of our business: profiles, settings, feedback.
                 if base.starts_with("file-") || base.starts_with("file_") {
@@ -128,7 +161,9 @@ impl Found {
     }
 
     fn read_names(&mut self, bytes: &[u8]) {
-        let Ok(lenient::Members(members)) = serde_json::from_slice(bytes) else { return };
+        let Ok(lenient::Members(members)) = serde_json::from_slice(bytes) else {
+            return;
+        };
         for (key, raw) in members {
             if let Ok(Some(name)) = lenient::text_of(raw) {
                 let id = key.strip_suffix(".dat").unwrap_or(&key);
@@ -138,10 +173,17 @@ impl Found {
     }
 
     fn read_library(&mut self, bytes: &[u8]) {
-        let Ok(records) = serde_json::from_slice::<Vec<&RawValue>>(bytes) else { return };
+        let Ok(records) = serde_json::from_slice::<Vec<&RawValue>>(bytes) else {
+            return;
+        };
         for raw in records {
-            let Ok(Some(LibraryIn { file_id: Some(id), file_name: Some(name), mime_type, origination_message_id, origination_thread_id })) =
-                lenient::object_of(raw)
+            let Ok(Some(LibraryIn {
+                file_id: Some(id),
+                file_name: Some(name),
+                mime_type,
+                origination_message_id,
+                origination_thread_id,
+            })) = lenient::object_of(raw)
             else {
                 continue;
             };
@@ -160,9 +202,17 @@ impl Found {
         if !(id.starts_with("file-") || id.starts_with("file_")) {
             return None;
         }
-        let candidates = self.members.range(id.to_owned()..).take_while(|(base, _)| base.starts_with(id));
-        let ends = |base: &str| base.get(id.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']));
-        candidates.map(|(base, path)| (base.as_str(), path.as_str())).find(|(base, _)| ends(base))
+        let candidates = self
+            .members
+            .range(id.to_owned()..)
+            .take_while(|(base, _)| base.starts_with(id));
+        let ends = |base: &str| {
+            base.get(id.len()..)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
+        };
+        candidates
+            .map(|(base, path)| (base.as_str(), path.as_str()))
+            .find(|(base, _)| ends(base))
     }
 }
 

@@ -20,13 +20,32 @@ pub(super) fn is_tool(recipient: &str) -> bool {
 }
 
 /// What a call does, and the input that is left.
-pub(super) fn action_of(tool: &str, input: &str, context: &mut Context) -> (Action, Option<RawJson>) {
+pub(super) fn action_of(
+    tool: &str,
+    input: &str,
+    context: &mut Context,
+) -> (Action, Option<RawJson>) {
     let family = tool.split('.').next().unwrap_or(tool);
-    if matches!(family, "python" | "python_user_visible" | "code_interpreter") && !input.is_empty() {
-        return (Action::Run { command: input.to_owned(), language: Some("python".to_owned()), purpose: None }, None);
+    if matches!(
+        family,
+        "python" | "python_user_visible" | "code_interpreter"
+    ) && !input.is_empty()
+    {
+        return (
+            Action::Run {
+                command: input.to_owned(),
+                language: Some("python".to_owned()),
+                purpose: None,
+            },
+            None,
+        );
     }
     let Ok(mut members) = serde_json::from_str::<Map<String, Value>>(input) else {
-        let action = if matches!(family, "browser" | "web") { browser_words(input) } else { None };
+        let action = if matches!(family, "browser" | "web") {
+            browser_words(input)
+        } else {
+            None
+        };
         return match action {
             Some(action) => (action, None),
             None => (Action::Other, as_json(input)),
@@ -52,7 +71,10 @@ fn as_json(input: &str) -> Option<RawJson> {
     if input.is_empty() || input == "{}" {
         return None;
     }
-    Some(RawJson::new(input.to_owned()).unwrap_or_else(|_| RawJson::from(&Value::String(input.to_owned()))))
+    Some(
+        RawJson::new(input.to_owned())
+            .unwrap_or_else(|_| RawJson::from(&Value::String(input.to_owned()))),
+    )
 }
 
 /// Takes a member that is a string.
@@ -81,21 +103,40 @@ fn update(members: &mut Map<String, Value>, context: &Context) -> Option<Action>
     let path = context.document.as_deref().unwrap_or("canvas").to_owned();
     let updates = members.get("updates")?.as_array()?;
     let pair = |update: &Value| {
-        let only_known = update.as_object()?.keys().all(|key| matches!(key.as_str(), "pattern" | "replacement" | "multiple"));
-        Some((update["pattern"].as_str()?.to_owned(), update["replacement"].as_str()?.to_owned())).filter(|_| only_known)
+        let only_known = update
+            .as_object()?
+            .keys()
+            .all(|key| matches!(key.as_str(), "pattern" | "replacement" | "multiple"));
+        Some((
+            update["pattern"].as_str()?.to_owned(),
+            update["replacement"].as_str()?.to_owned(),
+        ))
+        .filter(|_| only_known)
     };
     let pairs: Vec<(String, String)> = updates.iter().map(pair).collect::<Option<_>>()?;
-    let multiple: Vec<Value> = updates.iter().map(|update| update["multiple"].clone()).collect();
+    let multiple: Vec<Value> = updates
+        .iter()
+        .map(|update| update["multiple"].clone())
+        .collect();
     members.shift_remove("updates");
     if let [(pattern, content)] = pairs.as_slice()
         && pattern == ".*"
     {
-        return Some(Action::Write { path, content: content.clone() });
+        return Some(Action::Write {
+            path,
+            content: content.clone(),
+        });
     }
     if multiple.contains(&Value::Bool(true)) {
         members.insert("multiple".to_owned(), Value::Array(multiple));
     }
-    Some(Action::Edit { path, edits: pairs.into_iter().map(|(old, new)| Edit::Replace { old, new }).collect() })
+    Some(Action::Edit {
+        path,
+        edits: pairs
+            .into_iter()
+            .map(|(old, new)| Edit::Replace { old, new })
+            .collect(),
+    })
 }
 
 /// A command in a container: a list of words, or a line.
@@ -113,7 +154,11 @@ fn run(members: &mut Map<String, Value>) -> Option<Action> {
         _ => return None,
     };
     members.shift_remove("cmd");
-    Some(Action::Run { command, language: None, purpose: None })
+    Some(Action::Run {
+        command,
+        language: None,
+        purpose: None,
+    })
 }
 
 /// A search (`query`, `search_query: [{q}]`) or the opening of a page (`url`, `open: [{ref_id}]`).
@@ -121,20 +166,38 @@ fn browse(members: &mut Map<String, Value>) -> Option<Action> {
     if let Some(query) = take(members, "query").or_else(|| take(members, "q")) {
         return Some(Action::WebSearch { query });
     }
-    if members.get("url").and_then(Value::as_str).is_some_and(is_url) {
+    if members
+        .get("url")
+        .and_then(Value::as_str)
+        .is_some_and(is_url)
+    {
         return take(members, "url").map(|url| Action::Fetch { url, prompt: None });
     }
-    if let Some(queries) = members.get_mut("search_query").and_then(Value::as_array_mut) {
-        let texts: Vec<String> = queries.iter_mut().filter_map(|query| take(query.as_object_mut()?, "q")).collect();
+    if let Some(queries) = members
+        .get_mut("search_query")
+        .and_then(Value::as_array_mut)
+    {
+        let texts: Vec<String> = queries
+            .iter_mut()
+            .filter_map(|query| take(query.as_object_mut()?, "q"))
+            .collect();
         queries.retain(|query| query.as_object().is_none_or(|query| !query.is_empty()));
         if queries.is_empty() {
             members.shift_remove("search_query");
         }
-        return Some(texts.join("\n")).filter(|texts| !texts.is_empty()).map(|query| Action::WebSearch { query });
+        return Some(texts.join("\n"))
+            .filter(|texts| !texts.is_empty())
+            .map(|query| Action::WebSearch { query });
     }
     let opened = members.get_mut("open").and_then(Value::as_array_mut)?;
-    let [Value::Object(page)] = opened.as_mut_slice() else { return None };
-    let url = page.get("ref_id").and_then(Value::as_str).filter(|id| is_url(id))?.to_owned();
+    let [Value::Object(page)] = opened.as_mut_slice() else {
+        return None;
+    };
+    let url = page
+        .get("ref_id")
+        .and_then(Value::as_str)
+        .filter(|id| is_url(id))?
+        .to_owned();
     page.shift_remove("ref_id");
     if page.is_empty() {
         members.shift_remove("open");
@@ -148,7 +211,10 @@ fn browser_words(input: &str) -> Option<Action> {
     let argument: String = serde_json::from_str(rest.trim_end().strip_suffix(')')?).ok()?;
     match name {
         "search" => Some(Action::WebSearch { query: argument }),
-        "open_url" if is_url(&argument) => Some(Action::Fetch { url: argument, prompt: None }),
+        "open_url" if is_url(&argument) => Some(Action::Fetch {
+            url: argument,
+            prompt: None,
+        }),
         _ => None,
     }
 }
@@ -164,26 +230,70 @@ mod tests {
     #[test]
     fn known_tools_become_actions_and_the_rest_stays() {
         for (tool, input, expected) in [
-            ("python", "print(1)", r#"Run { command: "print(1)", language: Some("python"), purpose: None } None"#),
-            ("browser", r#"search("red \"kites\"")"#, r#"WebSearch { query: "red \"kites\"" } None"#),
-            ("browser", r#"open_url("https://example.com/")"#, r#"Fetch { url: "https://example.com/", prompt: None } None"#),
-            ("browser", "quote_lines(1, 2)", r#"Other Some("\"quote_lines(1, 2)\"")"#),
-            ("web.run", r#"{"search_query":[{"q":"a"},{"q":"b","recency":7}],"response_length":"short"}"#,
-             r#"WebSearch { query: "a\nb" } Some("{\"search_query\":[{\"recency\":7}],\"response_length\":\"short\"}")"#),
-            ("web.run", r#"{"open":[{"ref_id":"https://example.com/x"}]}"#, r#"Fetch { url: "https://example.com/x", prompt: None } None"#),
-            ("web.run", r#"{"open":[{"ref_id":"turn0search1"}]}"#, r#"Other Some("{\"open\":[{\"ref_id\":\"turn0search1\"}]}")"#),
-            ("container.exec", r#"{"cmd":["bash","-lc","ls -l"],"timeout":5}"#,
-             r#"Run { command: "ls -l", language: None, purpose: None } Some("{\"timeout\":5}")"#),
-            ("canmore.update_textdoc", r#"{"updates":[{"pattern":".*","multiple":false,"replacement":"all"}]}"#,
-             r#"Write { path: "canvas", content: "all" } None"#),
-            ("canmore.update_textdoc", r#"{"updates":[{"pattern":"a","multiple":true,"replacement":"b"}]}"#,
-             r#"Edit { path: "canvas", edits: [Replace { old: "a", new: "b" }] } Some("{\"multiple\":[true]}")"#),
-            ("canmore.update_textdoc", r#"{"updates":[7]}"#, r#"Other Some("{\"updates\":[7]}")"#),
+            (
+                "python",
+                "print(1)",
+                r#"Run { command: "print(1)", language: Some("python"), purpose: None } None"#,
+            ),
+            (
+                "browser",
+                r#"search("red \"kites\"")"#,
+                r#"WebSearch { query: "red \"kites\"" } None"#,
+            ),
+            (
+                "browser",
+                r#"open_url("https://example.com/")"#,
+                r#"Fetch { url: "https://example.com/", prompt: None } None"#,
+            ),
+            (
+                "browser",
+                "quote_lines(1, 2)",
+                r#"Other Some("\"quote_lines(1, 2)\"")"#,
+            ),
+            (
+                "web.run",
+                r#"{"search_query":[{"q":"a"},{"q":"b","recency":7}],"response_length":"short"}"#,
+                r#"WebSearch { query: "a\nb" } Some("{\"search_query\":[{\"recency\":7}],\"response_length\":\"short\"}")"#,
+            ),
+            (
+                "web.run",
+                r#"{"open":[{"ref_id":"https://example.com/x"}]}"#,
+                r#"Fetch { url: "https://example.com/x", prompt: None } None"#,
+            ),
+            (
+                "web.run",
+                r#"{"open":[{"ref_id":"turn0search1"}]}"#,
+                r#"Other Some("{\"open\":[{\"ref_id\":\"turn0search1\"}]}")"#,
+            ),
+            (
+                "container.exec",
+                r#"{"cmd":["bash","-lc","ls -l"],"timeout":5}"#,
+                r#"Run { command: "ls -l", language: None, purpose: None } Some("{\"timeout\":5}")"#,
+            ),
+            (
+                "canmore.update_textdoc",
+                r#"{"updates":[{"pattern":".*","multiple":false,"replacement":"all"}]}"#,
+                r#"Write { path: "canvas", content: "all" } None"#,
+            ),
+            (
+                "canmore.update_textdoc",
+                r#"{"updates":[{"pattern":"a","multiple":true,"replacement":"b"}]}"#,
+                r#"Edit { path: "canvas", edits: [Replace { old: "a", new: "b" }] } Some("{\"multiple\":[true]}")"#,
+            ),
+            (
+                "canmore.update_textdoc",
+                r#"{"updates":[7]}"#,
+                r#"Other Some("{\"updates\":[7]}")"#,
+            ),
             ("bio", "Likes tea", r#"Other Some("\"Likes tea\"")"#),
             ("api.x", "{}", "Other None"),
         ] {
             let (action, rest) = action_of(tool, input, &mut Context::default());
-            assert_eq!(format!("{action:?} {:?}", rest.as_ref().map(RawJson::get)), expected, "{tool} {input}");
+            assert_eq!(
+                format!("{action:?} {:?}", rest.as_ref().map(RawJson::get)),
+                expected,
+                "{tool} {input}"
+            );
         }
     }
 }

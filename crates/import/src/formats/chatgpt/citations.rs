@@ -39,12 +39,27 @@ pub(super) struct Marks<'m> {
 
 impl<'m> Marks<'m> {
     pub(super) fn of(metadata: &'m Metadata<'m>) -> Self {
-        let marked = |reference: &'m Reference<'m>| Some((reference.matched_text.as_deref()?.trim(), reference));
-        let placed = metadata.citations.iter().filter_map(|citation| Some((citation.start_ix?.max(0.0) as usize, citation.metadata.as_ref()?)));
+        let marked = |reference: &'m Reference<'m>| {
+            Some((reference.matched_text.as_deref()?.trim(), reference))
+        };
+        let placed = metadata.citations.iter().filter_map(|citation| {
+            Some((
+                citation.start_ix?.max(0.0) as usize,
+                citation.metadata.as_ref()?,
+            ))
+        });
         Self {
-            references: metadata.content_references.iter().filter_map(marked).collect(),
+            references: metadata
+                .content_references
+                .iter()
+                .filter_map(marked)
+                .collect(),
             by_place: placed.collect(),
-            by_number: metadata.cite_metadata.as_ref().map(|list| list.metadata_list.as_slice()).unwrap_or_default(),
+            by_number: metadata
+                .cite_metadata
+                .as_ref()
+                .map(|list| list.metadata_list.as_slice())
+                .unwrap_or_default(),
         }
     }
 
@@ -59,7 +74,9 @@ impl<'m> Marks<'m> {
         while let Some(c) = rest.chars().next() {
             let mark = match c {
                 MARK_START => new_mark(rest),
-                '【' => old_mark(rest).filter(|(_, number)| number.is_some()).map(|(mark, _)| mark),
+                '【' => old_mark(rest)
+                    .filter(|(_, number)| number.is_some())
+                    .map(|(mark, _)| mark),
                 _ => None,
             };
             let taken = match mark {
@@ -68,7 +85,8 @@ impl<'m> Marks<'m> {
                     match replacement.is_empty() {
                         true => close_gap(&mut out, rest.get(mark.len()..).unwrap_or_default()),
                         false => {
-                            let joined = replacement.starts_with('(') && out.ends_with(|last: char| last.is_alphanumeric());
+                            let joined = replacement.starts_with('(')
+                                && out.ends_with(|last: char| last.is_alphanumeric());
                             out.push_str(if joined { " " } else { "" });
                             out.push_str(&replacement);
                         }
@@ -90,13 +108,19 @@ impl<'m> Marks<'m> {
 
     fn replacement(&self, mark: &str, place: usize) -> String {
         let page = || match old_mark(mark)?.1 {
-            Some(number) => self.by_place.get(&place).copied().or_else(|| self.by_number.get(number)),
+            Some(number) => self
+                .by_place
+                .get(&place)
+                .copied()
+                .or_else(|| self.by_number.get(number)),
             None => None,
         };
         match self.references.get(mark) {
             Some(reference) => link_of(reference).unwrap_or_default(),
             None => match page().or_else(|| self.by_place.get(&place).copied()) {
-                Some(page) => link(page.title.as_deref(), page.url.as_deref()).map(|link| format!("({link})")).unwrap_or_default(),
+                Some(page) => link(page.title.as_deref(), page.url.as_deref())
+                    .map(|link| format!("({link})"))
+                    .unwrap_or_default(),
                 None => label_in(mark).unwrap_or_default(),
             },
         }
@@ -113,7 +137,10 @@ fn new_mark(text: &str) -> Option<&str> {
 /// Where a character stands within the first bytes of a text.
 fn find_within(text: &str, c: char, bytes_max: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    memchr::memmem::find(bytes.get(..bytes_max).unwrap_or(bytes), c.encode_utf8(&mut [0; 4]).as_bytes())
+    memchr::memmem::find(
+        bytes.get(..bytes_max).unwrap_or(bytes),
+        c.encode_utf8(&mut [0; 4]).as_bytes(),
+    )
 }
 
 /// An older mark at the start of a text, and its number: `【7†source】` or `【2:7†file.pdf】`.
@@ -131,9 +158,14 @@ fn old_mark(text: &str) -> Option<(&str, Option<usize>)> {
 
 /// What a mark without a reference says itself: the name of a thing, the words of a link.
 fn label_in(mark: &str) -> Option<String> {
-    let mut words = mark.trim_matches([MARK_START, MARK_END]).split(MARK_SEPARATOR);
+    let mut words = mark
+        .trim_matches([MARK_START, MARK_END])
+        .split(MARK_SEPARATOR);
     match words.next()? {
-        "entity" => serde_json::from_str::<Vec<String>>(words.next()?).ok()?.into_iter().nth(1),
+        "entity" => serde_json::from_str::<Vec<String>>(words.next()?)
+            .ok()?
+            .into_iter()
+            .nth(1),
         "url" => words.next().map(|label| clean(label).into_owned()),
         _ => None,
     }
@@ -141,22 +173,36 @@ fn label_in(mark: &str) -> Option<String> {
 
 /// What stands in the place of a mark.
 fn link_of(reference: &Reference<'_>) -> Option<String> {
-    let alt = reference.alt.as_deref().filter(|alt| !alt.contains(|c| PRIVATE.contains(&c)));
+    let alt = reference
+        .alt
+        .as_deref()
+        .filter(|alt| !alt.contains(|c| PRIVATE.contains(&c)));
     if let Some(alt) = alt.filter(|alt| !alt.trim().is_empty()) {
         return Some(alt.to_owned());
     }
-    let items = reference.items.iter().filter_map(|item| link(item.title.as_deref(), item.url.as_deref()));
-    let own = link(reference.title.as_deref().or(reference.name.as_deref()), reference.url.as_deref());
+    let items = reference
+        .items
+        .iter()
+        .filter_map(|item| link(item.title.as_deref(), item.url.as_deref()));
+    let own = link(
+        reference.title.as_deref().or(reference.name.as_deref()),
+        reference.url.as_deref(),
+    );
     let links: Vec<String> = own.into_iter().chain(items).collect();
     if links.is_empty() {
-        return reference.matched_text.as_deref().and_then(|mark| label_in(mark.trim()));
+        return reference
+            .matched_text
+            .as_deref()
+            .and_then(|mark| label_in(mark.trim()));
     }
     Some(format!("({})", links.join(", ")))
 }
 
 fn link(title: Option<&str>, url: Option<&str>) -> Option<String> {
     let url = url.filter(|url| is_web(url))?;
-    let title = title.filter(|title| !title.trim().is_empty()).unwrap_or(url);
+    let title = title
+        .filter(|title| !title.trim().is_empty())
+        .unwrap_or(url);
     let mut out = String::from("[");
     for c in clean(title).chars() {
         match c {
@@ -186,7 +232,12 @@ fn is_web(url: &str) -> bool {
 
 /// Where a mark goes, the blank before it goes too, unless words follow.
 fn close_gap(out: &mut String, rest: &str) {
-    if out.ends_with(' ') && rest.chars().next().is_none_or(|next| next.is_whitespace() || next.is_ascii_punctuation()) {
+    if out.ends_with(' ')
+        && rest
+            .chars()
+            .next()
+            .is_none_or(|next| next.is_whitespace() || next.is_ascii_punctuation())
+    {
         out.pop();
     }
 }
@@ -198,28 +249,66 @@ pub(super) fn sources(metadata: &Metadata<'_>) -> Vec<Part> {
     let mut add = |title: Option<&str>, url: Option<&str>, excerpt: Option<&str>| {
         let url = url.filter(|url| is_web(url));
         let title = title.filter(|title| !title.trim().is_empty()).or(url);
-        let Some(title) = title.map(clean) else { return };
+        let Some(title) = title.map(clean) else {
+            return;
+        };
         if seen.insert(url.unwrap_or(&title).to_owned()) {
-            let excerpt = excerpt.filter(|excerpt| !excerpt.trim().is_empty()).map(|excerpt| clean(excerpt).into_owned());
-            parts.push(Part::Source { title: title.into_owned(), url: url.map(str::to_owned), excerpt });
+            let excerpt = excerpt
+                .filter(|excerpt| !excerpt.trim().is_empty())
+                .map(|excerpt| clean(excerpt).into_owned());
+            parts.push(Part::Source {
+                title: title.into_owned(),
+                url: url.map(str::to_owned),
+                excerpt,
+            });
         }
     };
     for reference in &metadata.content_references {
         let is_page = reference.url.as_deref().is_some_and(is_web);
         if is_page || (reference.name.is_some() && reference.snippet.is_some()) {
-            add(reference.title.as_deref().or(reference.name.as_deref()), reference.url.as_deref(), reference.snippet.as_deref());
+            add(
+                reference.title.as_deref().or(reference.name.as_deref()),
+                reference.url.as_deref(),
+                reference.snippet.as_deref(),
+            );
         }
         let items = reference.items.iter().filter(|item| item.url.is_some());
         for item in items {
-            add(item.title.as_deref(), item.url.as_deref(), item.snippet.as_deref());
-            item.supporting_websites.iter().for_each(|site| add(site.title.as_deref(), site.url.as_deref(), site.snippet.as_deref()));
+            add(
+                item.title.as_deref(),
+                item.url.as_deref(),
+                item.snippet.as_deref(),
+            );
+            item.supporting_websites.iter().for_each(|site| {
+                add(
+                    site.title.as_deref(),
+                    site.url.as_deref(),
+                    site.snippet.as_deref(),
+                )
+            });
         }
-        reference.sources.iter().for_each(|site| add(site.title.as_deref(), site.url.as_deref(), site.snippet.as_deref()));
+        reference.sources.iter().for_each(|site| {
+            add(
+                site.title.as_deref(),
+                site.url.as_deref(),
+                site.snippet.as_deref(),
+            )
+        });
     }
-    let cited = metadata.citations.iter().filter_map(|citation| citation.metadata.as_ref());
-    let listed = metadata.cite_metadata.iter().flat_map(|list| &list.metadata_list);
+    let cited = metadata
+        .citations
+        .iter()
+        .filter_map(|citation| citation.metadata.as_ref());
+    let listed = metadata
+        .cite_metadata
+        .iter()
+        .flat_map(|list| &list.metadata_list);
     for site in cited.chain(listed) {
-        add(site.title.as_deref(), site.url.as_deref(), site.text.as_deref().or(site.snippet.as_deref()));
+        add(
+            site.title.as_deref(),
+            site.url.as_deref(),
+            site.text.as_deref().or(site.snippet.as_deref()),
+        );
     }
     parts
 }
@@ -240,14 +329,30 @@ mod tests {
         let old = r#"{"citations":[{"start_ix":4,"metadata":{"title":"Kite","url":"https://example.com/k"}}],
             "_cite_metadata":{"metadata_list":[{"title":"Zero","url":"https://example.com/0"}]}}"#;
         for (text, metadata, expected) in [
-            ("So \u{e200}cite\u{e202}turn0search0\u{e201}.", page, "So ([A \\[b\\]](https://example.com/a%281%29))."),
+            (
+                "So \u{e200}cite\u{e202}turn0search0\u{e201}.",
+                page,
+                "So ([A \\[b\\]](https://example.com/a%281%29)).",
+            ),
             ("So \u{e200}cite\u{e202}turn9\u{e201}.", page, "So."),
             ("\u{e203}kept\u{e204} all\u{e206}", "{}", "kept all"),
-            ("\u{e200}entity\u{e202}[\"company\",\"Kite & Co\",\"x\"]\u{e201} flies", "{}", "Kite & Co flies"),
+            (
+                "\u{e200}entity\u{e202}[\"company\",\"Kite & Co\",\"x\"]\u{e201} flies",
+                "{}",
+                "Kite & Co flies",
+            ),
             ("open \u{e200}cite", "{}", "open cite"),
-            ("äöü 【7†source】 and 【0†x】", old, "äöü ([Kite](https://example.com/k)) and ([Zero](https://example.com/0))"),
+            (
+                "äöü 【7†source】 and 【0†x】",
+                old,
+                "äöü ([Kite](https://example.com/k)) and ([Zero](https://example.com/0))",
+            ),
             ("gone 【12†source】.", "{}", "gone."),
-            ("【重要】 stays, 【x†y】 too", "{}", "【重要】 stays, 【x†y】 too"),
+            (
+                "【重要】 stays, 【x†y】 too",
+                "{}",
+                "【重要】 stays, 【x†y】 too",
+            ),
         ] {
             assert_eq!(replaced(text, metadata), expected, "{text}");
         }

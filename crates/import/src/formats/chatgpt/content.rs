@@ -3,7 +3,8 @@
 use std::{borrow::Cow, collections::HashSet, io};
 
 use readalong_model::{
-    ArtifactRole, Author, AuthorKind, CallState, Message, NoticeKind, Part, RawJson, Role, Status, ToolCall, Visibility,
+    ArtifactRole, Author, AuthorKind, CallState, Message, NoticeKind, Part, RawJson, Role, Status,
+    ToolCall, Visibility,
 };
 use serde_json::value::RawValue;
 
@@ -42,7 +43,11 @@ impl Making<'_> {
     pub(super) fn message<'a>(&mut self, id: &str, source: &MessageIn<'a>) -> io::Result<Message> {
         let empty = Metadata::default();
         let metadata: &Metadata<'a> = source.metadata.as_ref().unwrap_or(&empty);
-        let native_role = source.author.as_ref().and_then(|author| author.role.as_deref()).unwrap_or("assistant");
+        let native_role = source
+            .author
+            .as_ref()
+            .and_then(|author| author.role.as_deref())
+            .unwrap_or("assistant");
         let role = match native_role {
             "user" => Role::User,
             "system" | "developer" | "critic" => Role::System,
@@ -54,7 +59,12 @@ impl Making<'_> {
         message.author = author_of(role, source, metadata);
         message.status = status_of(source, metadata);
         message.visibility = visibility_of(role, source, metadata);
-        let mut piece = Piece { role, marks: Marks::of(metadata), metadata, shown: HashSet::new() };
+        let mut piece = Piece {
+            role,
+            marks: Marks::of(metadata),
+            metadata,
+            shown: HashSet::new(),
+        };
         let recipient = source.recipient.as_deref().unwrap_or("all");
         if role == Role::Assistant && calls::is_tool(recipient) {
             message.parts = self.call(id, recipient, source.content.as_ref(), &mut piece)?;
@@ -69,15 +79,26 @@ impl Making<'_> {
         if role == Role::Assistant {
             self.add_sandbox_files(id, &mut parts)?;
         }
-        parts.extend(citations::sources(metadata).into_iter().filter(|source| !parts.contains(source)).collect::<Vec<_>>());
+        parts.extend(
+            citations::sources(metadata)
+                .into_iter()
+                .filter(|source| !parts.contains(source))
+                .collect::<Vec<_>>(),
+        );
         match role {
             Role::Tool => {
                 self.add_run_pictures(&mut parts, &mut piece)?;
                 let call_id = self.context.call.as_deref().unwrap_or(id).to_owned();
-                message.parts.push(Part::ToolResult { call_id, is_error: is_error(source, metadata), parts });
+                message.parts.push(Part::ToolResult {
+                    call_id,
+                    is_error: is_error(source, metadata),
+                    parts,
+                });
             }
             _ => {
-                let speaks = parts.iter().any(|part| !matches!(part, Part::Reasoning { .. }));
+                let speaks = parts
+                    .iter()
+                    .any(|part| !matches!(part, Part::Reasoning { .. }));
                 if message.visibility == Visibility::Shown && (role == Role::User || speaks) {
                     self.context.call = None;
                 }
@@ -88,7 +109,13 @@ impl Making<'_> {
     }
 
     /// A call: what the model says to the tool is its input.
-    fn call<'a>(&mut self, id: &str, tool: &str, content: Option<&ContentIn<'a>>, piece: &mut Piece<'a, '_>) -> io::Result<Vec<Part>> {
+    fn call<'a>(
+        &mut self,
+        id: &str,
+        tool: &str,
+        content: Option<&ContentIn<'a>>,
+        piece: &mut Piece<'a, '_>,
+    ) -> io::Result<Vec<Part>> {
         let (mut input, mut others) = (String::new(), Vec::new());
         if let Some(content) = content {
             let texts = content.parts.iter().filter_map(|part| match part {
@@ -100,18 +127,32 @@ impl Making<'_> {
                 (None, "text" | "multimodal_text") => input = texts.collect::<Vec<_>>().join("\n"),
                 _ => others = self.parts(content, piece)?,
             }
-            for part in content.parts.iter().filter(|part| !matches!(part, PartIn::Text(_))) {
+            for part in content
+                .parts
+                .iter()
+                .filter(|part| !matches!(part, PartIn::Text(_)))
+            {
                 self.push_part(part, piece, &mut others)?;
             }
         }
         let (action, input) = calls::action_of(tool, &citations::clean(&input), &mut self.context);
-        let call = ToolCall { call_id: id.to_owned(), name: tool.to_owned(), action, input, state: CallState::NoResult };
+        let call = ToolCall {
+            call_id: id.to_owned(),
+            name: tool.to_owned(),
+            action,
+            input,
+            state: CallState::NoResult,
+        };
         others.push(Part::ToolCall(call));
         Ok(others)
     }
 
     /// The parts of content of any kind.
-    fn parts<'a>(&mut self, content: &ContentIn<'a>, piece: &mut Piece<'a, '_>) -> io::Result<Vec<Part>> {
+    fn parts<'a>(
+        &mut self,
+        content: &ContentIn<'a>,
+        piece: &mut Piece<'a, '_>,
+    ) -> io::Result<Vec<Part>> {
         let members = &content.members;
         let mut parts = Vec::new();
         match content.kind() {
@@ -122,12 +163,33 @@ impl Making<'_> {
                 parts.extend(text(&members.text, &piece.marks));
             }
             "code" => {
-                let language = members.language.as_deref().filter(|language| *language != "unknown").unwrap_or_default();
-                parts.extend(members.text.as_deref().filter(|code| !code.is_empty()).map(|code| fenced(language, code)));
+                let language = members
+                    .language
+                    .as_deref()
+                    .filter(|language| *language != "unknown")
+                    .unwrap_or_default();
+                parts.extend(
+                    members
+                        .text
+                        .as_deref()
+                        .filter(|code| !code.is_empty())
+                        .map(|code| fenced(language, code)),
+                );
             }
-            "execution_output" | "tether_browsing_code" | "citable_code_output" | "tether_browsing_display" => {
-                let texts = [&members.text, &members.output_str, &members.result, &members.summary];
-                let mut found: Vec<Part> = texts.into_iter().flat_map(|member| text(member, &piece.marks)).collect();
+            "execution_output"
+            | "tether_browsing_code"
+            | "citable_code_output"
+            | "tether_browsing_display" => {
+                let texts = [
+                    &members.text,
+                    &members.output_str,
+                    &members.result,
+                    &members.summary,
+                ];
+                let mut found: Vec<Part> = texts
+                    .into_iter()
+                    .flat_map(|member| text(member, &piece.marks))
+                    .collect();
                 found.dedup();
                 parts.extend(found);
                 for part in &content.parts {
@@ -137,17 +199,36 @@ impl Making<'_> {
             "tether_quote" | "sonic_webpage" => parts.push(page(content)),
             "user_editable_context" => {
                 let profile = [&members.user_profile, &members.user_instructions];
-                parts.extend(profile.into_iter().flat_map(|member| text(member, &piece.marks)));
+                parts.extend(
+                    profile
+                        .into_iter()
+                        .flat_map(|member| text(member, &piece.marks)),
+                );
             }
-            "model_editable_context" => parts.extend(text(&members.model_set_context, &piece.marks)),
+            "model_editable_context" => {
+                parts.extend(text(&members.model_set_context, &piece.marks))
+            }
             "thoughts" => {
                 let thoughts = members.thoughts.iter();
-                parts.extend(thoughts.filter_map(|thought| thought_of(thought.summary.as_deref(), thought.content.as_deref())));
+                parts.extend(thoughts.filter_map(|thought| {
+                    thought_of(thought.summary.as_deref(), thought.content.as_deref())
+                }));
             }
             "reasoning_recap" => {
-                let seconds = piece.metadata.finished_duration_sec.filter(|seconds| (0.0..1e9).contains(seconds));
-                let markdown = members.content.as_deref().map(citations::clean).unwrap_or_default().into_owned();
-                parts.push(Part::Reasoning { markdown, duration_ms: seconds.map(|seconds| (seconds * 1000.0).round() as u64) });
+                let seconds = piece
+                    .metadata
+                    .finished_duration_sec
+                    .filter(|seconds| (0.0..1e9).contains(seconds));
+                let markdown = members
+                    .content
+                    .as_deref()
+                    .map(citations::clean)
+                    .unwrap_or_default()
+                    .into_owned();
+                parts.push(Part::Reasoning {
+                    markdown,
+                    duration_ms: seconds.map(|seconds| (seconds * 1000.0).round() as u64),
+                });
             }
             "computer_output" => {
                 if let Some(screenshot) = &members.screenshot {
@@ -157,9 +238,20 @@ impl Making<'_> {
                 parts.extend(state.map(|state| unknown("state", state)));
             }
             "system_error" => {
-                let words: Vec<&str> = [&members.name, &members.text].into_iter().flatten().map(Cow::as_ref).collect();
+                let words: Vec<&str> = [&members.name, &members.text]
+                    .into_iter()
+                    .flatten()
+                    .map(Cow::as_ref)
+                    .collect();
                 let text = citations::clean(&words.join(": ")).into_owned();
-                parts.push(if piece.role == Role::Tool { Part::Text { markdown: text } } else { Part::Notice { kind: NoticeKind::Error, text } });
+                parts.push(if piece.role == Role::Tool {
+                    Part::Text { markdown: text }
+                } else {
+                    Part::Notice {
+                        kind: NoticeKind::Error,
+                        text,
+                    }
+                });
             }
             _ if content.raw.get() == "null" => {}
             other => parts.push(unknown(other, content.raw)),
@@ -171,7 +263,12 @@ impl Making<'_> {
         Ok(parts)
     }
 
-    fn push_part<'a>(&mut self, part: &PartIn<'a>, piece: &mut Piece<'a, '_>, parts: &mut Vec<Part>) -> io::Result<()> {
+    fn push_part<'a>(
+        &mut self,
+        part: &PartIn<'a>,
+        piece: &mut Piece<'a, '_>,
+        parts: &mut Vec<Part>,
+    ) -> io::Result<()> {
         let (raw, members) = match part {
             PartIn::Text(text) => {
                 let markdown = piece.marks.replace(text).into_owned();
@@ -185,12 +282,19 @@ impl Making<'_> {
             }
         };
         match members.content_type.as_deref().unwrap_or_default() {
-            "image_asset_pointer" | "audio_asset_pointer" | "video_container_asset_pointer" if members.asset_pointer.is_some() => {
+            "image_asset_pointer" | "audio_asset_pointer" | "video_container_asset_pointer"
+                if members.asset_pointer.is_some() =>
+            {
                 self.push_pointer(members, piece, parts)?;
             }
             "audio_transcription" => parts.extend(text(&members.text, &piece.marks)),
             "real_time_user_audio_video_asset_pointer" => {
-                let single = [members.audio_asset_pointer, members.video_container_asset_pointer].into_iter().flatten();
+                let single = [
+                    members.audio_asset_pointer,
+                    members.video_container_asset_pointer,
+                ]
+                .into_iter()
+                .flatten();
                 let before = parts.len();
                 for raw in single.chain(members.frames_asset_pointers.iter().copied()) {
                     self.push_raw_pointer(raw, piece, parts)?;
@@ -205,9 +309,19 @@ impl Making<'_> {
     }
 
     /// A pointer that is an object of its own or only its address.
-    fn push_raw_pointer(&mut self, raw: &RawValue, piece: &mut Piece<'_, '_>, parts: &mut Vec<Part>) -> io::Result<()> {
-        match (lenient::object_of::<PartMembers<'_>>(raw), lenient::text_of(raw)) {
-            (Ok(Some(members)), _) if members.asset_pointer.is_some() => self.push_pointer(&members, piece, parts),
+    fn push_raw_pointer(
+        &mut self,
+        raw: &RawValue,
+        piece: &mut Piece<'_, '_>,
+        parts: &mut Vec<Part>,
+    ) -> io::Result<()> {
+        match (
+            lenient::object_of::<PartMembers<'_>>(raw),
+            lenient::text_of(raw),
+        ) {
+            (Ok(Some(members)), _) if members.asset_pointer.is_some() => {
+                self.push_pointer(&members, piece, parts)
+            }
             (_, Ok(Some(pointer))) => self.push_asset(&pointer, None, piece, parts),
             _ if raw.get() == "null" => Ok(()),
             _ => {
@@ -217,18 +331,46 @@ impl Making<'_> {
         }
     }
 
-    fn push_pointer(&mut self, members: &PartMembers<'_>, piece: &mut Piece<'_, '_>, parts: &mut Vec<Part>) -> io::Result<()> {
-        let Some(pointer) = members.asset_pointer.as_deref() else { return Ok(()) };
-        let prompt = members.metadata.as_ref().and_then(|metadata| metadata.dalle.as_ref()).and_then(|dalle| dalle.prompt.as_deref());
-        let is_image = !members.content_type.as_deref().is_some_and(|kind| kind.starts_with("audio") || kind.starts_with("video"));
-        let alt = is_image.then(|| prompt.filter(|prompt| !prompt.is_empty()).map(|prompt| citations::clean(prompt).into_owned()));
+    fn push_pointer(
+        &mut self,
+        members: &PartMembers<'_>,
+        piece: &mut Piece<'_, '_>,
+        parts: &mut Vec<Part>,
+    ) -> io::Result<()> {
+        let Some(pointer) = members.asset_pointer.as_deref() else {
+            return Ok(());
+        };
+        let prompt = members
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.dalle.as_ref())
+            .and_then(|dalle| dalle.prompt.as_deref());
+        let is_image = !members
+            .content_type
+            .as_deref()
+            .is_some_and(|kind| kind.starts_with("audio") || kind.starts_with("video"));
+        let alt = is_image.then(|| {
+            prompt
+                .filter(|prompt| !prompt.is_empty())
+                .map(|prompt| citations::clean(prompt).into_owned())
+        });
         self.push_asset(pointer, alt, piece, parts)
     }
 
     /// A file by its pointer: a picture where `alt` says so, else by what its bytes are.
-    fn push_asset(&mut self, pointer: &str, alt: Option<Option<String>>, piece: &mut Piece<'_, '_>, parts: &mut Vec<Part>) -> io::Result<()> {
+    fn push_asset(
+        &mut self,
+        pointer: &str,
+        alt: Option<Option<String>>,
+        piece: &mut Piece<'_, '_>,
+        parts: &mut Vec<Part>,
+    ) -> io::Result<()> {
         let id = assets::id_in(pointer);
-        let attachment = piece.metadata.attachments.iter().find(|attachment| attachment.id.as_deref() == Some(id));
+        let attachment = piece
+            .metadata
+            .attachments
+            .iter()
+            .find(|attachment| attachment.id.as_deref() == Some(id));
         let hint = Hint {
             name: attachment.and_then(|attachment| attachment.name.as_deref()),
             media_type: attachment.and_then(media_type),
@@ -246,19 +388,30 @@ impl Making<'_> {
     fn file_part(&self, artifact: readalong_model::ArtifactId) -> Part {
         let kept = self.chat.chat.artifacts.get(artifact.0 as usize);
         match kept.is_some_and(|kept| kept.media_type.starts_with("image/")) {
-            true => Part::Image { artifact, alt: None },
+            true => Part::Image {
+                artifact,
+                alt: None,
+            },
             false => Part::File { artifact },
         }
     }
 
     /// Files that were given with a message and are not in it yet.
-    fn add_attachments(&mut self, parts: &mut Vec<Part>, piece: &mut Piece<'_, '_>) -> io::Result<()> {
+    fn add_attachments(
+        &mut self,
+        parts: &mut Vec<Part>,
+        piece: &mut Piece<'_, '_>,
+    ) -> io::Result<()> {
         for attachment in &piece.metadata.attachments {
             let id = attachment.id.as_deref().unwrap_or_default();
             if piece.shown.contains(id) || (id.is_empty() && attachment.name.is_none()) {
                 continue;
             }
-            let hint = Hint { name: attachment.name.as_deref(), media_type: media_type(attachment), role: artifact_role(piece.role) };
+            let hint = Hint {
+                name: attachment.name.as_deref(),
+                media_type: media_type(attachment),
+                role: artifact_role(piece.role),
+            };
             let artifact = self.assets.add(id, hint, self.chat, self.surroundings)?;
             parts.push(self.file_part(artifact));
             piece.shown.insert(id.to_owned());
@@ -270,9 +423,15 @@ impl Making<'_> {
     fn add_sandbox_files(&mut self, message_id: &str, parts: &mut Vec<Part>) -> io::Result<()> {
         let mut names: Vec<String> = Vec::new();
         for part in parts.iter() {
-            let Part::Text { markdown } = part else { continue };
+            let Part::Text { markdown } = part else {
+                continue;
+            };
             for rest in markdown.split(SANDBOX).skip(1).take(SANDBOX_LINKS_MAX) {
-                let name = rest.split([')', '"', '\'', '>', '`', '\n', '\r', ']']).next().unwrap_or_default().trim_end_matches(['.', ',']);
+                let name = rest
+                    .split([')', '"', '\'', '>', '`', '\n', '\r', ']'])
+                    .next()
+                    .unwrap_or_default()
+                    .trim_end_matches(['.', ',']);
                 let name = name.replace("%20", " ");
                 if !name.is_empty() && names.len() < SANDBOX_LINKS_MAX && !names.contains(&name) {
                     names.push(name);
@@ -281,19 +440,42 @@ impl Making<'_> {
         }
         for name in names {
             let base = name.rsplit('/').next().unwrap_or(&name);
-            let id = self.assets.sandbox_id(base, message_id, self.surroundings)?;
-            let hint = Hint { name: Some(base), media_type: None, role: ArtifactRole::Produced };
-            let artifact = self.assets.add(id.as_deref().unwrap_or_default(), hint, self.chat, self.surroundings)?;
+            let id = self
+                .assets
+                .sandbox_id(base, message_id, self.surroundings)?;
+            let hint = Hint {
+                name: Some(base),
+                media_type: None,
+                role: ArtifactRole::Produced,
+            };
+            let artifact = self.assets.add(
+                id.as_deref().unwrap_or_default(),
+                hint,
+                self.chat,
+                self.surroundings,
+            )?;
             parts.push(self.file_part(artifact));
         }
         Ok(())
     }
 
     /// Pictures that a run of the code interpreter drew.
-    fn add_run_pictures(&mut self, parts: &mut Vec<Part>, piece: &mut Piece<'_, '_>) -> io::Result<()> {
-        let Some(run) = &piece.metadata.aggregate_result else { return Ok(()) };
-        for drawn in run.messages.iter().filter(|message| message.message_type.as_deref() == Some("image")) {
-            let Some(pointer) = drawn.image_url.as_deref() else { continue };
+    fn add_run_pictures(
+        &mut self,
+        parts: &mut Vec<Part>,
+        piece: &mut Piece<'_, '_>,
+    ) -> io::Result<()> {
+        let Some(run) = &piece.metadata.aggregate_result else {
+            return Ok(());
+        };
+        for drawn in run
+            .messages
+            .iter()
+            .filter(|message| message.message_type.as_deref() == Some("image"))
+        {
+            let Some(pointer) = drawn.image_url.as_deref() else {
+                continue;
+            };
             if !piece.shown.contains(assets::id_in(pointer)) {
                 self.push_asset(pointer, Some(None), piece, parts)?;
             }
@@ -314,9 +496,14 @@ impl ContentIn<'_> {
 
     /// True where a member that should be a text is something else, so that nothing of it could be read.
     fn is_odd(&self) -> bool {
-        let Ok(Some(lenient::Members(members))) = lenient::object_of(self.raw) else { return self.raw.get() != "null" };
-        let is_filled = |raw: &RawValue| raw.get().starts_with(['{', '[']) && !matches!(raw.get(), "{}" | "[]");
-        members.iter().any(|(key, raw)| !matches!(key.as_ref(), "parts" | "thoughts") && is_filled(raw))
+        let Ok(Some(lenient::Members(members))) = lenient::object_of(self.raw) else {
+            return self.raw.get() != "null";
+        };
+        let is_filled =
+            |raw: &RawValue| raw.get().starts_with(['{', '[']) && !matches!(raw.get(), "{}" | "[]");
+        members
+            .iter()
+            .any(|(key, raw)| !matches!(key.as_ref(), "parts" | "thoughts") && is_filled(raw))
     }
 }
 
@@ -326,13 +513,28 @@ fn author_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Aut
         Role::System => Some(AuthorKind::Harness),
         Role::Tool => Some(AuthorKind::Tool),
     };
-    let name = source.author.as_ref().and_then(|author| author.name.as_deref()).filter(|name| !name.is_empty());
-    let model = metadata.model_slug.as_deref().filter(|model| role == Role::Assistant && !model.is_empty());
-    Author { kind, name: name.map(str::to_owned), model: model.map(str::to_owned) }
+    let name = source
+        .author
+        .as_ref()
+        .and_then(|author| author.name.as_deref())
+        .filter(|name| !name.is_empty());
+    let model = metadata
+        .model_slug
+        .as_deref()
+        .filter(|model| role == Role::Assistant && !model.is_empty());
+    Author {
+        kind,
+        name: name.map(str::to_owned),
+        model: model.map(str::to_owned),
+    }
 }
 
 fn status_of(source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Status {
-    let interrupted = metadata.finish_details.as_ref().and_then(|details| details.kind.as_deref()) == Some("interrupted");
+    let interrupted = metadata
+        .finish_details
+        .as_ref()
+        .and_then(|details| details.kind.as_deref())
+        == Some("interrupted");
     match source.status.as_deref() {
         _ if interrupted => Status::Aborted,
         Some("in_progress") => Status::Partial,
@@ -354,31 +556,67 @@ fn visibility_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) ->
 }
 
 fn is_error(source: &MessageIn<'_>, metadata: &Metadata<'_>) -> bool {
-    let failed = metadata.aggregate_result.as_ref().and_then(|run| run.status.as_deref()).is_some_and(|status| status.starts_with("failed"));
-    failed || source.content.as_ref().is_some_and(|content| content.kind() == "system_error")
+    let failed = metadata
+        .aggregate_result
+        .as_ref()
+        .and_then(|run| run.status.as_deref())
+        .is_some_and(|status| status.starts_with("failed"));
+    failed
+        || source
+            .content
+            .as_ref()
+            .is_some_and(|content| content.kind() == "system_error")
 }
 
 fn text(member: &Option<Cow<'_, str>>, marks: &Marks<'_>) -> Option<Part> {
     let text = member.as_deref().filter(|text| !text.is_empty())?;
-    Some(Part::Text { markdown: marks.replace(text).into_owned() })
+    Some(Part::Text {
+        markdown: marks.replace(text).into_owned(),
+    })
 }
 
 fn thought_of(summary: Option<&str>, content: Option<&str>) -> Option<Part> {
-    let summary = summary.filter(|summary| !summary.trim().is_empty()).map(|summary| format!("**{}**", citations::clean(summary)));
-    let content = content.filter(|content| !content.trim().is_empty()).map(|content| citations::clean(content).into_owned());
+    let summary = summary
+        .filter(|summary| !summary.trim().is_empty())
+        .map(|summary| format!("**{}**", citations::clean(summary)));
+    let content = content
+        .filter(|content| !content.trim().is_empty())
+        .map(|content| citations::clean(content).into_owned());
     let paragraphs: Vec<String> = summary.into_iter().chain(content).collect();
-    (!paragraphs.is_empty()).then(|| Part::Reasoning { markdown: paragraphs.join("\n\n"), duration_ms: None })
+    (!paragraphs.is_empty()).then(|| Part::Reasoning {
+        markdown: paragraphs.join("\n\n"),
+        duration_ms: None,
+    })
 }
 
 /// A page that a tool looked at.
 fn page(content: &ContentIn<'_>) -> Part {
     let members = &content.members;
-    let url = members.url.as_deref().filter(|url| url.starts_with("http://") || url.starts_with("https://"));
-    let titles = [members.title.as_deref(), members.domain.as_deref(), members.url.as_deref()];
-    let title = titles.into_iter().flatten().find(|title| !title.trim().is_empty()).unwrap_or("page");
-    let excerpt = members.text.as_deref().filter(|text| !text.is_empty()).or(members.snippet.as_deref());
+    let url = members
+        .url
+        .as_deref()
+        .filter(|url| url.starts_with("http://") || url.starts_with("https://"));
+    let titles = [
+        members.title.as_deref(),
+        members.domain.as_deref(),
+        members.url.as_deref(),
+    ];
+    let title = titles
+        .into_iter()
+        .flatten()
+        .find(|title| !title.trim().is_empty())
+        .unwrap_or("page");
+    let excerpt = members
+        .text
+        .as_deref()
+        .filter(|text| !text.is_empty())
+        .or(members.snippet.as_deref());
     let excerpt = excerpt.map(|excerpt| citations::clean(excerpt).into_owned());
-    Part::Source { title: citations::clean(title).into_owned(), url: url.map(str::to_owned), excerpt }
+    Part::Source {
+        title: citations::clean(title).into_owned(),
+        url: url.map(str::to_owned),
+        excerpt,
+    }
 }
 
 /// Code in a fence that is longer than any in it.
@@ -388,16 +626,30 @@ fn fenced(language: &str, code: &str) -> Part {
         ticks = ticks.max(run.len() + 1);
     }
     let fence = "`".repeat(ticks);
-    let language: String = language.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '#')).collect();
-    Part::Text { markdown: format!("{fence}{language}\n{}\n{fence}", citations::clean(code).trim_end_matches('\n')) }
+    let language: String = language
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '#'))
+        .collect();
+    Part::Text {
+        markdown: format!(
+            "{fence}{language}\n{}\n{fence}",
+            citations::clean(code).trim_end_matches('\n')
+        ),
+    }
 }
 
 fn unknown(label: &str, raw: &RawValue) -> Part {
-    Part::Unknown { label: label.to_owned(), json: RawJson::from(raw.to_owned()) }
+    Part::Unknown {
+        label: label.to_owned(),
+        json: RawJson::from(raw.to_owned()),
+    }
 }
 
 fn media_type<'a>(attachment: &'a AttachmentIn<'_>) -> Option<&'a str> {
-    attachment.mime_type.as_deref().or(attachment.mime_type_new.as_deref())
+    attachment
+        .mime_type
+        .as_deref()
+        .or(attachment.mime_type_new.as_deref())
 }
 
 fn artifact_role(role: Role) -> ArtifactRole {

@@ -32,7 +32,9 @@ pub(super) struct Conversation<'a> {
 impl Conversation<'_> {
     /// True for a conversation that has lost its tree, false for some other record.
     pub(super) fn is_known(&self) -> bool {
-        self.conversation_id.is_some() || self.current_node.is_some() || (self.title.is_some() && self.create_time.is_some())
+        self.conversation_id.is_some()
+            || self.current_node.is_some()
+            || (self.title.is_some() && self.create_time.is_some())
     }
 }
 
@@ -85,9 +87,20 @@ pub(super) struct ContentIn<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for ContentIn<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw: &'a RawValue = Deserialize::deserialize(deserializer)?;
-        let members: ContentMembers<'_> = lenient::object_of(raw).map_err(Error::custom)?.unwrap_or_default();
-        let parts = members.parts.iter().map(|part| PartIn::of(part)).collect::<Result<_, _>>().map_err(Error::custom)?;
-        Ok(Self { raw, members, parts })
+        let members: ContentMembers<'_> = lenient::object_of(raw)
+            .map_err(Error::custom)?
+            .unwrap_or_default();
+        let parts = members
+            .parts
+            .iter()
+            .map(|part| PartIn::of(part))
+            .collect::<Result<_, _>>()
+            .map_err(Error::custom)?;
+        Ok(Self {
+            raw,
+            members,
+            parts,
+        })
     }
 }
 
@@ -207,7 +220,12 @@ pub(super) struct Metadata<'a> {
     pub(super) content_references: Vec<Reference<'a>>,
     #[serde(borrow, default, deserialize_with = "lenient::objects")]
     pub(super) citations: Vec<Citation<'a>>,
-    #[serde(borrow, default, rename = "_cite_metadata", deserialize_with = "lenient::object")]
+    #[serde(
+        borrow,
+        default,
+        rename = "_cite_metadata",
+        deserialize_with = "lenient::object"
+    )]
     pub(super) cite_metadata: Option<CiteMetadata<'a>>,
     #[serde(borrow, default, deserialize_with = "lenient::objects")]
     pub(super) attachments: Vec<AttachmentIn<'a>>,
@@ -289,7 +307,12 @@ pub(super) struct AttachmentIn<'a> {
     pub(super) name: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(super) mime_type: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "mimeType", deserialize_with = "lenient::text")]
+    #[serde(
+        borrow,
+        default,
+        rename = "mimeType",
+        deserialize_with = "lenient::text"
+    )]
     pub(super) mime_type_new: Option<Cow<'a, str>>,
 }
 

@@ -4,11 +4,15 @@
 
 use std::{borrow::Cow, io};
 
-use readalong_model::{ArtifactId, ArtifactRole, Author, AuthorKind, NoticeKind, Part, RawJson, Role, Visibility};
+use readalong_model::{
+    ArtifactId, ArtifactRole, Author, AuthorKind, NoticeKind, Part, RawJson, Role, Visibility,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{ChatBuilder, ClaudeCode, Line, Node, Refusal, Surroundings, Taken, World, lenient, record};
+use super::{
+    ChatBuilder, ClaudeCode, Line, Node, Refusal, Surroundings, Taken, World, lenient, record,
+};
 use crate::anthropic_blocks::Content;
 
 #[derive(Default, Deserialize)]
@@ -48,13 +52,31 @@ struct File<'a> {
 }
 
 /// Attachments that are files the human named.
-const FILES: [&str; 5] = ["file", "already_read_file", "edited_image_file", "pdf_reference", "image"];
+const FILES: [&str; 5] = [
+    "file",
+    "already_read_file",
+    "edited_image_file",
+    "pdf_reference",
+    "image",
+];
 /// Attachments whose text readers may want.
-const TOLD: [&str; 3] = ["hook_system_message", "max_turns_reached", "hook_stopped_continuation"];
+const TOLD: [&str; 3] = [
+    "hook_system_message",
+    "max_turns_reached",
+    "hook_stopped_continuation",
+];
 
 impl ClaudeCode {
-    pub(super) fn take_attachment(&mut self, line: &Line<'_>, json: &str, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> Result<Taken, Refusal> {
-        let parsed = line.attachment.map(|raw| serde_json::from_str::<Attachment<'_>>(raw.get()));
+    pub(super) fn take_attachment(
+        &mut self,
+        line: &Line<'_>,
+        json: &str,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> Result<Taken, Refusal> {
+        let parsed = line
+            .attachment
+            .map(|raw| serde_json::from_str::<Attachment<'_>>(raw.get()));
         let mut attachment = match parsed {
             Some(Ok(attachment)) => attachment,
             Some(Err(error)) if lenient::is_repairable(&error) => return Err(error.into()),
@@ -71,51 +93,124 @@ impl ClaudeCode {
         if line.is_sidechain || line.stream_parent.is_some() {
             envelope.thread = self.thread_of(line, chat);
         }
-        let (parent, first) = (self.tree.above(line.parent_uuid.as_deref()), chat.chat.messages.len());
+        let (parent, first) = (
+            self.tree.above(line.parent_uuid.as_deref()),
+            chat.chat.messages.len(),
+        );
         let kind = attachment.kind.as_deref().unwrap_or_default().to_owned();
         match kind.as_str() {
             "queued_command" if !attachment.prompt.is_unreadable() => {
                 let prompt = std::mem::take(&mut attachment.prompt);
-                let parts = prompt.read(ArtifactRole::Uploaded, &mut World { chat, surroundings, calls: &mut self.calls })?;
+                let parts = prompt.read(
+                    ArtifactRole::Uploaded,
+                    &mut World {
+                        chat,
+                        surroundings,
+                        calls: &mut self.calls,
+                    },
+                )?;
                 self.take_user(line, parts, &envelope, chat, surroundings)?;
                 let last = chat.chat.messages.len();
                 if last > first {
-                    let node = Node { parent, thread: envelope.thread, first, last: last - 1, begins: false };
+                    let node = Node {
+                        parent,
+                        thread: envelope.thread,
+                        first,
+                        last: last - 1,
+                        begins: false,
+                    };
                     self.tree.add(line.uuid.as_deref(), node);
                 }
             }
-            _ if FILES.contains(&kind.as_str()) && (attachment.filename.is_some() || attachment.content.is_some()) => {
+            _ if FILES.contains(&kind.as_str())
+                && (attachment.filename.is_some() || attachment.content.is_some()) =>
+            {
                 let artifact = add_file(&attachment, chat, surroundings)?;
-                let is_image = chat.chat.artifacts.get(artifact.0 as usize).is_some_and(|file| file.media_type.starts_with("image/"));
-                let part = if is_image { Part::Image { artifact, alt: None } } else { Part::File { artifact } };
-                self.put(&envelope, (Role::User, Visibility::Shown, Author::default()), vec![part], chat);
+                let is_image = chat
+                    .chat
+                    .artifacts
+                    .get(artifact.0 as usize)
+                    .is_some_and(|file| file.media_type.starts_with("image/"));
+                let part = if is_image {
+                    Part::Image {
+                        artifact,
+                        alt: None,
+                    }
+                } else {
+                    Part::File { artifact }
+                };
+                self.put(
+                    &envelope,
+                    (Role::User, Visibility::Shown, Author::default()),
+                    vec![part],
+                    chat,
+                );
             }
             _ if TOLD.contains(&kind.as_str()) => {
-                let text = attachment.content.and_then(|raw| lenient::text_of(raw).ok().flatten()).unwrap_or(Cow::Borrowed(&kind));
-                self.put_notice(&envelope, NoticeKind::Info, text.into_owned(), Visibility::Meta, chat);
+                let text = attachment
+                    .content
+                    .and_then(|raw| lenient::text_of(raw).ok().flatten())
+                    .unwrap_or(Cow::Borrowed(&kind));
+                self.put_notice(
+                    &envelope,
+                    NoticeKind::Info,
+                    text.into_owned(),
+                    Visibility::Meta,
+                    chat,
+                );
             }
             _ => {
-                let Some(raw) = line.attachment else { return Ok(Taken::Mapped) };
-                let author = Author { kind: Some(AuthorKind::Harness), ..Author::default() };
-                let part = Part::Unknown { label: kind, json: RawJson::from(raw.to_owned()) };
-                self.put(&envelope, (Role::System, Visibility::Hidden, author), vec![part], chat);
+                let Some(raw) = line.attachment else {
+                    return Ok(Taken::Mapped);
+                };
+                let author = Author {
+                    kind: Some(AuthorKind::Harness),
+                    ..Author::default()
+                };
+                let part = Part::Unknown {
+                    label: kind,
+                    json: RawJson::from(raw.to_owned()),
+                };
+                self.put(
+                    &envelope,
+                    (Role::System, Visibility::Hidden, author),
+                    vec![part],
+                    chat,
+                );
             }
         }
-        self.tree.pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
+        self.tree
+            .pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
         Ok(Taken::Mapped)
     }
 }
 
-fn add_file(attachment: &Attachment<'_>, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> io::Result<ArtifactId> {
-    let path = attachment.display_path.as_deref().or(attachment.filename.as_deref()).unwrap_or_default();
+fn add_file(
+    attachment: &Attachment<'_>,
+    chat: &mut ChatBuilder,
+    surroundings: &mut dyn Surroundings,
+) -> io::Result<ArtifactId> {
+    let path = attachment
+        .display_path
+        .as_deref()
+        .or(attachment.filename.as_deref())
+        .unwrap_or_default();
     let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
     let role = ArtifactRole::Uploaded;
-    let body = attachment.content.and_then(|raw| lenient::object_of::<Body<'_>>(raw).ok().flatten()).unwrap_or_default().file;
+    let body = attachment
+        .content
+        .and_then(|raw| lenient::object_of::<Body<'_>>(raw).ok().flatten())
+        .unwrap_or_default()
+        .file;
     let media_type = body.media_type.as_deref();
     match (body.base64, body.content) {
         (Some(data), _) => chat.add_base64(name, media_type, role, &data, surroundings),
-        (None, Some(text)) if attachment.truncated => chat.add_text_only(name, media_type, role, &text, surroundings),
-        (None, Some(text)) => chat.add_artifact(name, media_type, role, text.as_bytes(), surroundings),
+        (None, Some(text)) if attachment.truncated => {
+            chat.add_text_only(name, media_type, role, &text, surroundings)
+        }
+        (None, Some(text)) => {
+            chat.add_artifact(name, media_type, role, text.as_bytes(), surroundings)
+        }
         (None, None) => Ok(chat.add_missing(name, media_type, role)),
     }
 }

@@ -22,15 +22,28 @@ const QUIET: [&str; 10] = [
     "hook_response",
 ];
 /// System records whose text readers may want.
-const TOLD: [&str; 8] =
-    ["informational", "away_summary", "memory_saved", "bridge_status", "scheduled_task_fire", "agents_killed", "permission_retry", "model_fallback"];
+const TOLD: [&str; 8] = [
+    "informational",
+    "away_summary",
+    "memory_saved",
+    "bridge_status",
+    "scheduled_task_fire",
+    "agents_killed",
+    "permission_retry",
+    "model_fallback",
+];
 /// Characters of a title that is made of a summary, which may be several sentences.
 const SUMMARY_CHARS_MAX: usize = 100;
 /// Prompts taken back out of the queue that are looked for in later prompts, at most.
 const POPPED_MAX: usize = 64;
 
 impl ClaudeCode {
-    pub(super) fn take_system(&mut self, line: &Line<'_>, json: &str, chat: &mut ChatBuilder) -> Result<Taken, Refusal> {
+    pub(super) fn take_system(
+        &mut self,
+        line: &Line<'_>,
+        json: &str,
+        chat: &mut ChatBuilder,
+    ) -> Result<Taken, Refusal> {
         let subtype = line.subtype.as_deref().unwrap_or_default();
         let text = line.content.as_deref().unwrap_or_default();
         if line.uuid.as_deref().is_some_and(|uuid| self.tree.has(uuid)) {
@@ -42,25 +55,55 @@ impl ClaudeCode {
         }
         let taken = match subtype {
             "compact_boundary" => {
-                let place = self.put_notice(&envelope, NoticeKind::Compaction, String::new(), Visibility::Meta, chat);
+                let place = self.put_notice(
+                    &envelope,
+                    NoticeKind::Compaction,
+                    String::new(),
+                    Visibility::Meta,
+                    chat,
+                );
                 self.compactions.insert(envelope.thread, place);
                 Taken::Mapped
             }
             "local_command" => {
                 for (said, text) in words::said(text) {
                     // A command without tags is no prompt: the record says that it is a command.
-                    let said = if said == words::Said::Prompt { words::Said::Command } else { said };
-                    self.put_said(Some(said), vec![Part::Text { markdown: text.into_owned() }], &envelope, false, chat);
+                    let said = if said == words::Said::Prompt {
+                        words::Said::Command
+                    } else {
+                        said
+                    };
+                    self.put_said(
+                        Some(said),
+                        vec![Part::Text {
+                            markdown: text.into_owned(),
+                        }],
+                        &envelope,
+                        false,
+                        chat,
+                    );
                 }
                 Taken::Mapped
             }
             "api_error" => {
-                self.put_notice(&envelope, NoticeKind::Error, error_text(line), Visibility::Meta, chat);
+                self.put_notice(
+                    &envelope,
+                    NoticeKind::Error,
+                    error_text(line),
+                    Visibility::Meta,
+                    chat,
+                );
                 Taken::Mapped
             }
             _ if QUIET.contains(&subtype) => Taken::Bookkeeping,
             _ if TOLD.contains(&subtype) && !text.is_empty() => {
-                self.put_notice(&envelope, NoticeKind::Info, text.to_owned(), Visibility::Meta, chat);
+                self.put_notice(
+                    &envelope,
+                    NoticeKind::Info,
+                    text.to_owned(),
+                    Visibility::Meta,
+                    chat,
+                );
                 Taken::Mapped
             }
             _ => {
@@ -68,11 +111,17 @@ impl ClaudeCode {
                 Taken::KeptRaw
             }
         };
-        self.tree.pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
+        self.tree
+            .pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
         Ok(taken)
     }
 
-    pub(super) fn take_queue(&mut self, line: &Line<'_>, json: &str, chat: &mut ChatBuilder) -> Result<Taken, Refusal> {
+    pub(super) fn take_queue(
+        &mut self,
+        line: &Line<'_>,
+        json: &str,
+        chat: &mut ChatBuilder,
+    ) -> Result<Taken, Refusal> {
         match line.operation.as_deref() {
             Some("enqueue") => {
                 let text = line.content.as_deref().unwrap_or_default();
@@ -80,7 +129,13 @@ impl ClaudeCode {
                     return Ok(Taken::Bookkeeping);
                 }
                 let envelope = self.envelope(line, json, chat);
-                let place = self.put_notice(&envelope, NoticeKind::Queue, text.to_owned(), Visibility::Meta, chat);
+                let place = self.put_notice(
+                    &envelope,
+                    NoticeKind::Queue,
+                    text.to_owned(),
+                    Visibility::Meta,
+                    chat,
+                );
                 self.queue.enter(text, place);
                 Ok(Taken::Mapped)
             }
@@ -102,10 +157,27 @@ fn error_text(line: &Line<'_>) -> String {
     if let Some(text) = line.content.as_deref().filter(|text| !text.is_empty()) {
         return text.to_owned();
     }
-    let error: Value = line.error.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-    let message = ["/error/error/message", "/error/message", "/message", "/cause/code"].iter().find_map(|path| error.pointer(path)?.as_str());
-    let status = error.get("status").and_then(Value::as_u64).map(|status| status.to_string());
-    [status.as_deref(), message].into_iter().flatten().collect::<Vec<_>>().join(": ")
+    let error: Value = line
+        .error
+        .and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .unwrap_or_default();
+    let message = [
+        "/error/error/message",
+        "/error/message",
+        "/message",
+        "/cause/code",
+    ]
+    .iter()
+    .find_map(|path| error.pointer(path)?.as_str());
+    let status = error
+        .get("status")
+        .and_then(Value::as_u64)
+        .map(|status| status.to_string());
+    [status.as_deref(), message]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Prompts that wait. Each stands once in the chat: in its notice while it waits, as a prompt once it is delivered.
@@ -117,13 +189,17 @@ pub(super) struct Queue {
 
 impl Queue {
     fn enter(&mut self, text: &str, place: usize) {
-        self.waiting.entry(key(text).to_owned()).or_default().push(place);
+        self.waiting
+            .entry(key(text).to_owned())
+            .or_default()
+            .push(place);
     }
 
     /// The prompts go back to the human, who may send them together or changed.
     fn pop_all(&mut self) {
         for (text, places) in self.waiting.drain() {
-            self.popped.extend(places.into_iter().map(|place| (text.clone(), place)));
+            self.popped
+                .extend(places.into_iter().map(|place| (text.clone(), place)));
         }
         self.popped.truncate(POPPED_MAX);
     }
@@ -153,12 +229,16 @@ impl Queue {
 /// Texts are compared without the tag that the program puts around its own ones.
 fn key(text: &str) -> &str {
     let text = text.trim();
-    let inner = text.strip_prefix("<task-notification>").and_then(|rest| rest.strip_suffix("</task-notification>"));
+    let inner = text
+        .strip_prefix("<task-notification>")
+        .and_then(|rest| rest.strip_suffix("</task-notification>"));
     inner.map_or(text, str::trim)
 }
 
 fn silence(place: usize, chat: &mut ChatBuilder) {
-    let Some(message) = chat.chat.messages.get_mut(place) else { return };
+    let Some(message) = chat.chat.messages.get_mut(place) else {
+        return;
+    };
     message.visibility = Visibility::Hidden;
     if let Some(Part::Notice { text, .. }) = message.parts.first_mut() {
         text.clear();
@@ -178,13 +258,21 @@ pub(super) struct Titles {
 impl Titles {
     /// Takes a record that names a chat; false where it names none.
     pub(super) fn take(&mut self, line: &Line<'_>) -> bool {
-        let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let owned = |text: &Option<std::borrow::Cow<'_, str>>| {
+            text.as_deref()
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
         let (slot, text) = match line.kind.as_deref() {
             Some("custom-title") => (&mut self.custom, &line.custom_title),
             Some("ai-title") => (&mut self.by_model, &line.ai_title),
             Some("agent-name") => (&mut self.agent, &line.agent_name),
             _ => {
-                let (Some(summary), Some(leaf)) = (owned(&line.summary), line.leaf_uuid.as_deref()) else { return false };
+                let (Some(summary), Some(leaf)) = (owned(&line.summary), line.leaf_uuid.as_deref())
+                else {
+                    return false;
+                };
                 self.summaries.push((leaf.to_owned(), summary));
                 return true;
             }
@@ -197,7 +285,16 @@ impl Titles {
 
     /// The best title there is; none leaves it to the first prompt.
     pub(super) fn best(&self, tree: &Tree) -> Option<String> {
-        let own = self.summaries.iter().rev().find(|(leaf, _)| tree.has(leaf)).and_then(|(_, summary)| shorten(summary, SUMMARY_CHARS_MAX));
-        self.custom.clone().or_else(|| self.by_model.clone()).or_else(|| self.agent.clone()).or(own)
+        let own = self
+            .summaries
+            .iter()
+            .rev()
+            .find(|(leaf, _)| tree.has(leaf))
+            .and_then(|(_, summary)| shorten(summary, SUMMARY_CHARS_MAX));
+        self.custom
+            .clone()
+            .or_else(|| self.by_model.clone())
+            .or_else(|| self.agent.clone())
+            .or(own)
     }
 }

@@ -35,7 +35,11 @@ pub(super) struct Line<'a> {
     #[serde(borrow, rename = "parentToolUseID", deserialize_with = "lenient::text")]
     pub(super) progress_of: Option<Cow<'a, str>>,
     /// In streams: the call whose subagent speaks.
-    #[serde(borrow, rename = "parent_tool_use_id", deserialize_with = "lenient::text")]
+    #[serde(
+        borrow,
+        rename = "parent_tool_use_id",
+        deserialize_with = "lenient::text"
+    )]
     pub(super) stream_parent: Option<Cow<'a, str>>,
     #[serde(deserialize_with = "lenient::flag")]
     pub(super) is_sidechain: bool,
@@ -132,7 +136,9 @@ impl Line<'_> {
     }
 
     pub(super) fn session(&self) -> Option<&str> {
-        self.session_id.as_deref().or(self.stream_session.as_deref())
+        self.session_id
+            .as_deref()
+            .or(self.stream_session.as_deref())
     }
 }
 
@@ -142,7 +148,8 @@ impl Tokens {
         self.input_tokens.or(self.output_tokens)?;
         let number = |number: Option<f64>| number.unwrap_or_default() as u64;
         Some(Usage {
-            input_tokens: number(self.input_tokens).saturating_add(number(self.cache_creation_input_tokens)),
+            input_tokens: number(self.input_tokens)
+                .saturating_add(number(self.cache_creation_input_tokens)),
             output_tokens: number(self.output_tokens),
             cached_tokens: number(self.cache_read_input_tokens),
         })
@@ -150,7 +157,9 @@ impl Tokens {
 }
 
 /// An object read in one pass; the default where the value is no object.
-pub(crate) fn object<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(crate) fn object<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     deserializer.deserialize_any(ObjectVisitor(PhantomData))
 }
 

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, fs, io, path::PathBuf};
 
-use readalong_model::{Branches, Digest, MessageId, NoticeKind, Part, Role, ThreadId, ThreadKind, Visibility};
+use readalong_model::{
+    Branches, Digest, MessageId, NoticeKind, Part, Role, ThreadId, ThreadKind, Visibility,
+};
 use serde_json::Value;
 
 use crate::{
@@ -21,9 +23,21 @@ fn every_kind_of_record() {
     check_outline(&fixtures("claude-code").join("kinds.jsonl"));
     let imported = fixture("kinds.jsonl");
     assert_eq!(imported.chat.origin.native_id.as_deref(), Some("s-kinds"));
-    assert_eq!(imported.chat.origin.app.as_deref(), Some("Claude Code 2.1.40"));
-    let usage = imported.chat.messages.iter().filter_map(|message| message.usage).next().unwrap();
-    assert_eq!((usage.input_tokens, usage.output_tokens, usage.cached_tokens), (13, 42, 100));
+    assert_eq!(
+        imported.chat.origin.app.as_deref(),
+        Some("Claude Code 2.1.40")
+    );
+    let usage = imported
+        .chat
+        .messages
+        .iter()
+        .filter_map(|message| message.usage)
+        .next()
+        .unwrap();
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens, usage.cached_tokens),
+        (13, 42, 100)
+    );
 }
 
 #[test]
@@ -34,20 +48,44 @@ fn a_fork_is_an_alternative_and_parallel_calls_are_not() {
         .messages
         .windows(2)
         .filter(|pair| pair[1].parent.as_ref() != Some(&pair[0].id))
-        .map(|pair| (pair[1].id.0.as_str(), pair[1].parent.as_ref().map_or("-", |parent| parent.0.as_str())))
+        .map(|pair| {
+            (
+                pair[1].id.0.as_str(),
+                pair[1]
+                    .parent
+                    .as_ref()
+                    .map_or("-", |parent| parent.0.as_str()),
+            )
+        })
         .collect();
     assert_eq!(forked, [("u3", "a1")]);
     let branches = Branches::of(&chat.messages, ThreadId::MAIN);
-    let ids: Vec<&MessageId> = branches.active_path(&chat.messages, None).into_iter().map(|place| &chat.messages[place].id).collect();
-    assert_eq!(ids.iter().map(|id| id.0.as_str()).collect::<Vec<_>>(), ["u1", "a1", "u3", "a3", "r2", "r3", "a5"]);
+    let ids: Vec<&MessageId> = branches
+        .active_path(&chat.messages, None)
+        .into_iter()
+        .map(|place| &chat.messages[place].id)
+        .collect();
+    assert_eq!(
+        ids.iter().map(|id| id.0.as_str()).collect::<Vec<_>>(),
+        ["u1", "a1", "u3", "a3", "r2", "r3", "a5"]
+    );
 }
 
 #[test]
 fn subagents_and_big_outputs_beside_the_session() {
     let imported = fixture("subagents-session.jsonl");
     let chat = &imported.chat;
-    let threads: Vec<(ThreadKind, Option<&str>, Option<&str>)> =
-        chat.threads.iter().map(|thread| (thread.kind, thread.title.as_deref(), thread.parent_call.as_deref())).collect();
+    let threads: Vec<(ThreadKind, Option<&str>, Option<&str>)> = chat
+        .threads
+        .iter()
+        .map(|thread| {
+            (
+                thread.kind,
+                thread.title.as_deref(),
+                thread.parent_call.as_deref(),
+            )
+        })
+        .collect();
     assert_eq!(
         threads,
         [
@@ -63,16 +101,40 @@ fn subagents_and_big_outputs_beside_the_session() {
         .messages
         .iter()
         .filter(|message| message.visibility == Visibility::Shown && !message.thread.is_main())
-        .filter_map(|message| if let [Part::Text { markdown }] = message.parts.as_slice() { Some((message.thread.0, markdown.as_str())) } else { None })
+        .filter_map(|message| {
+            if let [Part::Text { markdown }] = message.parts.as_slice() {
+                Some((message.thread.0, markdown.as_str()))
+            } else {
+                None
+            }
+        })
         .collect();
     assert_eq!(
         seen,
-        [(1, "Inline work"), (1, "Inline done."), (2, "Found two."), (4, "Forty."), (5, "Old ways, more words"), (5, "Old answer.")]
+        [
+            (1, "Inline work"),
+            (1, "Inline done."),
+            (2, "Found two."),
+            (4, "Forty."),
+            (5, "Old ways, more words"),
+            (5, "Old answer.")
+        ]
     );
     assert_eq!(chat.damaged_records, 1);
-    assert!(imported.warnings.iter().any(|warning| warning.place.file.ends_with("agent-aaa1.jsonl")), "{:?}", imported.warnings);
+    assert!(
+        imported
+            .warnings
+            .iter()
+            .any(|warning| warning.place.file.ends_with("agent-aaa1.jsonl")),
+        "{:?}",
+        imported.warnings
+    );
     let text = outline(chat);
-    for expected in ["text \"line 1\\nline 2\\n\"", "text \"only this\"", "file gone.txt text/plain (missing)"] {
+    for expected in [
+        "text \"line 1\\nline 2\\n\"",
+        "text \"only this\"",
+        "file gone.txt text/plain (missing)",
+    ] {
         assert_eq!(text.matches(expected).count(), 1, "{expected}\n{text}");
     }
 }
@@ -82,11 +144,18 @@ fn a_subagent_on_its_own_is_a_chat() {
     let chat = fixture("agent-old1.jsonl").chat;
     assert_eq!(chat.threads.len(), 1);
     assert_eq!(chat.title, "Old ways, more words");
-    assert_eq!(chat.origin.native_id.as_deref(), Some("subagents-session/old1"));
+    assert_eq!(
+        chat.origin.native_id.as_deref(),
+        Some("subagents-session/old1")
+    );
     let chat = fixture("warmup.jsonl").chat;
     assert_eq!(chat.title, "Real prompt");
     assert_eq!(chat.threads.len(), 2);
-    let threads: Vec<u32> = chat.messages.iter().map(|message| message.thread.0).collect();
+    let threads: Vec<u32> = chat
+        .messages
+        .iter()
+        .map(|message| message.thread.0)
+        .collect();
     assert_eq!(threads, [1, 1, 0, 0]);
 }
 
@@ -101,20 +170,43 @@ fn streams_name_the_call_of_a_subagent() {
 
 #[test]
 fn hostile_records_are_kept_and_change_nothing() {
-    for json in ["{\"type\":\"user\",\"uuid\":\"a\",\"message\":{\"content\":[[[[[[1]]]]]]}}", "[]", "null", "{\"type\":{\"type\":1}}"] {
-        let lines = format!("{{\"type\":\"user\",\"uuid\":\"u\",\"sessionId\":\"s\",\"message\":{{\"content\":\"Hi\"}}}}\n{json}\n");
-        let imported = transcript(lines.into_bytes()).read(&Pick::Only, &mut crate::Discard).unwrap();
+    for json in [
+        "{\"type\":\"user\",\"uuid\":\"a\",\"message\":{\"content\":[[[[[[1]]]]]]}}",
+        "[]",
+        "null",
+        "{\"type\":{\"type\":1}}",
+    ] {
+        let lines = format!(
+            "{{\"type\":\"user\",\"uuid\":\"u\",\"sessionId\":\"s\",\"message\":{{\"content\":\"Hi\"}}}}\n{json}\n"
+        );
+        let imported = transcript(lines.into_bytes())
+            .read(&Pick::Only, &mut crate::Discard)
+            .unwrap();
         assert_accounted(&imported);
         assert_eq!(imported.stats.damaged, 0, "{json}");
     }
-    let deep = format!("{{\"type\":\"user\",\"uuid\":\"d\",\"sessionId\":\"s\",\"message\":{{\"content\":{}1{}}}}}\n", "[{\"type\":\"tool_result\",\"tool_use_id\":\"t\",\"content\":".repeat(20_000), "}]".repeat(20_000));
-    let imported = transcript(deep.into_bytes()).read(&Pick::Only, &mut crate::Discard).unwrap();
+    let deep = format!(
+        "{{\"type\":\"user\",\"uuid\":\"d\",\"sessionId\":\"s\",\"message\":{{\"content\":{}1{}}}}}\n",
+        "[{\"type\":\"tool_result\",\"tool_use_id\":\"t\",\"content\":".repeat(20_000),
+        "}]".repeat(20_000)
+    );
+    let imported = transcript(deep.into_bytes())
+        .read(&Pick::Only, &mut crate::Discard)
+        .unwrap();
     assert_eq!(imported.stats.damaged, 0);
 }
 
 fn transcript(bytes: Vec<u8>) -> Transcript {
-    let open = Box::new(move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>));
-    Transcript::open(crate::Source { name: "x.jsonl".into(), open }, Some("claude-code")).unwrap()
+    let open =
+        Box::new(move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>));
+    Transcript::open(
+        crate::Source {
+            name: "x.jsonl".into(),
+            open,
+        },
+        Some("claude-code"),
+    )
+    .unwrap()
 }
 
 /// Samples whose names stand for paths: `X+subagents+agent-Y.jsonl` is `X/subagents/agent-Y.jsonl`.
@@ -132,7 +224,11 @@ impl Surroundings for Flattened {
     }
 
     fn names_in(&mut self, folder: &str) -> Vec<String> {
-        let mut names: Vec<String> = self.files.keys().filter_map(|path| path.strip_prefix(&format!("{folder}/")).map(str::to_owned)).collect();
+        let mut names: Vec<String> = self
+            .files
+            .keys()
+            .filter_map(|path| path.strip_prefix(&format!("{folder}/")).map(str::to_owned))
+            .collect();
         names.sort();
         names
     }
@@ -142,10 +238,20 @@ impl Surroundings for Flattened {
 fn samples_lose_and_double_nothing() {
     let paths = samples("claude-code");
     let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
-    let files: HashMap<String, PathBuf> = paths.iter().map(|path| (name(path).replace('+', "/"), path.clone())).collect();
+    let files: HashMap<String, PathBuf> = paths
+        .iter()
+        .map(|path| (name(path).replace('+', "/"), path.clone()))
+        .collect();
     for path in &paths {
         let transcript = open(path);
-        let imported = transcript.read(&Pick::Only, &mut Flattened { files: files.clone() }).unwrap();
+        let imported = transcript
+            .read(
+                &Pick::Only,
+                &mut Flattened {
+                    files: files.clone(),
+                },
+            )
+            .unwrap();
         assert_accounted(&imported);
         let chat = &imported.chat;
         assert_eq!(imported.stats.damaged, 0, "{}", path.display());
@@ -154,25 +260,39 @@ fn samples_lose_and_double_nothing() {
         for part in chat.messages.iter().flat_map(|message| &message.parts) {
             match part {
                 Part::Text { markdown } => *found.entry(markdown.trim()).or_default() += 1,
-                Part::Notice { text, .. } if !text.is_empty() => *found.entry(text.trim()).or_default() += 1,
+                Part::Notice { text, .. } if !text.is_empty() => {
+                    *found.entry(text.trim()).or_default() += 1
+                }
                 _ => {}
             }
         }
         let stem = name(path).replace(".jsonl", "");
         let mut wanted = texts(path);
-        for (_, side) in files.iter().filter(|(name, _)| name.starts_with(&format!("{stem}/subagents/"))) {
+        for (_, side) in files
+            .iter()
+            .filter(|(name, _)| name.starts_with(&format!("{stem}/subagents/")))
+        {
             for (text, count) in texts(side) {
                 *wanted.entry(text).or_default() += count;
             }
         }
         for (text, count) in wanted {
-            assert_eq!(found.get(text.trim()).copied().unwrap_or(0), count, "{}: {text:?}", path.display());
+            assert_eq!(
+                found.get(text.trim()).copied().unwrap_or(0),
+                count,
+                "{}: {text:?}",
+                path.display()
+            );
         }
         let compactions = chat.messages.iter().flat_map(|message| &message.parts).filter(|part| matches!(part, Part::Notice { kind: NoticeKind::Compaction, text } if !text.is_empty()));
         if name(path).contains("compaction") {
             assert_eq!(compactions.count(), 1);
         }
-        assert!(chat.messages.iter().all(|message| message.role != Role::User || !message.parts.is_empty()));
+        assert!(
+            chat.messages
+                .iter()
+                .all(|message| message.role != Role::User || !message.parts.is_empty())
+        );
     }
 }
 
@@ -180,8 +300,14 @@ fn samples_lose_and_double_nothing() {
 fn texts(path: &PathBuf) -> HashMap<String, usize> {
     let raw = fs::read_to_string(path).unwrap();
     let whole: Vec<Value> = match serde_json::from_str::<Value>(&raw) {
-        Ok(mut object) if object.get("loglines").is_some() => object["loglines"].as_array_mut().map(std::mem::take).unwrap(),
-        _ => raw.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+        Ok(mut object) if object.get("loglines").is_some() => object["loglines"]
+            .as_array_mut()
+            .map(std::mem::take)
+            .unwrap(),
+        _ => raw
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect(),
     };
     let mut texts = HashMap::new();
     for record in whole {
@@ -191,9 +317,13 @@ fn texts(path: &PathBuf) -> HashMap<String, usize> {
         }
         let content = &record["message"]["content"];
         let blocks = content.as_array().cloned().unwrap_or_default();
-        let in_blocks = blocks.iter().filter(|block| block["type"] == "text").filter_map(|block| block["text"].as_str());
+        let in_blocks = blocks
+            .iter()
+            .filter(|block| block["type"] == "text")
+            .filter_map(|block| block["text"].as_str());
         for text in content.as_str().into_iter().chain(in_blocks) {
-            let by_program = kind == "user" && (text.starts_with('<') || text.starts_with("[Request"));
+            let by_program =
+                kind == "user" && (text.starts_with('<') || text.starts_with("[Request"));
             if !by_program && !text.trim().is_empty() {
                 *texts.entry(text.to_owned()).or_default() += 1;
             }

@@ -65,7 +65,8 @@ impl Tree {
         let Some(uuid) = uuid else { return };
         if !self.has(uuid) {
             let node = self.above(parent);
-            self.anchors.insert(uuid.into(), Anchor { node, own: false });
+            self.anchors
+                .insert(uuid.into(), Anchor { node, own: false });
         }
     }
 
@@ -74,9 +75,15 @@ impl Tree {
         let number = self.nodes.len() as u32;
         self.nodes.push(node);
         if let Some(uuid) = uuid {
-            let anchor = self.anchors.entry(uuid.into()).or_insert(Anchor { node: None, own: false });
+            let anchor = self.anchors.entry(uuid.into()).or_insert(Anchor {
+                node: None,
+                own: false,
+            });
             if !anchor.own {
-                *anchor = Anchor { node: Some(number), own: true };
+                *anchor = Anchor {
+                    node: Some(number),
+                    own: true,
+                };
             }
         }
         number
@@ -92,27 +99,45 @@ impl Tree {
 
     /// What was read as the main thread belongs to another one.
     pub(super) fn move_thread(&mut self, from: ThreadId, to: ThreadId) {
-        self.nodes.iter_mut().filter(|node| node.thread == from).for_each(|node| node.thread = to);
+        self.nodes
+            .iter_mut()
+            .filter(|node| node.thread == from)
+            .for_each(|node| node.thread = to);
     }
 
     /// Pairs of messages that are alternatives: the first of them and a later one.
     pub(super) fn forks(&self) -> Vec<(usize, usize)> {
         let mut beginnings: HashMap<u32, Vec<u32>> = HashMap::new();
-        for (number, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.begins) {
-            if let Some(parent) = node.parent.filter(|parent| self.node(*parent).is_some_and(|above| above.thread == node.thread)) {
+        for (number, node) in self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.begins)
+        {
+            if let Some(parent) = node.parent.filter(|parent| {
+                self.node(*parent)
+                    .is_some_and(|above| above.thread == node.thread)
+            }) {
                 beginnings.entry(parent).or_default().push(number as u32);
             }
         }
         beginnings.retain(|_, children| children.len() > 1);
-        if beginnings.is_empty() || beginnings.values().map(Vec::len).sum::<usize>() > ALTERNATIVES_MAX {
+        if beginnings.is_empty()
+            || beginnings.values().map(Vec::len).sum::<usize>() > ALTERNATIVES_MAX
+        {
             return Vec::new();
         }
         let family = Family::of(self);
         let mut forks = Vec::new();
         for children in beginnings.into_values() {
-            let [first, later @ ..] = children.as_slice() else { continue };
+            let [first, later @ ..] = children.as_slice() else {
+                continue;
+            };
             let place = |node: u32| self.node(node).map(|node| node.first);
-            for child in later.iter().filter(|child| !family.joined(self, *first, **child)) {
+            for child in later
+                .iter()
+                .filter(|child| !family.joined(self, *first, **child))
+            {
                 if let (Some(first), Some(later)) = (place(*first), place(*child)) {
                     forks.push((first, later));
                 }
@@ -155,7 +180,10 @@ impl Family {
         let (one, other) = (self.below(one), self.below(other));
         tree.results.iter().any(|(result, call)| {
             let call = tree.calls.get(call);
-            call.is_some_and(|call| (one.contains(result) && other.contains(call)) || (other.contains(result) && one.contains(call)))
+            call.is_some_and(|call| {
+                (one.contains(result) && other.contains(call))
+                    || (other.contains(result) && one.contains(call))
+            })
         })
     }
 }

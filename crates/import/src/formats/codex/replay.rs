@@ -83,12 +83,31 @@ pub(super) fn mark(entry: &Entry<'_>) -> Option<Mark> {
     let by_model = match entry {
         Entry::Item(Draft::Nothing | Draft::Reference(_), _) => return None,
         Entry::Item(draft, fields) => {
-            (fields.kind.as_deref(), fields.role.as_deref(), fields.call_id.as_deref(), fields.name.as_deref()).hash(&mut hasher);
-            let members = [fields.content, fields.summary, fields.arguments, fields.input, fields.output];
+            (
+                fields.kind.as_deref(),
+                fields.role.as_deref(),
+                fields.call_id.as_deref(),
+                fields.name.as_deref(),
+            )
+                .hash(&mut hasher);
+            let members = [
+                fields.content,
+                fields.summary,
+                fields.arguments,
+                fields.input,
+                fields.output,
+            ];
             for member in members.into_iter().flatten() {
                 sample(member.get(), &mut hasher);
             }
-            matches!(draft, Draft::Message { role: readalong_model::Role::Assistant, .. } | Draft::Reasoning { .. } | Draft::Call { .. })
+            matches!(
+                draft,
+                Draft::Message {
+                    role: readalong_model::Role::Assistant,
+                    ..
+                } | Draft::Reasoning { .. }
+                    | Draft::Call { .. }
+            )
         }
         Entry::Event(Event::User { text, .. }) => {
             sample(text, &mut hasher);
@@ -115,9 +134,14 @@ pub(super) fn mark(entry: &Entry<'_>) -> Option<Mark> {
             turns.hash(&mut hasher);
             false
         }
-        Entry::Event(_) | Entry::Meta(_) | Entry::Model(_) | Entry::Nothing | Entry::Unknown(_) => return None,
+        Entry::Event(_) | Entry::Meta(_) | Entry::Model(_) | Entry::Nothing | Entry::Unknown(_) => {
+            return None;
+        }
     };
-    Some(Mark { hash: hasher.finish(), by_model })
+    Some(Mark {
+        hash: hasher.finish(),
+        by_model,
+    })
 }
 
 /// Length and both ends of a text.
@@ -125,5 +149,8 @@ fn sample(text: &str, hasher: &mut DefaultHasher) {
     let bytes = text.as_bytes();
     bytes.len().hash(hasher);
     bytes.get(..SAMPLE_BYTES).unwrap_or(bytes).hash(hasher);
-    bytes.get(bytes.len().saturating_sub(SAMPLE_BYTES)..).unwrap_or_default().hash(hasher);
+    bytes
+        .get(bytes.len().saturating_sub(SAMPLE_BYTES)..)
+        .unwrap_or_default()
+        .hash(hasher);
 }

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use readalong_model::{Part, Visibility};
 use serde_json::Value;
 
-use crate::formats::outline::{assert_accounted, fixtures, occurrences, open, outline, read, samples};
+use crate::formats::outline::{
+    assert_accounted, fixtures, occurrences, open, outline, read, samples,
+};
 
 fn check(fixture: &str, expected: &str) {
     let imported = read(&fixtures("codex").join(fixture));
@@ -16,7 +18,9 @@ fn check(fixture: &str, expected: &str) {
 
 #[test]
 fn present_form() {
-    check("present.jsonl", r##"
+    check(
+        "present.jsonl",
+        r##"
 # The broken build
 system hidden
   text "<permissions instructions>sandboxed"
@@ -98,21 +102,32 @@ system meta
   unknown response_item {"timestamp":"2026-03-01T08:00:25.000Z","type":"response_item","payload":"no object"}
 system meta
   notice Error "stream disconnected"
-"##);
+"##,
+    );
 }
 
 #[test]
 fn present_form_counts() {
     let imported = read(&fixtures("codex").join("present.jsonl"));
     let stats = imported.stats;
-    assert_eq!((stats.records, stats.kept_raw, stats.damaged), (54, 4, 2), "{stats:?} {:?}", imported.warnings);
+    assert_eq!(
+        (stats.records, stats.kept_raw, stats.damaged),
+        (54, 4, 2),
+        "{stats:?} {:?}",
+        imported.warnings
+    );
     let origin = &imported.chat.origin;
-    assert_eq!((origin.app.as_deref(), origin.native_id.as_deref()), (Some("codex_cli_rs 0.99.0"), Some("0195-main")));
+    assert_eq!(
+        (origin.app.as_deref(), origin.native_id.as_deref()),
+        (Some("codex_cli_rs 0.99.0"), Some("0195-main"))
+    );
 }
 
 #[test]
 fn old_form() {
-    check("old.jsonl", r##"
+    check(
+        "old.jsonl",
+        r##"
 # Say hello
 user hidden
   text "<environment_context>\ncwd\n</environment_context>"
@@ -125,12 +140,15 @@ assistant
 tool
   result c1
     text "Success"
-"##);
+"##,
+    );
 }
 
 #[test]
 fn events_without_items_are_shown_once() {
-    check("events-only.jsonl", r##"
+    check(
+        "events-only.jsonl",
+        r##"
 # Hello
 user hidden
   text "<environment_context>x</environment_context>"
@@ -147,12 +165,15 @@ user
   text "Hello"
 assistant
   text "Hi there."
-"##);
+"##,
+    );
 }
 
 #[test]
 fn turns_taken_back_are_a_branch() {
-    check("rolled-back.jsonl", r##"
+    check(
+        "rolled-back.jsonl",
+        r##"
 # one
 user
   text "one"
@@ -170,12 +191,15 @@ assistant
   call c1 shell Run { command: "rm x", language: None, purpose: None } Denied {"sandbox_permissions":"require_escalated"}
 user
   text "no, leave it"
-"##);
+"##,
+    );
 }
 
 #[test]
 fn copies_of_the_history_are_cut() {
-    check("resumed.jsonl", r##"
+    check(
+        "resumed.jsonl",
+        r##"
 # one
 user
   text "one"
@@ -189,7 +213,8 @@ user
   text "again"
 assistant
   text "third"
-"##);
+"##,
+    );
 }
 
 /// A longer file gives the same ids to the messages that were there before.
@@ -199,12 +224,21 @@ fn ids_are_stable_while_the_file_grows() {
     let whole = read(&fixtures("codex").join("present.jsonl")).chat;
     let folder = std::env::temp_dir().join(format!("readalong-codex-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    for (end, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').skip(6) {
+    for (end, _) in bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .skip(6)
+    {
         let path = folder.join("part.jsonl");
         std::fs::write(&path, &bytes[..end]).unwrap();
         let part = read(&path).chat;
         for (message, later) in part.messages.iter().zip(&whole.messages) {
-            assert_eq!((&message.id, &message.parent), (&later.id, &later.parent), "after {end} bytes");
+            assert_eq!(
+                (&message.id, &message.parent),
+                (&later.id, &later.parent),
+                "after {end} bytes"
+            );
         }
     }
     std::fs::remove_dir_all(&folder).unwrap();
@@ -213,16 +247,30 @@ fn ids_are_stable_while_the_file_grows() {
 /// What the raw file says, in its own words: shown prompts and the assistant's texts, each with how often it must stand in the chat.
 fn expected_texts(raw: &str) -> HashMap<String, usize> {
     let mut counts: HashMap<(String, &str), usize> = HashMap::new();
-    for line in raw.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+    for line in raw
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+    {
         let payload = &line["payload"];
-        match (line["type"].as_str(), payload["type"].as_str(), payload["role"].as_str()) {
+        match (
+            line["type"].as_str(),
+            payload["type"].as_str(),
+            payload["role"].as_str(),
+        ) {
             (Some("response_item"), Some("message") | None, Some("user" | "assistant")) => {
-                for text in payload["content"].as_array().into_iter().flatten().filter_map(|part| part["text"].as_str()) {
+                for text in payload["content"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|part| part["text"].as_str())
+                {
                     *counts.entry((text.to_owned(), "item")).or_default() += 1;
                 }
             }
             (Some("event_msg"), Some("user_message" | "agent_message"), _) => {
-                *counts.entry((payload["message"].as_str().unwrap().to_owned(), "event")).or_default() += 1;
+                *counts
+                    .entry((payload["message"].as_str().unwrap().to_owned(), "event"))
+                    .or_default() += 1;
             }
             _ => {}
         }
@@ -239,25 +287,54 @@ fn expected_texts(raw: &str) -> HashMap<String, usize> {
 fn real_samples_lose_and_double_nothing() {
     for path in samples("codex") {
         let transcript = open(&path);
-        assert_eq!(transcript.detection().format.name, "codex", "{}", path.display());
+        assert_eq!(
+            transcript.detection().format.name,
+            "codex",
+            "{}",
+            path.display()
+        );
         let imported = read(&path);
         assert_accounted(&imported);
         assert_eq!(imported.stats.damaged, 0, "{}", path.display());
         let raw = std::fs::read_to_string(&path).unwrap();
         // Tags around pictures are left out where the pictures stand.
-        for (text, count) in expected_texts(&raw).into_iter().filter(|(text, _)| !text.contains("image>") && !text.contains("len=7 ") && !text.contains("len=8 ")) {
-            assert_eq!(occurrences(&imported.chat, &text), count, "{}: {text:?}", path.display());
+        for (text, count) in expected_texts(&raw).into_iter().filter(|(text, _)| {
+            !text.contains("image>") && !text.contains("len=7 ") && !text.contains("len=8 ")
+        }) {
+            assert_eq!(
+                occurrences(&imported.chat, &text),
+                count,
+                "{}: {text:?}",
+                path.display()
+            );
         }
-        let prompts = raw.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let prompts = prompts.filter(|line| line["payload"]["type"] == "user_message").count();
-        let shown = imported.chat.messages.iter().filter(|m| m.role == readalong_model::Role::User && m.visibility == Visibility::Shown);
+        let prompts = raw
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let prompts = prompts
+            .filter(|line| line["payload"]["type"] == "user_message")
+            .count();
+        let shown =
+            imported.chat.messages.iter().filter(|m| {
+                m.role == readalong_model::Role::User && m.visibility == Visibility::Shown
+            });
         if prompts > 0 {
             assert_eq!(shown.count(), prompts, "{}", path.display());
         }
         let mut calls = std::collections::HashSet::new();
-        for part in imported.chat.messages.iter().flat_map(|message| &message.parts) {
+        for part in imported
+            .chat
+            .messages
+            .iter()
+            .flat_map(|message| &message.parts)
+        {
             if let Part::ToolCall(call) = part {
-                assert!(calls.insert(call.call_id.clone()), "{}: {}", path.display(), call.call_id);
+                assert!(
+                    calls.insert(call.call_id.clone()),
+                    "{}: {}",
+                    path.display(),
+                    call.call_id
+                );
             }
         }
     }

@@ -52,9 +52,15 @@ impl Twins {
     pub(super) fn say(&mut self, voice: Voice, known: Known, text: &str) -> Said {
         let counts = self.said.entry((voice, key(text))).or_default();
         let shown = counts.iter().copied().max().unwrap_or(0);
-        let Some(count) = counts.get_mut(known as usize) else { return Said::Now };
+        let Some(count) = counts.get_mut(known as usize) else {
+            return Said::Now;
+        };
         *count += 1;
-        if *count > shown { Said::Now } else { Said::Before }
+        if *count > shown {
+            Said::Now
+        } else {
+            Said::Before
+        }
     }
 
     /// Notes that a source tells a user's text; the message that says it, where there is one already.
@@ -67,7 +73,11 @@ impl Twins {
 
     /// Notes the message that was put for a user's text.
     pub(super) fn put_user(&mut self, text: &str, message: String) {
-        self.users.entry(key(text)).or_default().messages.push(message);
+        self.users
+            .entry(key(text))
+            .or_default()
+            .messages
+            .push(message);
     }
 
     /// True where events tell what the person wrote.
@@ -80,7 +90,10 @@ impl Twins {
         if std::mem::replace(&mut self.events_seen, true) {
             return Vec::new();
         }
-        self.users.values().flat_map(|text| text.messages.iter().cloned()).collect()
+        self.users
+            .values()
+            .flat_map(|text| text.messages.iter().cloned())
+            .collect()
     }
 }
 

@@ -8,7 +8,16 @@ fn a_run_becomes_a_chat() {
     assert_eq!(open(&path).detection().format.name, "codex-exec");
     let imported = read(&path);
     assert_accounted(&imported);
-    assert_eq!((imported.stats.records, imported.stats.kept_raw, imported.stats.damaged), (25, 2, 1), "{:?}", imported.warnings);
+    assert_eq!(
+        (
+            imported.stats.records,
+            imported.stats.kept_raw,
+            imported.stats.damaged
+        ),
+        (25, 2, 1),
+        "{:?}",
+        imported.warnings
+    );
     assert_eq!(imported.chat.origin.native_id.as_deref(), Some("th-1"));
     assert_eq!(outline(&imported.chat), r##"
 # Untitled chat

@@ -97,7 +97,10 @@ struct FunctionIn<'a> {
 }
 
 /// Adds what a message's `content` holds.
-pub(super) fn push_content<'a>(content: &'a RawValue, turn: &mut Turn<'a>) -> Result<(), serde_json::Error> {
+pub(super) fn push_content<'a>(
+    content: &'a RawValue,
+    turn: &mut Turn<'a>,
+) -> Result<(), serde_json::Error> {
     match content.get().as_bytes().first() {
         Some(b'"') => {
             if let Some(text) = lenient::text_of(content)? {
@@ -126,7 +129,10 @@ fn push_part<'a>(raw: &'a RawValue, turn: &mut Turn<'a>) -> Result<(), serde_jso
         Ok(Some(part)) => part,
         Err(error) if lenient::is_repairable(&error) => return Err(error),
         Ok(None) | Err(_) => {
-            turn.pieces.push(Piece::Unknown { label: String::new(), json: raw });
+            turn.pieces.push(Piece::Unknown {
+                label: String::new(),
+                json: raw,
+            });
             return Ok(());
         }
     };
@@ -139,20 +145,45 @@ fn push_part<'a>(raw: &'a RawValue, turn: &mut Turn<'a>) -> Result<(), serde_jso
                 return Ok(());
             }
         }
-        "refusal" => turn.pieces.extend(text_in(part.refusal.or(part.value))?.map(Piece::Text)),
+        "refusal" => turn
+            .pieces
+            .extend(text_in(part.refusal.or(part.value))?.map(Piece::Text)),
         "reasoning" | "thinking" | "think" => {
-            turn.pieces.extend(text_in(part.reasoning.or(part.thinking).or(part.text).or(part.value))?.map(Piece::Reasoning));
+            turn.pieces.extend(
+                text_in(
+                    part.reasoning
+                        .or(part.thinking)
+                        .or(part.text)
+                        .or(part.value),
+                )?
+                .map(Piece::Reasoning),
+            );
         }
         "tool_call" | "function_call" => push_value_calls(part.value, turn)?,
-        "image_url" | "image" | "input_image" => push_media(MediaKind::Image, part.image_url.or(part.image).or(part.url).or(part.value), turn)?,
-        "video" | "video_url" => push_media(MediaKind::Video, part.video.or(part.video_url).or(part.url).or(part.value), turn)?,
-        "audio" | "audio_url" => push_media(MediaKind::Audio, part.audio.or(part.audio_url).or(part.url).or(part.value), turn)?,
+        "image_url" | "image" | "input_image" => push_media(
+            MediaKind::Image,
+            part.image_url.or(part.image).or(part.url).or(part.value),
+            turn,
+        )?,
+        "video" | "video_url" => push_media(
+            MediaKind::Video,
+            part.video.or(part.video_url).or(part.url).or(part.value),
+            turn,
+        )?,
+        "audio" | "audio_url" => push_media(
+            MediaKind::Audio,
+            part.audio.or(part.audio_url).or(part.url).or(part.value),
+            turn,
+        )?,
         "input_audio" => push_media(MediaKind::Audio, part.input_audio, turn)?,
         "file" | "input_file" => push_media(MediaKind::File, part.file.or(Some(raw)), turn)?,
         _ => {}
     }
     if turn.pieces.len() == before {
-        turn.pieces.push(Piece::Unknown { label: kind, json: raw });
+        turn.pieces.push(Piece::Unknown {
+            label: kind,
+            json: raw,
+        });
     }
     Ok(())
 }
@@ -161,18 +192,26 @@ fn push_part<'a>(raw: &'a RawValue, turn: &mut Turn<'a>) -> Result<(), serde_jso
 fn text_in(raw: Option<&RawValue>) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
     let Some(raw) = raw else { return Ok(None) };
     match lenient::object_of::<PartIn<'_>>(raw)? {
-        Some(PartIn { value: Some(value), .. }) => lenient::text_of(value),
+        Some(PartIn {
+            value: Some(value), ..
+        }) => lenient::text_of(value),
         _ => lenient::text_of(raw),
     }
 }
 
-fn push_media<'a>(kind: MediaKind, raw: Option<&'a RawValue>, turn: &mut Turn<'a>) -> Result<(), serde_json::Error> {
+fn push_media<'a>(
+    kind: MediaKind,
+    raw: Option<&'a RawValue>,
+    turn: &mut Turn<'a>,
+) -> Result<(), serde_json::Error> {
     let Some(raw) = raw else { return Ok(()) };
     if let Some(location) = lenient::text_of(raw)? {
         turn.pieces.push(Piece::Media(Media::at(kind, location)));
         return Ok(());
     }
-    let Some(media) = lenient::object_of::<MediaIn<'_>>(raw)? else { return Ok(()) };
+    let Some(media) = lenient::object_of::<MediaIn<'_>>(raw)? else {
+        return Ok(());
+    };
     let content = match (media.url, media.data, media.file_data, &media.file_id) {
         (Some(url), ..) => MediaContent::Location(url),
         (None, Some(data), ..) => data_or_url(data),
@@ -181,24 +220,54 @@ fn push_media<'a>(kind: MediaKind, raw: Option<&'a RawValue>, turn: &mut Turn<'a
         _ if media.filename.is_some() => MediaContent::Nothing,
         _ => return Ok(()),
     };
-    let media_type = media.format.filter(|_| kind == MediaKind::Audio).map(|format| format!("audio/{format}"));
+    let media_type = media
+        .format
+        .filter(|_| kind == MediaKind::Audio)
+        .map(|format| format!("audio/{format}"));
     let name = media.filename.or(media.file_id);
-    turn.pieces.push(Piece::Media(Media { kind, name, media_type, content }));
+    turn.pieces.push(Piece::Media(Media {
+        kind,
+        name,
+        media_type,
+        content,
+    }));
     Ok(())
 }
 
 fn data_or_url(data: Cow<'_, str>) -> MediaContent<'_> {
-    if data.starts_with("data:") { MediaContent::Location(data) } else { MediaContent::Base64(data) }
+    if data.starts_with("data:") {
+        MediaContent::Location(data)
+    } else {
+        MediaContent::Base64(data)
+    }
 }
 
 /// A spoken answer: its words, and its sound where it is there.
-pub(super) fn push_audio_answer<'a>(raw: &'a RawValue, turn: &mut Turn<'a>) -> Result<(), serde_json::Error> {
-    let Some(audio) = lenient::object_of::<MediaIn<'_>>(raw)? else { return Ok(()) };
-    let said: bool = turn.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if !text.is_empty()));
-    turn.pieces.extend(audio.transcript.filter(|text| !said && !text.is_empty()).map(Piece::Text));
+pub(super) fn push_audio_answer<'a>(
+    raw: &'a RawValue,
+    turn: &mut Turn<'a>,
+) -> Result<(), serde_json::Error> {
+    let Some(audio) = lenient::object_of::<MediaIn<'_>>(raw)? else {
+        return Ok(());
+    };
+    let said: bool = turn
+        .pieces
+        .iter()
+        .any(|piece| matches!(piece, Piece::Text(text) if !text.is_empty()));
+    turn.pieces.extend(
+        audio
+            .transcript
+            .filter(|text| !said && !text.is_empty())
+            .map(Piece::Text),
+    );
     if let Some(data) = audio.data {
         let media_type = audio.format.map(|format| format!("audio/{format}"));
-        turn.pieces.push(Piece::Media(Media { kind: MediaKind::Audio, name: None, media_type, content: data_or_url(data) }));
+        turn.pieces.push(Piece::Media(Media {
+            kind: MediaKind::Audio,
+            name: None,
+            media_type,
+            content: data_or_url(data),
+        }));
     }
     Ok(())
 }
@@ -208,20 +277,43 @@ pub(super) fn pieces_of_call(raw: &RawValue) -> Result<Piece<'_>, serde_json::Er
     let call = match lenient::object_of::<CallIn<'_>>(raw) {
         Ok(Some(call)) => call,
         Err(error) if lenient::is_repairable(&error) => return Err(error),
-        Ok(None) | Err(_) => return Ok(Piece::Unknown { label: "tool_call".to_owned(), json: raw }),
+        Ok(None) | Err(_) => {
+            return Ok(Piece::Unknown {
+                label: "tool_call".to_owned(),
+                json: raw,
+            });
+        }
     };
     let own = call.arguments.or(call.input).or(call.parameters);
     let (name, arguments) = match call.function.or(call.custom) {
-        Some(inner) => (inner.name.or(call.name), inner.arguments.or(inner.input).or(inner.parameters).or(own)),
+        Some(inner) => (
+            inner.name.or(call.name),
+            inner.arguments.or(inner.input).or(inner.parameters).or(own),
+        ),
         None => (call.name, own),
     };
-    let Some(name) = name else { return Ok(Piece::Unknown { label: "tool_call".to_owned(), json: raw }) };
-    let input = arguments.map(input_of).transpose()?.unwrap_or(Input::Text(Cow::Borrowed("")));
-    Ok(Piece::Call { id: call.id, name, input })
+    let Some(name) = name else {
+        return Ok(Piece::Unknown {
+            label: "tool_call".to_owned(),
+            json: raw,
+        });
+    };
+    let input = arguments
+        .map(input_of)
+        .transpose()?
+        .unwrap_or(Input::Text(Cow::Borrowed("")));
+    Ok(Piece::Call {
+        id: call.id,
+        name,
+        input,
+    })
 }
 
 /// Calls of a dataset: `{name, arguments}` or a list of those, often as a string.
-fn push_value_calls<'a>(value: Option<&'a RawValue>, turn: &mut Turn<'a>) -> Result<(), serde_json::Error> {
+fn push_value_calls<'a>(
+    value: Option<&'a RawValue>,
+    turn: &mut Turn<'a>,
+) -> Result<(), serde_json::Error> {
     let Some(value) = value else { return Ok(()) };
     match lenient::text_of(value)? {
         Some(text) => turn.pieces.extend(calls_in_text(text)),
@@ -237,24 +329,40 @@ fn push_value_calls<'a>(value: Option<&'a RawValue>, turn: &mut Turn<'a>) -> Res
 
 /// Calls written as text: JSON where it is some, else a call without a name.
 pub(in crate::formats) fn calls_in_text(text: Cow<'_, str>) -> Vec<Piece<'_>> {
-    let parsed: Option<Vec<Piece<'static>>> = serde_json::from_str::<&RawValue>(&text).ok().and_then(|raw| {
-        let list = if raw.get().starts_with('[') { lenient::list_of(raw) } else { vec![raw] };
-        list.into_iter().map(named_call).collect()
-    });
+    let parsed: Option<Vec<Piece<'static>>> = serde_json::from_str::<&RawValue>(&text)
+        .ok()
+        .and_then(|raw| {
+            let list = if raw.get().starts_with('[') {
+                lenient::list_of(raw)
+            } else {
+                vec![raw]
+            };
+            list.into_iter().map(named_call).collect()
+        });
     match parsed {
         Some(calls) if !calls.is_empty() => calls,
-        _ => vec![Piece::Call { id: None, name: Cow::Borrowed("function_call"), input: Input::Text(text) }],
+        _ => vec![Piece::Call {
+            id: None,
+            name: Cow::Borrowed("function_call"),
+            input: Input::Text(text),
+        }],
     }
 }
 
 /// A call that owns its text.
 fn named_call(raw: &RawValue) -> Option<Piece<'static>> {
-    let Ok(Piece::Call { id, name, input }) = pieces_of_call(raw) else { return None };
+    let Ok(Piece::Call { id, name, input }) = pieces_of_call(raw) else {
+        return None;
+    };
     let input = match input {
         Input::Json(raw) => raw.get().to_owned(),
         Input::Text(text) => text.into_owned(),
     };
-    Some(Piece::Call { id: id.map(|id| Cow::Owned(id.into_owned())), name: Cow::Owned(name.into_owned()), input: Input::Text(Cow::Owned(input)) })
+    Some(Piece::Call {
+        id: id.map(|id| Cow::Owned(id.into_owned())),
+        name: Cow::Owned(name.into_owned()),
+        input: Input::Text(Cow::Owned(input)),
+    })
 }
 
 /// A thought of `reasoning_details`; encrypted ones say nothing.
@@ -288,8 +396,16 @@ pub(super) fn source_of(raw: &RawValue) -> Result<Piece<'_>, serde_json::Error> 
         url: Option<Cow<'a, str>>,
     }
     Ok(match lenient::object_of::<Annotation<'_>>(raw)? {
-        Some(Annotation { url_citation: Some(Citation { title, url }), .. }) if title.is_some() || url.is_some() => Piece::Source { title, url },
-        Some(Annotation { title, url, .. }) if title.is_some() || url.is_some() => Piece::Source { title, url },
-        _ => Piece::Unknown { label: "annotation".to_owned(), json: raw },
+        Some(Annotation {
+            url_citation: Some(Citation { title, url }),
+            ..
+        }) if title.is_some() || url.is_some() => Piece::Source { title, url },
+        Some(Annotation { title, url, .. }) if title.is_some() || url.is_some() => {
+            Piece::Source { title, url }
+        }
+        _ => Piece::Unknown {
+            label: "annotation".to_owned(),
+            json: raw,
+        },
     })
 }

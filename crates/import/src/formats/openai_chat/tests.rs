@@ -1,4 +1,6 @@
-use super::super::outline::{assert_accounted, check_outline, fixtures, occurrences, open, read_all, samples};
+use super::super::outline::{
+    assert_accounted, check_outline, fixtures, occurrences, open, read_all, samples,
+};
 use crate::Layout;
 
 #[test]
@@ -17,19 +19,33 @@ fn layouts_are_told_apart() {
         ("many.jsonl", Layout::ChatPerRecord),
     ] {
         let transcript = open(&fixtures("openai-chat").join(name));
-        assert_eq!((transcript.detection().format.name, transcript.detection().layout), ("openai-chat", layout), "{name}");
+        assert_eq!(
+            (
+                transcript.detection().format.name,
+                transcript.detection().layout
+            ),
+            ("openai-chat", layout),
+            "{name}"
+        );
     }
 }
 
 /// Every text of a sample stands once in its chat for each time it stands in the file.
 #[test]
 fn samples_lose_and_double_nothing() {
-    let paths = samples("openai-messages").into_iter().chain(samples("sharegpt").into_iter().filter(|path| path.ends_with("hiyouga-LLaMA-Factory__mllm_demo.json")));
+    let paths = samples("openai-messages").into_iter().chain(
+        samples("sharegpt")
+            .into_iter()
+            .filter(|path| path.ends_with("hiyouga-LLaMA-Factory__mllm_demo.json")),
+    );
     for path in paths {
         let text = std::fs::read_to_string(&path).unwrap();
         let raw: Vec<serde_json::Value> = match text.trim_start().starts_with('[') {
             true => serde_json::from_str(&text).unwrap(),
-            false => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            false => text
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
         };
         assert_eq!(open(&path).detection().format.name, "openai-chat");
         let chats = read_all(&path);
@@ -42,7 +58,12 @@ fn samples_lose_and_double_nothing() {
                 match &message["content"] {
                     serde_json::Value::String(text) => texts.push(text.replace("<image>", "")),
                     parts => texts.extend(
-                        parts.as_array().unwrap().iter().filter(|part| part["type"] == "text").map(|part| part["value"].as_str().unwrap().to_owned()),
+                        parts
+                            .as_array()
+                            .unwrap()
+                            .iter()
+                            .filter(|part| part["type"] == "text")
+                            .map(|part| part["value"].as_str().unwrap().to_owned()),
                     ),
                 }
             }
@@ -58,28 +79,70 @@ fn samples_lose_and_double_nothing() {
 #[test]
 fn samples_of_other_formats_are_not_taken() {
     let ours = ["openai-chat", "sharegpt", "chatgpt"];
-    for folder in ["ai-studio", "claude-ai", "claude-code", "codex", "gemini-cli", "grok", "open-webui", "swe-agent"] {
+    for folder in [
+        "ai-studio",
+        "claude-ai",
+        "claude-code",
+        "codex",
+        "gemini-cli",
+        "grok",
+        "open-webui",
+        "swe-agent",
+    ] {
         for path in samples(folder) {
             let name = detected(std::fs::read(&path).unwrap());
-            assert!(!name.is_some_and(|name| ours.contains(&name)), "{}: {name:?}", path.display());
+            assert!(
+                !name.is_some_and(|name| ours.contains(&name)),
+                "{}: {name:?}",
+                path.display()
+            );
         }
     }
     for (json, expected) in [
-        (r#"[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","content":[{"type":"text","text":"b"}]}]"#, false),
-        (r#"[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"x","input":{}}]}]"#, false),
-        (r#"[{"role":"user","content":[{"type":"input_text","text":"a"}]}]"#, false),
+        (
+            r#"[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"assistant","content":[{"type":"text","text":"b"}]}]"#,
+            false,
+        ),
+        (
+            r#"[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"x","input":{}}]}]"#,
+            false,
+        ),
+        (
+            r#"[{"role":"user","content":[{"type":"input_text","text":"a"}]}]"#,
+            false,
+        ),
         (r#"[{"type":"message","role":"user","content":"a"}]"#, false),
-        (r#"[{"role":"user","parts":[{"type":"text","text":"a"}]}]"#, false),
-        (r#"[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"tool","tool_call_id":"1","content":"b"}]"#, true),
+        (
+            r#"[{"role":"user","parts":[{"type":"text","text":"a"}]}]"#,
+            false,
+        ),
+        (
+            r#"[{"role":"user","content":[{"type":"text","text":"a"}]},{"role":"tool","tool_call_id":"1","content":"b"}]"#,
+            true,
+        ),
         (r#"[{"unknown":1},{"role":"user","content":"a"}]"#, true),
         (r#"{"messages":[{"role":"user","content":"a"}]}"#, true),
     ] {
-        assert_eq!(detected(json.as_bytes().to_vec()) == Some("openai-chat"), expected, "{json}");
+        assert_eq!(
+            detected(json.as_bytes().to_vec()) == Some("openai-chat"),
+            expected,
+            "{json}"
+        );
     }
 }
 
 fn detected(bytes: Vec<u8>) -> Option<&'static str> {
-    let open = Box::new(move || Ok(Box::new(std::io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>));
-    let transcript = crate::Transcript::open(crate::Source { name: "x".to_owned(), open }, None);
-    transcript.ok().map(|transcript| transcript.detection().format.name)
+    let open = Box::new(move || {
+        Ok(Box::new(std::io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>)
+    });
+    let transcript = crate::Transcript::open(
+        crate::Source {
+            name: "x".to_owned(),
+            open,
+        },
+        None,
+    );
+    transcript
+        .ok()
+        .map(|transcript| transcript.detection().format.name)
 }

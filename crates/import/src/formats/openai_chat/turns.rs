@@ -10,7 +10,8 @@ use std::{
 };
 
 use readalong_model::{
-    Action, ArtifactId, ArtifactRole, Author, AuthorKind, CallState, Message, Part, RawJson, Role, Timestamp, ToolCall, Visibility,
+    Action, ArtifactId, ArtifactRole, Author, AuthorKind, CallState, Message, Part, RawJson, Role,
+    Timestamp, ToolCall, Visibility,
 };
 use serde_json::{Map, Value, value::RawValue};
 
@@ -42,10 +43,20 @@ pub(in crate::formats) struct Turn<'a> {
 pub(in crate::formats) enum Piece<'a> {
     Text(Cow<'a, str>),
     Reasoning(Cow<'a, str>),
-    Call { id: Option<Cow<'a, str>>, name: Cow<'a, str>, input: Input<'a> },
+    Call {
+        id: Option<Cow<'a, str>>,
+        name: Cow<'a, str>,
+        input: Input<'a>,
+    },
     Media(Media<'a>),
-    Source { title: Option<Cow<'a, str>>, url: Option<Cow<'a, str>> },
-    Unknown { label: String, json: &'a RawValue },
+    Source {
+        title: Option<Cow<'a, str>>,
+        url: Option<Cow<'a, str>>,
+    },
+    Unknown {
+        label: String,
+        json: &'a RawValue,
+    },
 }
 
 /// What a tool was given.
@@ -100,23 +111,50 @@ pub(in crate::formats) struct Turns {
 impl<'a> Turn<'a> {
     /// A turn without content.
     pub(in crate::formats) fn new(role: Role, raw: &'a str) -> Self {
-        let visibility = if role == Role::System { Visibility::Hidden } else { Visibility::Shown };
-        Self { role, id: None, name: None, model: None, at: None, visibility, answers: None, pieces: Vec::new(), raw, takes_the_rest: false }
+        let visibility = if role == Role::System {
+            Visibility::Hidden
+        } else {
+            Visibility::Shown
+        };
+        Self {
+            role,
+            id: None,
+            name: None,
+            model: None,
+            at: None,
+            visibility,
+            answers: None,
+            pieces: Vec::new(),
+            raw,
+            takes_the_rest: false,
+        }
     }
 
     /// Something in the place of a turn that is none.
     pub(in crate::formats) fn unknown(json: &'a RawValue) -> Self {
-        let piece = Piece::Unknown { label: String::new(), json };
-        Self { visibility: Visibility::Meta, pieces: vec![piece], ..Self::new(Role::System, json.get()) }
+        let piece = Piece::Unknown {
+            label: String::new(),
+            json,
+        };
+        Self {
+            visibility: Visibility::Meta,
+            pieces: vec![piece],
+            ..Self::new(Role::System, json.get())
+        }
     }
 
     /// Adds a text, and the thoughts at its beginning as thoughts where a model writes them in `<think>`.
     pub(in crate::formats) fn push_text(&mut self, text: Cow<'a, str>) {
         let thought = match self.role {
-            Role::Assistant => text.trim_start().strip_prefix("<think>").and_then(|rest| rest.split_once("</think>")),
+            Role::Assistant => text
+                .trim_start()
+                .strip_prefix("<think>")
+                .and_then(|rest| rest.split_once("</think>")),
             _ => None,
         };
-        let Some((thought, rest)) = thought else { return self.pieces.push(Piece::Text(text)) };
+        let Some((thought, rest)) = thought else {
+            return self.pieces.push(Piece::Text(text));
+        };
         let (thought, rest) = (thought.trim().to_owned(), rest.trim_start().to_owned());
         self.pieces.push(Piece::Reasoning(thought.into()));
         self.pieces.push(Piece::Text(rest.into()));
@@ -124,7 +162,11 @@ impl<'a> Turn<'a> {
 }
 
 impl<'a> Listed<'a> {
-    pub(in crate::formats) fn new(images: &[&'a RawValue], videos: &[&'a RawValue], audios: &[&'a RawValue]) -> Result<Self, serde_json::Error> {
+    pub(in crate::formats) fn new(
+        images: &[&'a RawValue],
+        videos: &[&'a RawValue],
+        audios: &[&'a RawValue],
+    ) -> Result<Self, serde_json::Error> {
         let queue = |list: &[&'a RawValue]| -> Result<VecDeque<Cow<'a, str>>, serde_json::Error> {
             let mut texts = VecDeque::new();
             for raw in list {
@@ -132,7 +174,11 @@ impl<'a> Listed<'a> {
             }
             Ok(texts)
         };
-        Ok(Self { images: queue(images)?, videos: queue(videos)?, audios: queue(audios)? })
+        Ok(Self {
+            images: queue(images)?,
+            videos: queue(videos)?,
+            audios: queue(audios)?,
+        })
     }
 
     fn next(&mut self, kind: MediaKind) -> Option<Media<'a>> {
@@ -151,7 +197,11 @@ impl<'a> Listed<'a> {
     /// All that no text stands for, as pieces.
     pub(in crate::formats) fn take_all(&mut self) -> Vec<Piece<'a>> {
         let kinds = [MediaKind::Image, MediaKind::Video, MediaKind::Audio];
-        kinds.into_iter().flat_map(|kind| std::iter::from_fn(|| self.next(kind)).collect::<Vec<_>>()).map(Piece::Media).collect()
+        kinds
+            .into_iter()
+            .flat_map(|kind| std::iter::from_fn(|| self.next(kind)).collect::<Vec<_>>())
+            .map(Piece::Media)
+            .collect()
     }
 
     /// Replaces the tokens of a text by the files they stand for, as long as there are any.
@@ -180,8 +230,13 @@ fn location_of(raw: &RawValue) -> Result<Option<Cow<'_, str>>, serde_json::Error
     if let Some(text) = lenient::text_of(raw)? {
         return Ok(Some(text));
     }
-    let Some(lenient::Members(members)) = lenient::object_of(raw)? else { return Ok(None) };
-    match members.iter().find(|(key, _)| matches!(key.as_ref(), "path" | "url" | "image")) {
+    let Some(lenient::Members(members)) = lenient::object_of(raw)? else {
+        return Ok(None);
+    };
+    match members
+        .iter()
+        .find(|(key, _)| matches!(key.as_ref(), "path" | "url" | "image"))
+    {
         Some((_, value)) => lenient::text_of(value),
         None => Ok(None),
     }
@@ -194,15 +249,27 @@ fn any_token(turns: &[Turn<'_>]) -> bool {
 }
 
 fn next_token(text: &str) -> Option<(&str, MediaKind, &str)> {
-    let tokens = [("<image>", MediaKind::Image), ("<video>", MediaKind::Video), ("<audio>", MediaKind::Audio)];
-    let (at, token, kind) = tokens.into_iter().filter_map(|(token, kind)| Some((text.find(token)?, token, kind))).min_by_key(|(at, ..)| *at)?;
+    let tokens = [
+        ("<image>", MediaKind::Image),
+        ("<video>", MediaKind::Video),
+        ("<audio>", MediaKind::Audio),
+    ];
+    let (at, token, kind) = tokens
+        .into_iter()
+        .filter_map(|(token, kind)| Some((text.find(token)?, token, kind)))
+        .min_by_key(|(at, ..)| *at)?;
     Some((text.get(..at)?, kind, text.get(at + token.len()..)?))
 }
 
 impl<'a> Media<'a> {
     /// What lies there.
     pub(in crate::formats) fn at(kind: MediaKind, location: Cow<'a, str>) -> Self {
-        Self { kind, name: None, media_type: None, content: MediaContent::Location(location) }
+        Self {
+            kind,
+            name: None,
+            media_type: None,
+            content: MediaContent::Location(location),
+        }
     }
 }
 
@@ -216,7 +283,10 @@ impl Turns {
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<()> {
         if !any_token(&turns) {
-            let first = turns.iter().position(|turn| turn.role == Role::User).unwrap_or(0);
+            let first = turns
+                .iter()
+                .position(|turn| turn.role == Role::User)
+                .unwrap_or(0);
             if let Some(turn) = turns.get_mut(first) {
                 turn.pieces.extend(listed.take_all());
             }
@@ -224,7 +294,9 @@ impl Turns {
         if let Some(last) = turns.last_mut() {
             last.takes_the_rest = true;
         }
-        turns.into_iter().try_for_each(|turn| self.put(turn, &mut listed, chat, surroundings))
+        turns
+            .into_iter()
+            .try_for_each(|turn| self.put(turn, &mut listed, chat, surroundings))
     }
 
     fn put<'a>(
@@ -234,7 +306,9 @@ impl Turns {
         chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<()> {
-        let native = turn.id.filter(|id| !id.is_empty() && chat.message(id).is_none());
+        let native = turn
+            .id
+            .filter(|id| !id.is_empty() && chat.message(id).is_none());
         let id = native.map_or_else(|| chat.id_by_position(turn.raw.as_bytes()), Cow::into_owned);
         let mut message = Message::new(id, turn.role);
         message.visibility = turn.visibility;
@@ -256,8 +330,14 @@ impl Turns {
         }
         match turn.role {
             Role::Tool => {
-                let call_id = self.answered(turn.answers.as_deref(), turn.name.as_deref()).unwrap_or_else(|| message.id.0.clone());
-                message.parts.push(Part::ToolResult { call_id, parts, is_error: false });
+                let call_id = self
+                    .answered(turn.answers.as_deref(), turn.name.as_deref())
+                    .unwrap_or_else(|| message.id.0.clone());
+                message.parts.push(Part::ToolResult {
+                    call_id,
+                    parts,
+                    is_error: false,
+                });
             }
             role => {
                 if role == Role::User {
@@ -278,24 +358,56 @@ impl Turns {
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<Option<Part>> {
         Ok(match piece {
-            Piece::Text(text) => Some(text.into_owned()).filter(|text| !text.is_empty()).map(|markdown| Part::Text { markdown }),
+            Piece::Text(text) => Some(text.into_owned())
+                .filter(|text| !text.is_empty())
+                .map(|markdown| Part::Text { markdown }),
             Piece::Reasoning(text) if text.trim().is_empty() => None,
-            Piece::Reasoning(text) => Some(Part::Reasoning { markdown: text.into_owned(), duration_ms: None }),
-            Piece::Call { id, name, input } => Some(Part::ToolCall(self.call(id.as_deref(), &name, &input, chat))),
+            Piece::Reasoning(text) => Some(Part::Reasoning {
+                markdown: text.into_owned(),
+                duration_ms: None,
+            }),
+            Piece::Call { id, name, input } => Some(Part::ToolCall(self.call(
+                id.as_deref(),
+                &name,
+                &input,
+                chat,
+            ))),
             Piece::Media(media) => {
                 let alone = media.kind == MediaKind::Image;
                 let artifact = keep(media, message.role, chat, surroundings)?;
-                Some(if alone { Part::Image { artifact, alt: None } } else { Part::File { artifact } })
+                Some(if alone {
+                    Part::Image {
+                        artifact,
+                        alt: None,
+                    }
+                } else {
+                    Part::File { artifact }
+                })
             }
             Piece::Source { title, url } => {
-                let title = title.or_else(|| url.clone()).filter(|title| !title.is_empty());
-                title.map(|title| Part::Source { title: title.into_owned(), url: url.map(Cow::into_owned), excerpt: None })
+                let title = title
+                    .or_else(|| url.clone())
+                    .filter(|title| !title.is_empty());
+                title.map(|title| Part::Source {
+                    title: title.into_owned(),
+                    url: url.map(Cow::into_owned),
+                    excerpt: None,
+                })
             }
-            Piece::Unknown { label, json } => Some(Part::Unknown { label, json: RawJson::from(json.to_owned()) }),
+            Piece::Unknown { label, json } => Some(Part::Unknown {
+                label,
+                json: RawJson::from(json.to_owned()),
+            }),
         })
     }
 
-    fn call(&mut self, native: Option<&str>, name: &str, input: &Input<'_>, chat: &ChatBuilder) -> ToolCall {
+    fn call(
+        &mut self,
+        native: Option<&str>,
+        name: &str,
+        input: &Input<'_>,
+        chat: &ChatBuilder,
+    ) -> ToolCall {
         let native = native.filter(|id| !id.is_empty());
         let position = || format!("{}-{}", chat.chat.messages.len(), self.used.len());
         let call_id = match native {
@@ -312,17 +424,30 @@ impl Turns {
         }
         self.open.push_back((name.to_owned(), call_id.clone()));
         let (action, input) = action_of(name, input);
-        ToolCall { call_id, name: name.to_owned(), action, input, state: CallState::NoResult }
+        ToolCall {
+            call_id,
+            name: name.to_owned(),
+            action,
+            input,
+            state: CallState::NoResult,
+        }
     }
 
     /// The call that a tool's turn answers: the one it names, else the oldest open one of that tool, else the oldest open one.
     fn answered(&mut self, native: Option<&str>, name: Option<&str>) -> Option<String> {
         if let Some(native) = native.filter(|id| !id.is_empty()) {
-            let call_id = self.calls.get(native).cloned().unwrap_or_else(|| native.to_owned());
+            let call_id = self
+                .calls
+                .get(native)
+                .cloned()
+                .unwrap_or_else(|| native.to_owned());
             self.open.retain(|(_, open)| *open != call_id);
             return Some(call_id);
         }
-        let by_name = self.open.iter().position(|(open, _)| Some(open.as_str()) == name);
+        let by_name = self
+            .open
+            .iter()
+            .position(|(open, _)| Some(open.as_str()) == name);
         let (_, call_id) = self.open.remove(by_name.unwrap_or(0))?;
         Some(call_id)
     }
@@ -335,7 +460,11 @@ fn author_of(role: Role, name: Option<&str>, model: Option<&str>) -> Author {
         Role::Tool => Some(AuthorKind::Tool),
     };
     let model = model.filter(|model| role == Role::Assistant && !model.is_empty());
-    Author { kind, name: name.filter(|name| !name.is_empty()).map(str::to_owned), model: model.map(str::to_owned) }
+    Author {
+        kind,
+        name: name.filter(|name| !name.is_empty()).map(str::to_owned),
+        model: model.map(str::to_owned),
+    }
 }
 
 /// What a call of a widely known tool does, and the input that is left.
@@ -350,27 +479,60 @@ fn action_of(name: &str, input: &Input<'_>) -> (Action, Option<RawJson>) {
         "web_search" => "query",
         _ => return (Action::Other, rest_of(&json)),
     };
-    let Ok(mut members) = serde_json::from_str::<Map<String, Value>>(&json) else { return (Action::Other, rest_of(&json)) };
-    let Some(Value::String(_)) = members.get(member) else { return (Action::Other, rest_of(&json)) };
-    let Some(Value::String(text)) = members.shift_remove(member) else { return (Action::Other, rest_of(&json)) };
+    let Ok(mut members) = serde_json::from_str::<Map<String, Value>>(&json) else {
+        return (Action::Other, rest_of(&json));
+    };
+    let Some(Value::String(_)) = members.get(member) else {
+        return (Action::Other, rest_of(&json));
+    };
+    let Some(Value::String(text)) = members.shift_remove(member) else {
+        return (Action::Other, rest_of(&json));
+    };
     let action = match member {
-        "command" => Action::Run { command: text, language: None, purpose: None },
-        "code" => Action::Run { command: text, language: Some("python".to_owned()), purpose: None },
+        "command" => Action::Run {
+            command: text,
+            language: None,
+            purpose: None,
+        },
+        "code" => Action::Run {
+            command: text,
+            language: Some("python".to_owned()),
+            purpose: None,
+        },
         _ => Action::WebSearch { query: text },
     };
-    (action, Some(Value::Object(members)).filter(|rest| rest != &Value::Object(Map::new())).map(|rest| RawJson::from(&rest)))
+    (
+        action,
+        Some(Value::Object(members))
+            .filter(|rest| rest != &Value::Object(Map::new()))
+            .map(|rest| RawJson::from(&rest)),
+    )
 }
 
 /// The input of a tool that nothing is known of.
 fn rest_of(json: &str) -> Option<RawJson> {
     match json {
         "" | "null" => None,
-        _ if json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(|inner| inner.trim().is_empty()) => None,
-        _ => Some(RawJson::new(json.to_owned()).unwrap_or_else(|_| RawJson::from(&Value::String(json.to_owned())))),
+        _ if json
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+            .is_some_and(|inner| inner.trim().is_empty()) =>
+        {
+            None
+        }
+        _ => Some(
+            RawJson::new(json.to_owned())
+                .unwrap_or_else(|_| RawJson::from(&Value::String(json.to_owned()))),
+        ),
     }
 }
 
-fn keep(media: Media<'_>, role: Role, chat: &mut ChatBuilder, surroundings: &mut dyn Surroundings) -> io::Result<ArtifactId> {
+fn keep(
+    media: Media<'_>,
+    role: Role,
+    chat: &mut ChatBuilder,
+    surroundings: &mut dyn Surroundings,
+) -> io::Result<ArtifactId> {
     let role = match role {
         Role::User | Role::System => ArtifactRole::Uploaded,
         Role::Assistant => ArtifactRole::Produced,
@@ -385,22 +547,34 @@ fn keep(media: Media<'_>, role: Role, chat: &mut ChatBuilder, surroundings: &mut
     let name = media.name.as_deref();
     let declared = media.media_type.as_deref();
     let location = match &media.content {
-        MediaContent::Base64(data) => return chat.add_base64(name.unwrap_or_default(), declared, role, data, surroundings),
-        MediaContent::Nothing => return Ok(chat.add_missing(name.unwrap_or_default(), declared, role)),
+        MediaContent::Base64(data) => {
+            return chat.add_base64(name.unwrap_or_default(), declared, role, data, surroundings);
+        }
+        MediaContent::Nothing => {
+            return Ok(chat.add_missing(name.unwrap_or_default(), declared, role));
+        }
         MediaContent::Location(location) => location.as_ref(),
     };
     if location.starts_with("data:") {
-        return Ok(match chat.add_data_url(name.unwrap_or_default(), location, role, surroundings)? {
-            Some(artifact) => artifact,
-            None => {
-                chat.warn("a file's data URL does not decode; the file is shown as missing");
-                chat.add_missing(name.unwrap_or_default(), declared, role)
-            }
-        });
+        return Ok(
+            match chat.add_data_url(name.unwrap_or_default(), location, role, surroundings)? {
+                Some(artifact) => artifact,
+                None => {
+                    chat.warn("a file's data URL does not decode; the file is shown as missing");
+                    chat.add_missing(name.unwrap_or_default(), declared, role)
+                }
+            },
+        );
     }
     if location.len() > PATH_BYTES_MAX && !location.starts_with("http") {
         // Some programs list pictures as bare base64.
-        return chat.add_base64(name.unwrap_or_default(), declared, role, location, surroundings);
+        return chat.add_base64(
+            name.unwrap_or_default(),
+            declared,
+            role,
+            location,
+            surroundings,
+        );
     }
     let name = name.unwrap_or_else(|| base_name(location));
     if location.starts_with("http://") || location.starts_with("https://") {
@@ -418,11 +592,15 @@ fn keep(media: Media<'_>, role: Role, chat: &mut ChatBuilder, surroundings: &mut
 
 fn base_name(location: &str) -> &str {
     let path = location.split(['?', '#']).next().unwrap_or(location);
-    path.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(path)
+    path.trim_end_matches('/')
+        .rsplit(['/', '\\'])
+        .next()
+        .unwrap_or(path)
 }
 
 /// True for a relative path that stays below the transcript's folder.
 fn is_beside(path: &str) -> bool {
-    let plain = !path.is_empty() && path.len() <= PATH_BYTES_MAX && !path.contains(['\\', ':', '\0']);
+    let plain =
+        !path.is_empty() && path.len() <= PATH_BYTES_MAX && !path.contains(['\\', ':', '\0']);
     plain && path.split('/').all(|step| !step.is_empty() && step != "..")
 }

@@ -8,7 +8,12 @@ fn items_of_all_kinds() {
     assert_eq!(open(&path).detection().format.name, "openai-responses");
     let imported = read(&path);
     assert_accounted(&imported);
-    assert_eq!((imported.stats.kept_raw, imported.stats.damaged), (5, 0), "{:?}", imported.warnings);
+    assert_eq!(
+        (imported.stats.kept_raw, imported.stats.damaged),
+        (5, 0),
+        "{:?}",
+        imported.warnings
+    );
     assert_eq!(outline(&imported.chat), r##"
 # Show me a cat
 system hidden
@@ -118,8 +123,19 @@ fn lines_of_items_are_one_chat() {
     assert_eq!(open(&path).detection().format.name, "openai-responses");
     let imported = read(&path);
     assert_accounted(&imported);
-    assert_eq!((imported.stats.mapped, imported.stats.kept_raw, imported.stats.damaged), (4, 1, 1), "{:?}", imported.warnings);
-    assert_eq!(outline(&imported.chat), r##"
+    assert_eq!(
+        (
+            imported.stats.mapped,
+            imported.stats.kept_raw,
+            imported.stats.damaged
+        ),
+        (4, 1, 1),
+        "{:?}",
+        imported.warnings
+    );
+    assert_eq!(
+        outline(&imported.chat),
+        r##"
 # Add 1 and 1
 system meta
   unknown unheard_of {"type":"unheard_of","x":1}
@@ -132,15 +148,22 @@ tool
     text "2"
 assistant
   text "It is 2 �."
-"##.trim());
+"##
+        .trim()
+    );
 }
 
 #[test]
 fn each_line_of_items_is_a_chat() {
     let path = fixtures("openai-responses").join("responses.jsonl");
     assert_eq!(open(&path).detection().format.name, "openai-responses");
-    let chats: Vec<String> = read_all(&path).iter().map(|imported| outline(&imported.chat)).collect();
-    assert_eq!(chats.join("\n"), r##"
+    let chats: Vec<String> = read_all(&path)
+        .iter()
+        .map(|imported| outline(&imported.chat))
+        .collect();
+    assert_eq!(
+        chats.join("\n"),
+        r##"
 # Hello?
 system hidden
   text "Be kind."
@@ -167,18 +190,40 @@ user
 # Untitled chat
 system meta
   notice Error "server error"
-"##.trim());
+"##
+        .trim()
+    );
 }
 
 #[test]
 fn samples_of_other_formats_are_not_taken() {
-    for folder in ["ai-studio", "chatgpt", "claude-ai", "claude-code", "codex", "gemini-cli", "grok", "open-webui", "openai-messages", "sharegpt", "swe-agent"] {
+    for folder in [
+        "ai-studio",
+        "chatgpt",
+        "claude-ai",
+        "claude-code",
+        "codex",
+        "gemini-cli",
+        "grok",
+        "open-webui",
+        "openai-messages",
+        "sharegpt",
+        "swe-agent",
+    ] {
         for path in samples(folder) {
             let file = path.clone();
-            let source = crate::Source { name: folder.to_owned(), open: Box::new(move || Ok(Box::new(std::fs::File::open(&file)?))) };
+            let source = crate::Source {
+                name: folder.to_owned(),
+                open: Box::new(move || Ok(Box::new(std::fs::File::open(&file)?))),
+            };
             if let Ok(transcript) = crate::Transcript::open(source, None) {
                 let name = transcript.detection().format.name;
-                assert!(!matches!(name, "openai-responses" | "codex-exec") && (name == "codex") == (folder == "codex"), "{}: {name}", path.display());
+                assert!(
+                    !matches!(name, "openai-responses" | "codex-exec")
+                        && (name == "codex") == (folder == "codex"),
+                    "{}: {name}",
+                    path.display()
+                );
             }
         }
     }
