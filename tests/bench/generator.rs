@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 
 /// What to write.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// How many `user` and `assistant` records the coding agent's transcript holds, to within one turn.
-    pub messages: usize,
+    pub(crate) messages: usize,
     /// Another seed gives another chat.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Options {
     /// A chat of `messages` messages with the seed that the benchmarks use.
-    pub fn messages(messages: usize) -> Options {
+    pub(crate) fn messages(messages: usize) -> Options {
         Options {
             messages,
             seed: 20_261_120,
@@ -29,7 +29,7 @@ impl Options {
 }
 
 /// Writes the chat as `claude-code`, `openai-chat` or `chatgpt`, and says how many bytes of it are images.
-pub fn write(format: &str, options: Options, out: &mut dyn Write) -> io::Result<Written> {
+pub(crate) fn write(format: &str, options: Options, out: &mut dyn Write) -> io::Result<Written> {
     match format {
         "claude-code" => write_claude_code(options, out),
         "openai-chat" => write_openai_chat(options, out),
@@ -43,16 +43,16 @@ pub fn write(format: &str, options: Options, out: &mut dyn Write) -> io::Result<
 
 /// What was written, for tables of shares.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Written {
-    pub messages: usize,
-    pub prompts: usize,
-    pub bytes: u64,
-    pub image_bytes: u64,
-    pub structured_bytes: u64,
-    pub progress_bytes: u64,
-    pub user_bytes: u64,
-    pub signature_bytes: u64,
-    pub fenced_code_bytes: u64,
+pub(crate) struct Written {
+    pub(crate) messages: usize,
+    pub(crate) prompts: usize,
+    pub(crate) bytes: u64,
+    pub(crate) image_bytes: u64,
+    pub(crate) structured_bytes: u64,
+    pub(crate) progress_bytes: u64,
+    pub(crate) user_bytes: u64,
+    pub(crate) signature_bytes: u64,
+    pub(crate) fenced_code_bytes: u64,
 }
 
 /// One step of the chat, in an order that every format can tell.

@@ -10,9 +10,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Share AI chats read-only: take a transcript, get pages that anybody can read and nobody can change.
 #[derive(Parser)]
 #[command(

@@ -26,6 +26,8 @@ const PAGE_BYTES_GOOD: usize = 128 << 10;
 const ITEMS_MARK: &str = "<!--items-->";
 /// Items that are rendered side by side before they are bound; more would only cost memory.
 const ITEMS_AT_ONCE: usize = 256;
+/// Items that one core takes at once.
+const ITEMS_PER_TASK: usize = 8;
 /// Prompts on a page of contents, and in a file of its data.
 pub(crate) const CONTENTS_PROMPTS_MAX: usize = 500;
 
@@ -260,6 +262,7 @@ impl<'a> Book<'a> {
             };
             let rendered: Vec<Result<Fragment, RenderError>> = chunk
                 .par_iter()
+                .with_min_len(ITEMS_PER_TASK)
                 .map(|item| fragments.render(item, 0))
                 .collect();
             for fragment in rendered {

@@ -414,6 +414,7 @@ fn write_pieces(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -16,6 +16,8 @@ mod linkify;
 mod markdown;
 mod outline;
 mod parts;
+#[cfg(test)]
+mod pattern;
 mod templates;
 mod terminal;
 mod text;

@@ -28,26 +28,29 @@ pub(crate) fn text_into(out: &mut String, html: &str) {
 
 /// Appends text; white space at the beginning, or after white space, is dropped.
 fn push_collapsed(out: &mut String, text: &str, begin: usize) {
-    let mut clean_from = 0;
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r' | 0x0c);
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
-        let is_space = matches!(bytes[at], b' ' | b'\n' | b'\t' | b'\r');
-        let after_space = if at > clean_from {
-            bytes[at - 1] == b' '
-        } else {
-            out.len() == begin || out.ends_with(' ')
-        };
-        if is_space && (after_space || bytes[at] != b' ') {
-            out.push_str(&text[clean_from..at]);
-            if !after_space {
+        if is_space(bytes[at]) {
+            if out.len() > begin && !out.ends_with(' ') {
                 out.push(' ');
             }
-            clean_from = at + 1;
+            at += 1;
+            continue;
         }
-        at += 1;
+        // A run goes on over single spaces, so that most text is copied in a few pieces.
+        let from = at;
+        while at < bytes.len() {
+            let single_space =
+                bytes[at] == b' ' && bytes.get(at + 1).is_some_and(|next| !is_space(*next));
+            if is_space(bytes[at]) && !single_space {
+                break;
+            }
+            at += 1;
+        }
+        out.push_str(&text[from..at]);
     }
-    out.push_str(&text[clean_from..]);
 }
 
 fn skip_tag(html: &str) -> &str {

@@ -41,14 +41,20 @@ pub(super) struct LineParser<'s> {
     /// Rules of the contexts met so far, with everything they include.
     rules: HashMap<*const Context, Rc<[&'s MatchPattern]>, BuildHasherDefault<PointerHasher>>,
     prototypes: HashMap<ContextId, Option<&'s Context>>,
-    /// Next match of each rule in the current line; kept here only for its memory.
-    found: Found,
+    /// Next match of each rule in the current line.
+    found: HashMap<*const MatchPattern, Option<Rc<Region>>, BuildHasherDefault<PointerHasher>>,
+    /// Where the last search matched; most searches match nothing, and this saves them an allocation.
+    region: Region,
 }
 
-type Found = HashMap<*const MatchPattern, Option<Rc<Region>>, BuildHasherDefault<PointerHasher>>;
+/// A context whose rules hold at some place, and the captures for them.
+struct Candidate<'s> {
+    context: &'s Context,
+    captures: Option<Rc<Captures>>,
+    is_overlay: bool,
+}
 
 /// One open context.
-#[derive(Clone)]
 struct Level<'s> {
     context: &'s Context,
     /// Overlays ("with_prototype"): rules that hold here and in all contexts above.
@@ -113,7 +119,8 @@ impl<'s> LineParser<'s> {
             is_first_line: true,
             rules: HashMap::default(),
             prototypes: HashMap::new(),
-            found: Found::default(),
+            found: HashMap::default(),
+            region: Region::new(),
         })
     }
 
@@ -132,26 +139,19 @@ impl<'s> LineParser<'s> {
         {
             changes.push((0, ScopeStackOp::Push(*scope)));
         }
-        let mut found = mem::take(&mut self.found);
-        found.clear();
+        self.found.clear();
         let mut cursor = Cursor {
             line,
             at: 0,
             empty_push: (0, 0),
             steps_here: 0,
         };
-        while self.step(&mut cursor, &mut found, changes)? {}
-        self.found = found;
+        while self.step(&mut cursor, changes)? {}
         Some(())
     }
 
     /// Applies the next rule; false when the line has no more.
-    fn step(
-        &mut self,
-        cursor: &mut Cursor<'_>,
-        found: &mut Found,
-        changes: &mut Vec<Change>,
-    ) -> Option<bool> {
+    fn step(&mut self, cursor: &mut Cursor<'_>, changes: &mut Vec<Change>) -> Option<bool> {
         let forbid_pop = cursor.empty_push == (cursor.at, self.levels.len());
         while self
             .overlay_floors
@@ -160,7 +160,7 @@ impl<'s> LineParser<'s> {
         {
             self.overlay_floors.pop();
         }
-        let Some(best) = self.best_match(cursor, found, forbid_pop)? else {
+        let Some(best) = self.best_match(cursor, forbid_pop)? else {
             return Some(false);
         };
         cursor.steps_here += 1;
@@ -180,30 +180,41 @@ impl<'s> LineParser<'s> {
         (self.levels.len() <= MAX_LEVELS).then_some(true)
     }
 
-    /// Returns the rule that matches first: earliest in the line, then overlays, then in the order of the syntax.
-    fn best_match(
-        &mut self,
-        cursor: &Cursor<'_>,
-        found: &mut Found,
-        forbid_pop: bool,
-    ) -> Option<Option<Match<'s>>> {
-        let level = self.levels.last()?.clone();
-        let prototype = level.context.prototype.and_then(|id| self.prototype(id));
+    /// Returns the contexts whose rules hold now: overlays from below, the prototype of the syntax, the context itself.
+    fn candidates(&mut self) -> Option<Vec<Candidate<'s>>> {
         let floor = self.overlay_floors.last().copied().unwrap_or(0);
-        let mut chain: Vec<(bool, &'s Context, Option<Rc<Captures>>)> = Vec::with_capacity(4);
-        for below in self.levels.get(floor..).unwrap_or_default() {
-            for overlay in &below.overlays {
-                chain.push((true, overlay, below.captures.clone()));
-            }
+        let mut candidates = Vec::with_capacity(4);
+        for level in self.levels.get(floor..).unwrap_or_default() {
+            candidates.extend(level.overlays.iter().map(|overlay| Candidate {
+                context: overlay,
+                captures: level.captures.clone(),
+                is_overlay: true,
+            }));
         }
-        chain.extend(prototype.map(|context| (false, context, None)));
-        chain.push((false, level.context, level.captures));
+        let level = self.levels.last()?;
+        let (context, captures) = (level.context, level.captures.clone());
+        if let Some(prototype) = context.prototype.and_then(|id| self.prototype(id)) {
+            candidates.push(Candidate {
+                context: prototype,
+                captures: None,
+                is_overlay: false,
+            });
+        }
+        candidates.push(Candidate {
+            context,
+            captures,
+            is_overlay: false,
+        });
+        Some(candidates)
+    }
 
+    /// Returns the rule that matches first: earliest in the line, then overlays, then in the order of the syntax.
+    fn best_match(&mut self, cursor: &Cursor<'_>, forbid_pop: bool) -> Option<Option<Match<'s>>> {
         let mut best: Option<Match<'s>> = None;
-        for (from_overlay, context, captures) in chain {
-            let rules = self.rules_of(context);
+        for candidate in self.candidates()? {
+            let rules = self.rules_of(candidate.context);
             for rule in rules.iter() {
-                let Some(region) = self.search(cursor, rule, captures.as_deref(), found) else {
+                let Some(region) = self.search(cursor, rule, candidate.captures.as_deref()) else {
                     continue;
                 };
                 let (start, end) = region.pos(0)?;
@@ -224,7 +235,7 @@ impl<'s> LineParser<'s> {
                     region,
                     start,
                     end,
-                    from_overlay,
+                    from_overlay: candidate.is_overlay,
                     would_loop,
                 });
                 if start == cursor.at && !would_loop {
@@ -237,14 +248,13 @@ impl<'s> LineParser<'s> {
 
     /// Returns where a rule matches next.
     fn search(
-        &self,
+        &mut self,
         cursor: &Cursor<'_>,
         rule: &'s MatchPattern,
         captures: Option<&Captures>,
-        found: &mut Found,
     ) -> Option<Rc<Region>> {
         let key: *const MatchPattern = rule;
-        match found.get(&key) {
+        match self.found.get(&key) {
             Some(Some(region)) if region.pos(0)?.0 >= cursor.at => return Some(Rc::clone(region)),
             Some(None) => return None,
             _ => {}
@@ -254,14 +264,14 @@ impl<'s> LineParser<'s> {
             .map(|captures| captures.regex(rule));
         let regex = own.as_deref().unwrap_or_else(|| rule.regex());
         let can_keep = own.is_none();
-        let mut region = Region::new();
-        if !regex.search(cursor.line, cursor.at, cursor.line.len(), Some(&mut region)) {
+        let line = cursor.line;
+        if !regex.search(line, cursor.at, line.len(), Some(&mut self.region)) {
             if can_keep {
-                found.insert(key, None);
+                self.found.insert(key, None);
             }
             return None;
         }
-        let (start, end) = region.pos(0)?;
+        let (start, end) = self.region.pos(0)?;
         let does_something = match rule.operation {
             MatchOperation::None => start != end,
             MatchOperation::Push(_) => self.levels.len() < MAX_PUSHED,
@@ -270,9 +280,9 @@ impl<'s> LineParser<'s> {
         if !does_something {
             return None;
         }
-        let region = Rc::new(region);
+        let region = Rc::new(self.region.clone());
         if can_keep {
-            found.insert(key, Some(Rc::clone(&region)));
+            self.found.insert(key, Some(Rc::clone(&region)));
         }
         Some(region)
     }
@@ -516,6 +526,7 @@ impl Hasher for PointerHasher {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

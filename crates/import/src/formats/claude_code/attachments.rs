@@ -5,7 +5,8 @@
 use std::{borrow::Cow, io};
 
 use readalong_model::{
-    ArtifactId, ArtifactRole, Author, AuthorKind, NoticeKind, Part, RawJson, Role, Visibility,
+    ArtifactId, ArtifactRole, Author, AuthorKind, Message, NoticeKind, Part, RawJson, Role,
+    ThreadId, Visibility,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -139,12 +140,13 @@ impl ClaudeCode {
                 } else {
                     Part::File { artifact }
                 };
-                self.put(
-                    &envelope,
-                    (Role::User, Visibility::Shown, Author::default()),
-                    vec![part],
-                    chat,
-                );
+                match prompt_before(envelope.thread, chat) {
+                    Some(prompt) => prompt.parts.push(part),
+                    None => {
+                        let who = (Role::User, Visibility::Shown, Author::default());
+                        self.put(&envelope, who, vec![part], chat);
+                    }
+                }
             }
             _ if TOLD.contains(&kind.as_str()) => {
                 let text = attachment
@@ -183,6 +185,14 @@ impl ClaudeCode {
             .pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
         Ok(Taken::Mapped)
     }
+}
+
+/// The prompt in which a file was named: the last message, hidden context aside.
+fn prompt_before(thread: ThreadId, chat: &mut ChatBuilder) -> Option<&mut Message> {
+    let mut messages = chat.chat.messages.iter_mut().rev();
+    let last = messages.find(|message| message.visibility != Visibility::Hidden)?;
+    let is_prompt = last.role == Role::User && last.author.kind.is_none();
+    (is_prompt && last.thread == thread).then_some(last)
 }
 
 fn add_file(
