@@ -69,9 +69,13 @@ test.describe("without scripts", () => {
     await page.locator('a[href="contents.html"]:visible').first().click();
     const links = page.locator("main ol a");
     await expect(links).toHaveCount(PROMPTS);
-    await links.nth(PROMPTS - 1).click();
-    await expect(page.locator("article.prompt:target")).toContainText(`Prompt number ${PROMPTS}:`);
-    await expect(page.locator("article.prompt:target")).toBeInViewport();
+    const addresses = await links.evaluateAll((links) => links.map((link) => /** @type {HTMLAnchorElement} */ (link).href));
+    // Several, since what is out of view is not laid out and its height is a guess.
+    for (let prompt = 10; prompt <= PROMPTS; prompt += 10) {
+      await page.goto(addresses[prompt - 1]);
+      await expect(page.locator("article.prompt:target")).toContainText(`Prompt number ${prompt}:`);
+      await expect(page.locator("article.prompt:target"), `prompt ${prompt}`).toBeInViewport();
+    }
   });
 
   test("other versions are reached and lead back", async ({ page }) => {

@@ -1,3 +1,6 @@
 //! Tests of the whole: the real binary on real files. One program, one module a subject.
 
+mod export;
+mod formats;
 mod tidy;
+mod world;
