@@ -146,7 +146,7 @@ fn copy_chat(world: &World, folder: &str, name: &str) -> PathBuf {
 #[test]
 fn a_growing_chat_keeps_links_and_finished_pages() {
     let world = World::new();
-    let session = long_session(120);
+    let session = long_session(300);
     let pages = |exported: &Exported| exported.said["pages"].as_u64().unwrap() as usize;
     let page = |number: usize| {
         if number == 1 {
@@ -779,8 +779,43 @@ fn inspect_tells_what_is_in_a_file() {
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.err);
         ran.out
     };
-    assert_data_eq!(inspect("agent.jsonl"), str![]);
-    assert_data_eq!(inspect("branches.json"), str![]);
+    assert_data_eq!(
+        inspect("agent.jsonl"),
+        str![[r#"
+Format    claude-code (Claude Code session): 61 of the first 62 lines have its marks
+Title     Fix the flaky login test
+Id        agent
+App       Claude Code 2.1.40
+Time      2026-10-14T14:02:11.350Z to 2026-10-15T08:40:29.600Z
+Records   62: 61 read (6 of them bookkeeping), 0 kept raw, 1 damaged
+Messages  43: 1 about the chat, 15 assistant, 4 hidden (never published), 1 system, 18 tool, 4 user
+Parts     63: 1 file, 1 image, 3 notice, 4 reasoning, 18 text, 18 tool call, 18 tool result
+Threads   1 beside the main one
+Artifacts 2
+          image.png (image/png, 3728 bytes)
+          sign-in.md (text/markdown, 181 bytes)
+Warnings  1
+          agent.jsonl, line 46: 172 bytes could not be read: EOF while parsing a string at line 1 column 172
+
+"#]]
+    );
+    assert_data_eq!(
+        inspect("branches.json"),
+        str![[r#"
+Format    chatgpt (ChatGPT export): 1 of the first 1 array elements have its marks
+Title     Sunday bread for 18
+Id        sunday-bread
+App       ChatGPT
+Time      2026-10-31T10:00:00.000Z to 2026-10-31T10:15:57.000Z
+Records   1: 1 read (0 of them bookkeeping), 0 kept raw, 0 damaged
+Messages  30: 16 assistant, 2 hidden (never published), 4 tool, 8 user
+Parts     31: 2 reasoning, 1 source, 20 text, 4 tool call, 4 tool result
+Branches  7 messages have other versions
+Artifacts 0
+Warnings  0
+
+"#]]
+    );
 }
 
 #[test]
@@ -817,17 +852,11 @@ fn an_export_zip_gives_its_files() {
     let world = World::new();
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default();
-    for name in [
-        "conversations.json",
-        "conversation_asset_file_names.json",
-        "library_files.json",
-        "file-Kite1-kite.png",
-        "dalle-generations/file-Drawn2-0a1b.png",
-        "user.json",
-    ] {
+    let folder = fixture("formats/chatgpt");
+    for path in files_below(&folder) {
+        let name = path.strip_prefix(&folder).unwrap().to_str().unwrap();
         zip.start_file(format!("export/{name}"), options).unwrap();
-        zip.write_all(&fs::read(fixture("formats/chatgpt").join(name)).unwrap())
-            .unwrap();
+        zip.write_all(&fs::read(&path).unwrap()).unwrap();
     }
     let file = world.write("export.zip", zip.finish().unwrap().into_inner());
     let exported = world.export(&file, &["--chat", "All kinds"]);
@@ -849,4 +878,20 @@ fn an_export_zip_gives_its_files() {
         from_folder.id(),
         "a zip and its unpacked folder are the same"
     );
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut open) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() {
+                &mut open
+            } else {
+                &mut found
+            }
+            .push(entry.path());
+        }
+    }
+    found.sort();
+    found
 }

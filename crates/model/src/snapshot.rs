@@ -9,6 +9,9 @@ use crate::{
     ThreadId, ThreadKind, Timestamp, Visibility,
 };
 
+/// Title of a range of messages whose chat is called after a message outside of it.
+const PART_TITLE: &str = "Part of a chat";
+
 /// What of a chat is to be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotOptions {
@@ -116,7 +119,11 @@ impl Snapshot {
         }
         snapshot.drop_unseen(left_out);
         if let Some(range) = options.messages {
+            let said = snapshot.says_its_title();
             snapshot.keep_range(range);
+            if said && options.title.is_none() && !snapshot.says_its_title() {
+                PART_TITLE.clone_into(&mut snapshot.title);
+            }
         }
         snapshot.drop_threads(left_out);
         snapshot.drop_unused_artifacts();
@@ -132,6 +139,13 @@ impl Snapshot {
             message.visibility != Visibility::Hidden
                 && (!message.parts.is_empty() || message.status != crate::Status::Complete)
         });
+    }
+
+    /// True where the title is taken from a message: one outside of a range would be told by it.
+    fn says_its_title(&self) -> bool {
+        let words = self.title.trim_end_matches('…');
+        let mut parts = self.messages.iter().flat_map(|message| &message.parts);
+        parts.any(|part| matches!(part, Part::Text { markdown } if markdown.contains(words)))
     }
 
     fn keep_range(&mut self, range: MessageRange) {

@@ -289,6 +289,11 @@ fn short_text(text: &str) -> String {
     short
 }
 
+/// A number of things: `1 line`, `2 lines`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Milliseconds for people: `8.2 s`, `3 min 12 s`, `2 h 5 min`; `None` below a second.
 pub(crate) fn duration(millis: u64) -> Option<String> {
     let seconds = millis / 1000;

@@ -4,6 +4,8 @@
 //! have them) with spans around runs of equal kind. All bounds are sizes, never times: the same input gives the same
 //! bytes on any machine.
 
+use std::collections::HashMap;
+
 use similar::{Algorithm, DiffOp, capture_diff_slices, group_diff_ops};
 
 use crate::html::escape_code;
@@ -314,6 +316,10 @@ fn write_words(writer: &mut DiffWriter, old: &[&str], new: &[&str]) -> bool {
     let (Some(old_tokens), Some(new_tokens)) = (tokens(old), tokens(new)) else {
         return false;
     };
+    // Comparing costs most where there is little in common, and then there is nothing to emphasise.
+    if !may_have_in_common(&old_tokens, &new_tokens) {
+        return false;
+    }
     let ops = capture_diff_slices(Algorithm::Myers, &old_tokens, &new_tokens);
     let visible =
         |tokens: &[&str]| -> usize { tokens.iter().map(|token| token.trim().len()).sum() };
@@ -344,6 +350,24 @@ fn write_words(writer: &mut DiffWriter, old: &[&str], new: &[&str]) -> bool {
     write_pieces(writer, Kind::Removed, "-", old, &old_pieces);
     write_pieces(writer, Kind::Added, "+", new, &new_pieces);
     true
+}
+
+/// True where enough words occur on both sides, wherever they stand.
+fn may_have_in_common(old: &[&str], new: &[&str]) -> bool {
+    let visible =
+        |tokens: &[&str]| -> usize { tokens.iter().map(|token| token.trim().len()).sum() };
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    old.iter()
+        .for_each(|token| *counts.entry(token).or_default() += 1);
+    let common = new.iter().filter(|token| match counts.get_mut(**token) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            true
+        }
+        _ => false,
+    });
+    let common: usize = common.map(|token| token.trim().len()).sum();
+    common * 100 >= visible(old).max(visible(new)) * MIN_EQUAL_PERCENT
 }
 
 /// Cuts lines into words, runs of blanks and single other characters; a line end is a token of its own.

@@ -105,7 +105,7 @@ impl FragmentRenderer<'_> {
             number: item.number,
             heading: fragment.prompt.as_ref().map(|prompt| prompt.text.as_str()),
             at: message.at.map(|at| at.to_string()),
-            day: item.day.map(|at| at.to_string()),
+            day: item.day.filter(|_| depth == 0).map(|at| at.to_string()),
             author: item.author.as_deref(),
             parts,
             alternatives,
@@ -197,17 +197,22 @@ impl FragmentRenderer<'_> {
                 Part::ToolCall(call) => {
                     let mut shown = parts::call(call, self.highlighter);
                     shown.anchor = anchor;
-                    if let Some(Part::ToolResult {
-                        parts, is_error, ..
-                    }) = self
-                        .outline
-                        .result_of(&call.call_id)
-                        .map(|at| self.outline.part(at))
-                    {
-                        shown.result =
-                            parts::result(self.outline.snapshot, parts, *is_error, self.blobs);
-                        shown.size = parts::result_size(parts);
+                    let mut lines = 0;
+                    for place in self.outline.results_of(&call.call_id) {
+                        if let Part::ToolResult {
+                            parts, is_error, ..
+                        } = self.outline.part(*place)
+                        {
+                            shown.result.extend(parts::result(
+                                self.outline.snapshot,
+                                parts,
+                                *is_error,
+                                self.blobs,
+                            ));
+                            lines += parts::lines(parts);
+                        }
                     }
+                    shown.size = (lines > 0).then(|| activity::count(lines, "line"));
                     for thread in self.outline.threads_of(&call.call_id) {
                         let context = self.thread(*thread, depth, place.message, fragment)?;
                         shown.threads.push(context);
@@ -277,14 +282,11 @@ impl FragmentRenderer<'_> {
             .iter()
             .filter(|place| matches!(self.outline.part(**place), Part::ToolCall(_)));
         let first = self.outline.message(calls.clone().next()?.message).at?;
-        let ends = calls.filter_map(|place| match self.outline.part(*place) {
-            Part::ToolCall(call) => {
-                self.outline
-                    .message(self.outline.result_of(&call.call_id)?.message)
-                    .at
-            }
-            _ => None,
+        let ends = calls.flat_map(|place| match self.outline.part(*place) {
+            Part::ToolCall(call) => self.outline.results_of(&call.call_id),
+            _ => &[],
         });
+        let ends = ends.filter_map(|place| self.outline.message(place.message).at);
         let last = ends.max()?;
         activity::duration(u64::try_from(last.millis() - first.millis()).ok()?)
     }
@@ -326,12 +328,13 @@ impl FragmentRenderer<'_> {
             .flat_map(|place| &self.outline.message(*place).parts)
             .filter(|part| matches!(part, Part::ToolCall(_)))
             .count();
+        let (messages, calls) = (
+            activity::count(path.len(), "message"),
+            activity::count(calls, "tool call"),
+        );
         let summary = match &title {
-            Some(title) => format!(
-                "Subagent “{title}”: {} messages, {calls} tool calls",
-                path.len()
-            ),
-            None => format!("Subagent: {} messages, {calls} tool calls", path.len()),
+            Some(title) => format!("Subagent “{title}”: {messages}, {calls}"),
+            None => format!("Subagent: {messages}, {calls}"),
         };
         let is_long = depth >= THREAD_DEPTH_MAX;
         let mut fragments = self.thread_fragments(thread, if is_long { 1 } else { depth + 1 })?;

@@ -58,7 +58,7 @@ pub(crate) struct Outline<'a> {
     pub(crate) snapshot: &'a Snapshot,
     /// Anchor of each message.
     pub(crate) anchors: Vec<String>,
-    results: HashMap<&'a str, PartPlace>,
+    results: HashMap<&'a str, Vec<PartPlace>>,
     calls: HashSet<&'a str>,
     threads_of_calls: HashMap<&'a str, Vec<ThreadId>>,
     trees: Vec<Branches>,
@@ -66,7 +66,7 @@ pub(crate) struct Outline<'a> {
 
 impl<'a> Outline<'a> {
     pub(crate) fn of(snapshot: &'a Snapshot) -> Self {
-        let mut results = HashMap::new();
+        let mut results: HashMap<&str, Vec<PartPlace>> = HashMap::new();
         let mut calls = HashSet::new();
         for (message, part, content) in parts(snapshot) {
             match content {
@@ -76,7 +76,8 @@ impl<'a> Outline<'a> {
                 Part::ToolResult { call_id, .. } => {
                     results
                         .entry(call_id.as_str())
-                        .or_insert(PartPlace { message, part });
+                        .or_default()
+                        .push(PartPlace { message, part });
                 }
                 _ => {}
             }
@@ -119,9 +120,9 @@ impl<'a> Outline<'a> {
         &self.snapshot.messages[place.message].parts[place.part]
     }
 
-    /// Where the result of a call is.
-    pub(crate) fn result_of(&self, call_id: &str) -> Option<PartPlace> {
-        self.results.get(call_id).copied()
+    /// Where the results of a call are: one as a rule, several where a tool answers in pieces.
+    pub(crate) fn results_of(&self, call_id: &str) -> &[PartPlace] {
+        self.results.get(call_id).map_or(&[], Vec::as_slice)
     }
 
     /// The threads that a call started.
@@ -136,9 +137,10 @@ impl<'a> Outline<'a> {
         match part {
             Part::ToolCall(call) => {
                 let input = call.input.as_ref().map_or(0, |input| input.get().len());
-                let result = self
-                    .result_of(&call.call_id)
-                    .map_or(0, |place| self.weight_bytes(self.part(place)));
+                let results = self.results_of(&call.call_id).iter();
+                let result: usize = results
+                    .map(|place| self.weight_bytes(self.part(*place)))
+                    .sum();
                 input
                     + action_bytes(&call.action)
                     + result

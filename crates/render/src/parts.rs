@@ -245,23 +245,16 @@ pub(crate) fn result(
     shown
 }
 
-/// The size of a tool's answer, for the line of its call.
-pub(crate) fn result_size(parts: &[Part]) -> Option<String> {
-    let lines: usize = parts
-        .iter()
-        .map(|part| {
-            if let Part::Text { markdown } = part {
-                markdown.lines().count()
-            } else {
-                0
-            }
-        })
-        .sum();
-    match lines {
-        0 => None,
-        1 => Some("1 line".to_owned()),
-        lines => Some(format!("{lines} lines")),
-    }
+/// Lines of a tool's answer, for the line of its call.
+pub(crate) fn lines(parts: &[Part]) -> usize {
+    let texts = parts.iter().map(|part| {
+        if let Part::Text { markdown } = part {
+            markdown.as_str()
+        } else {
+            ""
+        }
+    });
+    texts.map(|text| text.lines().count()).sum()
 }
 
 /// Text with terminal codes: its first lines, and the rest behind a fold that says how much there is.

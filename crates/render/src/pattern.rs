@@ -14,7 +14,7 @@ use readalong_model::{
     Action, Artifact, ArtifactId, ArtifactRole, Author, AuthorKind, Availability, CallState,
     Digest, Edit, LeftOut, Message, MessageId, NoticeKind, Origin, Part, PlanItem, PlanStatus,
     RawJson, Role, ShareCard, ShareVisibility, Snapshot, Status, Thread, ThreadId, ThreadKind,
-    Timestamp, Updates, Visibility,
+    Timestamp, Updates, Usage, Visibility,
 };
 use readalong_themes::Theme;
 use serde::Serialize;
@@ -199,6 +199,49 @@ fn the_document_lists_templates_icons_and_properties() {
             DOCUMENT.contains(&format!("`{general}`")),
             "property {name}"
         );
+    }
+}
+
+#[test]
+fn the_format_document_lists_all_members_of_chat_json() {
+    let theme = Theme::load(readalong_themes::DEFAULT).unwrap();
+    let [_, share, _] = shares();
+    let pages = Pages::of(&theme, &pattern(share));
+    let chat: serde_json::Value = serde_json::from_str(&pages.0["chat.json"]).unwrap();
+    let document = include_str!("../../../docs/format.md");
+    let spans = document.split('`').skip(1).step_by(2);
+    let words: BTreeSet<&str> = spans
+        .flat_map(|span| span.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .collect();
+    let mut members = BTreeSet::new();
+    collect_members(&chat, &mut members);
+    let missing: Vec<_> = members
+        .iter()
+        .filter(|name| !words.contains(name.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "docs/format.md lacks {missing:?}");
+}
+
+/// Names of members at all depths, and texts that are kinds; what stands there as it was is left out.
+fn collect_members(value: &serde_json::Value, members: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (name, value) in object {
+                members.insert(name.clone());
+                if ["kind", "role", "status", "state", "visibility", "updates"]
+                    .contains(&name.as_str())
+                {
+                    members.extend(value.as_str().map(str::to_owned));
+                }
+                if !["input", "json"].contains(&name.as_str()) {
+                    collect_members(value, members);
+                }
+            }
+        }
+        serde_json::Value::Array(elements) => elements
+            .iter()
+            .for_each(|element| collect_members(element, members)),
+        _ => {}
     }
 }
 
@@ -726,6 +769,11 @@ fn pattern(share: Option<ShareCard>) -> Snapshot {
     }));
     let mut answer = message("a", Role::Assistant, vec![]);
     answer.author.model = Some("Seen model".to_owned());
+    answer.usage = Some(Usage {
+        input_tokens: 1,
+        output_tokens: 1,
+        cached_tokens: 1,
+    });
     answer.parts = vec![
         thought("Seen in a thought", Some(12_000)),
         thought("", None),

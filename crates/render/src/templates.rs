@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 use readalong_model::Digest;
 use readalong_themes::Theme;
 
@@ -77,6 +77,7 @@ pub(crate) fn environment(theme: &Theme) -> Result<Environment<'static>, RenderE
     environment.set_loader(move |name| load(&source, name));
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_formatter(write_value);
     if !theme.is_builtin() {
         environment.set_fuel(Some(FUEL));
     }
@@ -92,6 +93,22 @@ pub(crate) fn environment(theme: &Theme) -> Result<Environment<'static>, RenderE
     });
     environment.add_function("time", time);
     Ok(environment)
+}
+
+/// Writes a value into a page: text by the rules of [`html`], what is HTML already as it is.
+fn write_value(
+    out: &mut minijinja::Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), Error> {
+    match value.as_str().filter(|_| !value.is_safe()) {
+        Some(text) => {
+            let mut escaped = String::with_capacity(text.len());
+            html::escape_attribute(&mut escaped, text);
+            Ok(out.write_str(&escaped)?)
+        }
+        None => minijinja::escape_formatter(out, state, value),
+    }
 }
 
 /// A template by its name in the theme, or by `<built-in theme>/<name>` to reach what a theme replaced.

@@ -2,7 +2,7 @@
 // Only counts are kept of other pages; a step beyond this page's last hit opens the next page with hits, the query in its address.
 "use strict";
 (() => {
-  const { all, command, findText, h, here, icon, load, main, menu, reveal, scrollToRange } = /** @type {any} */ (window).readalong;
+  const { command, findText, h, here, icon, load, main, menu, reveal, scrollToRange } = /** @type {any} */ (window).readalong;
   const { plain, count, search } = findText;
   /** @typedef {{message: HTMLElement, range: StaticRange}} Hit */
 

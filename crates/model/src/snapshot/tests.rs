@@ -204,3 +204,38 @@ fn taking_a_snapshot_again_changes_nothing() {
     };
     assert_eq!(Snapshot::take(again, &ALL), once);
 }
+
+#[test]
+fn a_title_taken_from_a_message_outside_of_the_range_goes_too() {
+    let titled = |title: &str, options: SnapshotOptions| {
+        let first = message("a", None, vec![text("# My secret plan\nin two lines")]);
+        let second = message("b", Some("a"), vec![text("Fine")]);
+        let title = title.to_owned();
+        let messages = vec![first, second];
+        Snapshot::take(
+            Chat {
+                title,
+                messages,
+                ..Chat::default()
+            },
+            &options,
+        )
+        .title
+    };
+    let last = SnapshotOptions {
+        messages: Some(MessageRange { first: 2, last: 2 }),
+        ..ALL
+    };
+    let both = SnapshotOptions {
+        messages: Some(MessageRange { first: 1, last: 2 }),
+        ..ALL
+    };
+    assert_eq!(titled("My secret…", last.clone()), "Part of a chat");
+    assert_eq!(titled("My secret…", both), "My secret…");
+    assert_eq!(titled("Of its own", last.clone()), "Of its own");
+    let named = SnapshotOptions {
+        title: Some("My secret plan".into()),
+        ..last
+    };
+    assert_eq!(titled("My secret…", named), "My secret plan");
+}
