@@ -2,5 +2,6 @@
 
 mod export;
 mod formats;
+mod hostile;
 mod tidy;
 mod world;

@@ -178,10 +178,10 @@ impl BundleWriter {
             });
         }
         let at = self.folder.join(path);
-        if let Some(folder) = at.parent().filter(|folder| *folder != self.folder) {
-            if self.folders_made.insert(folder.to_owned()) {
-                fs::create_dir_all(folder).map_err(BundleError::io("making folder", folder))?;
-            }
+        if let Some(folder) = at.parent().filter(|folder| *folder != self.folder)
+            && self.folders_made.insert(folder.to_owned())
+        {
+            fs::create_dir_all(folder).map_err(BundleError::io("making folder", folder))?;
         }
         Ok((name, at))
     }

@@ -416,21 +416,19 @@ impl Items {
         chat: &mut ChatBuilder,
     ) {
         let last = chat.last_in(ThreadId::MAIN).map(|last| last.id.clone());
-        if let Some(message) = last.and_then(|id| chat.message(&id.0)) {
-            if let [
+        if let Some(message) = last.and_then(|id| chat.message(&id.0))
+            && let [
                 Part::Notice {
                     kind: NoticeKind::Compaction,
                     text: known,
                 },
             ] = message.parts.as_mut_slice()
-            {
-                if known.is_empty() || text.is_empty() || *known == text {
-                    if known.is_empty() {
-                        *known = text;
-                    }
-                    return;
-                }
+            && (known.is_empty() || text.is_empty() || *known == text)
+        {
+            if known.is_empty() {
+                *known = text;
             }
+            return;
         }
         self.put_notice(NoticeKind::Compaction, text, around, chat);
     }

@@ -165,11 +165,11 @@ fn push_message(out: &mut String, snapshot: &Snapshot, message: &Message) {
 
 fn push_part(out: &mut String, snapshot: &Snapshot, part: &Part) {
     match part {
-        Part::Text { markdown } => _ = write!(out, "\n{}\n", markdown.trim_end_matches('\n')),
+        Part::Text { markdown } => _ = writeln!(out, "\n{}", markdown.trim_end_matches('\n')),
         Part::Reasoning { markdown, .. } => {
             out.push_str("\n> Thought\n");
             for line in markdown.lines() {
-                let _ = write!(out, "> {line}\n");
+                let _ = writeln!(out, "> {line}");
             }
         }
         Part::ToolCall(call) => {
@@ -205,8 +205,8 @@ fn push_part(out: &mut String, snapshot: &Snapshot, part: &Part) {
             };
             let name = one_line(&artifact.name).replace(['[', ']'], "");
             match artifact.path() {
-                Some(path) => _ = write!(out, "\n[{name}]({path})\n"),
-                None => _ = write!(out, "\n{name} (not here)\n"),
+                Some(path) => _ = writeln!(out, "\n[{name}]({path})"),
+                None => _ = writeln!(out, "\n{name} (not here)"),
             }
         }
         Part::Source { title, url, .. } => {
@@ -219,9 +219,9 @@ fn push_part(out: &mut String, snapshot: &Snapshot, part: &Part) {
         }
         Part::Notice { kind, text } => {
             let kind = serde_json::to_string(kind).unwrap_or_default();
-            let _ = write!(out, "\n> [{}]\n", kind.trim_matches('"'));
+            let _ = writeln!(out, "\n> [{}]", kind.trim_matches('"'));
             for line in text.lines() {
-                let _ = write!(out, "> {line}\n");
+                let _ = writeln!(out, "> {line}");
             }
         }
         Part::Unknown { json, .. } => push_fence(out, "json", json.get()),
@@ -236,8 +236,8 @@ fn push_action(out: &mut String, action: &Action) {
                 match edit {
                     readalong_model::Edit::Replace { old, new } => {
                         let mut diff = String::new();
-                        old.lines().for_each(|line| _ = write!(diff, "-{line}\n"));
-                        new.lines().for_each(|line| _ = write!(diff, "+{line}\n"));
+                        old.lines().for_each(|line| _ = writeln!(diff, "-{line}"));
+                        new.lines().for_each(|line| _ = writeln!(diff, "+{line}"));
                         push_fence(out, "diff", &diff);
                     }
                     readalong_model::Edit::Unified { diff } => push_fence(out, "diff", diff),
@@ -250,7 +250,7 @@ fn push_action(out: &mut String, action: &Action) {
                 | Action::Edit { path, .. }
                 | Action::Remove { path } = file
                 {
-                    let _ = write!(out, "\n`{}`\n", one_line(path));
+                    let _ = writeln!(out, "\n`{}`", one_line(path));
                 }
                 push_action(out, file);
             }
@@ -271,7 +271,7 @@ fn push_action(out: &mut String, action: &Action) {
                 } else {
                     ' '
                 };
-                let _ = write!(out, "- [{mark}] {}\n", one_line(&item.text));
+                let _ = writeln!(out, "- [{mark}] {}", one_line(&item.text));
             }
         }
         _ => {}

@@ -73,7 +73,7 @@ struct ExportReader;
 
 /// A node with what became of its reading.
 enum Read<'a> {
-    Node(Node<'a>),
+    Node(Box<Node<'a>>),
     /// Its JSON cannot be read as a node.
     Broken(&'a str),
 }
@@ -101,7 +101,7 @@ impl Reader for ExportReader {
         let mut nodes = Vec::with_capacity(members.len());
         for (key, raw) in members {
             let node = match lenient::object_of::<Node<'_>>(raw) {
-                Ok(Some(node)) => Read::Node(node),
+                Ok(Some(node)) => Read::Node(Box::new(node)),
                 Err(error) if lenient::is_repairable(&error) => return Err(error.into()),
                 Ok(None) | Err(_) => Read::Broken(raw.get()),
             };
@@ -187,23 +187,18 @@ fn put_nodes(
             format!("{key}#{}", step.node)
         };
         let message = match read {
-            Read::Node(Node {
-                message: Some(message),
-                ..
-            }) => {
+            Read::Node(node) => {
                 let mut making = Making {
                     chat,
                     assets: &mut assets,
                     surroundings,
                     context,
                 };
-                let made = making.message(&id, message)?;
+                let message = node.message.as_ref();
+                let made = message.map(|message| making.message(&id, message));
+                let made = made.transpose()?;
                 set(&mut contexts, step.node, making.context);
-                Some(made)
-            }
-            Read::Node(_) => {
-                set(&mut contexts, step.node, context);
-                None
+                made
             }
             Read::Broken("null") => None,
             Read::Broken(json) => {

@@ -224,10 +224,9 @@ impl ClaudeCode {
         if let Some(session) = line
             .session()
             .filter(|session| self.session.is_none() || *session == self.stem)
+            && self.session.as_deref() != Some(session)
         {
-            if self.session.as_deref() != Some(session) {
-                self.session = Some(session.to_owned());
-            }
+            self.session = Some(session.to_owned());
         }
         if let Some(version) = line.version.as_deref() {
             let app = &mut chat.chat.origin.app;

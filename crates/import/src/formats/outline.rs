@@ -51,11 +51,6 @@ pub(super) fn fixtures(format: &str) -> PathBuf {
         .join(format)
 }
 
-/// One fixture, by its path below the folder of all formats' fixtures.
-pub(super) fn fixture(path: &str) -> PathBuf {
-    fixtures(path)
-}
-
 /// Real samples of a format, by file name; none (and a note) where they are not on this machine.
 pub(super) fn samples(folder: &str) -> Vec<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -28,10 +28,10 @@ impl Input {
         };
         if let Some(text) = pieces::string(raw)? {
             let trimmed = text.trim_start();
-            if trimmed.starts_with('{') {
-                if let Ok(object) = serde_json::from_str(trimmed) {
-                    return Ok(Self::Object(object));
-                }
+            if trimmed.starts_with('{')
+                && let Ok(object) = serde_json::from_str(trimmed)
+            {
+                return Ok(Self::Object(object));
             }
             return Ok(if trimmed.is_empty() {
                 Self::Other(None)
