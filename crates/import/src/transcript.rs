@@ -205,17 +205,25 @@ impl Transcript {
         }
         let number = self.find(pick)?;
         let mut seen = 0;
-        let mut found = None;
+        let mut found: Option<Imported> = None;
+        let mut of_the_file = Vec::new();
         self.for_each_chat(surroundings, Some(number), &mut |imported| {
-            seen += usize::from(is_chat(&imported));
-            if seen == number && found.is_none() {
+            if !is_chat(&imported) {
+                of_the_file.extend(imported.warnings);
+                return Ok(());
+            }
+            seen += 1;
+            if seen == number {
                 found = Some(imported);
             }
             Ok(())
         })?;
-        found.ok_or_else(|| ImportError::NoChat {
+        let mut imported = found.ok_or_else(|| ImportError::NoChat {
             file: self.source.name.clone(),
-        })
+        })?;
+        // What is wrong between chats is no chat's own, and whoever takes one should know.
+        imported.warnings.extend(of_the_file);
+        Ok(imported)
     }
 
     fn no_such_chat(&self, pick: &str, found: usize) -> ImportError {
@@ -315,8 +323,16 @@ impl Transcript {
         see: &mut dyn FnMut(Piece<'_>) -> Result<(), ImportError>,
     ) -> Result<(), ImportError> {
         match &self.archive {
-            Some(archive) => archive.for_each_member(&self.source, &mut |name, input| {
-                read_pieces(name, input, self.framing, see)
+            Some(archive) => archive.for_each_member(&self.source, &mut |name, part| match part {
+                archive::Part::Bytes(input) => read_pieces(name, input, self.framing, see),
+                archive::Part::Problem(problem) => see(Piece::Skipped(
+                    problem,
+                    &Place {
+                        file: name.to_owned(),
+                        unit: "item",
+                        number: 0,
+                    },
+                )),
             }),
             None => {
                 let input =

@@ -14,7 +14,7 @@ use readalong_model::Digest;
 
 use crate::cancel;
 
-/// The largest neighbour of a transcript that is read.
+/// The largest neighbour of a transcript that is read; a larger one counts as missing.
 const NEIGHBOUR_BYTES_MAX: u64 = 256 << 20;
 
 /// A transcript file as a source; `bar` follows how far it is read.
@@ -117,17 +117,9 @@ impl Surroundings for Neighbours {
             return Ok(None);
         };
         let meta = match fs::metadata(&place) {
-            Ok(meta) if meta.is_file() => meta,
+            Ok(meta) if meta.is_file() && meta.len() <= NEIGHBOUR_BYTES_MAX => meta,
             _ => return Ok(None),
         };
-        if meta.len() > NEIGHBOUR_BYTES_MAX {
-            let reason = format!(
-                "`{}` is larger than {} MB",
-                place.display(),
-                NEIGHBOUR_BYTES_MAX >> 20
-            );
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
-        }
         let mut bytes = Vec::with_capacity(meta.len() as usize);
         File::open(&place)?
             .take(NEIGHBOUR_BYTES_MAX)

@@ -23,7 +23,10 @@ use serde_json::json;
 use crate::{Output, OutputError, Renderer, context};
 
 const DOCUMENT: &str = include_str!("../../../docs/themes.md");
-const SVG: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"8\" height=\"8\"/>";
+const SVG: &[u8] =
+    b"<svg xmlns='http://www.w3.org/2000/svg' width='8' height='8'><circle cx='4' cy='4' r='4' fill='teal'/></svg>";
+/// A picture of 8 by 8 pixels.
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAHElEQVR42mPQz9gLR28//4EjBipKIHOQFVFRAgBINIYB96TRXgAAAABJRU5ErkJggg==";
 /// What has a section of its own in the document.
 const OWN_SECTION: [&str; 7] = [
     "files",
@@ -56,7 +59,7 @@ impl Output for Pages {
 impl Pages {
     fn of(theme: &Theme, snapshot: &Snapshot) -> Self {
         let mut pages = Self::default();
-        let blobs = |digest| (digest == Digest::of(SVG)).then(|| SVG.to_vec());
+        let blobs = |digest| files().into_iter().find(|file| Digest::of(file) == digest);
         let renderer = Renderer::new(theme, true).unwrap();
         renderer.render(snapshot, &blobs, &mut pages).unwrap();
         pages
@@ -75,7 +78,9 @@ fn every_theme_renders_the_pattern() {
         for share in shares() {
             let pages = Pages::of(&theme, &pattern(share));
             if let Some(folder) = env::var_os("READALONG_PATTERN") {
-                write_to(&Path::new(&folder).join(&name), &pages);
+                // Relative to the workspace, as the document has it.
+                let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+                write_to(&root.join(folder).join(&name), &pages);
             }
             for seen in SEEN {
                 assert!(pages.have(seen), "theme {name} does not show `{seen}`");
@@ -308,10 +313,22 @@ fn paths(prefix: &str, value: &serde_json::Value, found: &mut BTreeSet<String>) 
 }
 
 fn write_to(folder: &Path, pages: &Pages) {
-    for (path, text) in &pages.0 {
+    let write = |path: &str, bytes: &[u8]| {
         let path = folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    for (path, text) in &pages.0 {
+        write(path, text.as_bytes());
+    }
+    for artifact in artifacts() {
+        if let (Some(path), Some((digest, _))) = (artifact.path(), artifact.bytes()) {
+            let file = files()
+                .into_iter()
+                .find(|file| Digest::of(file) == digest)
+                .unwrap();
+            write(&path, &file);
+        }
     }
 }
 
@@ -535,26 +552,35 @@ fn artifact(name: &str, media_type: &str, content: Availability) -> Artifact {
     }
 }
 
+/// The bytes of all files: raster, drawing, document, extracted text, page.
+fn files() -> [Vec<u8>; 5] {
+    let raster = data_encoding::BASE64.decode(PNG.as_bytes()).unwrap();
+    let others = [SVG, b"%PDF-1.4\n", b"Extracted text.\n", b"<p>A page</p>\n"];
+    let [drawing, document, text, page] = others.map(<[u8]>::to_vec);
+    [raster, drawing, document, text, page]
+}
+
 fn artifacts() -> Vec<Artifact> {
+    let [raster, drawing, document, text, page] = files();
     let present = |bytes: &[u8]| Availability::Present {
         sha256: Digest::of(bytes),
         size_bytes: bytes.len() as u64,
     };
     let text_only = Availability::TextOnly {
-        sha256: Digest::of(b"text"),
-        size_bytes: 4,
+        sha256: Digest::of(&text),
+        size_bytes: text.len() as u64,
     };
     let external = Availability::External {
         url: "https://images.example/a.png".to_owned(),
     };
     vec![
-        artifact("raster.png", "image/png", present(b"png")),
-        artifact("drawing.svg", "image/svg+xml", present(SVG)),
+        artifact("raster.png", "image/png", present(&raster)),
+        artifact("drawing.svg", "image/svg+xml", present(&drawing)),
         artifact("lost.png", "image/png", Availability::Missing),
         artifact("elsewhere.png", "image/png", external),
-        artifact("seen.pdf", "application/pdf", present(b"pdf")),
+        artifact("seen.pdf", "application/pdf", present(&document)),
         artifact("notes.docx", "application/msword", text_only),
-        artifact("page.html", "text/html", present(b"<p>")),
+        artifact("page.html", "text/html", present(&page)),
     ]
 }
 

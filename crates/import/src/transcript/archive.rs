@@ -8,7 +8,11 @@ use std::{
 };
 
 use readalong_model::Digest;
-use zip::ZipArchive;
+use zip::{
+    ZipArchive,
+    read::{ZipFile, read_zipfile_from_stream},
+    result::ZipError,
+};
 
 use super::{ReadSeek, Source, io_error};
 use crate::{ImportError, Surroundings};
@@ -23,19 +27,27 @@ const ARTIFACT_BYTES_MAX: u64 = 256 << 20;
 pub(super) struct Archive {
     /// Members that hold chats, in order.
     chats: Vec<String>,
+    /// Why the zip's directory cannot be read: then members are read one after the other, as far as they go.
+    damage: Option<ZipError>,
 }
 
 impl Archive {
     pub(super) fn open(source: &Source) -> Result<Self, ImportError> {
-        let zip = open_zip(source)?;
-        let mut chats: Vec<String> = names(&zip).filter(|name| holds_chats(name)).collect();
+        let (mut chats, damage) = match open_zip(source)? {
+            Ok(zip) => (names(&zip).filter(|name| holds_chats(name)).collect(), None),
+            Err(damage) => (members_in_order(source)?, Some(damage)),
+        };
         chats.sort();
-        if chats.is_empty() {
-            return Err(ImportError::ForeignZip {
+        match damage {
+            Some(damage) if chats.is_empty() => Err(ImportError::DamagedZip {
                 file: source.name.clone(),
-            });
+                source: damage,
+            }),
+            None if chats.is_empty() => Err(ImportError::ForeignZip {
+                file: source.name.clone(),
+            }),
+            damage => Ok(Self { chats, damage }),
         }
-        Ok(Self { chats })
     }
 
     /// The first bytes of the first member that holds chats.
@@ -55,24 +67,65 @@ impl Archive {
         source: &Source,
         see: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>,
     ) -> Result<(), ImportError> {
-        let mut zip = open_zip(source)?;
         let Some(name) = self.chats.first() else {
             return Ok(());
         };
-        let mut member = open_member(source, &mut zip, name)?;
-        see(&mut member).map_err(|error| io_error(&source.name, error))
+        self.with_member(source, name, &mut |input| {
+            see(input).map_err(|error| io_error(&source.name, error))
+        })
+        .map(|_| ())
     }
 
+    /// Goes over the members that hold chats. What is wrong with the zip or a member is told after what could be read of it.
     pub(super) fn for_each_member(
         &self,
         source: &Source,
-        see: &mut dyn FnMut(&str, &mut dyn Read) -> Result<(), ImportError>,
+        see: &mut dyn FnMut(&str, Part<'_>) -> Result<(), ImportError>,
     ) -> Result<(), ImportError> {
-        let mut zip = open_zip(source)?;
         for name in &self.chats {
-            see(name, &mut open_member(source, &mut zip, name)?)?;
+            let problem =
+                self.with_member(source, name, &mut |input| see(name, Part::Bytes(input)))?;
+            if let Some(problem) = problem {
+                see(name, Part::Problem(problem))?;
+            }
         }
-        Ok(())
+        match &self.damage {
+            Some(damage) => see(
+                &source.name,
+                Part::Problem(format!(
+                    "the zip is damaged or cut ({damage}); its files and whatever followed are missing"
+                )),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads a member as far as it goes, and tells why it went no further.
+    fn with_member(
+        &self,
+        source: &Source,
+        name: &str,
+        see: &mut dyn FnMut(&mut dyn Read) -> Result<(), ImportError>,
+    ) -> Result<Option<String>, ImportError> {
+        let damaged = |error| ImportError::DamagedZip {
+            file: source.name.clone(),
+            source: error,
+        };
+        if self.damage.is_none() {
+            let mut zip = open_zip(source)?.map_err(damaged)?;
+            let mut member = Member::of(zip.by_name(name).map_err(damaged)?);
+            see(&mut member)?;
+            return Ok(member.problem);
+        }
+        let mut input = (source.open)().map_err(|error| io_error(&source.name, error))?;
+        while let Ok(Some(file)) = read_zipfile_from_stream(&mut input) {
+            if file.name().is_ok_and(|found| found == name) {
+                let mut member = Member::of(file);
+                see(&mut member)?;
+                return Ok(member.problem);
+            }
+        }
+        Ok(None)
     }
 
     /// The other members as what lies beside the chats.
@@ -81,8 +134,10 @@ impl Archive {
         source: &Source,
         outer: &'a mut dyn Surroundings,
     ) -> Result<Members<'a>, ImportError> {
-        let zip = open_zip(source)?;
-        let by_base_name = names(&zip)
+        let zip = open_zip(source)?.ok();
+        let by_base_name = zip
+            .iter()
+            .flat_map(names)
             .map(|name| (base_name(&name).to_owned(), name))
             .collect();
         Ok(Members {
@@ -95,7 +150,8 @@ impl Archive {
 
 /// The members of a zip as what lies beside its chats: found by path or by base name.
 pub(super) struct Members<'a> {
-    zip: ZipArchive<Box<dyn ReadSeek>>,
+    /// `None` where the zip is damaged: then nothing lies beside.
+    zip: Option<ZipArchive<Box<dyn ReadSeek>>>,
     by_base_name: HashMap<String, String>,
     outer: &'a mut dyn Surroundings,
 }
@@ -105,24 +161,28 @@ impl Surroundings for Members<'_> {
         self.outer.keep(bytes)
     }
 
+    /// A member that is damaged, or larger than an artifact may be, counts as missing.
     fn beside(&mut self, path: &str) -> io::Result<Option<Vec<u8>>> {
-        let name = match self.zip.index_for_name(path) {
+        let Some(zip) = &mut self.zip else {
+            return Ok(None);
+        };
+        let name = match zip.index_for_name(path) {
             Some(_) => path,
             None => match self.by_base_name.get(base_name(path)) {
                 Some(name) => name.as_str(),
                 None => return Ok(None),
             },
         };
-        let member = self.zip.by_name(name).map_err(io::Error::other)?;
+        let Ok(member) = zip.by_name(name) else {
+            return Ok(None);
+        };
         let mut bytes = Vec::new();
-        member
+        let mut member = Member::of(member);
+        (&mut member)
             .take(ARTIFACT_BYTES_MAX + 1)
             .read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > ARTIFACT_BYTES_MAX {
-            let reason = format!("`{name}` is larger than {} MB", ARTIFACT_BYTES_MAX >> 20);
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
-        }
-        Ok(Some(bytes))
+        let is_whole = member.problem.is_none() && bytes.len() as u64 <= ARTIFACT_BYTES_MAX;
+        Ok(is_whole.then_some(bytes))
     }
 
     fn names_in(&mut self, folder: &str) -> Vec<String> {
@@ -131,7 +191,10 @@ impl Surroundings for Members<'_> {
         } else {
             format!("{folder}/")
         };
-        let mut names: Vec<String> = names(&self.zip)
+        let mut names: Vec<String> = self
+            .zip
+            .iter()
+            .flat_map(names)
             .filter_map(|name| name.strip_prefix(&prefix).map(str::to_owned))
             .collect();
         names.sort();
@@ -165,45 +228,77 @@ fn holds_chats(member: &str) -> bool {
     })
 }
 
-fn open_zip(source: &Source) -> Result<ZipArchive<Box<dyn ReadSeek>>, ImportError> {
-    let input = (source.open)().map_err(|error| io_error(&source.name, error))?;
-    ZipArchive::new(input).map_err(|error| ImportError::DamagedZip {
-        file: source.name.clone(),
-        source: error,
-    })
+/// Names of the members that hold chats in a zip whose directory is lost, as they follow each other.
+fn members_in_order(source: &Source) -> Result<Vec<String>, ImportError> {
+    let mut input = (source.open)().map_err(|error| io_error(&source.name, error))?;
+    let mut found = Vec::new();
+    while let Ok(Some(file)) = read_zipfile_from_stream(&mut input) {
+        if let Some(name) = file.name().ok().filter(|name| holds_chats(name)) {
+            found.push(name.into_owned());
+        }
+    }
+    Ok(found)
 }
 
-fn open_member<'a>(
+/// Opens a zip by its directory.
+fn open_zip(
     source: &Source,
-    zip: &'a mut ZipArchive<Box<dyn ReadSeek>>,
-    name: &str,
-) -> Result<impl Read + 'a, ImportError> {
-    let member = zip.by_name(name).map_err(|error| ImportError::DamagedZip {
-        file: source.name.clone(),
-        source: error,
-    })?;
-    let bytes_max = BOMB_BYTES_MIN.max(member.compressed_size().saturating_mul(BOMB_RATIO));
-    Ok(Fused {
-        member,
-        left: bytes_max,
-    })
+) -> Result<Result<ZipArchive<Box<dyn ReadSeek>>, ZipError>, ImportError> {
+    let input = (source.open)().map_err(|error| io_error(&source.name, error))?;
+    match ZipArchive::new(input) {
+        Err(ZipError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
+            Err(io_error(&source.name, error))
+        }
+        opened => Ok(opened),
+    }
 }
 
-/// Stops a member that grows beyond all reason.
-struct Fused<R> {
-    member: R,
-    left: u64,
+/// A member's bytes, or what is wrong with it.
+pub(super) enum Part<'a> {
+    Bytes(&'a mut dyn Read),
+    Problem(String),
 }
 
-impl<R: Read> Read for Fused<R> {
+/// A member that ends where it is damaged, and stops where it grows beyond all reason.
+struct Member<R> {
+    file: R,
+    bytes_left: u64,
+    problem: Option<String>,
+}
+
+impl<'z, R: Read> Member<ZipFile<'z, R>> {
+    fn of(file: ZipFile<'z, R>) -> Self {
+        let bytes_left = BOMB_BYTES_MIN.max(file.compressed_size().saturating_mul(BOMB_RATIO));
+        Self {
+            file,
+            bytes_left,
+            problem: None,
+        }
+    }
+}
+
+impl<R: Read> Read for Member<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let read = self.member.read(out)?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("a member of the zip grows more than {BOMB_RATIO} times: a zip bomb"),
-            )
+        if self.problem.is_some() {
+            return Ok(0);
+        }
+        let read = match self.file.read(out) {
+            Err(error) if is_damage(error.kind()) => {
+                self.problem = Some(format!("it is damaged or cut: {error}"));
+                return Ok(0);
+            }
+            read => read?,
+        };
+        self.bytes_left = self.bytes_left.checked_sub(read as u64).ok_or_else(|| {
+            let reason =
+                format!("a member of the zip grows more than {BOMB_RATIO} times: a zip bomb");
+            io::Error::new(io::ErrorKind::FileTooLarge, reason)
         })?;
         Ok(read)
     }
+}
+
+fn is_damage(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(kind, InvalidData | InvalidInput | UnexpectedEof)
 }
