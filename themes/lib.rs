@@ -116,12 +116,7 @@ impl Theme {
             }
             let description = layer.description()?;
             let is_root = layer == Layer::Builtin(DEFAULT.to_owned());
-            next = (!is_root).then(|| {
-                description
-                    .extends
-                    .clone()
-                    .unwrap_or_else(|| DEFAULT.to_owned())
-            });
+            next = (!is_root).then(|| layer.parent(description.extends.as_deref()));
             layers.push(layer);
             first.get_or_insert(description);
         }
@@ -222,6 +217,17 @@ pub fn init(folder: &Path) -> Result<Vec<PathBuf>, ThemeError> {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Layer {
+    /// The theme that this one extends: a folder beside it, a built-in one, or the default.
+    fn parent(&self, extends: Option<&str>) -> String {
+        let extends = extends.unwrap_or(DEFAULT);
+        match self {
+            Self::Folder(folder) if folder.join(extends).join("theme.toml").is_file() => {
+                folder.join(extends).display().to_string()
+            }
+            _ => extends.to_owned(),
+        }
+    }
+
     fn find(name: &str) -> Result<Self, ThemeError> {
         let folder = Path::new(name);
         if folder.join("theme.toml").is_file() {
@@ -281,10 +287,11 @@ impl Layer {
         match self {
             Self::Builtin(name) => {
                 let prefix = format!("{name}/{folder}/");
-                names.extend(
-                    Builtin::iter()
-                        .filter_map(|path| path.strip_prefix(&prefix).map(str::to_owned)),
-                );
+                names.extend(Builtin::iter().filter_map(|path| {
+                    path.strip_prefix(&prefix)
+                        .filter(|name| !name.contains('/'))
+                        .map(str::to_owned)
+                }));
             }
             Self::Folder(root) => {
                 let path = root.join(folder);

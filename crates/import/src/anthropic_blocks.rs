@@ -1,6 +1,6 @@
 //! Content blocks of Anthropic's Messages API, as transcripts and message arrays hold them, into parts.
 //!
-//! Source of the shapes: formats.md §3.9 and the measured corpus of §3.1. Knows blocks only: who speaks and how messages follow each
+//! Source of the shapes: real transcripts and the vendor's API. Knows blocks only: who speaks and how messages follow each
 //! other is the reader's business.
 
 use std::{borrow::Cow, collections::HashMap, fmt, io};

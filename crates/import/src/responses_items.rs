@@ -1,7 +1,7 @@
 //! Items of the Responses API as parts of a chat: messages, reasoning, tool calls and what they answered. Used by every format that holds
 //! such items.
 //!
-//! Shape: openai/codex codex-rs/protocol/src/models.rs (`ResponseItem`), and the item list in formats.md §3.9. An item is read in two
+//! Shape: openai/codex codex-rs/protocol/src/models.rs (`ResponseItem`) and the vendor's API. An item is read in two
 //! steps: [`Fields::draft`] may fail and changes nothing, [`Items::put`] changes the chat and cannot fail but for keeping a file.
 
 use std::{

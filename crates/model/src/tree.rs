@@ -8,7 +8,7 @@ use crate::{Message, MessageId, ThreadId};
 ///
 /// Invariant: a parent stands before its children in the list. A message that names an unknown or a later parent follows the message
 /// before it, so a hostile transcript can make no cycle.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Branches {
     parents: HashMap<usize, Option<usize>>,
     children: HashMap<Option<usize>, Vec<usize>>,
@@ -17,25 +17,23 @@ pub struct Branches {
 impl Branches {
     /// The tree of the messages of `thread`.
     pub fn of(messages: &[Message], thread: ThreadId) -> Self {
-        let mut places: HashMap<&MessageId, usize> = HashMap::new();
-        let mut parents = HashMap::new();
-        let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
-        let mut previous = None;
-        for (place, message) in messages
-            .iter()
-            .enumerate()
-            .filter(|(_, message)| message.thread == thread)
-        {
-            let parent = match &message.parent {
-                Some(id) => places.get(id).copied().or(previous),
-                None => None,
-            };
-            parents.insert(place, parent);
-            children.entry(parent).or_default().push(place);
-            places.insert(&message.id, place);
-            previous = Some(place);
+        let mut making = Making::default();
+        let in_thread = |(_, message): &(usize, &Message)| message.thread == thread;
+        for (place, message) in messages.iter().enumerate().filter(in_thread) {
+            making.add(place, message);
         }
-        Self { parents, children }
+        making.tree
+    }
+
+    /// The trees of all threads, in one pass; a message of a thread that does not exist is in none.
+    pub fn of_all(messages: &[Message], threads: usize) -> Vec<Self> {
+        let mut making: Vec<Making<'_>> = (0..threads).map(|_| Making::default()).collect();
+        for (place, message) in messages.iter().enumerate() {
+            if let Some(making) = making.get_mut(message.thread.0 as usize) {
+                making.add(place, message);
+            }
+        }
+        making.into_iter().map(|making| making.tree).collect()
     }
 
     /// The messages with the same parent, itself among them, oldest first.
@@ -115,6 +113,27 @@ impl Branches {
             open.extend_from_slice(self.replies(at));
         }
         newest
+    }
+}
+
+/// A tree to which messages are being added, in their order.
+#[derive(Default)]
+struct Making<'m> {
+    tree: Branches,
+    places: HashMap<&'m MessageId, usize>,
+    previous: Option<usize>,
+}
+
+impl<'m> Making<'m> {
+    fn add(&mut self, place: usize, message: &'m Message) {
+        let parent = match &message.parent {
+            Some(id) => self.places.get(id).copied().or(self.previous),
+            None => None,
+        };
+        self.tree.parents.insert(place, parent);
+        self.tree.children.entry(parent).or_default().push(place);
+        self.places.insert(&message.id, place);
+        self.previous = Some(place);
     }
 }
 

@@ -48,7 +48,8 @@ pub(crate) fn render(
     items.extend(
         outline
             .loose_threads()
-            .map(|thread| outline.loose_thread(thread)),
+            .iter()
+            .map(|thread| outline.loose_thread(*thread)),
     );
     book.bind_items(Binding::main(), &items)?;
     while let Some(aside) = book.asides.pop_front() {
@@ -244,7 +245,11 @@ impl<'a> Book<'a> {
             title: thread.title,
             ..Binding::new("thread", thread.name)
         };
-        for fragment in thread.fragments {
+        let Some(fragments) = thread.fragments else {
+            let items = self.outline.items(&self.outline.path_of(thread.thread));
+            return self.bind_items(binding, &items);
+        };
+        for fragment in fragments {
             self.bind(&mut binding, fragment)?;
         }
         self.close(&mut binding, false)
@@ -349,7 +354,10 @@ impl<'a> Book<'a> {
         };
         let html = self.page("page.html", page, &open.prompts, end, &[])?;
         // The items go from their renderers into the file as they are; through the template they would be copied twice.
-        let (head, tail) = html.split_once(ITEMS_MARK).unwrap_or((&html, ""));
+        let (head, tail) = html.split_once(ITEMS_MARK).ok_or_else(|| {
+            let reason = "the theme's page.html does not print `messages`";
+            minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, reason)
+        })?;
         let items = open.html.into_iter().map(String::into_bytes);
         let mut pieces = std::iter::once(head.as_bytes().to_vec())
             .chain(items)

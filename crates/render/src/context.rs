@@ -15,7 +15,7 @@ pub(crate) struct PageContext<'a> {
     pub(crate) messages: Value,
     /// What stands at the chat's end.
     pub(crate) end: Option<End>,
-    /// All artifacts, on the first page of contents.
+    /// All artifacts, on the last page of contents.
     pub(crate) files: &'a [File],
     pub(crate) styles: &'a [String],
     pub(crate) scripts: &'a [String],

@@ -98,6 +98,8 @@ pub(crate) fn markdown<'a>(
 fn sections(snapshot: &Snapshot, outline: &Outline<'_>) -> Vec<(Option<String>, Vec<usize>)> {
     let mut sections = Vec::new();
     let mut written = vec![false; snapshot.messages.len()];
+    // Every branch waits once, however many versions name it.
+    let mut waits = written.clone();
     for (number, thread) in snapshot.threads.iter().enumerate() {
         let main = outline.path_of(ThreadId(number as u32));
         let title = (number > 0).then(|| {
@@ -121,13 +123,12 @@ fn sections(snapshot: &Snapshot, outline: &Outline<'_>) -> Vec<(Option<String>, 
             }
             for place in fresh.iter().rev() {
                 let others = outline.alternatives(*place);
-                let branches = others.iter().rev().filter(|other| !written[**other]);
-                open.extend(branches.map(|other| {
-                    (
-                        Some("Another version of a message above".to_owned()),
-                        outline.branch_from(*other),
-                    )
-                }));
+                for other in others.iter().rev() {
+                    if !written[*other] && !std::mem::replace(&mut waits[*other], true) {
+                        let title = "Another version of a message above".to_owned();
+                        open.push((Some(title), outline.branch_from(*other)));
+                    }
+                }
             }
             sections.push((title, fresh));
         }

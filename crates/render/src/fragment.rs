@@ -20,6 +20,10 @@ const THREAD_INLINE_BYTES_MAX: usize = 48 << 10;
 const THREAD_DEPTH_MAX: usize = 4;
 /// Characters of a prompt in the rail and the contents.
 const PROMPT_CHARS_MAX: usize = 100;
+/// Versions of a message that are all linked; of more, the first, the last and those around.
+const VERSIONS_MAX: usize = 20;
+/// Versions on either side that are linked where there are many.
+const VERSIONS_AROUND: usize = 5;
 
 /// An item, rendered.
 pub(crate) struct Fragment {
@@ -43,13 +47,15 @@ pub(crate) struct Prompt {
     pub(crate) at: Option<Timestamp>,
 }
 
-/// A thread that gets pages of its own, already rendered.
+/// A thread that gets pages of its own.
 pub(crate) struct LongThread {
+    pub(crate) thread: ThreadId,
     pub(crate) name: String,
     pub(crate) title: Option<String>,
     /// Anchor of the message whose call started it.
     pub(crate) back: String,
-    pub(crate) fragments: Vec<Fragment>,
+    /// What is rendered already; `None` for a thread that lies too deep within others.
+    pub(crate) fragments: Option<Vec<Fragment>>,
 }
 
 /// Renders items of one snapshot.
@@ -213,7 +219,7 @@ impl FragmentRenderer<'_> {
                         }
                     }
                     shown.size = (lines > 0).then(|| activity::count(lines, "line"));
-                    for thread in self.outline.threads_of(&call.call_id) {
+                    for thread in self.outline.threads_at(*place) {
                         let context = self.thread(*thread, depth, place.message, fragment)?;
                         shown.threads.push(context);
                     }
@@ -336,30 +342,27 @@ impl FragmentRenderer<'_> {
             Some(title) => format!("Subagent “{title}”: {messages}, {calls}"),
             None => format!("Subagent: {messages}, {calls}"),
         };
-        let is_long = depth >= THREAD_DEPTH_MAX;
-        let mut fragments = self.thread_fragments(thread, if is_long { 1 } else { depth + 1 })?;
-        if is_long
-            || fragments.iter().map(|part| part.html.len()).sum::<usize>() > THREAD_INLINE_BYTES_MAX
-        {
-            let name = format!(
-                "thread-{}",
-                readalong_model::Digest::of(
-                    format!("{}/{}", self.outline.anchors[caller], thread.0).as_bytes()
-                )
-                .short(12)
-            );
-            let href = format!("{name}.html");
-            fragment.threads.extend(
-                fragments
-                    .iter_mut()
-                    .flat_map(|part| std::mem::take(&mut part.threads)),
-            );
+        let is_deep = depth >= THREAD_DEPTH_MAX;
+        let mut fragments = match is_deep {
+            true => Vec::new(),
+            false => self.thread_fragments(thread, depth + 1)?,
+        };
+        let bytes: usize = fragments.iter().map(|part| part.html.len()).sum();
+        if is_deep || bytes > THREAD_INLINE_BYTES_MAX {
             let back = self.outline.anchors[caller].clone();
+            let name = readalong_model::Digest::of(format!("{back}/{}", thread.0).as_bytes());
+            let name = format!("thread-{}", name.short(12));
+            let within = fragments
+                .iter_mut()
+                .map(|part| std::mem::take(&mut part.threads));
+            fragment.threads.extend(within.flatten());
+            let href = format!("{name}.html");
             fragment.threads.push(LongThread {
+                thread,
                 name,
                 title,
                 back,
-                fragments,
+                fragments: (!is_deep).then_some(fragments),
             });
             return Ok(ThreadContext {
                 summary,
@@ -397,12 +400,19 @@ impl FragmentRenderer<'_> {
                 href: (*message != item.message).then(|| format!("{}#{anchor}", elsewhere())),
             }
         };
-        fragment.branches.extend(
-            alternatives
-                .iter()
-                .filter(|message| **message != item.message),
-        );
-        alternatives.iter().enumerate().map(version).collect()
+        // Once one of them has a page, all of them are known: looking at all from each would be quadratic.
+        let has_page = |message: &usize| (self.page_of)(&self.outline.anchors[*message]).is_some();
+        if !alternatives.iter().any(has_page) {
+            let others = alternatives.iter().filter(|other| **other != item.message);
+            fragment.branches.extend(others);
+        }
+        let here = alternatives.binary_search(&item.message).unwrap_or(0);
+        let last = alternatives.len() - 1;
+        let is_shown = |(at, _): &(usize, &usize)| {
+            last < VERSIONS_MAX || *at == 0 || *at == last || at.abs_diff(here) <= VERSIONS_AROUND
+        };
+        let shown = alternatives.iter().enumerate().filter(is_shown);
+        shown.map(version).collect()
     }
 
     fn prompt_text(&self, item: &Item) -> String {

@@ -17,7 +17,7 @@ const ACTIVITY_BYTES_MAX: usize = 48 << 10;
 const THREAD_BYTES: usize = 24 << 10;
 
 /// The place of a part: message, then part within it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PartPlace {
     pub(crate) message: usize,
     pub(crate) part: usize,
@@ -60,7 +60,8 @@ pub(crate) struct Outline<'a> {
     pub(crate) anchors: Vec<String>,
     results: HashMap<&'a str, Vec<PartPlace>>,
     calls: HashSet<&'a str>,
-    threads_of_calls: HashMap<&'a str, Vec<ThreadId>>,
+    threads_at: HashMap<PartPlace, Vec<ThreadId>>,
+    loose: Vec<ThreadId>,
     trees: Vec<Branches>,
 }
 
@@ -82,20 +83,7 @@ impl<'a> Outline<'a> {
                 _ => {}
             }
         }
-        let mut threads_of_calls: HashMap<&str, Vec<ThreadId>> = HashMap::new();
-        for (number, thread) in snapshot.threads.iter().enumerate().skip(1) {
-            if let Some(call) = thread
-                .parent_call
-                .as_deref()
-                .filter(|call| calls.contains(call))
-            {
-                threads_of_calls
-                    .entry(call)
-                    .or_default()
-                    .push(ThreadId(number as u32));
-            }
-        }
-        let thread_ids = 0..snapshot.threads.len() as u32;
+        let (threads_at, loose) = place_threads(snapshot, &calls);
         Self {
             snapshot,
             anchors: snapshot
@@ -105,10 +93,9 @@ impl<'a> Outline<'a> {
                 .collect(),
             results,
             calls,
-            threads_of_calls,
-            trees: thread_ids
-                .map(|id| Branches::of(&snapshot.messages, ThreadId(id)))
-                .collect(),
+            threads_at,
+            loose,
+            trees: Branches::of_all(&snapshot.messages, snapshot.threads.len()),
         }
     }
 
@@ -125,11 +112,14 @@ impl<'a> Outline<'a> {
         self.results.get(call_id).map_or(&[], Vec::as_slice)
     }
 
-    /// The threads that a call started.
-    pub(crate) fn threads_of(&self, call_id: &str) -> &[ThreadId] {
-        self.threads_of_calls
-            .get(call_id)
-            .map_or(&[], Vec::as_slice)
+    /// The threads that the call at a place started. Each thread has one place, or is loose.
+    pub(crate) fn threads_at(&self, place: PartPlace) -> &[ThreadId] {
+        self.threads_at.get(&place).map_or(&[], Vec::as_slice)
+    }
+
+    /// Threads that no call in a thread above them started.
+    pub(crate) fn loose_threads(&self) -> &[ThreadId] {
+        &self.loose
     }
 
     /// Bytes of text that a part brings to an item, with what hangs on it.
@@ -141,10 +131,7 @@ impl<'a> Outline<'a> {
                 let result: usize = results
                     .map(|place| self.weight_bytes(self.part(*place)))
                     .sum();
-                input
-                    + action_bytes(&call.action)
-                    + result
-                    + self.threads_of(&call.call_id).len() * THREAD_BYTES
+                input + action_bytes(&call.action) + result
             }
             Part::ToolResult { parts, .. } => parts
                 .iter()
@@ -193,26 +180,6 @@ impl<'a> Outline<'a> {
         self.trees.get(self.message(message).thread.0 as usize)
     }
 
-    /// Threads that no call in the snapshot started.
-    pub(crate) fn loose_threads(&self) -> impl Iterator<Item = ThreadId> {
-        let known = |thread: &readalong_model::Thread| {
-            thread
-                .parent_call
-                .as_deref()
-                .is_some_and(|call| self.calls.contains(call))
-        };
-        let loose = self
-            .snapshot
-            .threads
-            .iter()
-            .enumerate()
-            .skip(1)
-            .filter(move |(_, thread)| !known(thread));
-        loose
-            .map(|(number, _)| ThreadId(number as u32))
-            .filter(|thread| !self.path_of(*thread).is_empty())
-    }
-
     /// A loose thread as an item.
     pub(crate) fn loose_thread(&self, thread: ThreadId) -> Item {
         let message = self.path_of(thread).first().copied().unwrap_or(0);
@@ -243,6 +210,70 @@ impl<'a> Outline<'a> {
         }
         items.done
     }
+}
+
+/// Where each thread hangs: at the first call that it names, found from the main thread on, so that no thread hangs within itself.
+/// The others are loose, and what hangs on them hangs there.
+fn place_threads(
+    snapshot: &Snapshot,
+    calls: &HashSet<&str>,
+) -> (HashMap<PartPlace, Vec<ThreadId>>, Vec<ThreadId>) {
+    let mut of_call: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (thread, call) in snapshot
+        .threads
+        .iter()
+        .map(|thread| thread.parent_call.as_deref())
+        .enumerate()
+    {
+        of_call
+            .entry(call.unwrap_or_default())
+            .or_default()
+            .push(thread);
+    }
+    let mut messages_of: Vec<Vec<usize>> = vec![Vec::new(); snapshot.threads.len()];
+    for (place, message) in snapshot.messages.iter().enumerate() {
+        if let Some(places) = messages_of.get_mut(message.thread.0 as usize) {
+            places.push(place);
+        }
+    }
+    let mut at: HashMap<PartPlace, Vec<ThreadId>> = HashMap::new();
+    let mut loose = Vec::new();
+    let mut is_placed = vec![false; snapshot.threads.len()];
+    let has_caller = |thread: &usize| {
+        let call = snapshot.threads[*thread].parent_call.as_deref();
+        call.is_some_and(|call| calls.contains(call))
+    };
+    // The main thread first, then those whose call is nowhere, last those that only call each other.
+    let (called, uncalled): (Vec<usize>, Vec<usize>) =
+        (1..snapshot.threads.len()).partition(has_caller);
+    for root in std::iter::once(0).chain(uncalled).chain(called) {
+        if is_placed.get(root).is_none_or(|placed| *placed) || messages_of[root].is_empty() {
+            continue;
+        }
+        is_placed[root] = true;
+        if root > 0 {
+            loose.push(ThreadId(root as u32));
+        }
+        let mut open = vec![root];
+        while let Some(thread) = open.pop() {
+            for &message in &messages_of[thread] {
+                for (part, content) in snapshot.messages[message].parts.iter().enumerate() {
+                    let Part::ToolCall(call) = content else {
+                        continue;
+                    };
+                    for &started in of_call.get(call.call_id.as_str()).into_iter().flatten() {
+                        if started > 0 && !std::mem::replace(&mut is_placed[started], true) {
+                            at.entry(PartPlace { message, part })
+                                .or_default()
+                                .push(ThreadId(started as u32));
+                            open.push(started);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    (at, loose)
 }
 
 fn action_bytes(action: &Action) -> usize {
@@ -298,7 +329,8 @@ impl Items<'_, '_> {
                 message: place,
                 part,
             };
-            let weight_bytes = self.outline.weight_bytes(content);
+            let threads = self.outline.threads_at(place).len();
+            let weight_bytes = self.outline.weight_bytes(content) + threads * THREAD_BYTES;
             if !self.joins(kind, place, weight_bytes) {
                 self.begin(kind, place.message, !has_item);
             }

@@ -1,6 +1,6 @@
 //! Tool names and inputs of Anthropic's agents and server tools, as actions.
 //!
-//! Sources: the measured corpus of formats.md §3.1; wesm/agentsview internal/parser/claude.go. A tool whose input lacks what its action
+//! Sources: real transcripts; wesm/agentsview internal/parser/claude.go. A tool whose input lacks what its action
 //! needs stays `Action::Other` with its whole input.
 
 use readalong_model::{Action, CallState, Edit, PlanItem, PlanStatus, RawJson, ToolCall};

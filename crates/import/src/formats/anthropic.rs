@@ -1,6 +1,6 @@
 //! Message arrays of Anthropic's Messages API: an array of messages, an object with `messages`, or lines of either.
 //!
-//! Source of the shape: formats.md §3.9. The blocks are read by `anthropic_blocks.rs`. Arrays of plain strings are left to the chat
+//! Source of the shape: the vendor's API. The blocks are read by `anthropic_blocks.rs`. Arrays of plain strings are left to the chat
 //! format of the other vendor, which they equal.
 
 use std::borrow::Cow;

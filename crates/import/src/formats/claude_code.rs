@@ -1,6 +1,6 @@
 //! Claude Code sessions: JSONL that grows by appended lines, with subagents and big tool outputs in files beside it.
 //!
-//! Source of the shape: formats.md §3.1 (measured corpus of entireio/cli and marot/spotter; Sinity/polylogue
+//! Source of the shape: real transcripts (the corpora of entireio/cli and marot/spotter; Sinity/polylogue
 //! polylogue/sources/parsers/claude/code_parser.py; wesm/agentsview internal/parser/claude.go). There is no official schema.
 //!
 //! One API message is spread over several records, one content block each: they are joined again. Records are read in file order;

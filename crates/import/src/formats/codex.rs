@@ -1,7 +1,7 @@
 //! Rollouts of the Codex command line program, in the present and the old form.
 //!
 //! Shape: openai/codex codex-rs/protocol/src/protocol.rs (`RolloutLine`, `RolloutItem`, `EventMsg`) and models.rs; kvsankar/agent-history
-//! docs/codex-format.md; polylogue parsers/codex.py; formats.md §3.2. Present form: `{timestamp, type, payload}` a line. Old form: a first
+//! docs/codex-format.md; polylogue parsers/codex.py. Present form: `{timestamp, type, payload}` a line. Old form: a first
 //! line `{id, timestamp, instructions, git}`, then bare items between `{"record_type": "state"}`.
 //!
 //! Texts stand twice, as item and as event, in either order; [`Twins`](twins::Twins) shows each once. The events tell which of the user's

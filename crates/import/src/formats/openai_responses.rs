@@ -1,6 +1,6 @@
 //! Items of the Responses API: an array or lines of items, a request (`input`), a response (`output`), or a list of items.
 //!
-//! Shape: the item list in formats.md §3.9 (from openai/codex codex-rs/protocol/src/models.rs and open-telemetry/semantic-conventions-genai,
+//! Shape: (openai/codex codex-rs/protocol/src/models.rs and open-telemetry/semantic-conventions-genai,
 //! with common knowledge of the API). A file of items is one chat; where each line or element holds items, each is a chat.
 
 use std::borrow::Cow;

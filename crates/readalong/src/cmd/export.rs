@@ -30,7 +30,7 @@ const CHATS_LISTED_MAX: usize = 20;
 /// Turn transcripts into bundles: folders of static pages that open anywhere and that anybody can verify.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  readalong export session.jsonl --open\n  readalong export chatgpt-export.zip --chat \"Holiday plans\" -o public\n  \
+    after_help = "Examples:\n  readalong export session.jsonl --open\n  readalong export export.zip --chat \"Holiday plans\" -o public\n  \
                         readalong export a.jsonl b.jsonl --no-tools --json\n\nSystem prompts, injected context and profiles are never published."
 )]
 pub(crate) struct Export {

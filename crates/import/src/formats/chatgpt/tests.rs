@@ -1,3 +1,5 @@
+//! Reads the fixtures of this format, exports of chats with branches, calls and files, and the real samples where they are.
+
 use std::io::{Cursor, Write};
 
 use readalong_model::{Availability, Part, Visibility};

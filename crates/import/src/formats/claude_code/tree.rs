@@ -1,6 +1,6 @@
 //! The tree that a session's records form by `parentUuid`, and the few real forks in it.
 //!
-//! Rule (formats.md §3.1): parents are resolved through records that are no messages; a fork exists only where two children's subtrees
+//! Rule, found by measuring real transcripts: parents are resolved through records that are no messages; a fork exists only where two children's subtrees
 //! both begin with a human prompt or assistant text and are not joined by tool ids. All else is read in file order: walking the tree
 //! from root to leaf would lose a sixth of all messages.
 

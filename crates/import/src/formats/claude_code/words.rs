@@ -1,6 +1,6 @@
 //! Who speaks in the texts of `user` records: humans, or the program in a human's place.
 //!
-//! Source: formats.md §3.1 ("Not human although `type:user`"). The program marks its own texts with tags that begin the text and are
+//! Source: real transcripts. The program marks its own texts with tags that begin the text and are
 //! closed; a human who writes about such a tag does not close it.
 
 use std::borrow::Cow;

@@ -1,3 +1,5 @@
+//! Reads the fixtures of this format, message arrays in all layouts, and the real samples where they are.
+
 use super::super::outline::{
     assert_accounted, check_outline, fixtures, occurrences, open, read_all, samples,
 };

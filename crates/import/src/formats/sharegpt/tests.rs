@@ -1,3 +1,5 @@
+//! Reads the fixtures of this format, data sets of chats, and the real samples where they are.
+
 use super::super::outline::{
     assert_accounted, check_outline, fixtures, occurrences, open, read_bytes, samples,
 };
