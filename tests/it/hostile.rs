@@ -202,13 +202,6 @@ fn places_that_are_no_files() {
     refused(&world, &world.path("folder"), "help: name a file within it");
     refused(&world, &world.path("missing.jsonl"), "help: check the name");
     refused(&world, &world.path("dangling"), "help: check the name");
-    refused(
-        &world,
-        &world
-            .path("missing\n\u{1b}[31m.jsonl")
-            .with_file_name("no such"),
-        "help: check the name",
-    );
     let socket = world.path("socket");
     let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     refused(&world, &socket, "socket");
@@ -229,7 +222,7 @@ fn files_of_others() {
     if is_root() {
         command.uid(65534).gid(65534);
     }
-    match command.status() {
+    match command.output() {
         Ok(_) => assert_refused(
             &run(&mut command),
             &file,
@@ -250,7 +243,8 @@ fn damaged_lines_cost_only_themselves() {
     let good = good.trim_end().replace("\"u0\"", "\"between\"");
     let torn = &good[..good.len() / 2];
     let three = [AROUND[0], "This stands between.", AROUND[1]];
-    let cases: [(&str, Vec<u8>, &[&str], Option<&str>); 11] = [
+    type Damage<'a> = (&'a str, Vec<u8>, &'a [&'a str], Option<&'a str>);
+    let cases: [Damage<'_>; 11] = [
         ("invalid UTF-8", [&good.as_bytes()[..good.len() - 4], b"\xff\xfe\"}}"].concat(), &AROUND, Some("bytes")),
         ("lone surrogate", good.replace("between.", "between.\\ud83d").into(), &three, Some("surrogate")),
         ("NUL run", [&[0; 5000][..], good.as_bytes(), &[0; 10]].concat(), &three, None),
@@ -539,9 +533,31 @@ fn cut_and_foreign_zips() {
     let world = World::new();
     let chats = fs::read(fixture("chats/branches.json")).unwrap();
     let whole = zip_of(&[("conversations.json", &chats)]);
-    for cut in [10, whole.len() / 2, whole.len() - 3] {
-        refused(&world, &world.write("cut.zip", &whole[..cut]), "cut zip");
-    }
+    refused(&world, &world.write("cut.zip", &whole[..10]), "cut zip");
+    refused(
+        &world,
+        &world.write("cut.zip", &whole[..whole.len() / 2]),
+        "no whole record",
+    );
+    let exported = world.export(&world.write("end.zip", &whole[..whole.len() - 3]), &[]);
+    let warnings = exported.warnings();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.contains("damaged or cut")),
+        "{warnings:?}"
+    );
+    // Of many chats those before the cut are still there.
+    let world = World::new();
+    let chat = |number: usize| json!({"title": format!("Chat {number}"), "conversation_id": format!("c{number}"), "create_time": 1.0, "current_node": "u", "mapping": {"u": node("u", None, &[], &format!("words of chat {number} {:x}", number * 7_654_321))}});
+    let many: Vec<Value> = (1..=3000).map(chat).collect();
+    let zip = zip_of(&[("conversations.json", json!(many).to_string().as_bytes())]);
+    let file = world.write("many.zip", &zip[..zip.len() / 2]);
+    let exported = world.export(&file, &["--chat", "Chat 500"]);
+    exported.assert_holds("words of chat 500 ");
+    assert!(!exported.warnings().is_empty());
+    assert_eq!(world.try_export(&file, &["--chat", "Chat 2999"]).code, 2);
+    let world = World::new();
     let mut flipped = whole.clone();
     let middle = whole.len() / 3;
     flipped[middle..middle + 40]

@@ -140,10 +140,12 @@ impl Transcript {
         let detection = match forced {
             Some(format) => Detection::forced(format, &head),
             None => Detection::of(&head).ok_or_else(|| {
-                let reason = format!(
-                    "it is JSON, and none of its first {} records has the marks of a known format",
-                    head.records.len()
-                );
+                let reason = match head.records.len() {
+                    0 => "it begins like JSON and holds no whole record".to_owned(),
+                    count => format!(
+                        "it is JSON, and none of its first {count} records has the marks of a known format"
+                    ),
+                };
                 ImportError::NotATranscript {
                     file: source.name.clone(),
                     reason,

@@ -31,6 +31,9 @@ fn after_import(error: &ImportError) -> Option<String> {
         ImportError::ManyChats { file, .. } | ImportError::NoSuchChat { file, .. } => {
             format!("`readalong inspect {file}` lists its chats; pick one with --chat NUMBER, ID or TITLE")
         }
+        ImportError::Io { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => {
+            "leave that out, or unpack the zip and give the transcript from within it".to_owned()
+        }
         ImportError::Io { .. } | _ => return None,
     };
     Some(step)
@@ -73,7 +76,15 @@ fn after_io(error: &io::Error) -> Option<String> {
         }
         io::ErrorKind::IsADirectory => "name a file within it",
         io::ErrorKind::ReadOnlyFilesystem => "write elsewhere with -o DIR",
-        _ => return None,
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "a file has the name of a folder there; write elsewhere with -o DIR"
+        }
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            "the file is damaged; get it again from where it came from"
+        }
+        // Ctrl-C needs no advice.
+        io::ErrorKind::Other => return None,
+        _ => "check what is there with `ls -l`; a transcript is an ordinary file",
     };
     Some(step.to_owned())
 }

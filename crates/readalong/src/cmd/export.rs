@@ -90,9 +90,10 @@ pub(crate) struct Export {
 impl Export {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let theme = Theme::load(&self.theme)?;
+        let renderer = Renderer::new(&theme, !self.no_highlight)?;
         let mut failed = 0;
         for file in &self.files {
-            match self.export(file, &theme) {
+            match self.export(file, &renderer) {
                 Ok(exported) => self.report(file, &exported)?,
                 // One file that cannot be exported is no reason to leave the others.
                 Err(error) if self.files.len() > 1 => {
@@ -113,7 +114,7 @@ impl Export {
     }
 
     /// The path of a frozen chat: file, chat, snapshot, pages, bundle.
-    fn export(&self, file: &Path, theme: &Theme) -> anyhow::Result<Exported> {
+    fn export(&self, file: &Path, renderer: &Renderer) -> anyhow::Result<Exported> {
         let bar = output::progress_bar("reading", 0, true);
         let transcript = Transcript::open(files::source(file, &bar)?, self.format.as_deref())?;
         let mut neighbours = Neighbours::of(file).context("cannot make a temporary folder")?;
@@ -134,8 +135,6 @@ impl Export {
             bar: output::progress_bar("rendering", snapshot.messages.len() as u64, false),
         };
         let spool = neighbours.spool();
-        // One for each file: what the colouring of one chat ran into must not show in another.
-        let renderer = Renderer::new(theme, !self.no_highlight)?;
         let rendered =
             renderer.render(&snapshot, &|digest| spool.read(digest).ok(), &mut bundle)?;
         bundle.copy_artifacts(&snapshot.artifacts, spool)?;
