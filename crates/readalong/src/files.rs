@@ -20,12 +20,17 @@ const NEIGHBOUR_BYTES_MAX: u64 = 256 << 20;
 /// A transcript file as a source; `bar` follows how far it is read.
 ///
 /// # Errors
-/// There is no such file, or it is a folder.
+/// There is no such file, or it is a folder or a pipe.
 pub(crate) fn source(path: &Path, bar: &ProgressBar) -> anyhow::Result<Source> {
     let opening = || format!("cannot open `{}`", path.display());
     let meta = fs::metadata(path).with_context(opening)?;
     if meta.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory)).with_context(opening);
+    }
+    // A transcript is read more than once, and a pipe would wait for ever.
+    if !meta.is_file() {
+        let reason = io::Error::new(io::ErrorKind::Unsupported, "it is not a plain file");
+        return Err(reason).with_context(opening);
     }
     bar.set_length(meta.len());
     let (path, bar) = (path.to_owned(), bar.clone());

@@ -82,9 +82,10 @@ fn after_io(error: &io::Error) -> Option<String> {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
             "the file is damaged; get it again from where it came from"
         }
-        // Ctrl-C needs no advice.
-        io::ErrorKind::Other => return None,
-        _ => "check what is there with `ls -l`; a transcript is an ordinary file",
+        io::ErrorKind::Unsupported | io::ErrorKind::NotSeekable => {
+            "save what it holds to a file and name that"
+        }
+        _ => return None,
     };
     Some(step.to_owned())
 }

@@ -88,6 +88,7 @@ struct Clause<'a> {
     added: usize,
     removed: usize,
     failed: usize,
+    refused: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -136,6 +137,7 @@ pub(crate) fn summary(done: &[Done<'_>]) -> Option<String> {
                     added: 0,
                     removed: 0,
                     failed: 0,
+                    refused: 0,
                 });
                 let last = clauses.len() - 1;
                 &mut clauses[last]
@@ -144,7 +146,8 @@ pub(crate) fn summary(done: &[Done<'_>]) -> Option<String> {
         clause.calls.push(call);
         clause.added += added;
         clause.removed += removed;
-        clause.failed += usize::from(matches!(call.state, CallState::Failed | CallState::Denied));
+        clause.failed += usize::from(call.state == CallState::Failed);
+        clause.refused += usize::from(call.state == CallState::Denied);
     }
     let more = clauses.len().saturating_sub(CLAUSES_MAX);
     let mut words: Vec<String> = clauses
@@ -221,14 +224,12 @@ impl Clause<'_> {
         if self.removed > 0 {
             words.push_str(&format!(" −{}", self.removed));
         }
-        match self.failed {
-            0 => {}
-            _ if number == 1 => words.push_str(if self.calls[0].state == CallState::Denied {
-                " (refused)"
-            } else {
-                " (failed)"
-            }),
-            failed => words.push_str(&format!(" ({failed} failed)")),
+        for (count, what) in [(self.failed, "failed"), (self.refused, "refused")] {
+            match count {
+                0 => {}
+                _ if number == 1 => words.push_str(&format!(" ({what})")),
+                count => words.push_str(&format!(" ({count} {what})")),
+            }
         }
         words
     }

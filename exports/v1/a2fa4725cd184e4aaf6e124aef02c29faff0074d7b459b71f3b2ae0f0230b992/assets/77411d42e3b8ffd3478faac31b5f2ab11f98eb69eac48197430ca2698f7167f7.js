@@ -2,7 +2,7 @@
 // Only counts are kept of other pages; a step beyond this page's last hit opens the next page with hits, the query in its address.
 "use strict";
 (() => {
-  const { all, command, findText, h, here, icon, load, main, menu, reveal, scrollToRange } = /** @type {any} */ (window).readalong;
+  const { command, findText, h, here, icon, load, main, menu, reveal, scrollToRange } = /** @type {any} */ (window).readalong;
   const { plain, count, search } = findText;
   /** @typedef {{message: HTMLElement, range: StaticRange}} Hit */
 
@@ -25,6 +25,7 @@
   let counts = new Map();
   let done = false;
   let wanted = 0; // a step beyond this page that waits for the counts
+  let timer = 0; // of the search that typing begins
 
   const HIGHLIGHTS_MAX = 5000;
   const paint = () => {
@@ -75,7 +76,12 @@
   };
   /** @param {number} by */
   const move = (by) => {
-    if (plain(input.value) !== query) return start();
+    if (plain(input.value) !== query) {
+      clearTimeout(timer);
+      start();
+      if (!hits.length) wanted = by;
+      return;
+    }
     if (!query) return;
     const next = current < 0 && by < 0 ? hits.length - 1 : current + by;
     if (hits[next]) show(next);
@@ -127,7 +133,6 @@
     start();
     tool.focus();
   };
-  let timer = 0;
   input.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(start, 150);
