@@ -108,15 +108,14 @@ impl Theme {
     pub fn load(name: &str) -> Result<Self, ThemeError> {
         let mut layers = Vec::new();
         let mut first = None;
-        let mut next = Some(name.to_owned());
-        while let Some(name) = next {
-            let layer = Layer::find(&name)?;
+        let mut next = Some(Layer::find(name)?);
+        while let Some(layer) = next {
             if layers.contains(&layer) || layers.len() == LAYERS_MAX {
+                let name = name.to_owned();
                 return Err(ThemeError::Circle { name });
             }
             let description = layer.description()?;
-            let is_root = layer == Layer::Builtin(DEFAULT.to_owned());
-            next = (!is_root).then(|| layer.parent(description.extends.as_deref()));
+            next = layer.parent(description.extends.as_deref())?;
             layers.push(layer);
             first.get_or_insert(description);
         }
@@ -217,26 +216,33 @@ pub fn init(folder: &Path) -> Result<Vec<PathBuf>, ThemeError> {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Layer {
-    /// The theme that this one extends: a folder beside it, a built-in one, or the default.
-    fn parent(&self, extends: Option<&str>) -> String {
-        let extends = extends.unwrap_or(DEFAULT);
-        match self {
-            Self::Folder(folder) if folder.join(extends).join("theme.toml").is_file() => {
-                folder.join(extends).display().to_string()
-            }
-            _ => extends.to_owned(),
+    /// A built-in theme by its name, any other by the path of its folder.
+    fn find(name: &str) -> Result<Self, ThemeError> {
+        let folder = Path::new(name);
+        if builtin_file(&format!("{name}/theme.toml")).is_some() {
+            Ok(Self::Builtin(name.to_owned()))
+        } else if folder.join("theme.toml").is_file() {
+            Ok(Self::Folder(folder.to_owned()))
+        } else {
+            Err(ThemeError::NoSuchTheme {
+                name: name.to_owned(),
+            })
         }
     }
 
-    fn find(name: &str) -> Result<Self, ThemeError> {
-        let folder = Path::new(name);
-        if folder.join("theme.toml").is_file() {
-            return Ok(Self::Folder(folder.to_owned()));
-        }
-        match builtin_file(&format!("{name}/theme.toml")) {
-            Some(_) => Ok(Self::Builtin(name.to_owned())),
-            None => Err(ThemeError::NoSuchTheme {
-                name: name.to_owned(),
+    /// The theme that this one extends: a built-in one, or a folder named from this one's; nothing for the default.
+    fn parent(&self, extends: Option<&str>) -> Result<Option<Self>, ThemeError> {
+        let extends = extends.unwrap_or(DEFAULT);
+        match self {
+            Self::Builtin(name) if name == DEFAULT => Ok(None),
+            Self::Folder(folder) if folder.join(extends).join("theme.toml").is_file() => {
+                Ok(Some(Self::Folder(folder.join(extends))))
+            }
+            _ if builtin_file(&format!("{extends}/theme.toml")).is_some() => {
+                Ok(Some(Self::Builtin(extends.to_owned())))
+            }
+            _ => Err(ThemeError::NoSuchTheme {
+                name: extends.to_owned(),
             }),
         }
     }
@@ -287,11 +293,8 @@ impl Layer {
         match self {
             Self::Builtin(name) => {
                 let prefix = format!("{name}/{folder}/");
-                names.extend(Builtin::iter().filter_map(|path| {
-                    path.strip_prefix(&prefix)
-                        .filter(|name| !name.contains('/'))
-                        .map(str::to_owned)
-                }));
+                let own = |path: &str| path.strip_prefix(&prefix).map(str::to_owned);
+                names.extend(Builtin::iter().filter_map(|path| own(&path)));
             }
             Self::Folder(root) => {
                 let path = root.join(folder);

@@ -1,6 +1,6 @@
 //! A snapshot and a theme into pages: static HTML that reads without script, and fragments that a live page appends.
 //!
-//! The only crate that knows HTML. It takes a [`Snapshot`](readalong_model::Snapshot) and never a chat: what a share leaves out cannot
+//! The only crate that knows HTML. It takes a [`Snapshot`] and never a chat: what a share leaves out cannot
 //! leak, because it was never here. No clock, no randomness: the same input gives the same bytes.
 
 mod activity;
