@@ -25,9 +25,9 @@ const PAGE_BYTES_GOOD: usize = 128 << 10;
 /// Where a page's items go. Text from outside cannot forge it: its `<` is escaped.
 const ITEMS_MARK: &str = "<!--items-->";
 /// Items that are rendered side by side before they are bound; more would only cost memory.
-const ITEMS_AT_ONCE: usize = 256;
+const ITEMS_AT_ONCE: usize = 1024;
 /// Items that one core takes at once.
-const ITEMS_PER_TASK: usize = 8;
+const ITEMS_PER_TASK: usize = 16;
 /// Prompts on a page of contents, and in a file of its data.
 pub(crate) const CONTENTS_PROMPTS_MAX: usize = 500;
 

@@ -283,8 +283,10 @@ fn push_action(out: &mut String, action: &Action) {
 fn push_fence(out: &mut String, language: &str, text: &str) {
     let mut longest = 2;
     let mut run = 0;
-    for byte in text.bytes() {
-        run = if byte == b'`' { run + 1 } else { 0 };
+    let mut next = 0;
+    for at in memchr::memchr_iter(b'`', text.as_bytes()) {
+        run = if at == next { run + 1 } else { 1 };
+        next = at + 1;
         longest = longest.max(run);
     }
     let fence = "`".repeat(longest + 1);
