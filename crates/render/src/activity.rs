@@ -72,7 +72,10 @@ pub(crate) fn line(call: &ToolCall) -> Line {
             short_text(object)
         }
     });
-    let object_full = object.filter(|object| Some(object) != short.as_ref());
+    let object_full = match &call.action {
+        Action::Other => Some(call.name.clone()).filter(|name| short_text(name) != *name),
+        _ => object.filter(|object| Some(object) != short.as_ref()),
+    };
     Line {
         verb,
         object: short.filter(|object| !object.is_empty()),

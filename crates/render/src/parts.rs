@@ -25,8 +25,6 @@ const FIRST_LINES: usize = 16;
 const FIRST_BYTES_MAX: usize = 3000;
 /// The largest SVG that is put into a page.
 const SVG_BYTES_MAX: u64 = 64 << 10;
-/// Characters of an excerpt.
-const EXCERPT_CHARS_MAX: usize = 400;
 
 /// Reads an artifact's bytes; `None` where they are not there.
 pub(crate) type Blobs<'a> = dyn Fn(Digest) -> Option<Vec<u8>> + Sync + 'a;
@@ -40,6 +38,11 @@ pub(crate) fn call(call: &ToolCall, highlighter: Option<&Highlighter>) -> Call {
         removed: 0,
         highlighter,
     };
+    // What the line has shortened stands whole behind it, unless the action shows it anyway.
+    match (&call.action, &line.object_full) {
+        (Action::Run { .. } | Action::Patch { .. }, _) | (_, None) => {}
+        (_, Some(whole)) => input.line("path", whole),
+    }
     input.action(&call.action);
     if let Some(rest) = &call.input {
         input.fields(rest.get());
@@ -115,11 +118,6 @@ impl Input<'_> {
                     self.html.push_str("</li>");
                 }
                 self.html.push_str("</ul>");
-            }
-            Action::Search { query, .. } | Action::WebSearch { query }
-                if query.lines().nth(1).is_some() =>
-            {
-                self.pre("query", query)
             }
             Action::Other
             | Action::Read { .. }
@@ -407,7 +405,7 @@ pub(crate) fn push_source(
         title: title.to_owned(),
         host: url.as_deref().and_then(linkify::host).map(str::to_owned),
         url,
-        excerpt: excerpt.map(|text| text.chars().take(EXCERPT_CHARS_MAX).collect()),
+        excerpt: excerpt.map(str::to_owned),
     };
     match shown.last_mut() {
         Some(PartContext::Sources { sources }) => sources.push(source),
