@@ -1,0 +1,1 @@
+//! Follow, fan out, forward.

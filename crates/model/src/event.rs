@@ -1,0 +1,144 @@
+//! What changes, one thing at a time: the entries of the log that pages, lists and viewers are fed from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Artifact, Chat, ChatId, LeftOut, Message, MessageId, Origin, Part, Share, ShareId, Thread,
+    Timestamp,
+};
+
+/// The number of an event in the log, from 1. 0 stands before all events.
+pub type Seq = u64;
+
+/// One change of a chat or a share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number in the log.
+    pub seq: Seq,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The chat that changed, or whose share did.
+    pub chat: ChatId,
+    /// What changed.
+    pub change: Change,
+}
+
+/// What an event says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// The chat began, or what is said of it as a whole is new.
+    Head(ChatHead),
+    /// A thread was added, or is new in its place.
+    ThreadPut {
+        /// Its place in the chat's list.
+        place: u32,
+        /// The thread.
+        thread: Thread,
+    },
+    /// An artifact was added, or is new in its place.
+    ArtifactPut {
+        /// Its place in the chat's list.
+        place: u32,
+        /// The artifact.
+        artifact: Artifact,
+    },
+    /// A message was added, grew, or stands elsewhere.
+    MessagePut {
+        /// Its place among the chat's messages, from 0.
+        place: u32,
+        /// The message as the source has it.
+        message: Message,
+    },
+    /// The source does not have the message any more.
+    MessageRemoved {
+        /// The message.
+        id: MessageId,
+    },
+    /// The owner wrote other text in place of what a message says.
+    Edited {
+        /// The message.
+        id: MessageId,
+        /// What it says now.
+        parts: Vec<Part>,
+    },
+    /// The owner hid a message from readers, or showed it again.
+    Hidden {
+        /// The message.
+        id: MessageId,
+        /// True where it is hidden now.
+        hidden: bool,
+    },
+    /// The owner removed a message for good; its text is nowhere any more.
+    Erased {
+        /// The message.
+        id: MessageId,
+    },
+    /// The owner gave the chat another name.
+    Renamed {
+        /// The name.
+        title: String,
+    },
+    /// The chat and all its shares are gone.
+    ChatDeleted,
+    /// A share began.
+    ShareCreated(Share),
+    /// A share is as said from now on.
+    ShareChanged(Share),
+    /// A share is gone.
+    ShareDeleted(ShareId),
+}
+
+/// What is said of a chat as a whole; threads, messages and artifacts come as events of their own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChatHead {
+    /// What the chat is called.
+    pub title: String,
+    /// Where it came from.
+    #[serde(default)]
+    pub origin: Origin,
+    /// When it began, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// Time of its last change, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
+    /// Where the branch that is read first ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_leaf: Option<MessageId>,
+    /// Records of the transcript that could not be read.
+    #[serde(default)]
+    pub damaged_records: u64,
+    /// What was left out already.
+    #[serde(default)]
+    pub left_out: LeftOut,
+}
+
+impl ChatHead {
+    /// The head of a chat.
+    pub fn of(chat: &Chat) -> Self {
+        Self {
+            title: chat.title.clone(),
+            origin: chat.origin.clone(),
+            created_at: chat.created_at,
+            updated_at: chat.updated_at,
+            active_leaf: chat.active_leaf.clone(),
+            damaged_records: chat.damaged_records,
+            left_out: chat.left_out,
+        }
+    }
+
+    /// A chat with this head and nothing in it yet.
+    pub fn into_chat(self) -> Chat {
+        Chat {
+            title: self.title,
+            origin: self.origin,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            active_leaf: self.active_leaf,
+            damaged_records: self.damaged_records,
+            left_out: self.left_out,
+            ..Chat::default()
+        }
+    }
+}

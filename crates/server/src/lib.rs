@@ -1,0 +1,1 @@
+//! Pages, API, viewer sockets behind one gate.
