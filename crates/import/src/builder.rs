@@ -1,28 +1,58 @@
 //! A chat in the making: what all readers need to put one together.
 
-use std::{collections::HashMap, io};
-
-use readalong_model::{
-    Artifact, ArtifactId, ArtifactRole, Availability, CallState, Chat, Digest, Message, MessageId,
-    Part, Place, RawJson, Role, Thread, ThreadId, ThreadKind, Visibility, Warning,
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
 };
 
-use crate::surroundings::Surroundings;
+use readalong_model::{
+    Artifact, ArtifactId, ArtifactRole, Availability, Chat, ChatHead, Digest, Message, MessageId,
+    Part, Place, RawJson, Role, Thread, ThreadId, ThreadKind, Timestamp, Visibility, Warning,
+};
+
+use crate::{
+    messages::{Messages, Recall},
+    surroundings::Surroundings,
+};
 
 /// Warnings that are kept one by one; more are only counted.
 const WARNINGS_MAX: usize = 200;
 /// Characters of a title that is made of a prompt.
 const TITLE_CHARS_MAX: usize = 80;
 
-/// A chat in the making.
+/// Prompts that a title may be made of and that are kept at hand, at most: the first one may turn out to be none.
+const TITLES_MAX: usize = 8;
+
+/// A chat in the making. Its messages are asked for by methods, so that it is known which of them change.
 pub(crate) struct ChatBuilder {
+    /// What is said of the chat as a whole, and its artifacts. Its messages come in at the end.
     pub(crate) chat: Chat,
+    messages: Messages,
     warnings: Vec<Warning>,
     warnings_left_out: usize,
     place: Place,
-    places_of_messages: HashMap<MessageId, usize>,
     last_in_thread: HashMap<ThreadId, usize>,
     artifacts: HashMap<(Digest, String), ArtifactId>,
+    /// The file beside the transcript that messages come from at present; its name is in ids by position.
+    within: Option<String>,
+    /// How many messages came from each file.
+    positions: HashMap<Option<String>, usize>,
+    /// Threads that are new or changed since they were handed out.
+    threads_changed: BTreeSet<u32>,
+    /// Artifacts that were handed out.
+    artifacts_sent: usize,
+    seen: Seen,
+}
+
+/// What the head of a growing chat needs to know of its messages.
+#[derive(Default)]
+struct Seen {
+    first_at: Option<Timestamp>,
+    last_at: Option<Timestamp>,
+    /// Titles that the first prompts would make, by the prompts' places.
+    titles: BTreeMap<usize, String>,
+    /// There are more such prompts.
+    more_titles: bool,
 }
 
 impl ChatBuilder {
@@ -37,12 +67,25 @@ impl ChatBuilder {
         });
         Self {
             chat,
+            messages: Messages::default(),
             warnings: Vec::new(),
             warnings_left_out: 0,
             place,
-            places_of_messages: HashMap::new(),
             last_in_thread: HashMap::new(),
             artifacts: HashMap::new(),
+            within: None,
+            positions: HashMap::new(),
+            threads_changed: BTreeSet::new(),
+            artifacts_sent: 0,
+            seen: Seen::default(),
+        }
+    }
+
+    /// An empty chat that grows: what changes is known, and old messages are got back where they are needed.
+    pub(crate) fn growing(format: &str, place: Place, recall: Recall) -> Self {
+        Self {
+            messages: Messages::growing(recall),
+            ..Self::new(format, place)
         }
     }
 
@@ -63,59 +106,124 @@ impl ChatBuilder {
         }
     }
 
-    /// The message of that id.
+    /// How many messages there are.
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// True where there is a message of that id.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.messages.has(id)
+    }
+
+    /// The message of that id, to be changed.
     pub(crate) fn message(&mut self, id: &str) -> Option<&mut Message> {
-        let place = *self.places_of_messages.get(&MessageId(id.to_owned()))?;
-        self.chat.messages.get_mut(place)
+        self.messages.at_mut(self.messages.place(id)?)
+    }
+
+    /// The message at that place, to be changed.
+    pub(crate) fn message_at(&mut self, place: usize) -> Option<&mut Message> {
+        self.messages.at_mut(place)
+    }
+
+    /// The message of that id, to look at.
+    pub(crate) fn peek(&mut self, id: &str) -> Option<&Message> {
+        self.messages.peek(self.messages.place(id)?)
+    }
+
+    /// The message at that place, to look at.
+    pub(crate) fn peek_at(&mut self, place: usize) -> Option<&Message> {
+        self.messages.peek(place)
+    }
+
+    /// Role, visibility and thread of the message at that place.
+    pub(crate) fn kind_at(&self, place: usize) -> Option<(Role, Visibility, ThreadId)> {
+        self.messages.kind_at(place)
+    }
+
+    /// The message that was added last.
+    pub(crate) fn newest(&mut self) -> Option<&mut Message> {
+        self.messages.at_mut(self.messages.len().checked_sub(1)?)
     }
 
     /// Adds a message after all others; one with the same id is replaced where it stands.
     pub(crate) fn put(&mut self, message: Message) {
-        if let Some(&place) = self.places_of_messages.get(&message.id) {
-            self.chat.messages[place] = message;
-            return;
+        let (count, thread) = (self.messages.len(), message.thread);
+        let place = self.messages.put(message);
+        if place == count {
+            self.last_in_thread.insert(thread, place);
+            *self.positions.entry(self.within.clone()).or_default() += 1;
         }
-        let place = self.chat.messages.len();
-        self.places_of_messages.insert(message.id.clone(), place);
-        self.last_in_thread.insert(message.thread, place);
-        self.chat.messages.push(message);
     }
 
     /// Adds a message that follows the last one of its thread.
     pub(crate) fn put_next(&mut self, mut message: Message) {
-        message.parent = self.last_in(message.thread).map(|last| last.id.clone());
+        message.parent = self.last_id_in(message.thread).cloned();
         self.put(message);
     }
 
-    /// The newest message of a thread.
-    pub(crate) fn last_in(&self, thread: ThreadId) -> Option<&Message> {
-        self.last_in_thread
-            .get(&thread)
-            .and_then(|&place| self.chat.messages.get(place))
+    /// The id of the newest message of a thread.
+    pub(crate) fn last_id_in(&self, thread: ThreadId) -> Option<&MessageId> {
+        self.messages.id_at(*self.last_in_thread.get(&thread)?)
     }
 
-    /// The id of a message that has no native one: made of its position and content, so that a re-import gives the same.
+    /// The newest message of a thread, to look at.
+    pub(crate) fn last_in(&mut self, thread: ThreadId) -> Option<&Message> {
+        self.messages.peek(*self.last_in_thread.get(&thread)?)
+    }
+
+    /// The id of a message that has no native one: made of its position in its file and its content, so that a re-import gives the same.
     pub(crate) fn id_by_position(&self, content: &[u8]) -> String {
-        let position = self.chat.messages.len();
-        format!("{position}-{}", Digest::of(content).short(12))
+        let position = self.position();
+        let digest = Digest::of(content).short(12);
+        match &self.within {
+            Some(file) => format!("{file}-{position}-{digest}"),
+            None => format!("{position}-{digest}"),
+        }
+    }
+
+    /// How many messages came from the file that is being read.
+    pub(crate) fn position(&self) -> usize {
+        self.positions.get(&self.within).copied().unwrap_or(0)
+    }
+
+    /// Messages come from a file beside the transcript from now on, or from the transcript itself again. Positions count a file at a time, so
+    /// that they are the same whichever of two growing files is read first.
+    pub(crate) fn read_within(&mut self, file: Option<&str>) {
+        self.within = file.map(str::to_owned);
     }
 
     /// Adds a thread.
     pub(crate) fn add_thread(&mut self, thread: Thread) -> ThreadId {
         self.chat.threads.push(thread);
-        ThreadId(self.chat.threads.len() as u32 - 1)
+        let id = self.chat.threads.len() as u32 - 1;
+        self.threads_changed.insert(id);
+        ThreadId(id)
     }
 
-    /// Moves all messages of a thread to another one that has none yet.
-    pub(crate) fn move_messages(&mut self, from: ThreadId, to: ThreadId) {
-        self.chat
-            .messages
-            .iter_mut()
-            .filter(|message| message.thread == from)
-            .for_each(|message| message.thread = to);
+    /// A thread, to be changed.
+    pub(crate) fn thread_mut(&mut self, thread: ThreadId) -> Option<&mut Thread> {
+        let entry = self.chat.threads.get_mut(thread.0 as usize)?;
+        self.threads_changed.insert(thread.0);
+        Some(entry)
+    }
+
+    /// Moves all messages of a thread to another one that has none yet; their places.
+    pub(crate) fn move_messages(&mut self, from: ThreadId, to: ThreadId) -> Vec<usize> {
+        let is_of = |place: &usize| {
+            let kind = self.messages.kind_at(*place);
+            kind.is_some_and(|(_, _, thread)| thread == from)
+        };
+        let places: Vec<usize> = (0..self.messages.len()).filter(is_of).collect();
+        for place in &places {
+            if let Some(message) = self.messages.at_mut(*place) {
+                message.thread = to;
+            }
+        }
         if let Some(last) = self.last_in_thread.remove(&from) {
             self.last_in_thread.insert(to, last);
         }
+        places
     }
 
     /// Keeps an unknown record as it was, in a message that readers see folded.
@@ -330,14 +438,15 @@ impl ChatBuilder {
 
     /// Settles what only the whole chat tells, and gives it out with its warnings.
     pub(crate) fn finish(mut self, damaged_records: u64) -> (Chat, Vec<Warning>) {
-        self.settle_calls();
         let chat = &mut self.chat;
+        chat.messages = self.messages.into_all();
         chat.damaged_records += damaged_records;
         let times = chat.messages.iter().filter_map(|message| message.at);
         chat.created_at = chat.created_at.or_else(|| times.clone().min());
         chat.updated_at = chat.updated_at.or_else(|| times.max());
         if chat.title.trim().is_empty() {
-            chat.title = title_of(&chat.messages).unwrap_or_else(|| "Untitled chat".to_owned());
+            let title = chat.messages.iter().find_map(title_of);
+            chat.title = title.unwrap_or_else(|| UNTITLED.to_owned());
         }
         if self.warnings_left_out > 0 {
             let message = format!("{} more warnings like these", self.warnings_left_out);
@@ -352,46 +461,77 @@ impl ChatBuilder {
         (self.chat, self.warnings)
     }
 
-    /// Tells each tool call whether its result is in the chat.
-    fn settle_calls(&mut self) {
-        let mut results: HashMap<String, bool> = HashMap::new();
-        for part in self.chat.messages.iter().flat_map(|message| &message.parts) {
-            if let Part::ToolResult {
-                call_id, is_error, ..
-            } = part
-            {
-                *results.entry(call_id.clone()).or_default() |= *is_error;
+    /// Looks through the messages that changed: what they say of calls and of the chat as a whole.
+    pub(crate) fn look_through(&mut self) {
+        let seen = &mut self.seen;
+        self.messages.look_through(|place, message| {
+            seen.first_at = seen.first_at.into_iter().chain(message.at).min();
+            seen.last_at = seen.last_at.into_iter().chain(message.at).max();
+            seen.titles.remove(&place);
+            if let Some(title) = title_of(message) {
+                seen.titles.insert(place, title);
+                if seen.titles.len() > TITLES_MAX {
+                    seen.titles.pop_last();
+                    seen.more_titles = true;
+                }
             }
+        });
+    }
+
+    /// What is said of the growing chat as a whole, as of the last look through.
+    pub(crate) fn head(&self, damaged_records: u64) -> ChatHead {
+        let mut head = ChatHead::of(&self.chat);
+        head.damaged_records += damaged_records;
+        head.created_at = head.created_at.or(self.seen.first_at);
+        head.updated_at = head.updated_at.or(self.seen.last_at);
+        if head.title.trim().is_empty() {
+            let first = self.seen.titles.first_key_value();
+            head.title = first.map_or_else(|| UNTITLED.to_owned(), |(_, title)| title.clone());
         }
-        for part in self
-            .chat
-            .messages
-            .iter_mut()
-            .flat_map(|message| &mut message.parts)
-        {
-            let Part::ToolCall(call) = part else { continue };
-            call.state = match (call.state, results.get(&call.call_id)) {
-                (CallState::Denied, _) => CallState::Denied,
-                (_, Some(true)) => CallState::Failed,
-                (CallState::Failed, _) => CallState::Failed,
-                (_, Some(false)) => CallState::Done,
-                (_, None) => CallState::NoResult,
-            };
-        }
+        head
+    }
+
+    /// Threads that are new or changed since the last call.
+    pub(crate) fn take_threads(&mut self) -> Vec<(u32, Thread)> {
+        let threads = &self.chat.threads;
+        std::mem::take(&mut self.threads_changed)
+            .into_iter()
+            .filter_map(|place| Some((place, threads.get(place as usize)?.clone())))
+            .collect()
+    }
+
+    /// Artifacts that are new since the last call.
+    pub(crate) fn take_artifacts(&mut self) -> Vec<(u32, Artifact)> {
+        let sent = std::mem::replace(&mut self.artifacts_sent, self.chat.artifacts.len());
+        let new = self.chat.artifacts.iter().enumerate().skip(sent);
+        new.map(|(place, artifact)| (place as u32, artifact.clone()))
+            .collect()
+    }
+
+    /// The messages, for handing them out.
+    pub(crate) fn messages(&mut self) -> &mut Messages {
+        &mut self.messages
+    }
+
+    /// True where something old was needed and could not be had: only reading the transcript anew makes the chat right.
+    pub(crate) fn is_torn(&self) -> bool {
+        let titles = &self.seen.titles;
+        self.messages.missed() || (titles.is_empty() && self.seen.more_titles)
     }
 }
 
-/// The first line of the first prompt that people see.
-fn title_of(messages: &[Message]) -> Option<String> {
-    let prompts = messages.iter().filter(|m| {
-        m.role == Role::User && m.visibility == Visibility::Shown && m.thread.is_main()
+/// What a chat without title and prompts is called.
+const UNTITLED: &str = "Untitled chat";
+
+/// The title that a message makes: the first line of a prompt that people see.
+fn title_of(message: &Message) -> Option<String> {
+    let is_prompt = message.role == Role::User
+        && message.visibility == Visibility::Shown
+        && message.thread.is_main();
+    let mut texts = message.parts.iter().filter_map(|part| match part {
+        Part::Text { markdown } if is_prompt => Some(markdown),
+        _ => None,
     });
-    let mut texts = prompts
-        .flat_map(|message| &message.parts)
-        .filter_map(|part| match part {
-            Part::Text { markdown } => Some(markdown),
-            _ => None,
-        });
     texts.find_map(|text| shorten(text, TITLE_CHARS_MAX))
 }
 

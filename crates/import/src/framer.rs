@@ -101,14 +101,9 @@ impl<R: Read> Framer<R> {
             if searched > LINE_BYTES_MAX {
                 self.number += 1;
                 let bytes = self.skip_line()?;
-                let reason = format!(
-                    "line of {} MB skipped; the longest that is read is {} MB",
-                    bytes >> 20,
-                    LINE_BYTES_MAX >> 20
-                );
                 return Ok(Some(Frame::Skipped {
                     number: self.number,
-                    reason,
+                    reason: too_long(bytes),
                 }));
             }
             if !self.fill()? {
@@ -216,6 +211,15 @@ impl<R: Read> Framer<R> {
             }
         }
     }
+}
+
+/// Why a line of so many bytes was skipped.
+pub(crate) fn too_long(bytes: u64) -> String {
+    format!(
+        "line of {} MB skipped; the longest that is read is {} MB",
+        bytes >> 20,
+        LINE_BYTES_MAX >> 20
+    )
 }
 
 /// Finds the end of a JSON value without parsing it.

@@ -10,6 +10,7 @@ mod error;
 mod formats;
 mod framer;
 mod head;
+mod messages;
 mod responses_items;
 mod surroundings;
 mod transcript;
@@ -17,5 +18,12 @@ mod transcript;
 pub use detect::Detection;
 pub use error::ImportError;
 pub use formats::{FORMATS, Format, Growth, Layout};
+pub use messages::Recall;
+/// The longest line that is read, in bytes; [`GrowingTranscript::pass_over`] takes note of longer ones.
+pub const LINE_BYTES_MAX: u64 = framer::LINE_BYTES_MAX as u64;
+
 pub use surroundings::{Discard, Surroundings};
-pub use transcript::{ChatEntry, Imported, Pick, ReadSeek, RecordStats, Source, Transcript};
+pub use transcript::{
+    Amount, Changes, ChatEntry, GrowingTranscript, Imported, Lack, Pick, ReadSeek, RecordStats,
+    Source, Transcript,
+};

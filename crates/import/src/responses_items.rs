@@ -343,8 +343,8 @@ impl Items {
             .open
             .as_ref()
             .filter(|open| {
-                chat.last_in(ThreadId::MAIN)
-                    .is_some_and(|last| last.id == **open)
+                chat.last_id_in(ThreadId::MAIN)
+                    .is_some_and(|last| last == *open)
             })
             .cloned();
         if let Some(message) = open.and_then(|id| chat.message(&id.0)) {
@@ -352,7 +352,7 @@ impl Items {
             return;
         }
         self.put_message(Role::Assistant, parts, Visibility::Shown, around, chat);
-        self.open = chat.last_in(ThreadId::MAIN).map(|last| last.id.clone());
+        self.open = chat.last_id_in(ThreadId::MAIN).cloned();
     }
 
     /// The assistant's message that is being said, or was said last.
@@ -415,8 +415,19 @@ impl Items {
         around: &Circumstances<'_>,
         chat: &mut ChatBuilder,
     ) {
-        let last = chat.last_in(ThreadId::MAIN).map(|last| last.id.clone());
-        if let Some(message) = last.and_then(|id| chat.message(&id.0))
+        let last = chat.last_id_in(ThreadId::MAIN).cloned();
+        let is_compaction = |message: &Message| {
+            matches!(
+                message.parts.as_slice(),
+                [Part::Notice {
+                    kind: NoticeKind::Compaction,
+                    ..
+                }]
+            )
+        };
+        if let Some(message) = last
+            .filter(|id| chat.peek(&id.0).is_some_and(is_compaction))
+            .and_then(|id| chat.message(&id.0))
             && let [
                 Part::Notice {
                     kind: NoticeKind::Compaction,

@@ -18,6 +18,18 @@ pub trait Surroundings {
     /// The file is there and cannot be read.
     fn beside(&mut self, path: &str) -> io::Result<Option<Vec<u8>>>;
 
+    /// The first bytes of such a file, `bytes_max` at most.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    fn beside_start(&mut self, path: &str, bytes_max: usize) -> io::Result<Option<Vec<u8>>> {
+        let mut bytes = self.beside(path)?;
+        if let Some(bytes) = &mut bytes {
+            bytes.truncate(bytes_max);
+        }
+        Ok(bytes)
+    }
+
     /// Names of the files in a folder beside the transcript, sorted; empty where there is none.
     fn names_in(&mut self, folder: &str) -> Vec<String>;
 }

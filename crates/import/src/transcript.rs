@@ -10,11 +10,14 @@ use crate::{
     formats::{Reader, Record, Refusal, Taken},
     framer::{self, Frame, Framer, Salvaged},
     head::{Framing, HEAD_RECORDS_MAX, Head, HeadRecord},
+    messages::Recall,
 };
 
 mod archive;
+mod growing;
 
 use archive::Archive;
+pub use growing::{Amount, Changes, GrowingTranscript, Lack};
 
 /// Bytes at the start of a file that tell how its records lie in it.
 const PROBE_BYTES: usize = 256 << 10;
@@ -39,6 +42,8 @@ pub struct Transcript {
     archive: Option<Archive>,
     framing: Framing,
     detection: Detection,
+    /// The caller named the format.
+    forced: bool,
 }
 
 /// One chat of a transcript, as lists show it.
@@ -157,6 +162,7 @@ impl Transcript {
             archive,
             framing,
             detection,
+            forced: forced.is_some(),
         })
     }
 
@@ -411,16 +417,29 @@ impl Taking {
         }
     }
 
+    fn growing(format: &'static Format, place: &Place, recall: Recall) -> Self {
+        Self {
+            chat: ChatBuilder::growing(format.name, place.clone(), recall),
+            ..Self::new(format, place)
+        }
+    }
+
+    /// Takes note of bytes that were passed over.
+    fn skip(&mut self, reason: String, place: &Place) {
+        self.chat.at(place);
+        self.stats.count_damaged();
+        self.chat.warn(reason);
+    }
+
     fn take(&mut self, piece: Piece<'_>, surroundings: &mut dyn Surroundings) -> io::Result<()> {
-        self.chat.at(piece.place());
         let (bytes, place) = match piece {
             Piece::Bytes(bytes, place) => (framer::trim(bytes), place),
-            Piece::Skipped(reason, _) => {
-                self.stats.count_damaged();
-                self.chat.warn(reason);
+            Piece::Skipped(reason, place) => {
+                self.skip(reason, place);
                 return Ok(());
             }
         };
+        self.chat.at(place);
         if bytes.is_empty() {
             return Ok(());
         }

@@ -73,6 +73,17 @@ impl Artifact {
         }
     }
 
+    /// What stays of the artifact when the message that it was in is erased: its place in the list, and nothing that it was.
+    pub fn emptied(&self) -> Self {
+        Self {
+            name: String::new(),
+            media_type: "application/octet-stream".to_owned(),
+            role: self.role,
+            content: Availability::Missing,
+            dimensions: None,
+        }
+    }
+
     /// The file's name in a bundle, relative to its root; `None` where no bytes are there.
     ///
     /// Content that a browser would run (HTML, SVG, XML, scripts) gets an inert name, so that no static host serves it as active.

@@ -21,11 +21,22 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first `digits` hexadecimal digits: a short name where a collision does no harm or is checked for.
     pub fn short(&self, digits: usize) -> String {
         let mut hex = HEXLOWER.encode(&self.0);
         hex.truncate(digits);
         hex
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 

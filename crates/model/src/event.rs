@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Artifact, Chat, ChatId, LeftOut, Message, MessageId, Origin, Part, Share, ShareId, Thread,
-    Timestamp,
+    Timestamp, UserId,
 };
 
 /// The number of an event in the log, from 1. 0 stands before all events.
@@ -27,7 +27,15 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
-    /// The chat began, or what is said of it as a whole is new.
+    /// The chat is there now; its head follows.
+    ChatCreated {
+        /// Who owns it.
+        owner: UserId,
+        /// Where it is followed from, if it is: a path or what a client gave; unique among the owner's chats.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<String>,
+    },
+    /// What is said of the chat as a whole is new.
     Head(ChatHead),
     /// A thread was added, or is new in its place.
     ThreadPut {

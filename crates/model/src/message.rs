@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Part, ThreadId, Timestamp};
+use crate::{Digest, Part, ThreadId, Timestamp};
 
 /// Names a message within its chat, stably over re-imports: the native id, or made of position and content.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,6 +63,23 @@ impl Message {
             visibility: Visibility::Shown,
             parts: Vec::new(),
             usage: None,
+        }
+    }
+
+    /// Digest of the message as JSON: two messages with the same one are the same.
+    pub fn digest(&self) -> Digest {
+        let json = serde_json::to_vec(self).expect("a message has only names as keys");
+        Digest::of(&json)
+    }
+
+    /// What stays of the message when its owner erases it: its place in the tree, hidden, and nothing that it said.
+    pub fn emptied(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            parent: self.parent.clone(),
+            thread: self.thread,
+            visibility: Visibility::Hidden,
+            ..Self::new("", self.role)
         }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Artifact, ArtifactId, Branches, Chat, Message, MessageId, Origin, Part, ShareCard, Thread,
-    ThreadId, ThreadKind, Timestamp, Visibility,
+    Artifact, ArtifactId, Branches, Chat, Message, MessageId, Origin, Part, ShareCard, Status,
+    Thread, ThreadId, ThreadKind, Timestamp, Visibility,
 };
 
 /// Title of a range of messages whose chat is called after a message outside of it.
@@ -91,12 +91,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Takes a snapshot: applies `options` and drops all that is hidden.
     pub fn take(chat: Chat, options: &SnapshotOptions) -> Self {
-        let left_out = LeftOut {
-            artifacts: !options.artifacts || chat.left_out.artifacts,
-            reasoning: !options.reasoning || chat.left_out.reasoning,
-            tools: !options.tools || chat.left_out.tools,
-            messages: options.messages.is_some() || chat.left_out.messages,
-        };
+        let left_out = LeftOut::of(options, chat.left_out);
         let mut snapshot = Self {
             title: options.title.clone().unwrap_or(chat.title),
             origin: chat.origin,
@@ -135,10 +130,7 @@ impl Snapshot {
         for message in &mut self.messages {
             retain_parts(&mut message.parts, left_out);
         }
-        self.retain_messages(|_, message| {
-            message.visibility != Visibility::Hidden
-                && (!message.parts.is_empty() || message.status != crate::Status::Complete)
-        });
+        self.retain_messages(|_, message| is_seen(message));
     }
 
     /// True where the title is taken from a message: one outside of a range would be told by it.
@@ -161,56 +153,52 @@ impl Snapshot {
 
     /// Drops threads whose call is not there any more, with all below them, and numbers the rest anew.
     fn drop_threads(&mut self, left_out: LeftOut) {
-        let mut kept: Vec<bool> = vec![true; self.threads.len()];
-        loop {
-            let calls: HashSet<&str> = self
-                .messages
-                .iter()
-                .filter(|message| {
-                    kept.get(message.thread.0 as usize)
-                        .copied()
-                        .unwrap_or(false)
-                })
-                .flat_map(|message| &message.parts)
-                .filter_map(|part| match part {
-                    Part::ToolCall(call) => Some(call.call_id.as_str()),
-                    _ => None,
-                })
-                .collect();
-            let goes = |thread: &Thread| match &thread.parent_call {
-                _ if thread.kind == ThreadKind::Main => false,
-                Some(call) => !calls.contains(call.as_str()),
-                None => {
-                    left_out.messages || (left_out.tools && thread.kind == ThreadKind::Subagent)
+        let mut callers: HashMap<&str, Vec<ThreadId>> = HashMap::new();
+        for message in &self.messages {
+            for part in &message.parts {
+                if let Part::ToolCall(call) = part {
+                    let threads = callers.entry(call.call_id.as_str()).or_default();
+                    threads.push(message.thread);
                 }
-            };
-            let gone: Vec<usize> = (0..self.threads.len())
-                .filter(|&at| kept[at] && goes(&self.threads[at]))
-                .collect();
-            if gone.is_empty() {
-                break;
             }
-            gone.into_iter().for_each(|at| kept[at] = false);
         }
-        if !kept.contains(&false) {
-            return;
-        }
+        let called_in = |call: &str| callers.get(call).cloned().unwrap_or_default();
+        let shown = left_out.shown_threads(&self.threads, &called_in);
         let mut renamed: HashMap<ThreadId, ThreadId> = HashMap::new();
-        for (old, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
+        for (old, _) in shown.iter().enumerate().filter(|(_, shown)| **shown) {
             renamed.insert(ThreadId(old as u32), ThreadId(renamed.len() as u32));
+        }
+        let is_known = |message: &Message| renamed.contains_key(&message.thread);
+        if self.threads.len() == renamed.len() && self.messages.iter().all(is_known) {
+            return;
         }
         let mut at = 0;
         self.threads.retain(|_| {
             at += 1;
-            kept[at - 1]
+            shown[at - 1]
         });
-        self.retain_messages(|_, message| renamed.contains_key(&message.thread));
-        for message in &mut self.messages {
-            message.thread = renamed
-                .get(&message.thread)
-                .copied()
-                .unwrap_or(ThreadId::MAIN);
-        }
+        self.drop_messages_of_other_threads(&renamed);
+    }
+
+    /// Drops messages of threads that are not kept. What followed one of them from another thread follows the message before it in
+    /// its own: no thread reads differently because of what another shows.
+    fn drop_messages_of_other_threads(&mut self, renamed: &HashMap<ThreadId, ThreadId>) {
+        let mut dropped: HashSet<MessageId> = HashSet::new();
+        let mut previous: HashMap<ThreadId, MessageId> = HashMap::new();
+        self.messages.retain_mut(|message| {
+            let Some(thread) = renamed.get(&message.thread) else {
+                dropped.insert(message.id.clone());
+                return false;
+            };
+            message.thread = *thread;
+            let is_lost = |parent: &MessageId| dropped.contains(parent);
+            if message.parent.as_ref().is_some_and(is_lost) {
+                message.parent = previous.get(thread).cloned();
+            }
+            previous.insert(*thread, message.id.clone());
+            true
+        });
+        self.active_leaf = self.active_leaf.take().filter(|id| !dropped.contains(id));
     }
 
     /// Drops artifacts that nothing in the snapshot shows, and numbers the rest anew.
@@ -273,6 +261,59 @@ impl Snapshot {
             self.active_leaf = resolve(&moved, self.active_leaf.as_ref());
         }
     }
+}
+
+impl LeftOut {
+    /// What a share with these options leaves out of a chat that lacks something already.
+    pub fn of(options: &SnapshotOptions, already: Self) -> Self {
+        Self {
+            artifacts: !options.artifacts || already.artifacts,
+            reasoning: !options.reasoning || already.reasoning,
+            tools: !options.tools || already.tools,
+            messages: options.messages.is_some() || already.messages,
+        }
+    }
+
+    /// A message as viewers see it: without what is left out; `None` where nothing remains or it is hidden. The one rule that snapshots
+    /// and live shares go by.
+    pub fn see(self, mut message: Message) -> Option<Message> {
+        retain_parts(&mut message.parts, self);
+        is_seen(&message).then_some(message)
+    }
+
+    /// Which threads are shown: those whose call stands in a thread that is shown, and those without a call unless their kind is left
+    /// out. `called_in` gives the threads in which viewers see a call.
+    pub fn shown_threads(
+        self,
+        threads: &[Thread],
+        called_in: &dyn Fn(&str) -> Vec<ThreadId>,
+    ) -> Vec<bool> {
+        let callers: Vec<Option<Vec<ThreadId>>> = threads
+            .iter()
+            .map(|thread| thread.parent_call.as_deref().map(called_in))
+            .collect();
+        let mut shown = vec![true; threads.len()];
+        loop {
+            let is_shown = |thread: &ThreadId| shown.get(thread.0 as usize) == Some(&true);
+            let goes = |at: &usize| match &callers[*at] {
+                _ if threads[*at].kind == ThreadKind::Main => false,
+                Some(callers) => !callers.iter().any(is_shown),
+                None => self.messages || (self.tools && threads[*at].kind == ThreadKind::Subagent),
+            };
+            let gone: Vec<usize> = (0..threads.len())
+                .filter(|at| shown[*at] && goes(at))
+                .collect();
+            if gone.is_empty() {
+                return shown;
+            }
+            gone.into_iter().for_each(|at| shown[at] = false);
+        }
+    }
+}
+
+fn is_seen(message: &Message) -> bool {
+    message.visibility != Visibility::Hidden
+        && (!message.parts.is_empty() || message.status != Status::Complete)
 }
 
 fn retain_parts(parts: &mut Vec<Part>, left_out: LeftOut) {

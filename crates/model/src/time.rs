@@ -28,6 +28,12 @@ impl Timestamp {
         }
     }
 
+    /// The time so long after 1970, as clocks give it; the last millisecond that there is where the calendar ends before.
+    pub fn after_epoch(since: std::time::Duration) -> Self {
+        let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        Self(millis.min(jiff::Timestamp::MAX.as_millisecond()))
+    }
+
     /// Reads a number as foreign transcripts write it: seconds (with fraction) or milliseconds since 1970.
     ///
     /// # Errors

@@ -10,8 +10,36 @@ use crate::{Message, MessageId, ThreadId};
 /// before it, so a hostile transcript can make no cycle.
 #[derive(Debug, Default)]
 pub struct Branches {
-    parents: HashMap<usize, Option<usize>>,
-    children: HashMap<Option<usize>, Vec<usize>>,
+    /// Parent of each message; [`ROOT`] for one that has none.
+    parents: HashMap<u32, u32>,
+    /// What follows each message, and under [`ROOT`] what begins the thread.
+    children: HashMap<u32, Replies>,
+}
+
+/// Stands for the parent of messages that have none.
+const ROOT: u32 = u32::MAX;
+
+/// Messages that follow one message; nearly always one, which needs no list.
+#[derive(Debug)]
+enum Replies {
+    One(usize),
+    Several(Vec<usize>),
+}
+
+impl Replies {
+    fn as_slice(&self) -> &[usize] {
+        match self {
+            Self::One(place) => std::slice::from_ref(place),
+            Self::Several(places) => places,
+        }
+    }
+
+    fn push(&mut self, place: usize) {
+        match self {
+            Self::One(first) => *self = Self::Several(vec![*first, place]),
+            Self::Several(places) => places.push(place),
+        }
+    }
 }
 
 impl Branches {
@@ -36,45 +64,85 @@ impl Branches {
         making.into_iter().map(|making| making.tree).collect()
     }
 
+    /// Adds a message that comes after all others; `parent` is one of them.
+    pub fn add(&mut self, place: usize, parent: Option<usize>) {
+        let parent = number(parent);
+        self.parents.insert(place as u32, parent);
+        self.children
+            .entry(parent)
+            .and_modify(|replies| replies.push(place))
+            .or_insert(Replies::One(place));
+    }
+
+    /// Takes the message that was added last away again.
+    pub fn remove_last(&mut self, place: usize) {
+        let Some(parent) = self.parents.remove(&(place as u32)) else {
+            return;
+        };
+        match self.children.get_mut(&parent) {
+            Some(Replies::Several(places)) if places.len() > 1 => {
+                places.pop();
+            }
+            _ => {
+                self.children.remove(&parent);
+            }
+        }
+    }
+
+    /// The message that `place` follows; `None` where it begins the thread or is not in it.
+    pub fn parent(&self, place: usize) -> Option<usize> {
+        let parent = self.parents.get(&(place as u32))?;
+        (*parent != ROOT).then_some(*parent as usize)
+    }
+
     /// The messages with the same parent, itself among them, oldest first.
     pub fn alternatives(&self, place: usize) -> &[usize] {
-        let parent = self.parents.get(&place).copied().flatten();
-        self.children.get(&parent).map_or(&[], Vec::as_slice)
+        self.below(self.parent(place))
     }
 
     /// The messages that begin the thread.
     pub fn roots(&self) -> &[usize] {
-        self.children.get(&None).map_or(&[], Vec::as_slice)
+        self.below(None)
     }
 
     /// The messages that follow `place` directly.
     pub fn replies(&self, place: usize) -> &[usize] {
-        self.children.get(&Some(place)).map_or(&[], Vec::as_slice)
+        self.below(Some(place))
+    }
+
+    fn below(&self, parent: Option<usize>) -> &[usize] {
+        let replies = self.children.get(&number(parent));
+        replies.map_or(&[], Replies::as_slice)
     }
 
     /// From the thread's beginning to `leaf` and on from there along the newest replies.
     pub fn path_through(&self, leaf: usize) -> Vec<usize> {
         let mut path = Vec::new();
-        let mut next = self.parents.contains_key(&leaf).then_some(leaf);
+        let mut next = self.holds(leaf).then_some(leaf);
         while let Some(place) = next {
             path.push(place);
-            next = self.parents.get(&place).copied().flatten();
+            next = self.parent(place);
         }
         path.reverse();
         path.extend(self.newest_after(leaf));
         path
     }
 
+    fn holds(&self, place: usize) -> bool {
+        self.parents.contains_key(&(place as u32))
+    }
+
     /// The branch that is read first: through `active_leaf`, or through the newest message.
     pub fn active_path(&self, messages: &[Message], active_leaf: Option<&MessageId>) -> Vec<usize> {
         let leaf = active_leaf.and_then(|id| {
-            let in_thread = |place: &usize| self.parents.contains_key(place);
+            let in_thread = |place: &usize| self.holds(*place);
             messages
                 .iter()
                 .position(|message| message.id == *id)
                 .filter(in_thread)
         });
-        match leaf.or_else(|| self.parents.keys().max().copied()) {
+        let newest = || self.parents.keys().max().map(|place| *place as usize);
+        match leaf.or_else(newest) {
             Some(leaf) => self.path_through(leaf),
             None => Vec::new(),
         }
@@ -95,7 +163,7 @@ impl Branches {
         let mut at = newest;
         while at != place {
             path.push(at);
-            match self.parents.get(&at).copied().flatten() {
+            match self.parent(at) {
                 Some(parent) => at = parent,
                 None => break,
             }
@@ -116,6 +184,10 @@ impl Branches {
     }
 }
 
+fn number(parent: Option<usize>) -> u32 {
+    parent.map_or(ROOT, |place| place as u32)
+}
+
 /// A tree to which messages are being added, in their order.
 #[derive(Default)]
 struct Making<'m> {
@@ -130,8 +202,7 @@ impl<'m> Making<'m> {
             Some(id) => self.places.get(id).copied().or(self.previous),
             None => None,
         };
-        self.tree.parents.insert(place, parent);
-        self.tree.children.entry(parent).or_default().push(place);
+        self.tree.add(place, parent);
         self.places.insert(&message.id, place);
         self.previous = Some(place);
     }

@@ -5,7 +5,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use tokio::sync::Notify;
+
 static CANCELLED: AtomicBool = AtomicBool::new(false);
+static WAKE: Notify = Notify::const_new();
 
 /// The exit code of a program that was interrupted, as shells count it.
 const INTERRUPTED: i32 = 130;
@@ -16,14 +19,34 @@ pub(crate) fn watch() {
         if CANCELLED.swap(true, Ordering::Relaxed) {
             process::exit(INTERRUPTED);
         }
+        WAKE.notify_waiters();
     });
     // Without a handler Ctrl-C ends the program as usual, and a partial folder may stay: no reason not to work.
     drop(watched);
 }
 
+/// Cancels, as Ctrl-C does.
+pub(crate) fn cancel() {
+    CANCELLED.store(true, Ordering::Relaxed);
+    WAKE.notify_waiters();
+}
+
+/// True once somebody cancelled.
+pub(crate) fn is_cancelled() -> bool {
+    CANCELLED.load(Ordering::Relaxed)
+}
+
+/// Ends once somebody cancels.
+pub(crate) async fn cancelled() {
+    let woken = WAKE.notified();
+    if !is_cancelled() {
+        woken.await;
+    }
+}
+
 /// Fails once somebody cancelled.
 pub(crate) fn check() -> io::Result<()> {
-    match CANCELLED.load(Ordering::Relaxed) {
+    match is_cancelled() {
         true => Err(io::Error::other("cancelled")),
         false => Ok(()),
     }

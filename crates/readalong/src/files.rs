@@ -47,6 +47,11 @@ pub(crate) fn source(path: &Path, bar: &ProgressBar) -> anyhow::Result<Source> {
     })
 }
 
+/// The name of this machine, which tells apart transcripts that lie under the same path on several.
+pub(crate) fn host_name() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
 /// A file that tells how far it is read, and stops when somebody cancels.
 struct Watched {
     file: File,

@@ -1,10 +1,16 @@
 //! The command: arguments, wiring, printing, exit codes. Everything else lives in the libraries.
 
 mod cancel;
+mod client;
 mod cmd;
+mod data;
 mod files;
 mod help;
+mod link;
+mod moment;
 mod output;
+mod pick;
+mod upload;
 
 use std::process::ExitCode;
 
@@ -15,7 +21,7 @@ use clap::{Parser, Subcommand};
 #[command(
     version,
     arg_required_else_help = true,
-    after_help = "Start with:\n  readalong export CHAT.jsonl --open\n\nExit codes: 0 done, 1 verify found something, 2 failed."
+    after_help = "Start with:\n  readalong demo\n  readalong export CHAT.jsonl --open\n  readalong share CHAT.jsonl --live\n\nExit codes: 0 done, 1 verify found something, 2 failed."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -24,7 +30,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(cmd::demo::Demo),
     Export(cmd::export::Export),
+    Serve(cmd::serve::Serve),
+    Share(cmd::share::Share),
+    List(cmd::list::List),
+    Show(cmd::show::Show),
+    Update(cmd::update::Update),
+    Rm(cmd::rm::Rm),
+    Follow(cmd::follow::Follow),
+    User(cmd::user::User),
+    Token(cmd::token::Token),
+    Legacy(cmd::legacy::Legacy),
     Inspect(cmd::inspect::Inspect),
     Verify(cmd::verify::Verify),
     Formats(cmd::formats::Formats),
@@ -32,10 +49,25 @@ enum Command {
     Completions(cmd::completions::Completions),
 }
 
+/// Gives memory back that a large chat needed, and takes less of it for many small things than the system's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cancel::watch();
     let result = match Cli::parse().command {
+        Command::Demo(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Serve(command) => command.run(),
+        Command::Share(command) => command.run(),
+        Command::List(command) => command.run(),
+        Command::Show(command) => command.run(),
+        Command::Update(command) => command.run(),
+        Command::Rm(command) => command.run(),
+        Command::Follow(command) => command.run(),
+        Command::User(command) => command.run(),
+        Command::Token(command) => command.run(),
+        Command::Legacy(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Formats(command) => command.run(),

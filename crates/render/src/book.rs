@@ -5,36 +5,24 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use minijinja::{Value, value::Serde};
 use rayon::prelude::*;
-use readalong_model::{ShareVisibility, Snapshot, ThreadId, Updates};
+use readalong_model::{Snapshot, ThreadId};
 
 use crate::{
     Output, RenderError, RenderStats, Renderer,
-    context::{ChatHead, End, File, LeftOut, Page, PageContext, PromptLink, Share},
+    context::{End, File, Page, PromptLink},
     copies, data,
     fragment::{Fragment, FragmentRenderer, LongThread, branch_name},
+    index::Index,
     outline::{Item, Outline},
+    page::{self, Face, OpenPage, Sheet, page_name},
     parts::{self, Blobs},
 };
 
-/// A page is closed before the item that would make it heavier than this.
-const PAGE_BYTES_MAX: usize = 192 << 10;
-/// A page that is heavier than this is closed before the next prompt, so that most pages begin with one.
-const PAGE_BYTES_GOOD: usize = 128 << 10;
-/// Where a page's items go. Text from outside cannot forge it: its `<` is escaped.
-const ITEMS_MARK: &str = "<!--items-->";
 /// Items that are rendered side by side before they are bound; more would only cost memory.
 const ITEMS_AT_ONCE: usize = 1024;
 /// Items that one core takes at once.
 const ITEMS_PER_TASK: usize = 16;
-/// Prompts on a page of contents, and in a file of its data.
-pub(crate) const CONTENTS_PROMPTS_MAX: usize = 500;
-
-/// The policy of every page: nothing but the bundle's own files (`'self'` works from `file://`, hashes do not).
-const CSP: &str = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self'; font-src 'self'; script-src 'self'; \
-                   base-uri 'none'; form-action 'none'";
-
 /// Renders a snapshot into `out`.
 pub(crate) fn render(
     renderer: &Renderer,
@@ -42,14 +30,15 @@ pub(crate) fn render(
     blobs: &Blobs<'_>,
     out: &mut dyn Output,
 ) -> Result<RenderStats, RenderError> {
-    let outline = Outline::of(snapshot);
+    let index = Index::of(snapshot);
+    let outline = Outline::of(snapshot, &index);
     let mut book = Book::new(renderer, snapshot, &outline, blobs, out);
     let mut items = outline.items(&outline.path_of(ThreadId::MAIN));
     items.extend(
-        outline
+        index
             .loose_threads()
             .iter()
-            .map(|thread| outline.loose_thread(*thread)),
+            .map(|thread| Item::loose(&index, *thread)),
     );
     book.bind_items(Binding::main(), &items)?;
     while let Some(aside) = book.asides.pop_front() {
@@ -94,9 +83,7 @@ struct Book<'a> {
     outline: &'a Outline<'a>,
     blobs: &'a Blobs<'a>,
     out: &'a mut dyn Output,
-    chat: ChatHead,
-    share: Option<Share>,
-    left_out: LeftOut,
+    face: Face,
     /// Pages written so far, in reading order, with the anchors on them.
     pages: Vec<(String, Vec<String>)>,
     page_of: HashMap<String, String>,
@@ -119,18 +106,6 @@ struct Binding {
     open: OpenPage,
 }
 
-/// A page that may still grow.
-#[derive(Default)]
-struct OpenPage {
-    /// The items, in order.
-    html: Vec<String>,
-    html_bytes: usize,
-    prompts: Vec<PromptLink>,
-    anchors: Vec<String>,
-    /// Items for find: anchor of the first message, text.
-    texts: Vec<(String, String)>,
-}
-
 impl Binding {
     fn new(kind: &'static str, name: String) -> Self {
         Self {
@@ -149,11 +124,7 @@ impl Binding {
     }
 
     fn page_name(&self, number: usize) -> String {
-        match (self.kind, number) {
-            (_, 1) => self.name.clone(),
-            ("main", number) => number.to_string(),
-            (_, number) => format!("{}-{number}", self.name),
-        }
+        page_name(self.kind, &self.name, number)
     }
 
     fn href(&self, number: usize) -> String {
@@ -162,10 +133,11 @@ impl Binding {
 
     /// True where the fragment has to begin a new page. Depends on what came before and on the fragment alone.
     fn is_full_before(&self, fragment: &Fragment) -> bool {
-        let bytes = self.open.html_bytes;
-        bytes > 0
-            && (bytes + fragment.html.len() > PAGE_BYTES_MAX
-                || (bytes > PAGE_BYTES_GOOD && fragment.prompt.is_some()))
+        page::is_full(
+            self.open.html_bytes,
+            fragment.html.len(),
+            fragment.prompt.is_some(),
+        )
     }
 }
 
@@ -177,37 +149,13 @@ impl<'a> Book<'a> {
         blobs: &'a Blobs<'a>,
         out: &'a mut dyn Output,
     ) -> Self {
-        let share = snapshot.share.as_ref();
-        let is = |condition: bool, yes, no| if condition { yes } else { no };
         Self {
             renderer,
             snapshot,
             outline,
             blobs,
             out,
-            chat: ChatHead {
-                title: snapshot.title.clone(),
-                app: snapshot.origin.app.clone(),
-                created_at: snapshot.created_at.map(|at| at.to_string()),
-                updates: is(
-                    share.is_some_and(|share| share.updates == Updates::Live),
-                    "live",
-                    "frozen",
-                ),
-                visibility: is(
-                    share.is_some_and(|share| share.visibility == ShareVisibility::Private),
-                    "private",
-                    "public",
-                ),
-            },
-            share: share.map(|share| Share {
-                by: share.shared_by.clone(),
-                at: share.shared_at.to_string(),
-            }),
-            left_out: LeftOut {
-                artifacts: snapshot.left_out.artifacts,
-                words: left_out_words(snapshot),
-            },
+            face: Face::of(snapshot),
             pages: Vec::new(),
             page_of: HashMap::new(),
             contents: Vec::new(),
@@ -218,9 +166,10 @@ impl<'a> Book<'a> {
     }
 
     fn bind_branch(&mut self, message: usize) -> Result<(), RenderError> {
-        let anchor = &self.outline.anchors[message];
-        let original = self.outline.alternatives(message).iter().find_map(|other| {
-            let anchor = &self.outline.anchors[*other];
+        let anchor = &self.outline.anchor(message);
+        let alternatives = self.outline.index.alternatives(message);
+        let original = alternatives.iter().find_map(|other| {
+            let anchor = &self.outline.anchor(*other);
             self.page_of
                 .get(anchor)
                 .map(|page| format!("{page}#{anchor}"))
@@ -229,7 +178,7 @@ impl<'a> Book<'a> {
             back: original.or_else(|| Some("index.html".to_owned())),
             ..Binding::new("branch", branch_name(anchor))
         };
-        let items = self.outline.items(&self.outline.branch_from(message));
+        let items = self.outline.items(&self.outline.index.branch_from(message));
         self.bind_items(binding, &items)
     }
 
@@ -283,13 +232,13 @@ impl<'a> Book<'a> {
         self.close(&mut binding, false)
     }
 
-    fn bind(&mut self, binding: &mut Binding, fragment: Fragment) -> Result<(), RenderError> {
+    fn bind(&mut self, binding: &mut Binding, mut fragment: Fragment) -> Result<(), RenderError> {
         if binding.is_full_before(&fragment) {
             self.close(binding, true)?;
         }
         let href = binding.href(binding.number);
-        for message in fragment.branches {
-            let has_page = self.page_of.contains_key(&self.outline.anchors[message]);
+        for &message in &fragment.branches {
+            let has_page = self.page_of.contains_key(&self.outline.anchor(message));
             if !has_page && self.branches_seen.insert(message) {
                 self.asides.push_back(Aside::Branch(message));
             }
@@ -298,27 +247,14 @@ impl<'a> Book<'a> {
             self.page_of.insert(anchor.clone(), href.clone());
         }
         self.asides
-            .extend(fragment.threads.into_iter().map(Aside::Thread));
-        let open = &mut binding.open;
-        open.html_bytes += fragment.html.len();
-        open.html.push(fragment.html);
-        if let Some(prompt) = fragment.prompt {
-            let link = PromptLink {
-                page: href,
-                anchor: prompt.anchor,
-                text: prompt.text,
-                at: prompt.at.map(|at| at.to_string()),
-            };
-            if binding.kind == "main" {
-                self.contents.push(link.clone());
-            }
-            open.prompts.push(link);
+            .extend(fragment.threads.drain(..).map(Aside::Thread));
+        if let Some(prompt) = &fragment.prompt
+            && binding.kind == "main"
+        {
+            self.contents.push(prompt.link(&href));
         }
         self.stats.messages += fragment.anchors.len();
-        let first = fragment.anchors.first().or_else(|| open.anchors.last());
-        open.texts
-            .push((first.cloned().unwrap_or_default(), fragment.text));
-        open.anchors.extend(fragment.anchors);
+        binding.open.push(fragment, &href);
         Ok(())
     }
 
@@ -328,14 +264,6 @@ impl<'a> Book<'a> {
         let number = binding.number;
         let (href, next) = (binding.href(number), binding.href(number + 1));
         let previous = (number > 1).then(|| binding.href(number - 1));
-        let label = match (binding.kind, number) {
-            ("main", 1) => String::new(),
-            ("main", number) => format!("Page {number}"),
-            ("branch", 1) => "Another version".to_owned(),
-            ("branch", number) => format!("Another version, page {number}"),
-            (_, 1) => "Subagent".to_owned(),
-            (_, number) => format!("Subagent, page {number}"),
-        };
         let is_end = !has_next && binding.kind == "main";
         let end = is_end.then(|| End {
             empty: self.snapshot.messages.is_empty(),
@@ -345,23 +273,22 @@ impl<'a> Book<'a> {
         let page = Page {
             kind: binding.kind,
             href: &href,
-            label: &label,
+            label: &page::label(binding.kind, number),
             title: binding.title.as_deref(),
             previous: previous.as_deref(),
             next: has_next.then_some(next.as_str()),
             back: binding.back.as_deref(),
             first_prompt: binding.prompts_before + 1,
         };
-        let html = self.page("page.html", page, &open.prompts, end, &[])?;
-        // The items go from their renderers into the file as they are; through the template they would be copied twice.
-        let (head, tail) = html.split_once(ITEMS_MARK).ok_or_else(|| {
-            let reason = "the theme's page.html does not print `messages`";
-            minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, reason)
-        })?;
+        let sheet = Sheet {
+            end,
+            ..Sheet::new(page, &open.prompts)
+        };
+        let [head, tail] = self.face.around_items(self.renderer, sheet)?;
         let items = open.html.into_iter().map(String::into_bytes);
-        let mut pieces = std::iter::once(head.as_bytes().to_vec())
+        let mut pieces = std::iter::once(head)
             .chain(items)
-            .chain(std::iter::once(tail.as_bytes().to_vec()));
+            .chain(std::iter::once(tail));
         write(self.out, &href, &mut pieces)?;
         let name = binding.page_name(number);
         write(
@@ -378,80 +305,23 @@ impl<'a> Book<'a> {
 
     /// The moment that the snapshot shows: of the share, or of the last message. A live chat has none.
     fn as_of(&self) -> Option<String> {
-        match &self.snapshot.share {
-            Some(share) if share.updates == Updates::Live => None,
-            Some(share) => Some(share.shared_at.to_string()),
-            None => self.snapshot.updated_at.map(|at| at.to_string()),
-        }
-    }
-
-    fn page(
-        &self,
-        template: &str,
-        page: Page<'_>,
-        prompts: &[PromptLink],
-        end: Option<End>,
-        files: &[File],
-    ) -> Result<String, RenderError> {
-        let context = PageContext {
-            page,
-            chat: &self.chat,
-            share: self.share.as_ref(),
-            left_out: &self.left_out,
-            prompts,
-            messages: Value::from_safe_string(ITEMS_MARK.to_owned()),
-            end,
-            files,
-            styles: &self.renderer.assets.styles,
-            scripts: &self.renderer.assets.scripts,
-            csp: CSP,
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        Ok(self
-            .renderer
-            .environment
-            .get_template(template)?
-            .render(Value::from(Serde(&context)))?)
+        let share = self.snapshot.share.as_ref();
+        page::as_of(share, self.snapshot.updated_at).map(|at| at.to_string())
     }
 
     /// The pages of contents: every prompt of the chat, and every file.
     fn write_contents(&mut self) -> Result<(), RenderError> {
         let contents = std::mem::take(&mut self.contents);
         let files: Vec<File> = self.snapshot.artifacts.iter().map(parts::file).collect();
-        let href = |number: usize| {
-            if number == 1 {
-                "contents.html".to_owned()
-            } else {
-                format!("contents-{number}.html")
-            }
-        };
-        let count = contents.len().div_ceil(CONTENTS_PROMPTS_MAX).max(1);
+        let count = page::contents_pages(contents.len());
         for number in 1..=count {
-            let first = (number - 1) * CONTENTS_PROMPTS_MAX;
-            let prompts = &contents[first..contents.len().min(first + CONTENTS_PROMPTS_MAX)];
-            let (previous, next) = (
-                (number > 1).then(|| href(number - 1)),
-                (number < count).then(|| href(number + 1)),
-            );
-            let page = Page {
-                kind: "contents",
-                href: &href(number),
-                label: "Contents",
-                title: None,
-                previous: previous.as_deref(),
-                next: next.as_deref(),
-                back: None,
-                first_prompt: first + 1,
-            };
-            let shown_files = if number == count {
-                files.as_slice()
-            } else {
-                &[]
-            };
-            let html = self.page("contents.html", page, prompts, None, shown_files)?;
+            let prompts = page::contents_range(&contents, number);
+            let html = self
+                .face
+                .contents(self.renderer, (number, count), (prompts, &files))?;
             write(
                 self.out,
-                &href(number),
+                &page::contents_href(number),
                 &mut std::iter::once(html.into_bytes()),
             )?;
             let name = format!("contents-{number}");
@@ -470,7 +340,7 @@ impl<'a> Book<'a> {
             pages: self.pages.iter().map(|(page, _)| page.as_str()).collect(),
             messages: self.stats.messages,
             prompts: self.contents.len(),
-            contents: self.contents.len().div_ceil(CONTENTS_PROMPTS_MAX).max(1),
+            contents: page::contents_pages(self.contents.len()),
         };
         let chat = data::script("chat", &facts);
         let anchors: Vec<(&str, String)> = self
@@ -482,19 +352,4 @@ impl<'a> Book<'a> {
         write(self.out, "data/chat.js", &mut std::iter::once(chat))?;
         write(self.out, "data/anchors.js", &mut std::iter::once(anchors))
     }
-}
-
-fn left_out_words(snapshot: &Snapshot) -> String {
-    let left_out = snapshot.left_out;
-    let kinds = [
-        (left_out.reasoning, "reasoning"),
-        (left_out.tools, "tool calls"),
-        (left_out.messages, "some messages"),
-    ];
-    kinds
-        .iter()
-        .filter(|(is, _)| *is)
-        .map(|(_, words)| *words)
-        .collect::<Vec<_>>()
-        .join(", ")
 }

@@ -17,10 +17,75 @@ pub(crate) struct PageContext<'a> {
     pub(crate) end: Option<End>,
     /// All artifacts, on the last page of contents.
     pub(crate) files: &'a [File],
+    /// What a page that changes while it is open says of itself.
+    pub(crate) live: Option<&'a Live>,
     pub(crate) styles: &'a [String],
     pub(crate) scripts: &'a [String],
     pub(crate) csp: &'static str,
     pub(crate) version: &'static str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Live {
+    pub(crate) epoch: String,
+    pub(crate) seq: u64,
+    /// File names of the pages whose items it shows.
+    pub(crate) pages: String,
+    /// Where viewers sign in and come back to the page.
+    pub(crate) signin: String,
+    /// How many have the share open.
+    pub(crate) viewers: usize,
+    /// Time of the last message.
+    pub(crate) at: Option<String>,
+}
+
+/// A page of the server's own: an error, a sign-in.
+#[derive(Serialize)]
+pub(crate) struct NoticeContext<'a> {
+    pub(crate) page: NoticeHead<'a>,
+    pub(crate) chat: NoticeChat<'a>,
+    /// What it says.
+    pub(crate) notice: Notice<'a>,
+    pub(crate) styles: &'a [String],
+    pub(crate) scripts: &'a [String],
+    pub(crate) csp: &'static str,
+    pub(crate) version: &'static str,
+}
+
+/// What `head.html` wants of a page.
+#[derive(Serialize)]
+pub(crate) struct NoticeHead<'a> {
+    pub(crate) label: &'a str,
+}
+
+/// What `head.html` wants of a chat.
+#[derive(Serialize)]
+pub(crate) struct NoticeChat<'a> {
+    pub(crate) title: &'a str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Notice<'a> {
+    pub(crate) heading: &'a str,
+    pub(crate) text: &'a str,
+    /// Where to go on.
+    pub(crate) link: Option<NoticeLink<'a>>,
+    /// A form to sign in with.
+    pub(crate) form: Option<SigninForm<'a>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct NoticeLink<'a> {
+    pub(crate) href: &'a str,
+    pub(crate) words: &'a str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SigninForm<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) next: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) error: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -40,7 +105,7 @@ pub(crate) struct Page<'a> {
     pub(crate) first_prompt: usize,
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 pub(crate) struct ChatHead {
     pub(crate) title: String,
     pub(crate) app: Option<String>,
@@ -51,13 +116,13 @@ pub(crate) struct ChatHead {
     pub(crate) visibility: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 pub(crate) struct Share {
     pub(crate) by: String,
     pub(crate) at: String,
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 pub(crate) struct LeftOut {
     pub(crate) artifacts: bool,
     /// What else was left out, in words; empty where nothing was.
@@ -88,8 +153,10 @@ pub(crate) struct MessageContext<'a> {
     pub(crate) role: &'static str,
     /// `complete`, `partial`, `aborted` or `error`.
     pub(crate) status: &'static str,
+    /// The item's name within its chat, which it keeps.
+    pub(crate) key: &'a str,
     pub(crate) anchor: Option<&'a str>,
-    /// Number of a prompt.
+    /// Number of a prompt, 0 for any other item.
     pub(crate) number: usize,
     /// The first words of a prompt.
     pub(crate) heading: Option<&'a str>,

@@ -15,12 +15,6 @@ const JSON_VERSION: u32 = 1;
 
 /// `chat.json`: an object whose first member tells the version, whose last is the list of messages, one a line.
 pub(crate) fn json(snapshot: &Snapshot) -> impl Iterator<Item = Vec<u8>> {
-    let head = serde_json::to_string(snapshot).unwrap_or_default();
-    let members = head
-        .strip_prefix('{')
-        .and_then(|head| head.strip_suffix('}'))
-        .unwrap_or_default();
-    let begin = format!("{{\"readalong\":{JSON_VERSION},{members},\"messages\":[").into_bytes();
     let mut separator: &[u8] = b"";
     let chunks = snapshot
         .messages
@@ -34,9 +28,31 @@ pub(crate) fn json(snapshot: &Snapshot) -> impl Iterator<Item = Vec<u8>> {
         });
     let chunks =
         chunks.flat_map(move |piece| [std::mem::replace(&mut separator, b",").to_vec(), piece]);
-    std::iter::once(begin)
+    std::iter::once(json_begin(snapshot))
         .chain(chunks)
-        .chain(std::iter::once(b"\n]}\n".to_vec()))
+        .chain(std::iter::once(JSON_END.to_vec()))
+}
+
+/// The end of `chat.json`, after the last message.
+pub(crate) const JSON_END: &[u8] = b"\n]}\n";
+
+/// The beginning of `chat.json`, up to the first message.
+pub(crate) fn json_begin(snapshot: &Snapshot) -> Vec<u8> {
+    let head = serde_json::to_string(snapshot).unwrap_or_default();
+    let members = head
+        .strip_prefix('{')
+        .and_then(|head| head.strip_suffix('}'))
+        .unwrap_or_default();
+    format!("{{\"readalong\":{JSON_VERSION},{members},\"messages\":[").into_bytes()
+}
+
+/// Some messages of `chat.json`: the first ones, or some that follow others.
+pub(crate) fn json_piece(messages: &[Message], is_first: bool) -> Vec<u8> {
+    let mut piece = json_lines(messages);
+    if !is_first {
+        piece.insert(0, b',');
+    }
+    piece
 }
 
 /// Messages as JSON, each on a line that begins with a line feed, with commas between them.
@@ -122,11 +138,11 @@ fn sections(snapshot: &Snapshot, outline: &Outline<'_>) -> Vec<(Option<String>, 
                 continue;
             }
             for place in fresh.iter().rev() {
-                let others = outline.alternatives(*place);
+                let others = outline.index.alternatives(*place);
                 for other in others.iter().rev() {
                     if !written[*other] && !std::mem::replace(&mut waits[*other], true) {
                         let title = "Another version of a message above".to_owned();
-                        open.push((Some(title), outline.branch_from(*other)));
+                        open.push((Some(title), outline.index.branch_from(*other)));
                     }
                 }
             }

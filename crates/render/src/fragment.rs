@@ -8,6 +8,7 @@ use crate::{
     activity::{self, Done},
     context::{Entry, MessageContext, PartContext, ThreadContext, Version},
     highlight::Highlighter,
+    index::THREAD_DEPTH_MAX,
     markdown::{MarkdownContext, markdown_into},
     outline::{Item, ItemKind, Outline},
     parts::{self, Blobs},
@@ -16,8 +17,6 @@ use crate::{
 
 /// Bytes of a thread's HTML that stand within its call; a longer one gets pages of its own.
 const THREAD_INLINE_BYTES_MAX: usize = 48 << 10;
-/// Subagents of subagents that are shown within each other; deeper ones get pages of their own.
-const THREAD_DEPTH_MAX: usize = 4;
 /// Characters of a prompt in the rail and the contents.
 const PROMPT_CHARS_MAX: usize = 100;
 /// Versions of a message that are all linked; of more, the first, the last and those around.
@@ -54,7 +53,7 @@ pub(crate) struct LongThread {
     pub(crate) title: Option<String>,
     /// Anchor of the message whose call started it.
     pub(crate) back: String,
-    /// What is rendered already; `None` for a thread that lies too deep within others.
+    /// What is rendered already; `None` for a thread that lies too deep within others or is too long to try.
     pub(crate) fragments: Option<Vec<Fragment>>,
 }
 
@@ -80,7 +79,8 @@ impl FragmentRenderer<'_> {
             threads: Vec::new(),
         };
         let message = self.outline.message(item.message);
-        let anchor = &self.outline.anchors[item.message];
+        let anchor = self.outline.anchor(item.message);
+        let key = item.key(self.outline.index);
         if item.has_anchor {
             fragment.anchors.push(anchor.clone());
         }
@@ -107,8 +107,9 @@ impl FragmentRenderer<'_> {
             kind: kind_name(item.kind),
             role: role_name(message.role),
             status: status_name(message.status),
-            anchor: item.has_anchor.then_some(anchor),
-            number: item.number,
+            key: &key,
+            anchor: item.has_anchor.then_some(anchor.as_str()),
+            number: item.number(),
             heading: fragment.prompt.as_ref().map(|prompt| prompt.text.as_str()),
             at: message.at.map(|at| at.to_string()),
             day: item.day.filter(|_| depth == 0).map(|at| at.to_string()),
@@ -135,11 +136,11 @@ impl FragmentRenderer<'_> {
 
     /// The parts of a prompt, answer or notice; files and sources that follow each other make one list.
     fn parts(&self, item: &Item) -> Vec<PartContext> {
-        let snapshot = self.outline.snapshot;
+        let artifacts = self.outline.artifacts;
         let message = self.outline.message(item.message);
         let mut shown = Vec::new();
         for (at, place) in item.parts.iter().enumerate() {
-            let anchor = format!("{}-{at}", self.outline.anchors[item.message]);
+            let anchor = format!("{}-{at}", self.outline.anchor(item.message));
             match self.outline.part(*place) {
                 Part::Text { markdown } => {
                     let hard_breaks = message.role == Role::User;
@@ -148,12 +149,12 @@ impl FragmentRenderer<'_> {
                     });
                 }
                 Part::Image { artifact, alt } => shown.push(parts::image(
-                    snapshot,
+                    artifacts,
                     *artifact,
                     alt.as_deref(),
                     self.blobs,
                 )),
-                Part::File { artifact } => parts::push_file(&mut shown, snapshot, *artifact),
+                Part::File { artifact } => parts::push_file(&mut shown, artifacts, *artifact),
                 Part::Source {
                     title,
                     url,
@@ -195,8 +196,8 @@ impl FragmentRenderer<'_> {
         let mut last_message = item.message;
         let mut others = Others::default();
         for place in &item.parts {
-            let anchor = (place.message != last_message)
-                .then(|| self.outline.anchors[place.message].clone());
+            let anchor =
+                (place.message != last_message).then(|| self.outline.anchor(place.message));
             last_message = place.message;
             fragment.anchors.extend(anchor.clone());
             match self.outline.part(*place) {
@@ -204,13 +205,13 @@ impl FragmentRenderer<'_> {
                     let mut shown = parts::call(call, self.highlighter);
                     shown.anchor = anchor;
                     let mut lines = 0;
-                    for place in self.outline.results_of(&call.call_id) {
+                    for place in self.outline.index.results_of(*place) {
                         if let Part::ToolResult {
                             parts, is_error, ..
-                        } = self.outline.part(*place)
+                        } = self.outline.part(place)
                         {
                             shown.result.extend(parts::result(
-                                self.outline.snapshot,
+                                self.outline.artifacts,
                                 parts,
                                 *is_error,
                                 self.blobs,
@@ -219,7 +220,7 @@ impl FragmentRenderer<'_> {
                         }
                     }
                     shown.size = (lines > 0).then(|| activity::count(lines, "line"));
-                    for thread in self.outline.threads_at(*place) {
+                    for thread in self.outline.index.threads_at(*place) {
                         let context = self.thread(*thread, depth, place.message, fragment)?;
                         shown.threads.push(context);
                     }
@@ -236,7 +237,7 @@ impl FragmentRenderer<'_> {
                     others.results += 1;
                     entries.push(Entry::Result {
                         anchor,
-                        result: parts::result(self.outline.snapshot, parts, *is_error, self.blobs),
+                        result: parts::result(self.outline.artifacts, parts, *is_error, self.blobs),
                     });
                 }
                 Part::Reasoning {
@@ -248,7 +249,7 @@ impl FragmentRenderer<'_> {
                     let html = (!markdown.is_empty()).then(|| {
                         self.markdown(
                             markdown,
-                            &format!("{}-{}", self.outline.anchors[place.message], place.part),
+                            &format!("{}-{}", self.outline.anchor(place.message), place.part),
                             false,
                         )
                     });
@@ -288,10 +289,7 @@ impl FragmentRenderer<'_> {
             .iter()
             .filter(|place| matches!(self.outline.part(**place), Part::ToolCall(_)));
         let first = self.outline.message(calls.clone().next()?.message).at?;
-        let ends = calls.flat_map(|place| match self.outline.part(*place) {
-            Part::ToolCall(call) => self.outline.results_of(&call.call_id),
-            _ => &[],
-        });
+        let ends = calls.flat_map(|place| self.outline.index.results_of(*place));
         let ends = ends.filter_map(|place| self.outline.message(place.message).at);
         let last = ends.max()?;
         activity::duration(u64::try_from(last.millis() - first.millis()).ok()?)
@@ -325,33 +323,30 @@ impl FragmentRenderer<'_> {
         caller: usize,
         fragment: &mut Fragment,
     ) -> Result<ThreadContext, RenderError> {
-        let title = self.outline.snapshot.threads[thread.0 as usize]
-            .title
-            .clone();
-        let path = self.outline.path_of(thread);
-        let calls = path
-            .iter()
-            .flat_map(|place| &self.outline.message(*place).parts)
-            .filter(|part| matches!(part, Part::ToolCall(_)))
-            .count();
+        let title = self.outline.threads.get(thread.0 as usize);
+        let title = title.and_then(|thread| thread.title.clone());
+        let (messages, calls) = self.outline.index.thread_size(thread);
         let (messages, calls) = (
-            activity::count(path.len(), "message"),
+            activity::count(messages, "message"),
             activity::count(calls, "tool call"),
         );
         let summary = match &title {
             Some(title) => format!("Subagent “{title}”: {messages}, {calls}"),
             None => format!("Subagent: {messages}, {calls}"),
         };
-        let is_deep = depth >= THREAD_DEPTH_MAX;
-        let mut fragments = match is_deep {
+        let is_unseen = depth >= THREAD_DEPTH_MAX || self.outline.index.is_long(thread, depth + 1);
+        let mut fragments = match is_unseen {
             true => Vec::new(),
             false => self.thread_fragments(thread, depth + 1)?,
         };
         let bytes: usize = fragments.iter().map(|part| part.html.len()).sum();
-        if is_deep || bytes > THREAD_INLINE_BYTES_MAX {
-            let back = self.outline.anchors[caller].clone();
-            let name = readalong_model::Digest::of(format!("{back}/{}", thread.0).as_bytes());
-            let name = format!("thread-{}", name.short(12));
+        if is_unseen || bytes > THREAD_INLINE_BYTES_MAX {
+            let first = self.outline.index.places_in(thread).first();
+            let name = self
+                .outline
+                .anchor(first.map_or(caller, |place| *place as usize));
+            let name = format!("thread-{}", &name[1..]);
+            let back = self.outline.anchor(caller);
             let within = fragments
                 .iter_mut()
                 .map(|part| std::mem::take(&mut part.threads));
@@ -362,7 +357,7 @@ impl FragmentRenderer<'_> {
                 name,
                 title,
                 back,
-                fragments: (!is_deep).then_some(fragments),
+                fragments: (!is_unseen).then_some(fragments),
             });
             return Ok(ThreadContext {
                 summary,
@@ -386,12 +381,12 @@ impl FragmentRenderer<'_> {
 
     /// Links to the other versions of a message. Those that begin here get pages of their own.
     fn versions(&self, item: &Item, fragment: &mut Fragment) -> Vec<Version> {
-        let alternatives = self.outline.alternatives(item.message);
+        let alternatives = self.outline.index.alternatives(item.message);
         if alternatives.len() < 2 {
             return Vec::new();
         }
         let version = |(at, message): (usize, &usize)| {
-            let anchor = &self.outline.anchors[*message];
+            let anchor = &self.outline.anchor(*message);
             let elsewhere = || {
                 (self.page_of)(anchor).unwrap_or_else(|| format!("{}.html", branch_name(anchor)))
             };
@@ -401,7 +396,7 @@ impl FragmentRenderer<'_> {
             }
         };
         // Once one of them has a page, all of them are known: looking at all from each would be quadratic.
-        let has_page = |message: &usize| (self.page_of)(&self.outline.anchors[*message]).is_some();
+        let has_page = |message: &usize| (self.page_of)(&self.outline.anchor(*message)).is_some();
         if !alternatives.iter().any(has_page) {
             let others = alternatives.iter().filter(|other| **other != item.message);
             fragment.branches.extend(others);

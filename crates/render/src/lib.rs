@@ -12,9 +12,13 @@ mod diff;
 mod fragment;
 mod highlight;
 mod html;
+mod index;
 mod linkify;
+mod live;
 mod markdown;
+mod notice;
 mod outline;
+mod page;
 mod parts;
 #[cfg(test)]
 mod pattern;
@@ -29,6 +33,11 @@ use readalong_model::{Digest, Snapshot};
 use readalong_themes::{Theme, ThemeError};
 
 use crate::{highlight::Highlighter, templates::Assets};
+pub use crate::{
+    live::{Library, LiveBook, LiveShare, Moment, Op, Page},
+    notice::{NoticePage, SigninPage},
+    page::{CSP, CSP_LIVE, CSP_SIGNIN},
+};
 
 /// Renders snapshots with one theme; made once, used for many.
 pub struct Renderer {
@@ -66,6 +75,9 @@ pub enum RenderError {
     /// The theme is wrong.
     #[error(transparent)]
     Theme(#[from] ThemeError),
+    /// A range of messages cannot be live.
+    #[error("a live share shows the whole chat, not a range of its messages")]
+    RangeOfLive,
     /// A file could not be kept.
     #[error("writing `{path}` failed")]
     Output {
@@ -96,6 +108,20 @@ impl Renderer {
             assets: Assets::of(theme)?,
             highlighter: highlight.then(Highlighter::new),
         })
+    }
+
+    /// The theme's files, those that only live pages load among them: `assets/<sha256>.<ext>` and the bytes.
+    pub fn assets(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let files = self.assets.iter();
+        files.map(|asset| (asset.path.as_str(), asset.bytes.as_slice()))
+    }
+
+    /// One of the theme's files, by its path.
+    pub fn asset(&self, path: &str) -> Option<&[u8]> {
+        let mut assets = self.assets();
+        assets
+            .find(|(other, _)| *other == path)
+            .map(|(_, bytes)| bytes)
     }
 
     /// Renders a snapshot: pages, contents, search data, copies for machines and people, the theme's files. Artifacts are the caller's:

@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use minijinja::Value;
 use readalong_model::{
     Action, Artifact, ArtifactId, Availability, CallState, Digest, Edit, NoticeKind, Part,
-    PlanStatus, Snapshot, ToolCall,
+    PlanStatus, ToolCall,
 };
 
 use crate::{
@@ -203,7 +203,7 @@ pub(crate) fn readable_json(json: &str) -> String {
 
 /// A tool's answer.
 pub(crate) fn result(
-    snapshot: &Snapshot,
+    artifacts: &[Artifact],
     parts: &[Part],
     is_error: bool,
     blobs: &Blobs<'_>,
@@ -214,9 +214,9 @@ pub(crate) fn result(
             Part::Text { markdown } if markdown.is_empty() => {}
             Part::Text { markdown } => shown.push(output(markdown, is_error)),
             Part::Image { artifact, alt } => {
-                shown.push(image(snapshot, *artifact, alt.as_deref(), blobs))
+                shown.push(image(artifacts, *artifact, alt.as_deref(), blobs))
             }
-            Part::File { artifact } => push_file(&mut shown, snapshot, *artifact),
+            Part::File { artifact } => push_file(&mut shown, artifacts, *artifact),
             Part::Source {
                 title,
                 url,
@@ -301,7 +301,7 @@ fn split_output(text: &str) -> (&str, &str) {
 
 /// A picture, or why it is not shown.
 pub(crate) fn image(
-    snapshot: &Snapshot,
+    artifacts: &[Artifact],
     id: ArtifactId,
     alt: Option<&str>,
     blobs: &Blobs<'_>,
@@ -316,7 +316,7 @@ pub(crate) fn image(
         absent: None,
         host: None,
     };
-    let Some(artifact) = snapshot.artifacts.get(id.0 as usize) else {
+    let Some(artifact) = artifacts.get(id.0 as usize) else {
         image.absent = Some("Image is missing");
         return PartContext::Image(image);
     };
@@ -357,8 +357,8 @@ pub(crate) fn image(
 }
 
 /// Adds a file to the list that the parts end with, or begins one.
-pub(crate) fn push_file(shown: &mut Vec<PartContext>, snapshot: &Snapshot, id: ArtifactId) {
-    let Some(artifact) = snapshot.artifacts.get(id.0 as usize) else {
+pub(crate) fn push_file(shown: &mut Vec<PartContext>, artifacts: &[Artifact], id: ArtifactId) {
+    let Some(artifact) = artifacts.get(id.0 as usize) else {
         return;
     };
     match shown.last_mut() {

@@ -20,7 +20,7 @@ use readalong_themes::Theme;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{Output, OutputError, Renderer, context};
+use crate::{NoticePage, Output, OutputError, Renderer, SigninPage, context};
 
 const DOCUMENT: &str = include_str!("../../../docs/themes.md");
 const SVG: &[u8] =
@@ -38,7 +38,7 @@ const OWN_SECTION: [&str; 7] = [
     "entry.threads",
 ];
 /// More prompts than one page of contents holds.
-const PROMPTS: usize = crate::book::CONTENTS_PROMPTS_MAX + 1;
+const PROMPTS: usize = crate::page::CONTENTS_PROMPTS_MAX + 1;
 
 /// Files of a bundle, in memory.
 #[derive(Default)]
@@ -94,6 +94,43 @@ fn every_theme_renders_the_pattern() {
             }
         }
         Pages::of(&theme, &empty());
+        let renderer = Renderer::new(&theme, false).unwrap();
+        let notice = NoticePage {
+            title: "Seen title",
+            heading: "Seen heading",
+            text: "Seen <text>",
+            link: Some(("/signin?next=%2F", "Seen words")),
+            root: "../",
+        };
+        let page = String::from_utf8(renderer.notice_page(&notice).unwrap()).unwrap();
+        for seen in [
+            "Seen title",
+            "Seen heading",
+            "Seen &lt;text&gt;",
+            "Seen words",
+            "\"../assets/",
+        ] {
+            assert!(page.contains(seen), "theme {name} does not show `{seen}`");
+        }
+        let signin = SigninPage {
+            action: "/signin",
+            next: "/s/\">",
+            user: "ada",
+            error: Some("Seen reason"),
+            root: "/",
+        };
+        let page = String::from_utf8(renderer.signin_page(&signin).unwrap()).unwrap();
+        let seen = [
+            "Seen reason",
+            "form-action 'self'",
+            "value=\"/s/&quot;&gt;\"",
+            "value=\"ada\"",
+        ];
+        for seen in seen.map(|seen| seen.replace('\'', "&#39;")) {
+            let is_there = page.contains(&seen) || page.contains(&seen.replace("&#39;", "'"));
+            assert!(is_there, "theme {name} does not show `{seen}` in {page}");
+        }
+        assert!(!page.contains("<script"), "theme {name}");
     }
 }
 
@@ -153,6 +190,8 @@ fn templates_get_what_the_document_lists() {
     };
     let (chat, share, left_out) = page_parts();
     add("page.html", json!(page_context(&chat, &share, &left_out)));
+    add("notice.html", notice_context(false));
+    add("signin.html", notice_context(true));
     add("message.html", json!({ "message": message_context() }));
     for part in all_parts() {
         let value = json!(part);
@@ -366,6 +405,14 @@ fn page_context<'a>(
     share: &'a context::Share,
     left_out: &'a context::LeftOut,
 ) -> impl Serialize + use<'a> {
+    let live = context::Live {
+        epoch: text(),
+        seq: 1,
+        pages: text(),
+        signin: text(),
+        viewers: 1,
+        at: Some(text()),
+    };
     let prompt = context::PromptLink {
         page: text(),
         anchor: text(),
@@ -394,6 +441,34 @@ fn page_context<'a>(
             as_of: Some(text()),
         }),
         files: &[file()],
+        live: Some(&live),
+        styles: &[text()],
+        scripts: &[text()],
+        csp: "x",
+        version: "x",
+    })
+}
+
+fn notice_context(has_form: bool) -> serde_json::Value {
+    let link = context::NoticeLink {
+        href: "x",
+        words: "x",
+    };
+    let form = context::SigninForm {
+        action: "x",
+        next: "x",
+        user: "x",
+        error: Some("x"),
+    };
+    json!(context::NoticeContext {
+        page: context::NoticeHead { label: "x" },
+        chat: context::NoticeChat { title: "x" },
+        notice: context::Notice {
+            heading: "x",
+            text: "x",
+            link: Some(link).filter(|_| !has_form),
+            form: Some(form).filter(|_| has_form),
+        },
         styles: &[text()],
         scripts: &[text()],
         csp: "x",
@@ -406,6 +481,7 @@ fn message_context() -> context::MessageContext<'static> {
         kind: "prompt",
         role: "user",
         status: "complete",
+        key: "x",
         anchor: Some("x"),
         number: 1,
         heading: Some("x"),

@@ -18,15 +18,23 @@ pub(crate) struct Asset {
 }
 
 /// The static files of a theme, styles and scripts told apart, in the order in which pages name them.
+#[derive(Default)]
 pub(crate) struct Assets {
+    /// What a bundle holds.
     pub(crate) all: Vec<Asset>,
+    /// What only live pages load.
+    pub(crate) live: Vec<Asset>,
     pub(crate) styles: Vec<String>,
     pub(crate) scripts: Vec<String>,
+    /// Scripts of live pages: those of all pages first.
+    pub(crate) live_scripts: Vec<String>,
 }
 
 /// Styles and scripts that must come in this order; others follow by name.
 const STYLES_FIRST: [&str; 3] = ["variables.css", "base.css", "chat.css"];
 const SCRIPTS_FIRST: [&str; 1] = ["viewer.js"];
+/// How names of scripts begin that only live pages load.
+const LIVE_SCRIPTS: &str = "live";
 
 impl Assets {
     pub(crate) fn of(theme: &Theme) -> Result<Self, RenderError> {
@@ -45,11 +53,7 @@ impl Assets {
         };
         let mut names: Vec<String> = theme.names("static")?.into_iter().collect();
         names.sort_by_key(|name| (rank(name), name.clone()));
-        let mut assets = Self {
-            all: Vec::new(),
-            styles: Vec::new(),
-            scripts: Vec::new(),
-        };
+        let mut assets = Self::default();
         for name in names {
             let bytes = theme
                 .read(&format!("static/{name}"))?
@@ -59,14 +63,28 @@ impl Assets {
                 .rsplit_once('.')
                 .map_or("bin", |(_, extension)| extension);
             let path = format!("assets/{}.{extension}", Digest::of(&bytes));
+            let is_live = extension == "js" && name.starts_with(LIVE_SCRIPTS);
             match extension {
                 "css" => assets.styles.push(path.clone()),
+                "js" if is_live => assets.live_scripts.push(path.clone()),
                 "js" => assets.scripts.push(path.clone()),
                 _ => {}
             }
-            assets.all.push(Asset { path, bytes });
+            let kept = if is_live {
+                &mut assets.live
+            } else {
+                &mut assets.all
+            };
+            kept.push(Asset { path, bytes });
         }
+        let scripts = assets.scripts.iter().cloned();
+        assets.live_scripts = scripts.chain(assets.live_scripts).collect();
         Ok(assets)
+    }
+
+    /// All files, those of live pages last.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Asset> {
+        self.all.iter().chain(&self.live)
     }
 }
 

@@ -1,1 +1,23 @@
-//! Pages, API, viewer sockets behind one gate.
+//! Pages, API and viewer sockets behind one access gate.
+//!
+//! [`Server::open`] takes a data folder, [`Server::router`] answers requests for it, [`Server::serve`] does so on a socket until it is told to stop.
+//! Every byte of a share passes `gate::admit`. Nothing here knows SQL, HTML of chats, or foreign transcripts.
+
+mod accounts;
+mod auth;
+mod command;
+mod content;
+mod error;
+mod follow;
+mod frozen;
+mod gate;
+mod headers;
+mod limits;
+mod live_share;
+mod metrics;
+mod routes;
+mod serve;
+mod service;
+
+pub use limits::Limits;
+pub use serve::{RunningServer, ServeError, Server, ServerOptions};

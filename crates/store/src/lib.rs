@@ -1,1 +1,34 @@
-//! The event log and its tables in one SQLite file.
+//! The event log of readalong and its tables, in one SQLite file, with the artifacts of chats in a folder beside it.
+//!
+//! One thread writes ([`Store::write`]); what waits is written together and acknowledged when it is durable. Readers have connections of
+//! their own ([`Store::read`]) and see what was there when they began. The tables of chats and shares are written by one function, which takes one
+//! event (`apply.rs`). Nothing here is `async`, and SQL is nowhere else.
+//!
+//! A chat has two layers: what its source says, and what its owner changed over it. The source never undoes what the owner did.
+
+mod accounts;
+mod actions;
+mod apply;
+mod artifacts;
+mod error;
+mod kind;
+mod reader;
+mod record;
+mod schema;
+mod sql;
+mod store;
+mod write;
+mod writer;
+
+pub use error::StoreError;
+pub use reader::Reader;
+pub use record::{
+    ChatFilter, ChatRecord, LegacyLink, SessionRecord, ShareFilter, StoredMessage, TokenRecord,
+    User, UserRole,
+};
+pub use schema::VERSION;
+pub use store::Store;
+pub use write::{ShareChange, Write, Written};
+
+#[cfg(test)]
+mod tests;

@@ -257,7 +257,7 @@ impl Anthropic {
             .as_deref()
             .filter(|id| !id.is_empty())
             .map(str::to_owned);
-        let mut native = native.filter(|id| chat.message(id).is_none());
+        let mut native = native.filter(|id| !chat.has(id));
         let parts = item.content.read(
             file_role,
             &mut World {

@@ -176,7 +176,7 @@ fn put_nodes(
                 contexts.get(parent).cloned().unwrap_or_default(),
             ),
             tree::Parent::Lost => (
-                chat.last_in(ThreadId::MAIN).map(|last| last.id.clone()),
+                chat.last_id_in(ThreadId::MAIN).cloned(),
                 calls::Context::default(),
             ),
             tree::Parent::None => (None, calls::Context::default()),

@@ -14,7 +14,10 @@ use readalong_model::{
 };
 use serde_json::value::RawValue;
 
-use super::{Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken, lenient};
+use super::{
+    BesideLines, Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken, Unsettled,
+    lenient,
+};
 use crate::{
     anthropic_blocks::{CallIds, World},
     builder::ChatBuilder,
@@ -33,7 +36,7 @@ mod words;
 use notes::{Queue, Titles};
 use record::Line;
 use subagents::Subagents;
-use tree::{Node, Tree};
+use tree::{Forks, Node, Tree};
 use words::Said;
 
 pub(super) const FORMAT: Format = Format {
@@ -76,6 +79,8 @@ const BOOKKEEPING: [&str; 28] = [
     "rate_limit_event",
     "tool_progress",
 ];
+/// A pull request that was told of within so many messages is not told of again.
+const PULL_REQUEST_MESSAGES: usize = 200;
 /// The model that the program names for its own words.
 const NO_MODEL: &str = "<synthetic>";
 
@@ -117,6 +122,9 @@ pub(super) struct ClaudeCode {
     /// Places of the messages that hold the calls.
     call_places: HashMap<String, usize>,
     tree: Tree,
+    forks: Forks,
+    /// Places of the newest notices of pull requests, by address.
+    pull_requests: HashMap<String, usize>,
     /// The API message that each thread is in the middle of.
     open: HashMap<ThreadId, Open>,
     /// Places of the messages that count the tokens of an API message.
@@ -181,23 +189,21 @@ impl Reader for ClaudeCode {
         self.take(line, json, chat, surroundings)
     }
 
-    fn finish(
+    fn beside(&mut self, surroundings: &mut dyn Surroundings) -> io::Result<Vec<String>> {
+        self.subagent_files(surroundings)
+    }
+
+    fn push_beside(
         &mut self,
+        lines: &BesideLines<'_>,
         chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<()> {
-        self.read_subagents(chat, surroundings)?;
+        self.read_subagent(lines, chat, surroundings)
+    }
+
+    fn settle_new(&mut self, chat: &mut ChatBuilder) {
         self.link_subagents(chat);
-        for (first, later) in self.tree.forks() {
-            let parent = chat
-                .chat
-                .messages
-                .get(first)
-                .and_then(|message| message.parent.clone());
-            if let Some(message) = chat.chat.messages.get_mut(later) {
-                message.parent = parent;
-            }
-        }
         if let Some(title) = self.titles.best(&self.tree) {
             chat.chat.title = title;
         }
@@ -205,7 +211,24 @@ impl Reader for ClaudeCode {
             (Some(session), Some(agent)) => Some(format!("{session}/{agent}")),
             (session, _) => session.clone(),
         };
-        Ok(())
+    }
+
+    fn settle_all(&mut self, chat: &mut ChatBuilder) {
+        if let Some(forks) = self.tree.settle_forks() {
+            self.forks.settle(forks, chat);
+        }
+    }
+
+    fn is_part(&self) -> bool {
+        self.exported_agent.is_some()
+    }
+
+    fn unsettled(&self) -> Unsettled {
+        if self.tree.is_settled() {
+            Unsettled::Nothing
+        } else {
+            Unsettled::Settling
+        }
     }
 }
 
@@ -269,21 +292,17 @@ impl ClaudeCode {
             "summary" | "custom-title" | "ai-title" | "agent-name" if self.titles.take(&line) => {}
             "pr-link" if line.pr_url.is_some() => {
                 let url = line.pr_url.as_deref().unwrap_or_default();
-                let known = |message: &Message| {
-                    message
-                        .parts
-                        .iter()
-                        .any(|part| matches!(part, Part::Notice { text, .. } if text == url))
-                };
-                if !chat.chat.messages.iter().rev().take(200).any(known) {
+                let is_near = |place: &usize| chat.len() - place <= PULL_REQUEST_MESSAGES;
+                if !self.pull_requests.get(url).is_some_and(is_near) {
                     let envelope = self.envelope(&line, json, chat);
-                    self.put_notice(
+                    let place = self.put_notice(
                         &envelope,
                         NoticeKind::Info,
                         url.to_owned(),
                         Visibility::Meta,
                         chat,
                     );
+                    self.pull_requests.insert(url.to_owned(), place);
                 }
                 return Ok(Taken::Mapped);
             }
@@ -368,13 +387,13 @@ impl ClaudeCode {
         let (calls, results) = call_ids(&parts);
         let (first, begins) = match kind.as_str() {
             "user" => (
-                chat.chat.messages.len(),
+                chat.len(),
                 self.take_user(&line, parts, &envelope, chat, surroundings)?,
             ),
             _ => self.take_assistant(&line, parts, &envelope, chat),
         };
-        let last = chat.chat.messages.len().saturating_sub(1).max(first);
-        if first >= chat.chat.messages.len() {
+        let last = chat.len().saturating_sub(1).max(first);
+        if first >= chat.len() {
             self.tree
                 .pass(line.uuid.as_deref(), line.parent_uuid.as_deref());
             return Ok(Taken::Mapped);
@@ -399,7 +418,7 @@ impl ClaudeCode {
     }
 
     /// True for a record that repeats one that was taken, as compaction does with the history.
-    fn is_replay(&self, line: &Line<'_>, chat: &ChatBuilder) -> bool {
+    fn is_replay(&self, line: &Line<'_>, chat: &mut ChatBuilder) -> bool {
         let Some(node) = line
             .uuid
             .as_deref()
@@ -407,31 +426,30 @@ impl ClaudeCode {
         else {
             return false;
         };
-        let messages = chat
-            .chat
-            .messages
-            .get(node.first..=node.last)
-            .unwrap_or_default();
-        let holds = |wanted: &str| {
-            messages
-                .iter()
-                .flat_map(|message| &message.parts)
-                .any(|part| match part {
-                    Part::Text { markdown } => markdown == wanted,
-                    Part::Notice { text, .. } => text.contains(wanted),
-                    _ => false,
-                })
-        };
-        let spoken = |text: &str| {
-            words::said(text)
-                .into_iter()
-                .filter(|(said, _)| *said == Said::Prompt)
-                .all(|(_, text)| holds(&text))
-        };
-        line.is_meta
-            || line.message.content.texts().into_iter().all(|text| {
-                text.trim().is_empty() || holds(text) || spoken(text) && !is_plain_prompt(text)
+        let (first, last) = (node.first, node.last);
+        let says = |message: &Message, wanted: &str| {
+            message.parts.iter().any(|part| match part {
+                Part::Text { markdown } => markdown == wanted,
+                Part::Notice { text, .. } => text.contains(wanted),
+                _ => false,
             })
+        };
+        let mut holds = |wanted: &str| {
+            (first..=last).any(|place| {
+                chat.peek_at(place)
+                    .is_some_and(|message| says(message, wanted))
+            })
+        };
+        let mut is_there = |text: &str| {
+            text.trim().is_empty()
+                || holds(text)
+                || !is_plain_prompt(text)
+                    && words::said(text)
+                        .into_iter()
+                        .filter(|(said, _)| *said == Said::Prompt)
+                        .all(|(_, text)| holds(&text))
+        };
+        line.is_meta || line.message.content.texts().into_iter().all(&mut is_there)
     }
 
     fn envelope(&self, line: &Line<'_>, json: &str, chat: &ChatBuilder) -> Envelope {
@@ -444,7 +462,7 @@ impl ClaudeCode {
             id,
             thread: self.own_thread(),
             at: line.at(),
-            first: chat.chat.messages.len(),
+            first: chat.len(),
         }
     }
 
@@ -629,7 +647,7 @@ impl ClaudeCode {
         let Some(message) = self
             .call_places
             .get(call_id)
-            .and_then(|place| chat.chat.messages.get_mut(*place))
+            .and_then(|place| chat.message_at(*place))
         else {
             return;
         };
@@ -743,7 +761,7 @@ impl ClaudeCode {
     /// Adds parts to a message that is there.
     fn join(&mut self, place: usize, parts: Vec<Part>, chat: &mut ChatBuilder) -> usize {
         self.note_calls(&parts, place);
-        if let Some(message) = chat.chat.messages.get_mut(place) {
+        if let Some(message) = chat.message_at(place) {
             message.parts.extend(parts);
         }
         place
@@ -767,7 +785,7 @@ impl ClaudeCode {
             Some(id) => *self.counted.entry(id.to_owned()).or_insert(place),
             None => place,
         };
-        let Some(message) = chat.chat.messages.get_mut(place) else {
+        let Some(message) = chat.message_at(place) else {
             return;
         };
         let counted = message.usage.get_or_insert(usage);
@@ -785,11 +803,11 @@ impl ClaudeCode {
         chat: &mut ChatBuilder,
     ) -> usize {
         let (role, visibility, author) = who;
-        let place = chat.chat.messages.len();
+        let place = chat.len();
         let mut id = envelope.id.clone();
-        while chat.message(&id).is_some() {
+        while chat.has(&id) {
             id = if place == envelope.first {
-                format!("{}~{place}", id)
+                format!("{id}~{}", chat.position())
             } else {
                 format!("{}~{}", id, place - envelope.first + 1)
             };
@@ -799,6 +817,9 @@ impl ClaudeCode {
             _ => visibility,
         };
         self.note_calls(&parts, place);
+        if role == Role::User {
+            self.subagents.note_prompt(envelope.thread, place, &parts);
+        }
         match self.open.get_mut(&envelope.thread) {
             Some(_) if role == Role::User => drop(self.open.remove(&envelope.thread)),
             Some(open) if visibility != Visibility::Hidden => open.followed = true,
@@ -843,7 +864,7 @@ impl ClaudeCode {
         let waiting = self
             .compactions
             .remove(&envelope.thread)
-            .and_then(|place| chat.chat.messages.get_mut(place));
+            .and_then(|place| chat.message_at(place));
         match waiting.and_then(|message| message.parts.first_mut()) {
             Some(Part::Notice { text, .. }) => summary.clone_into(text),
             _ => drop(self.put_notice(
@@ -861,7 +882,7 @@ impl ClaudeCode {
         let waiting = self
             .commands
             .remove(&envelope.thread)
-            .and_then(|place| chat.chat.messages.get_mut(place));
+            .and_then(|place| chat.message_at(place));
         match waiting.and_then(|message| message.parts.first_mut()) {
             Some(Part::Notice { text, .. }) => {
                 text.push('\n');

@@ -15,7 +15,7 @@ use readalong_model::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken};
+use super::{Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken, Unsettled};
 use crate::{
     builder::ChatBuilder,
     head::{Head, HeadRecord},
@@ -182,7 +182,15 @@ impl Reader for CodexReader {
         self.take(entry, at, record.bytes, (chat, surroundings))
     }
 
-    fn finish(
+    fn unsettled(&self) -> Unsettled {
+        if self.replay.holds() {
+            Unsettled::HeldBack
+        } else {
+            Unsettled::Nothing
+        }
+    }
+
+    fn end(
         &mut self,
         chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
@@ -549,10 +557,10 @@ impl CodexReader {
     /// Takes back the last turns: they become a branch beside the one that goes on from here.
     fn roll_back(&mut self, turns: u64, around: &Circumstances<'_>, chat: &mut ChatBuilder) {
         let mut left = turns;
-        let mut at: Option<MessageId> = chat.last_in(ThreadId::MAIN).map(|last| last.id.clone());
+        let mut at: Option<MessageId> = chat.last_id_in(ThreadId::MAIN).cloned();
         let mut from = at.clone();
         while let (Some(id), true) = (at.take(), left > 0) {
-            let Some(message) = chat.message(&id.0) else {
+            let Some(message) = chat.peek(&id.0) else {
                 break;
             };
             at = message.parent.clone();
@@ -568,7 +576,7 @@ impl CodexReader {
         };
         self.items
             .put_notice(NoticeKind::Rewind, text, around, chat);
-        let notice = chat.last_in(ThreadId::MAIN).map(|last| last.id.clone());
+        let notice = chat.last_id_in(ThreadId::MAIN).cloned();
         if let Some(message) = notice.and_then(|id| chat.message(&id.0)) {
             message.parent = from;
         }

@@ -6,6 +6,8 @@ mod claude_code;
 mod claude_code_web;
 mod codex;
 mod codex_exec;
+#[cfg(test)]
+mod growth;
 pub(crate) mod lenient;
 mod openai_chat;
 mod openai_responses;
@@ -14,7 +16,7 @@ mod outline;
 mod readalong;
 mod sharegpt;
 
-use std::io;
+use std::{collections::HashSet, io};
 
 use readalong_model::Place;
 
@@ -120,7 +122,7 @@ impl From<io::Error> for Refusal {
 }
 
 /// Takes the records of one chat, in order, and makes the chat. The same for whole files and for growing ones.
-pub(crate) trait Reader {
+pub(crate) trait Reader: Send {
     /// Takes the next record.
     ///
     /// # Errors
@@ -132,15 +134,108 @@ pub(crate) trait Reader {
         surroundings: &mut dyn Surroundings,
     ) -> Result<Taken, Refusal>;
 
-    /// Takes what lies beside the transcript and settles what only the end tells (title, active branch, threads).
+    /// Paths of files beside the transcript that hold more of the chat and may grow too, in the order in which they are to be read. Reading one may
+    /// bring more of them.
+    fn beside(&mut self, _surroundings: &mut dyn Surroundings) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Takes lines of a file that [`beside`](Self::beside) named; `number` is that of the first.
+    ///
+    /// # Errors
+    /// Keeping an artifact or reading a neighbour failed.
+    fn push_beside(
+        &mut self,
+        _lines: &BesideLines<'_>,
+        _chat: &mut ChatBuilder,
+        _surroundings: &mut dyn Surroundings,
+    ) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Takes what was held back because later records could have told more of it. Nothing can be pushed after that.
+    ///
+    /// # Errors
+    /// Keeping an artifact or reading a neighbour failed.
+    fn end(
+        &mut self,
+        _chat: &mut ChatBuilder,
+        _surroundings: &mut dyn Surroundings,
+    ) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Settles what follows from records together (title, threads), at a cost that does not depend on the length of the chat.
+    fn settle_new(&mut self, _chat: &mut ChatBuilder) {}
+
+    /// Settles what only the whole tells (forks). May go over everything that the reader knows.
+    fn settle_all(&mut self, _chat: &mut ChatBuilder) {}
+
+    /// True where the file holds a part of a chat that another file holds.
+    fn is_part(&self) -> bool {
+        false
+    }
+
+    /// What would change if the transcript ended here.
+    fn unsettled(&self) -> Unsettled {
+        Unsettled::Nothing
+    }
+
+    /// Takes what lies beside the transcript and settles what only the end tells.
     ///
     /// # Errors
     /// Keeping an artifact or reading a neighbour failed.
     fn finish(
         &mut self,
-        _chat: &mut ChatBuilder,
-        _surroundings: &mut dyn Surroundings,
-    ) -> Result<(), io::Error> {
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<()> {
+        let mut read: HashSet<String> = HashSet::new();
+        loop {
+            let paths = self.beside(surroundings)?;
+            let new: Vec<String> = paths
+                .into_iter()
+                .filter(|path| read.insert(path.clone()))
+                .collect();
+            if new.is_empty() {
+                break;
+            }
+            for path in new {
+                if let Some(bytes) = surroundings.beside(&path)? {
+                    let lines = BesideLines {
+                        path: &path,
+                        bytes: &bytes,
+                        number: 1,
+                    };
+                    self.push_beside(&lines, chat, surroundings)?;
+                }
+            }
+        }
+        self.end(chat, surroundings)?;
+        self.settle_new(chat);
+        self.settle_all(chat);
         Ok(())
     }
+}
+
+/// Lines of a file beside the transcript.
+pub(crate) struct BesideLines<'a> {
+    /// Path of the file.
+    pub(crate) path: &'a str,
+    /// Whole lines.
+    pub(crate) bytes: &'a [u8],
+    /// Number of the first line, from 1.
+    pub(crate) number: u64,
+}
+
+/// What of a growing chat is not as it would be at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unsettled {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What [`Reader::settle_all`] settles.
+    Settling,
+    /// What [`Reader::end`] takes.
+    HeldBack,
 }

@@ -12,7 +12,7 @@ use crate::{Imported, Pick, Source, Surroundings, Transcript};
 
 /// A folder of files that lie beside a transcript; what is kept stays in memory.
 pub(super) struct Folder {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) kept: HashMap<Digest, Vec<u8>>,
 }
 

@@ -131,11 +131,11 @@ impl Reader for DatasetReader {
             chat.chat.title = title.into_owned();
         }
         self.turns.put_all(turns, listed, chat, surroundings)?;
-        let parent = chat.chat.messages.last().map(|message| message.id.clone());
+        let parent = chat.newest().map(|message| message.id.clone());
         for answer in answers {
             self.turns
                 .put_all(vec![answer], Listed::default(), chat, surroundings)?;
-            if let Some(message) = chat.chat.messages.last_mut() {
+            if let Some(message) = chat.newest() {
                 message.parent.clone_from(&parent);
             }
         }

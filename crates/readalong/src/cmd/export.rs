@@ -257,7 +257,7 @@ fn media_type(path: &str) -> &'static str {
     }
 }
 
-fn list_chats(transcript: &Transcript) -> anyhow::Result<()> {
+pub(crate) fn list_chats(transcript: &Transcript) -> anyhow::Result<()> {
     let chats = transcript.list()?;
     for chat in chats.iter().take(CHATS_LISTED_MAX) {
         output::note(&format!(

@@ -94,10 +94,7 @@ impl ClaudeCode {
         if line.is_sidechain || line.stream_parent.is_some() {
             envelope.thread = self.thread_of(line, chat);
         }
-        let (parent, first) = (
-            self.tree.above(line.parent_uuid.as_deref()),
-            chat.chat.messages.len(),
-        );
+        let (parent, first) = (self.tree.above(line.parent_uuid.as_deref()), chat.len());
         let kind = attachment.kind.as_deref().unwrap_or_default().to_owned();
         match kind.as_str() {
             "queued_command" if !attachment.prompt.is_unreadable() => {
@@ -111,7 +108,7 @@ impl ClaudeCode {
                     },
                 )?;
                 self.take_user(line, parts, &envelope, chat, surroundings)?;
-                let last = chat.chat.messages.len();
+                let last = chat.len();
                 if last > first {
                     let node = Node {
                         parent,
@@ -141,7 +138,12 @@ impl ClaudeCode {
                     Part::File { artifact }
                 };
                 match prompt_before(envelope.thread, chat) {
-                    Some(prompt) => prompt.parts.push(part),
+                    Some(place) => {
+                        self.subagents.note_more(envelope.thread, place);
+                        if let Some(prompt) = chat.message_at(place) {
+                            prompt.parts.push(part);
+                        }
+                    }
                     None => {
                         let who = (Role::User, Visibility::Shown, Author::default());
                         self.put(&envelope, who, vec![part], chat);
@@ -187,12 +189,16 @@ impl ClaudeCode {
     }
 }
 
-/// The prompt in which a file was named: the last message, hidden context aside.
-fn prompt_before(thread: ThreadId, chat: &mut ChatBuilder) -> Option<&mut Message> {
-    let mut messages = chat.chat.messages.iter_mut().rev();
-    let last = messages.find(|message| message.visibility != Visibility::Hidden)?;
-    let is_prompt = last.role == Role::User && last.author.kind.is_none();
-    (is_prompt && last.thread == thread).then_some(last)
+/// The place of the prompt in which a file was named: the last message, hidden context aside.
+fn prompt_before(thread: ThreadId, chat: &mut ChatBuilder) -> Option<usize> {
+    let is_shown = |place: &usize| {
+        chat.kind_at(*place)
+            .is_some_and(|(_, visibility, _)| visibility != Visibility::Hidden)
+    };
+    let last = (0..chat.len()).rev().find(is_shown)?;
+    let is_prompt = |message: &Message| message.role == Role::User && message.author.kind.is_none();
+    let message = chat.peek_at(last)?;
+    (is_prompt(message) && message.thread == thread).then_some(last)
 }
 
 fn add_file(

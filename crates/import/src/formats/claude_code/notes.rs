@@ -1,6 +1,6 @@
 //! What surrounds the messages of a session: system records, the queue of prompts, titles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use readalong_model::{NoticeKind, Part, Visibility};
 use serde_json::Value;
@@ -34,6 +34,8 @@ const TOLD: [&str; 8] = [
 ];
 /// Characters of a title that is made of a summary, which may be several sentences.
 const SUMMARY_CHARS_MAX: usize = 100;
+/// Summaries that may be the title, at most: they are looked through with every record. Real files have dozens.
+const SUMMARIES_MAX: usize = 256;
 /// Prompts taken back out of the queue that are looked for in later prompts, at most.
 const POPPED_MAX: usize = 64;
 
@@ -236,7 +238,7 @@ fn key(text: &str) -> &str {
 }
 
 fn silence(place: usize, chat: &mut ChatBuilder) {
-    let Some(message) = chat.chat.messages.get_mut(place) else {
+    let Some(message) = chat.message_at(place) else {
         return;
     };
     message.visibility = Visibility::Hidden;
@@ -252,7 +254,7 @@ pub(super) struct Titles {
     by_model: Option<String>,
     agent: Option<String>,
     /// Summaries with the record they end at: often of other sessions.
-    summaries: Vec<(String, String)>,
+    summaries: VecDeque<(String, String)>,
 }
 
 impl Titles {
@@ -273,7 +275,10 @@ impl Titles {
                 else {
                     return false;
                 };
-                self.summaries.push((leaf.to_owned(), summary));
+                self.summaries.push_back((leaf.to_owned(), summary));
+                if self.summaries.len() > SUMMARIES_MAX {
+                    self.summaries.pop_front();
+                }
                 return true;
             }
         };

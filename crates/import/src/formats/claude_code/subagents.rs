@@ -9,7 +9,7 @@ use std::{
 };
 
 use readalong_model::{
-    Action, Part, Place, Role, Thread, ThreadId, ThreadKind, ToolCall, Visibility,
+    Action, Part, Place, Role, Thread, ThreadId, ThreadKind, Timestamp, ToolCall, Visibility,
 };
 use serde::Deserialize;
 
@@ -17,13 +17,17 @@ use super::{
     ChatBuilder, ClaudeCode, Line, Reader, Record, Refusal, Surroundings, sidecars::is_plain,
 };
 use crate::{
-    formats::lenient,
+    formats::{BesideLines, lenient},
     framer::{self, Frame, Framer, Salvaged},
     head::Framing,
 };
 
 /// Files of subagents that are read, at most.
 const FILES_MAX: usize = 1000;
+/// Bytes at the beginning of a file of a subagent that tell when and for whom it began. The first record holds the prompt.
+const START_BYTES: usize = 1 << 20;
+/// Prompts of a thread that are looked at, at most, for the one that its call holds too: the first that is a text and nothing else.
+const FIRST_PROMPTS_MAX: usize = 4;
 
 /// The threads of subagents, by agent.
 #[derive(Default)]
@@ -33,6 +37,23 @@ pub(super) struct Subagents {
     links: HashMap<String, String>,
     /// Calls that give work away: id, title and prompt.
     calls: Vec<(String, String, String)>,
+    /// The first prompts of each thread: place and text; none for one that is more than a text.
+    prompts: HashMap<ThreadId, Vec<(usize, Option<String>)>>,
+    /// Titles that files beside those of agents tell.
+    titles: HashMap<ThreadId, String>,
+    /// Prompts that were hidden because their calls hold them: place, and what they were before.
+    hidden: HashMap<usize, Visibility>,
+    /// Linked calls that have not come yet.
+    awaited: HashSet<String>,
+    /// Something came that may join threads and calls otherwise.
+    changed: bool,
+    /// Files of agents, in the order in which they are read, and those of them that tell nothing more beside them.
+    files: Vec<String>,
+    known: HashSet<String>,
+    described: HashSet<String>,
+    /// Files beside the session that are of this one or not, for the session that they were looked at for.
+    own: HashMap<String, bool>,
+    own_for: Option<String>,
 }
 
 impl Subagents {
@@ -42,6 +63,7 @@ impl Subagents {
             && !self.links.contains_key(agent)
         {
             self.links.insert(agent.to_owned(), call.to_owned());
+            self.changed = true;
         }
     }
 
@@ -49,7 +71,40 @@ impl Subagents {
         if let Action::Delegate { title, prompt } = &call.action {
             self.calls
                 .push((call.call_id.clone(), title.clone(), prompt.clone()));
+            self.changed = true;
         }
+        self.changed |= self.awaited.remove(&call.call_id);
+    }
+
+    /// Notes a prompt that was put.
+    pub(super) fn note_prompt(&mut self, thread: ThreadId, place: usize, parts: &[Part]) {
+        if thread.is_main() {
+            return;
+        }
+        let prompts = self.prompts.entry(thread).or_default();
+        if prompts.len() < FIRST_PROMPTS_MAX {
+            let text = match parts {
+                [Part::Text { markdown }] => Some(markdown.clone()),
+                _ => None,
+            };
+            self.changed |= text.is_some();
+            prompts.push((place, text));
+        }
+    }
+
+    /// Notes that a prompt holds more than its text.
+    pub(super) fn note_more(&mut self, thread: ThreadId, place: usize) {
+        let prompts = self.prompts.entry(thread).or_default();
+        if let Some(prompt) = prompts.iter_mut().find(|prompt| prompt.0 == place) {
+            prompt.1 = None;
+            self.changed = true;
+        }
+    }
+
+    /// The first prompt of a thread that is a text: its place and text.
+    fn first_prompt(&self, thread: ThreadId) -> Option<(usize, &str)> {
+        let mut prompts = self.prompts.get(&thread)?.iter();
+        prompts.find_map(|(place, text)| Some((*place, text.as_deref()?)))
     }
 }
 
@@ -117,6 +172,7 @@ impl ClaudeCode {
             parent_call: None,
         });
         self.subagents.threads.insert(key.to_owned(), thread);
+        self.subagents.changed = true;
         thread
     }
 
@@ -126,66 +182,68 @@ impl ClaudeCode {
             return;
         };
         let thread = self.thread_for(&agent, chat);
-        chat.move_messages(ThreadId::MAIN, thread);
+        for place in chat.move_messages(ThreadId::MAIN, thread) {
+            if chat
+                .kind_at(place)
+                .is_some_and(|(role, ..)| role == Role::User)
+                && let Some(message) = chat.peek_at(place)
+            {
+                self.subagents.note_prompt(thread, place, &message.parts);
+            }
+        }
         self.tree.move_thread(ThreadId::MAIN, thread);
         if let Some(open) = self.open.remove(&ThreadId::MAIN) {
             self.open.insert(thread, open);
         }
     }
 
-    /// Reads the files of subagents that lie beside the session.
-    pub(super) fn read_subagents(
+    /// The files of subagents that lie beside the session: in a folder of its own, in older sessions beside it among those of other sessions.
+    pub(super) fn subagent_files(
         &mut self,
-        chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
-    ) -> io::Result<()> {
+    ) -> io::Result<Vec<String>> {
         if !is_plain(&self.stem) || self.exported_agent.is_some() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let folder = format!("{}/subagents", self.stem);
         let names = surroundings.names_in(&folder);
-        let mut read: HashSet<String> = HashSet::new();
-        for name in names
+        let agents = names
             .iter()
-            .filter(|name| agent_of(name).is_some())
-            .take(FILES_MAX)
-        {
-            let Some(agent) = agent_of(name) else {
-                continue;
-            };
-            read.insert(agent.to_owned());
-            let path = format!("{folder}/{name}");
-            if let Some(bytes) = surroundings.beside(&path)? {
-                self.read_subagent(&path, agent, &bytes, chat, surroundings)?;
-                self.read_meta(
-                    &format!("{folder}/agent-{agent}.meta.json"),
-                    agent,
-                    chat,
-                    surroundings,
-                )?;
+            .filter_map(|name| agent_of(name))
+            .take(FILES_MAX);
+        let mut new: Vec<(Option<Timestamp>, String)> = Vec::new();
+        for agent in agents {
+            let path = format!("{folder}/agent-{agent}.jsonl");
+            if !self.subagents.known.contains(agent) {
+                self.subagents.known.insert(agent.to_owned());
+                let start = surroundings.beside_start(&path, START_BYTES)?;
+                new.push((start.as_deref().and_then(begun_at), path));
             }
         }
-        self.read_older(&read, chat, surroundings)
+        // By their beginnings: a file that comes later stands later, however it is called.
+        new.sort();
+        let found_new = !new.is_empty();
+        self.subagents
+            .files
+            .extend(new.into_iter().map(|(_, path)| path));
+        // What those files say may tell of older ones.
+        if !found_new {
+            self.older_files(surroundings)?;
+        }
+        Ok(self.subagents.files.clone())
     }
 
-    /// Files of older sessions lie beside them, among those of other sessions.
-    fn read_older(
-        &mut self,
-        read: &HashSet<String>,
-        chat: &mut ChatBuilder,
-        surroundings: &mut dyn Surroundings,
-    ) -> io::Result<()> {
-        let mut agents: Vec<String> = self
-            .subagents
+    fn older_files(&mut self, surroundings: &mut dyn Surroundings) -> io::Result<()> {
+        let subagents = &self.subagents;
+        let mut agents: Vec<String> = subagents
             .links
             .keys()
-            .filter(|agent| !read.contains(*agent) && is_plain(agent))
+            .filter(|agent| !subagents.known.contains(*agent) && is_plain(agent))
             .cloned()
             .collect();
         agents.sort();
-        let linked: HashSet<&String> = self.subagents.links.values().collect();
-        if self
-            .subagents
+        let linked: HashSet<&String> = subagents.links.values().collect();
+        if subagents
             .calls
             .iter()
             .any(|(call, ..)| !linked.contains(call))
@@ -194,44 +252,46 @@ impl ClaudeCode {
             let more = names
                 .iter()
                 .filter_map(|name| agent_of(name))
-                .filter(|agent| !read.contains(*agent))
-                .map(str::to_owned);
-            agents.extend(
-                more.take(FILES_MAX)
-                    .filter(|agent| !self.subagents.links.contains_key(agent))
-                    .collect::<Vec<_>>(),
-            );
+                .filter(|agent| !subagents.known.contains(*agent))
+                .filter(|agent| !subagents.links.contains_key(*agent));
+            agents.extend(more.take(FILES_MAX).map(str::to_owned));
         }
         for agent in agents {
             let path = format!("agent-{agent}.jsonl");
-            if path.strip_suffix(".jsonl") == Some(&self.stem) {
-                continue;
-            }
-            if let Some(bytes) = surroundings
-                .beside(&path)?
-                .filter(|bytes| self.is_own(bytes))
+            if path.strip_suffix(".jsonl") != Some(&self.stem)
+                && self.is_own(&path, surroundings)?
             {
-                self.read_subagent(&path, &agent, &bytes, chat, surroundings)?;
+                self.subagents.known.insert(agent);
+                self.subagents.files.push(path);
             }
         }
         Ok(())
     }
 
     /// True for a file whose first record is of this session.
-    fn is_own(&self, bytes: &[u8]) -> bool {
-        let mut lines = bytes
-            .split(|byte| *byte == b'\n')
-            .filter_map(|line| serde_json::from_slice::<Line<'_>>(framer::trim(line)).ok());
-        lines.next().is_some_and(|line| {
-            line.session().is_some() && line.session() == self.session.as_deref()
-        })
+    fn is_own(&mut self, path: &str, surroundings: &mut dyn Surroundings) -> io::Result<bool> {
+        if self.subagents.own_for != self.session {
+            self.subagents.own.clear();
+            self.subagents.own_for.clone_from(&self.session);
+        }
+        if let Some(is_own) = self.subagents.own.get(path) {
+            return Ok(*is_own);
+        }
+        let Some(start) = surroundings.beside_start(path, START_BYTES)? else {
+            return Ok(false);
+        };
+        let Some(first) = first_line(&start) else {
+            return Ok(false);
+        };
+        let is_own = first.session().is_some() && first.session() == self.session.as_deref();
+        self.subagents.own.insert(path.to_owned(), is_own);
+        Ok(is_own)
     }
 
     fn read_meta(
         &mut self,
         path: &str,
         agent: &str,
-        chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<()> {
         let Some(bytes) = surroundings.beside(path)? else {
@@ -241,28 +301,28 @@ impl ClaudeCode {
             return Ok(());
         };
         self.subagents.link(Some(agent), meta.call.as_deref());
-        let thread = self
-            .subagents
-            .threads
-            .get(agent)
-            .and_then(|thread| chat.chat.threads.get_mut(thread.0 as usize));
-        if let Some(thread) = thread {
-            thread.title = meta
-                .description
-                .or(meta.agent_type)
-                .map(std::borrow::Cow::into_owned);
+        self.subagents.described.insert(agent.to_owned());
+        if let (Some(thread), Some(title)) = (
+            self.subagents.threads.get(agent),
+            meta.description.or(meta.agent_type),
+        ) {
+            self.subagents.titles.insert(*thread, title.into_owned());
+            self.subagents.changed = true;
         }
         Ok(())
     }
 
-    fn read_subagent(
+    /// Reads lines of a subagent's file.
+    pub(super) fn read_subagent(
         &mut self,
-        path: &str,
-        agent: &str,
-        bytes: &[u8],
+        lines: &BesideLines<'_>,
         chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<()> {
+        let name = lines.path.rsplit('/').next().unwrap_or(lines.path);
+        let Some(agent) = agent_of(name) else {
+            return Ok(());
+        };
         let thread = self.thread_for(agent, chat);
         let visibility = if kind_of(agent) == ThreadKind::Subagent {
             Visibility::Shown
@@ -270,27 +330,49 @@ impl ClaudeCode {
             Visibility::Hidden
         };
         self.inside = Some((thread, visibility));
+        chat.read_within(Some(agent));
+        let read = self.read_lines(lines, chat, surroundings);
+        chat.read_within(None);
+        self.inside = None;
+        read?;
+        if !self.subagents.described.contains(agent)
+            && let Some(folder) = lines
+                .path
+                .strip_suffix(name)
+                .filter(|path| !path.is_empty())
+        {
+            let path = format!("{folder}agent-{agent}.meta.json");
+            self.read_meta(&path, agent, surroundings)?;
+        }
+        Ok(())
+    }
+
+    fn read_lines(
+        &mut self,
+        lines: &BesideLines<'_>,
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<()> {
         let mut place = Place {
-            file: path.to_owned(),
+            file: lines.path.to_owned(),
             unit: "line",
             number: 0,
         };
-        let mut framer = Framer::new(bytes, Framing::Lines);
+        let mut framer = Framer::new(lines.bytes, Framing::Lines);
         while let Some(frame) = framer.next()? {
             match frame {
                 Frame::Piece { bytes, number } => {
-                    place.number = number;
+                    place.number = lines.number + number - 1;
                     chat.at(&place);
                     self.take_piece(framer::trim(bytes), &place, chat, surroundings)?;
                 }
                 Frame::Skipped { number, reason } => {
-                    place.number = number;
+                    place.number = lines.number + number - 1;
                     chat.at(&place);
                     damaged(reason, chat);
                 }
             }
         }
-        self.inside = None;
         Ok(())
     }
 
@@ -339,36 +421,68 @@ impl ClaudeCode {
 
     /// Joins threads with the calls that started them, and hides the prompts that those calls hold already.
     pub(super) fn link_subagents(&mut self, chat: &mut ChatBuilder) {
-        let by_id: HashMap<&str, &(String, String, String)> = self
+        if !std::mem::take(&mut self.subagents.changed) {
+            return;
+        }
+        let links = self.links();
+        let by_id: HashMap<&str, (&str, &str)> = self
             .subagents
             .calls
             .iter()
-            .map(|call| (call.0.as_str(), call))
+            .map(|(id, title, prompt)| (id.as_str(), (title.as_str(), prompt.as_str())))
             .collect();
-        let firsts = first_prompts(chat);
-        let mut taken: HashSet<&str> = HashSet::new();
-        let mut threads: Vec<(&String, ThreadId)> = self
-            .subagents
+        let mut hidden: HashSet<usize> = HashSet::new();
+        for thread in self.subagents.threads.values() {
+            let call = links.get(thread).map(String::as_str);
+            let known = call.and_then(|call| by_id.get(call).copied());
+            let title = known
+                .map(|(title, _)| title)
+                .filter(|title| !title.is_empty());
+            let title = title.or_else(|| self.subagents.titles.get(thread).map(String::as_str));
+            let entry = chat.chat.threads.get(thread.0 as usize);
+            let is_so = |entry: &Thread| {
+                entry.parent_call.as_deref() == call && entry.title.as_deref() == title
+            };
+            if !entry.is_some_and(is_so)
+                && let Some(entry) = chat.thread_mut(*thread)
+            {
+                entry.parent_call = call.map(str::to_owned);
+                entry.title = title.map(str::to_owned);
+            }
+            let first = self.subagents.first_prompt(*thread);
+            if let (Some((place, text)), Some((_, prompt))) = (first, known)
+                && text.trim() == prompt.trim()
+            {
+                hidden.insert(place);
+            }
+        }
+        self.hide_prompts(&hidden, chat);
+    }
+
+    /// The calls that started threads: as records tell, else by their prompts.
+    fn links(&mut self) -> HashMap<ThreadId, String> {
+        let subagents = &mut self.subagents;
+        let mut threads: Vec<(&String, ThreadId)> = subagents
             .threads
             .iter()
             .map(|(agent, thread)| (agent, *thread))
             .collect();
         threads.sort_by_key(|(_, thread)| *thread);
-        let mut links: Vec<(ThreadId, &str)> = Vec::new();
+        let mut links: HashMap<ThreadId, String> = HashMap::new();
+        let mut taken: HashSet<&str> = HashSet::new();
+        subagents.awaited.clear();
         for (agent, thread) in &threads {
-            if let Some(call) = self
-                .subagents
-                .links
-                .get(*agent)
-                .filter(|call| self.call_places.contains_key(*call))
-            {
-                taken.insert(call);
-                links.push((*thread, call));
+            match subagents.links.get(*agent) {
+                Some(call) if self.call_places.contains_key(call) => {
+                    taken.insert(call);
+                    links.insert(*thread, call.clone());
+                }
+                Some(call) => drop(subagents.awaited.insert(call.clone())),
+                None => {}
             }
         }
         let mut by_prompt: HashMap<&str, Vec<&str>> = HashMap::new();
-        for (call, _, prompt) in self
-            .subagents
+        for (call, _, prompt) in subagents
             .calls
             .iter()
             .rev()
@@ -376,54 +490,52 @@ impl ClaudeCode {
         {
             by_prompt.entry(prompt.trim()).or_default().push(call);
         }
-        for (_, thread) in threads
-            .iter()
-            .filter(|(_, thread)| !links.iter().any(|(linked, _)| linked == thread))
-            .collect::<Vec<_>>()
-        {
-            let call = firsts
-                .get(thread)
-                .and_then(|(_, prompt)| by_prompt.get_mut(prompt.trim())?.pop());
-            links.extend(call.map(|call| (*thread, call)));
-        }
-        for (thread, call) in links {
-            let Some(entry) = chat.chat.threads.get_mut(thread.0 as usize) else {
+        for (_, thread) in &threads {
+            if links.contains_key(thread) {
                 continue;
-            };
-            entry.parent_call = Some(call.to_owned());
-            let Some((_, title, prompt)) = by_id.get(call) else {
-                continue;
-            };
-            if !title.is_empty() {
-                entry.title = Some(title.clone());
             }
-            let first = firsts
-                .get(&thread)
-                .filter(|(_, first)| first.trim() == prompt.trim());
-            if let Some(message) = first.and_then(|(place, _)| chat.chat.messages.get_mut(*place)) {
+            let call = subagents
+                .first_prompt(*thread)
+                .and_then(|(_, prompt)| by_prompt.get_mut(prompt.trim())?.pop());
+            links.extend(call.map(|call| (*thread, call.to_owned())));
+        }
+        links
+    }
+
+    /// Hides the prompts at these places, and shows again those that were hidden so and are not among them.
+    fn hide_prompts(&mut self, places: &HashSet<usize>, chat: &mut ChatBuilder) {
+        let before = &mut self.subagents.hidden;
+        for place in places {
+            if !before.contains_key(place)
+                && let Some(message) = chat.message_at(*place)
+            {
+                before.insert(*place, message.visibility);
                 message.visibility = Visibility::Hidden;
             }
         }
+        before.retain(|place, visibility| {
+            let stays = places.contains(place);
+            if !stays && let Some(message) = chat.message_at(*place) {
+                message.visibility = *visibility;
+            }
+            stays
+        });
     }
 }
 
-/// The first prompt of each thread: its place and text.
-fn first_prompts(chat: &ChatBuilder) -> HashMap<ThreadId, (usize, String)> {
-    let mut firsts = HashMap::new();
-    for (place, message) in chat
-        .chat
-        .messages
-        .iter()
-        .enumerate()
-        .filter(|(_, message)| message.role == Role::User && !message.thread.is_main())
-    {
-        if let [Part::Text { markdown }] = message.parts.as_slice() {
-            firsts
-                .entry(message.thread)
-                .or_insert_with(|| (place, markdown.clone()));
-        }
-    }
-    firsts
+/// The first record that can be read at the beginning of a file.
+fn first_line(start: &[u8]) -> Option<Line<'_>> {
+    start
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| serde_json::from_slice(framer::trim(line)).ok())
+}
+
+/// When a file began that begins so.
+fn begun_at(start: &[u8]) -> Option<Timestamp> {
+    start
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Line<'_>>(framer::trim(line)).ok())
+        .find_map(|line| line.at())
 }
 
 fn damaged(reason: String, chat: &mut ChatBuilder) {

@@ -92,8 +92,8 @@ fn subagents_and_big_outputs_beside_the_session() {
             (ThreadKind::Main, None, None),
             (ThreadKind::Subagent, None, None),
             (ThreadKind::Subagent, Some("Explore"), Some("t1")),
-            (ThreadKind::Compaction, None, None),
             (ThreadKind::Subagent, Some("Count"), Some("t2")),
+            (ThreadKind::Compaction, None, None),
             (ThreadKind::Subagent, Some("Old"), Some("t3")),
         ]
     );
@@ -115,7 +115,7 @@ fn subagents_and_big_outputs_beside_the_session() {
             (1, "Inline work"),
             (1, "Inline done."),
             (2, "Found two."),
-            (4, "Forty."),
+            (3, "Forty."),
             (5, "Old ways, more words"),
             (5, "Old answer.")
         ]

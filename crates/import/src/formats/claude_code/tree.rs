@@ -6,7 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use readalong_model::ThreadId;
+use readalong_model::{MessageId, ThreadId};
+
+use crate::builder::ChatBuilder;
 
 /// Alternatives that are looked for, at most; a hostile file with more is read in file order. Real files have a handful.
 const ALTERNATIVES_MAX: usize = 256;
@@ -37,7 +39,16 @@ pub(super) struct Tree {
     /// Calls and results by the node they stand in.
     calls: HashMap<String, u32>,
     results: Vec<(u32, String)>,
+    /// The first child of each node that begins with words.
+    beginnings: HashMap<u32, u32>,
+    /// There may be forks: some node has several such children.
+    branches: bool,
+    /// Something came that may change which alternatives there are.
+    unsettled: bool,
 }
+
+/// Steps that are gone up from a result to its call. It stands right below it, or a few parallel calls above.
+const RESULT_STEPS_MAX: usize = 64;
 
 impl Tree {
     /// True where a record of that id was seen.
@@ -73,6 +84,15 @@ impl Tree {
     /// Notes a record that made messages.
     pub(super) fn add(&mut self, uuid: Option<&str>, node: Node) -> u32 {
         let number = self.nodes.len() as u32;
+        if let Some(parent) = node.parent.filter(|_| node.begins)
+            && self
+                .node(parent)
+                .is_some_and(|above| above.thread == node.thread)
+            && *self.beginnings.entry(parent).or_insert(number) != number
+        {
+            self.branches = true;
+            self.unsettled = true;
+        }
         self.nodes.push(node);
         if let Some(uuid) = uuid {
             let anchor = self.anchors.entry(uuid.into()).or_insert(Anchor {
@@ -90,11 +110,36 @@ impl Tree {
     }
 
     pub(super) fn note_call(&mut self, node: u32, call_id: String) {
-        self.calls.insert(call_id, node);
+        if self.calls.insert(call_id, node).is_some() && self.branches {
+            self.unsettled = true;
+        }
     }
 
     pub(super) fn note_result(&mut self, node: u32, call_id: String) {
+        // A result below its call joins no alternatives.
+        let call = self.calls.get(&call_id).copied();
+        if self.branches && call.is_some_and(|call| !self.is_below(node, call)) {
+            self.unsettled = true;
+        }
         self.results.push((node, call_id));
+    }
+
+    /// True where a node is the other one or stands not far below it.
+    fn is_below(&self, node: u32, above: u32) -> bool {
+        let parent = |node: &u32| self.node(*node).and_then(|node| node.parent);
+        std::iter::successors(Some(node), parent)
+            .take(RESULT_STEPS_MAX)
+            .any(|node| node == above)
+    }
+
+    /// True where the alternatives are as they were settled last.
+    pub(super) fn is_settled(&self) -> bool {
+        !self.unsettled
+    }
+
+    /// The alternatives, where they may be others than those that were settled last.
+    pub(super) fn settle_forks(&mut self) -> Option<Vec<(usize, usize)>> {
+        std::mem::take(&mut self.unsettled).then(|| self.forks())
     }
 
     /// What was read as the main thread belongs to another one.
@@ -103,10 +148,12 @@ impl Tree {
             .iter_mut()
             .filter(|node| node.thread == from)
             .for_each(|node| node.thread = to);
+        self.branches = true;
+        self.unsettled = true;
     }
 
     /// Pairs of messages that are alternatives: the first of them and a later one.
-    pub(super) fn forks(&self) -> Vec<(usize, usize)> {
+    fn forks(&self) -> Vec<(usize, usize)> {
         let mut beginnings: HashMap<u32, Vec<u32>> = HashMap::new();
         for (number, node) in self
             .nodes
@@ -145,6 +192,55 @@ impl Tree {
         }
         forks.sort_unstable();
         forks
+    }
+}
+
+/// The alternatives that messages were told of, so that they can be told of others.
+#[derive(Default)]
+pub(super) struct Forks {
+    settled: Vec<(usize, usize)>,
+    /// The parents that later alternatives had before, by place.
+    parents: HashMap<usize, Option<MessageId>>,
+}
+
+impl Forks {
+    /// Hangs each later alternative to the parent of the first one, and gives back their parents to those that are none any more.
+    pub(super) fn settle(&mut self, forks: Vec<(usize, usize)>, chat: &mut ChatBuilder) {
+        if forks == self.settled {
+            return;
+        }
+        let mut parents: HashMap<usize, Option<MessageId>> = HashMap::new();
+        let mut before = std::mem::take(&mut self.parents);
+        for (first, later) in &forks {
+            let parent = match parents.get(first).or_else(|| before.get(first)) {
+                Some(parent) => parent.clone(),
+                None => chat.peek_at(*first).and_then(|first| first.parent.clone()),
+            };
+            parents.insert(*later, parent);
+        }
+        let mut places: Vec<usize> = parents.keys().chain(before.keys()).copied().collect();
+        places.sort_unstable();
+        places.dedup();
+        for place in places {
+            let own = match before.remove(&place) {
+                Some(own) => own,
+                None => chat
+                    .peek_at(place)
+                    .and_then(|message| message.parent.clone()),
+            };
+            let is_fork = parents.contains_key(&place);
+            let parent = match parents.remove(&place) {
+                Some(parent) => parent,
+                None => own.clone(),
+            };
+            if let Some(message) = chat.message_at(place) {
+                message.parent = parent;
+            }
+            if is_fork {
+                self.parents.insert(place, own);
+            }
+        }
+        self.settled = forks;
     }
 }
 

@@ -67,6 +67,11 @@ impl Replay {
         Verdict::New(held)
     }
 
+    /// True where records are held back.
+    pub(super) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Looks for a copy no longer; the records that were held back and are none.
     pub(super) fn end(&mut self) -> Vec<Vec<u8>> {
         self.next = None;

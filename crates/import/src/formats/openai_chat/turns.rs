@@ -306,9 +306,7 @@ impl Turns {
         chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<()> {
-        let native = turn
-            .id
-            .filter(|id| !id.is_empty() && chat.message(id).is_none());
+        let native = turn.id.filter(|id| !id.is_empty() && !chat.has(id));
         let id = native.map_or_else(|| chat.id_by_position(turn.raw.as_bytes()), Cow::into_owned);
         let mut message = Message::new(id, turn.role);
         message.visibility = turn.visibility;
@@ -409,7 +407,7 @@ impl Turns {
         chat: &ChatBuilder,
     ) -> ToolCall {
         let native = native.filter(|id| !id.is_empty());
-        let position = || format!("{}-{}", chat.chat.messages.len(), self.used.len());
+        let position = || format!("{}-{}", chat.len(), self.used.len());
         let call_id = match native {
             Some(id) if !self.used.contains(id) => id.to_owned(),
             Some(id) => format!("{id}#{}", position()),

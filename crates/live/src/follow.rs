@@ -1,0 +1,505 @@
+//! Follows transcripts that grow: a file, or all files of a folder, each of them a chat.
+//!
+//! One thread a follower, blocking. What the operating system tells of a file is acted on at once; beside that all files are looked at every
+//! [`poll_interval`](FollowOptions::poll_interval), for what it tells is not complete (network folders, full queues, folders that come later).
+//! `followed.rs` is what happens to one file.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::AccessKind};
+
+use crate::sink::{FollowState, Following, Sink};
+
+mod around;
+mod files;
+mod followed;
+mod lines;
+mod placing;
+#[cfg(test)]
+mod tests;
+
+use files::Root;
+use followed::Followed;
+
+/// All files are looked at so often by default.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// What only the whole tells is settled by default when a file stood still for so long.
+const SETTLE_AFTER: Duration = Duration::from_millis(1_500);
+/// A file that is written anew is read again so often by default, at most.
+const REREAD_INTERVAL: Duration = Duration::from_millis(500);
+/// Files of which the newest messages are held in memory; of the others nothing is, and they are read anew when they grow.
+const AWAKE_MAX: usize = 12;
+
+/// How a follower looks at its files.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FollowOptions {
+    /// How often all files are looked at, whatever the operating system tells.
+    pub poll_interval: Duration,
+    /// How long a file stands still before what only the whole tells is settled, and messages that it lost are removed.
+    pub settle_after: Duration,
+    /// How often at most a file that is written anew is read again.
+    pub reread_interval: Duration,
+    /// Name of this machine: part of the source of a chat that has no id of its own.
+    pub host: String,
+    /// Name of the format, where it is not to be found out.
+    pub format: Option<String>,
+}
+
+impl Default for FollowOptions {
+    fn default() -> Self {
+        Self {
+            poll_interval: POLL_INTERVAL,
+            settle_after: SETTLE_AFTER,
+            reread_interval: REREAD_INTERVAL,
+            host: host_name(),
+            format: None,
+        }
+    }
+}
+
+/// What keeps a follower from starting.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// The path is no file and no folder that can be read.
+    #[error("cannot follow `{}`", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Follows a file or a folder.
+pub struct Follower;
+
+/// A follower at work. Dropping it stops it and waits for its thread: a sink that waits for something has to be told to stop before.
+pub struct FollowerHandle {
+    shared: Arc<Shared>,
+    wake: Sender<Word>,
+    thread: Option<JoinHandle<()>>,
+    // It holds the other end of its events.
+    watcher: Option<RecommendedWatcher>,
+}
+
+/// What the follower's thread is told.
+enum Word {
+    Changed(PathBuf),
+    /// Something was missed: all files are to be looked at.
+    Missed,
+    Stop,
+}
+
+/// What the follower's thread and its handle both know.
+#[derive(Default)]
+struct Shared {
+    states: Mutex<States>,
+    changed: Condvar,
+    is_stopped: AtomicBool,
+}
+
+#[derive(Default)]
+struct States {
+    files: BTreeMap<PathBuf, FollowState>,
+    /// Nothing waits to be read.
+    is_idle: bool,
+}
+
+/// What all followed files have in common.
+struct Circumstances {
+    root: Root,
+    sink: Arc<dyn Sink>,
+    options: FollowOptions,
+    /// The files that chats with ids of their own come from.
+    sources: HashMap<String, PathBuf>,
+    shared: Arc<Shared>,
+    /// Nothing is waited for: what is there is all that comes.
+    is_hasty: bool,
+}
+
+impl Follower {
+    /// Starts to follow a file, or all transcripts in a folder and below it, on a thread of its own. A file may come later than its folder.
+    ///
+    /// # Errors
+    /// The path is neither file nor folder, or cannot be read.
+    pub fn start(
+        path: &Path,
+        sink: Arc<dyn Sink>,
+        options: FollowOptions,
+    ) -> Result<FollowerHandle, FollowError> {
+        let (wake, words) = channel();
+        let mut engine = Engine::new(path, sink, options)?;
+        let shared = Arc::clone(&engine.around.shared);
+        let watcher = watch(&engine.around.root, wake.clone());
+        let thread = thread::Builder::new()
+            .name("follow".to_owned())
+            .spawn(move || engine.run(&words))
+            .map_err(|source| FollowError::Path {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(FollowerHandle {
+            shared,
+            wake,
+            thread: Some(thread),
+            watcher,
+        })
+    }
+
+    /// Brings the sink up to date with a file or folder once, on the calling thread, and follows no longer. Tells how each file ended, sorted
+    /// by path.
+    ///
+    /// # Errors
+    /// The path is neither file nor folder, or cannot be read.
+    pub fn run_once(
+        path: &Path,
+        sink: Arc<dyn Sink>,
+        options: FollowOptions,
+    ) -> Result<Vec<FollowState>, FollowError> {
+        let mut engine = Engine::new(path, sink, options)?;
+        engine.around.is_hasty = true;
+        engine.scan();
+        while let Some(path) = engine.queue.pop_front() {
+            engine.step(path);
+        }
+        let states = engine.around.shared.lock();
+        Ok(states.files.values().cloned().collect())
+    }
+}
+
+impl FollowerHandle {
+    /// How the followed files are at present, sorted by path.
+    pub fn states(&self) -> Vec<FollowState> {
+        self.shared.lock().files.values().cloned().collect()
+    }
+
+    /// Waits until nothing that is there is left to be read; false where that takes longer.
+    pub fn wait_until_up_to_date(&self, timeout: Duration) -> bool {
+        let is_behind = |states: &mut States| {
+            let is_busy = |state: &FollowState| {
+                matches!(
+                    state.following,
+                    Following::Reading { .. } | Following::Failing(_)
+                )
+            };
+            !states.is_idle || states.files.values().any(is_busy)
+        };
+        let states = self.shared.lock();
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(states, timeout, is_behind);
+        waited.is_ok_and(|(_, timeout)| !timeout.timed_out())
+    }
+
+    /// Stops following and waits until the thread has ended.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for FollowerHandle {
+    fn drop(&mut self) {
+        self.shared.is_stopped.store(true, Ordering::Release);
+        // The thread may have ended by itself.
+        let _ = self.wake.send(Word::Stop);
+        self.watcher = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a follower ended in a panic");
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, States> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: &FollowState) {
+        self.lock().files.insert(state.path.clone(), state.clone());
+        self.changed.notify_all();
+    }
+
+    fn set_idle(&self, is_idle: bool) {
+        let mut states = self.lock();
+        if states.is_idle != is_idle {
+            states.is_idle = is_idle;
+            self.changed.notify_all();
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+}
+
+/// The files of a follower, and which of them are to be looked at.
+struct Engine {
+    around: Circumstances,
+    files: HashMap<PathBuf, Followed>,
+    queue: VecDeque<PathBuf>,
+    queued: HashSet<PathBuf>,
+    /// Files that want to be looked at again by themselves.
+    timed: HashSet<PathBuf>,
+    awake: HashSet<PathBuf>,
+    has_too_many: bool,
+}
+
+impl Engine {
+    fn new(path: &Path, sink: Arc<dyn Sink>, options: FollowOptions) -> Result<Self, FollowError> {
+        let root = Root::of(path).map_err(|source| FollowError::Path {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            around: Circumstances {
+                root,
+                sink,
+                options,
+                sources: HashMap::new(),
+                shared: Arc::default(),
+                is_hasty: false,
+            },
+            files: HashMap::new(),
+            queue: VecDeque::new(),
+            queued: HashSet::new(),
+            timed: HashSet::new(),
+            awake: HashSet::new(),
+            has_too_many: false,
+        })
+    }
+
+    fn run(&mut self, words: &Receiver<Word>) {
+        self.scan();
+        let mut next_poll = Instant::now() + self.around.options.poll_interval;
+        loop {
+            while let Ok(word) = words.try_recv() {
+                self.hear(word);
+            }
+            if self.around.shared.is_stopped() {
+                return;
+            }
+            if let Some(path) = self.queue.pop_front() {
+                self.step(path);
+                continue;
+            }
+            let times = self
+                .timed
+                .iter()
+                .filter_map(|path| self.files.get(path)?.next());
+            let until = times.chain([next_poll]).min().unwrap_or(next_poll);
+            let now = Instant::now();
+            if until > now {
+                self.around.shared.set_idle(true);
+                match words.recv_timeout(until - now) {
+                    Ok(word) => self.hear(word),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                continue;
+            }
+            if now >= next_poll {
+                self.scan();
+                next_poll = now + self.around.options.poll_interval;
+            }
+            let is_due = |path: &&PathBuf| {
+                let next = self.files.get(*path).and_then(Followed::next);
+                next.is_some_and(|next| next <= now)
+            };
+            let due: Vec<PathBuf> = self.timed.iter().filter(is_due).cloned().collect();
+            due.into_iter().for_each(|path| self.enqueue(path));
+        }
+    }
+
+    fn hear(&mut self, word: Word) {
+        match word {
+            Word::Changed(path) => self.changed(&path),
+            Word::Missed => self.scan(),
+            Word::Stop => {}
+        }
+    }
+
+    /// Something happened at a path: in a followed file, or in a folder that belongs to one.
+    fn changed(&mut self, path: &Path) {
+        if self.files.contains_key(path) {
+            return self.enqueue_first(path.to_owned());
+        }
+        let folders = path.ancestors().skip(1);
+        let folders = folders.take_while(|folder| folder.starts_with(&self.around.root.folder));
+        let files = folders.flat_map(|folder| {
+            ["jsonl", "json", "ndjson"].map(|ending| folder.with_extension(ending))
+        });
+        let owners: Vec<PathBuf> = files.filter(|file| self.files.contains_key(file)).collect();
+        if !owners.is_empty() {
+            owners.into_iter().for_each(|owner| self.enqueue(owner));
+        } else if self.around.root.may_hold(path) {
+            self.add(path.to_owned());
+        } else if path.is_dir() {
+            // What was in it before it was watched is not told of.
+            self.scan();
+        }
+    }
+
+    fn add(&mut self, path: PathBuf) {
+        if self.files.len() >= files::FILES_MAX {
+            return;
+        }
+        self.files
+            .entry(path.clone())
+            .or_insert_with(|| Followed::new(path.clone()));
+        self.enqueue(path);
+    }
+
+    /// Looks for files, the newest first, and looks at all.
+    fn scan(&mut self) {
+        let (mut paths, has_too_many) = self.around.root.files();
+        if has_too_many && !std::mem::replace(&mut self.has_too_many, has_too_many) {
+            tracing::warn!(
+                folder = %self.around.root.path.display(),
+                files_max = files::FILES_MAX,
+                "the folder has too many files; some are not followed"
+            );
+        }
+        paths.sort();
+        paths.sort_by_cached_key(|path| {
+            let modified = path.metadata().and_then(|meta| meta.modified());
+            std::cmp::Reverse(modified.ok())
+        });
+        paths.into_iter().for_each(|path| self.add(path));
+        let gone: Vec<PathBuf> = self
+            .files
+            .keys()
+            .filter(|path| !self.queued.contains(*path))
+            .cloned()
+            .collect();
+        gone.into_iter().for_each(|path| self.enqueue(path));
+    }
+
+    fn enqueue(&mut self, path: PathBuf) {
+        if self.queued.insert(path.clone()) {
+            self.around.shared.set_idle(false);
+            self.queue.push_back(path);
+        }
+    }
+
+    /// Before files that are being read for the first time: what just grew is waited for.
+    fn enqueue_first(&mut self, path: PathBuf) {
+        self.around.shared.set_idle(false);
+        if !self.queued.insert(path.clone()) {
+            self.queue.retain(|queued| *queued != path);
+        }
+        self.queue.push_front(path);
+    }
+
+    fn step(&mut self, path: PathBuf) {
+        self.queued.remove(&path);
+        let Some(followed) = self.files.get_mut(&path) else {
+            return;
+        };
+        let more = followed.step(&mut self.around);
+        if followed.next().is_some() {
+            self.timed.insert(path.clone());
+        } else {
+            self.timed.remove(&path);
+        }
+        if followed.could_sleep().is_some() {
+            self.awake.insert(path.clone());
+            self.let_sleep();
+        }
+        if more {
+            self.enqueue(path);
+        }
+    }
+
+    /// Of too many files that are held in memory, the one that stood still the longest goes.
+    fn let_sleep(&mut self) {
+        let files = &mut self.files;
+        self.awake.retain(|path| {
+            files
+                .get(path)
+                .is_some_and(|file| file.could_sleep().is_some())
+        });
+        while self.awake.len() > AWAKE_MAX {
+            let since = |path: &&PathBuf| files.get(*path).and_then(Followed::could_sleep);
+            let Some(path) = self.awake.iter().min_by_key(since).cloned() else {
+                return;
+            };
+            if let Some(file) = files.get_mut(&path) {
+                file.sleep();
+            }
+            self.awake.remove(&path);
+        }
+    }
+}
+
+/// Asks the operating system to tell of changes; without it, files are only looked at from time to time.
+fn watch(root: &Root, wake: Sender<Word>) -> Option<RecommendedWatcher> {
+    let tell = move |event: notify::Result<notify::Event>| {
+        // The thread may have ended.
+        let _ = match event {
+            Ok(event) if event.need_rescan() => wake.send(Word::Missed),
+            // Files are opened and read by the follower itself.
+            Ok(event)
+                if matches!(
+                    event.kind,
+                    EventKind::Access(AccessKind::Open(_) | AccessKind::Read)
+                ) =>
+            {
+                return;
+            }
+            Ok(event) => event
+                .paths
+                .into_iter()
+                .try_for_each(|path| wake.send(Word::Changed(path))),
+            Err(_) => wake.send(Word::Missed),
+        };
+    };
+    let config = Config::default().with_follow_symlinks(false);
+    let mode = match root.is_folder {
+        true => RecursiveMode::Recursive,
+        false => RecursiveMode::NonRecursive,
+    };
+    let watcher = RecommendedWatcher::new(tell, config).and_then(|mut watcher| {
+        watcher.watch(&root.folder, mode)?;
+        let own = root.path.with_extension("");
+        if !root.is_folder && own.is_dir() {
+            watcher.watch(&own, RecursiveMode::Recursive)?;
+        }
+        Ok(watcher)
+    });
+    match watcher {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(
+                folder = %root.folder.display(), %error,
+                "changes are not told of by the system; files are looked at from time to time"
+            );
+            None
+        }
+    }
+}
+
+/// The name of this machine.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    let name = name.unwrap_or_default().trim().to_owned();
+    match name.is_empty() {
+        true => "localhost".to_owned(),
+        false => name,
+    }
+}

@@ -1,0 +1,238 @@
+//! The live protocol as types: frames, operations, close codes and limits. docs/protocol.md says what they mean.
+//!
+//! Knows no socket and no channel. What the server sends is made here as text, once for all viewers.
+
+use bytes::Bytes;
+use readalong_model::{Seq, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The version of the protocol, as `hello` says it.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// What comes within this time after a frame is joined into the next one: 50 appends a second cost a viewer at most 25 writes.
+pub const JOIN_WINDOW_MS: u64 = 40;
+/// A frame of changes; more than that is cheaper to fetch as a page.
+pub const FRAME_BYTES_MAX: usize = 4 << 20;
+/// Recent frames that a share keeps for viewers who come back or fall behind.
+pub const RING_BYTES_MAX: usize = 256 << 10;
+/// Frames younger than this are kept beyond [`RING_BYTES_MAX`]: with thousands of viewers one burst takes that long to be written to all.
+pub const RING_AGE_MIN_MS: u64 = 2_000;
+/// But all kept frames together are never more than this.
+pub const RING_BURST_BYTES_MAX: usize = 8 << 20;
+/// What a viewer who was away gets at once; for more it fetches its page again.
+pub const CATCH_UP_BYTES_MAX: usize = 1 << 20;
+/// The reader count is sent at most this often.
+pub const VIEWERS_INTERVAL_MS: u64 = 1_000;
+/// For every so many viewers the interval grows by itself once more, up to ten times, so that counting never costs more than the chat.
+pub const VIEWERS_PER_INTERVAL: u64 = 1_000;
+/// After this time without any frame the reader count is sent again, so that viewers can tell a dead connection.
+pub const BEAT_INTERVAL_MS: u64 = 30_000;
+/// A viewer to whom nothing can be written for so long is cut.
+pub const SEND_TIMEOUT_MS: u64 = 20_000;
+/// The largest message of a viewer that is read; viewers have nothing to say.
+pub const VIEWER_MESSAGE_BYTES_MAX: usize = 4 << 10;
+
+/// The first frame: where the server stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL_VERSION`].
+    pub protocol: u32,
+    /// The history that the numbers belong to.
+    pub epoch: String,
+    /// The last change that the server knows.
+    pub seq: Seq,
+    /// How many have the share open, the receiver among them.
+    pub viewers: u32,
+    /// Time of the chat's last message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// The viewer has to fetch its page again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reset {
+    /// The history that the page will belong to.
+    pub epoch: String,
+    /// The last change that the server knows.
+    pub seq: Seq,
+}
+
+/// One operation on what a viewer shows. The server may publish any type that is written the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// An item is new, or is to be shown anew.
+    Put {
+        /// Its key.
+        item: String,
+        /// The item that it follows; `None` for the chat's first.
+        after: Option<String>,
+        /// The page that it is on in a fresh load.
+        page: String,
+        /// The item.
+        html: String,
+        /// True for an item that no reader has seen in any form.
+        #[serde(default)]
+        new: bool,
+    },
+    /// An item is gone.
+    Remove {
+        /// Its key.
+        item: String,
+    },
+    /// What the header says is new.
+    Header {
+        /// The header.
+        html: String,
+        /// The chat's title.
+        title: String,
+    },
+    /// Nothing more will come.
+    End {
+        /// Why: `frozen`.
+        reason: String,
+        /// The footer that says so.
+        html: String,
+    },
+    /// The pages were bound anew.
+    Reload {},
+}
+
+/// Any frame, as a viewer reads it: exactly one of `hello`, `reset`, `ops` and `viewers` is there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// The first frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hello: Option<Hello>,
+    /// The viewer's place is of no use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<Reset>,
+    /// Number of the last change in the frame; only with `ops`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
+    /// Time of the chat's last message, where it is new; only with `ops`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// What to do, in this order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ops: Option<Vec<Op>>,
+    /// How many have the share open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewers: Option<u32>,
+}
+
+impl Frame {
+    /// The frame as text.
+    pub fn encode(&self) -> Bytes {
+        // Strings, numbers and lists cannot fail to be written.
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    ///
+    /// Fails on what is no frame of this version.
+    pub fn decode(text: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+}
+
+/// Why the server ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum CloseCode {
+    /// The server stops.
+    GoingAway = 1001,
+    /// The server starts again.
+    Restarting = 1012,
+    /// The viewer broke the protocol.
+    Protocol = 4400,
+    /// The share is private, and the viewer is not signed in.
+    SignIn = 4401,
+    /// Deleted, expired, or never there.
+    Gone = 4404,
+    /// The viewer was too slow.
+    Slow = 4408,
+    /// The share is frozen.
+    Frozen = 4410,
+    /// Too many connections.
+    TooMany = 4429,
+}
+
+impl CloseCode {
+    /// The number that is sent.
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// What is sent beside the number, for people who read logs.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::GoingAway => "the server stops",
+            Self::Restarting => "the server starts again",
+            Self::Protocol => "viewers say nothing",
+            Self::SignIn => "sign in",
+            Self::Gone => "deleted or not valid",
+            Self::Slow => "too slow",
+            Self::Frozen => "frozen",
+            Self::TooMany => "too many connections",
+        }
+    }
+
+    /// True where viewers may see no more of the share: what waits to be sent is dropped.
+    pub fn is_final_at_once(self) -> bool {
+        matches!(self, Self::SignIn | Self::Gone | Self::Protocol)
+    }
+
+    /// The data of the server-sent event `close`.
+    pub fn event_data(self) -> String {
+        format!("{{\"code\":{}}}", self.number())
+    }
+}
+
+/// A server-sent event's `id` or `Last-Event-ID`: epoch and number.
+pub fn event_id(epoch: &str, seq: Seq) -> String {
+    format!("{epoch}-{seq}")
+}
+
+/// Reads a `Last-Event-ID`; `None` where it is not one of ours.
+pub fn parse_event_id(id: &str) -> Option<(&str, Seq)> {
+    let (epoch, seq) = id.rsplit_once('-')?;
+    Some((epoch, seq.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn frames_are_written_as_the_document_shows_them() {
+        let hello = r#"{"hello":{"protocol":1,"epoch":"8c1f52a09be3d471","seq":1042,"viewers":3,"at":"2026-11-20T14:02:11.000Z"}}"#;
+        let reset = r#"{"reset":{"epoch":"8c1f52a09be3d471","seq":1042}}"#;
+        let ops = r#"{"seq":1043,"at":"2026-11-20T14:02:13.000Z","ops":[{"put":{"item":"m0-0","after":null,"page":"7.html","html":"<article>","new":true}},{"remove":{"item":"m0-0"}},{"header":{"html":"<header>","title":"T"}},{"end":{"reason":"frozen","html":"<footer>"}},{"reload":{}}]}"#;
+        let viewers = r#"{"viewers":3}"#;
+        for text in [hello, reset, ops, viewers] {
+            let frame = Frame::decode(text.as_bytes()).unwrap();
+            assert_eq!(frame.encode(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_in_a_frame_is_ignored() {
+        let frame = Frame::decode(br#"{"mood":"good","viewers":2}"#).unwrap();
+        assert_eq!(frame.viewers, Some(2));
+        assert_eq!(Frame::decode(b"{}").unwrap(), Frame::default());
+    }
+
+    #[test]
+    fn event_ids_are_read_back() {
+        assert_eq!(
+            parse_event_id(&event_id("8c1f52a09be3d471", 12)),
+            Some(("8c1f52a09be3d471", 12))
+        );
+        assert_eq!(parse_event_id("12"), None);
+        assert_eq!(parse_event_id("ab-x"), None);
+    }
+}

@@ -1,0 +1,108 @@
+//! `readalong follow`: streams transcripts to a server elsewhere while they grow.
+
+use std::{env, fs, path::PathBuf, process::ExitCode, sync::Arc, thread, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use readalong_live::{FollowOptions, FollowState, Follower, FollowerHandle, Following, HttpSink};
+
+use crate::{cancel, files, output};
+
+/// Time between two looks at how the files are.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Stream transcripts to a readalong server elsewhere while they grow; loses and doubles nothing when either side restarts
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  readalong follow session.jsonl --to https://chats.example\n  READALONG_TOKEN=… readalong follow ~/.agent/sessions --to https://chats.example\n\n\
+                  Make a token on the server with `readalong token new NAME`. What is streamed is a chat there; share it there, or through its API."
+)]
+pub(crate) struct Follow {
+    /// Transcripts, or folders of them
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    paths: Vec<PathBuf>,
+
+    /// The server
+    #[arg(long, value_name = "URL")]
+    to: String,
+
+    /// File that holds the API token; without it READALONG_TOKEN is taken, or the token is asked for
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Stop once everything that is there now has arrived
+    #[arg(long)]
+    once: bool,
+}
+
+impl Follow {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let token = self.token()?;
+        let sink = Arc::new(HttpSink::new(&self.to, token.trim())?);
+        let mut options = FollowOptions::default();
+        options.host = files::host_name();
+        let mut followers = Vec::new();
+        for path in &self.paths {
+            followers.push(Follower::start(path, sink.clone(), options.clone())?);
+        }
+        output::note(&format!("Streaming to {}. Ctrl-C stops.", self.to));
+        let mut told: Vec<FollowState> = Vec::new();
+        let refused = loop {
+            let states: Vec<FollowState> =
+                followers.iter().flat_map(FollowerHandle::states).collect();
+            for state in states.iter().filter(|state| !told.contains(state)) {
+                tell(state);
+            }
+            let is_settled = |state: &FollowState| {
+                matches!(
+                    state.following,
+                    Following::UpToDate | Following::Gone | Following::Refused(_)
+                )
+            };
+            let is_refused =
+                |state: &&FollowState| matches!(state.following, Following::Refused(_));
+            let refused = states.iter().filter(is_refused).count();
+            let all_refused = !states.is_empty() && refused == states.len();
+            let done = self.once && !states.is_empty() && states.iter().all(is_settled);
+            told = states;
+            if done || all_refused || cancel::is_cancelled() {
+                break refused;
+            }
+            thread::sleep(LOOK_EVERY);
+        };
+        sink.stop();
+        for follower in followers {
+            follower.stop();
+        }
+        match refused {
+            0 => Ok(ExitCode::SUCCESS),
+            refused => bail!("{refused} of {} files could not be followed", told.len()),
+        }
+    }
+
+    fn token(&self) -> anyhow::Result<String> {
+        if let Some(file) = &self.token_file {
+            return fs::read_to_string(file)
+                .with_context(|| format!("cannot read `{}`", file.display()));
+        }
+        match env::var("READALONG_TOKEN") {
+            Ok(token) if !token.trim().is_empty() => Ok(token),
+            _ => rpassword::prompt_password(format!("API token of {}: ", self.to))
+                .context("no API token; set READALONG_TOKEN, or name a file with --token-file"),
+        }
+    }
+}
+
+/// Says what is new of a file: not every step of reading.
+fn tell(state: &FollowState) {
+    let path = state.path.display();
+    match &state.following {
+        Following::Waiting | Following::Reading { .. } => {}
+        Following::UpToDate => output::note(&format!("{path}: up to date")),
+        Following::Gone => output::note(&format!("{path}: gone; its chat stays")),
+        Following::Refused(reason) => output::note(&format!("error: {path}: {reason}")),
+        Following::Failing(reason) => {
+            output::note(&format!("warning: {path}: {reason}; trying again"));
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `readalong share`: one command from a transcript to a link.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{anyhow, bail};
+use clap::Args;
+use readalong_model::Timestamp;
+use readalong_server::{RunningServer, Server, ServerOptions};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    cancel,
+    client::{Client, encode},
+    cmd::{
+        serve::{self, ADDR},
+        show::print_share,
+    },
+    data::Data,
+    moment, output, pick, upload,
+};
+
+/// How long a server may take to read a transcript before its share is made. A large one goes on growing behind the link.
+const READING_MAX: Duration = Duration::from_secs(60);
+/// Time between two looks at how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Share a transcript or a chat: prints a link, and a QR code for the phone
+#[derive(Args, Clone)]
+#[command(
+    after_help = "Examples:\n  readalong share session.jsonl\n  readalong share session.jsonl --live\n  readalong share \"Login bug\" --private --expires 7d\n\n\
+                  A frozen share is the chat as it is now. A live one grows with it: where no server runs, --live starts one, until Ctrl-C.\n\
+                  System prompts, injected context and profiles are never shared. Nobody looks for secrets: read the page before you hand on its link."
+)]
+pub(crate) struct Share {
+    /// A transcript; or a chat by id or title
+    #[arg(value_name = "FILE|CHAT")]
+    what: String,
+
+    /// New messages appear as they come
+    #[arg(long, conflicts_with_all = ["frozen", "chat", "format"])]
+    live: bool,
+
+    /// Later messages do not appear [default]
+    #[arg(long)]
+    frozen: bool,
+
+    /// Anyone with the link can open it [default]
+    #[arg(long, conflicts_with = "private")]
+    public: bool,
+
+    /// Only signed-in viewers can open it
+    #[arg(long)]
+    private: bool,
+
+    /// With images and files
+    #[arg(long)]
+    artifacts: bool,
+
+    /// What readers see as its title instead of the chat's
+    #[arg(long)]
+    name: Option<String>,
+
+    /// When the link dies: 12h, 7d, 4w, 2026-12-31
+    #[arg(long, value_name = "WHEN", value_parser = moment::parse)]
+    expires: Option<Timestamp>,
+
+    /// Which chat of a file that holds several: its number, id, or (part of) its title
+    #[arg(long)]
+    chat: Option<String>,
+
+    /// Read the file as this format instead of finding it out
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+
+    /// Where the server listens that --live starts
+    #[arg(long, default_value_t = ADDR, value_name = "ADDRESS")]
+    addr: SocketAddr,
+
+    /// Print the share as one line of JSON, for scripts
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Share {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let file = PathBuf::from(&self.what);
+        let is_file = file.is_file();
+        if self.live && is_file {
+            return self.share_growing(&file);
+        }
+        let client = self.data.client()?;
+        let chat = match pick::find_chat(&client, &self.what)? {
+            Some(chat) if !is_file => chat,
+            _ if file.exists() => {
+                upload::upload(&client, &file, self.chat.as_deref(), self.format.as_deref())?
+            }
+            _ => bail!(
+                "`{}` is neither a file nor a chat; `readalong list --chats` lists chats",
+                self.what
+            ),
+        };
+        let share = self.make(&client, pick::id(&chat))?;
+        self.print(&share)?;
+        if !client.is_served() {
+            output::note("The link works while `readalong serve` runs.");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Shares a transcript that goes on: by the server that runs, or by one of our own, here, until somebody cancels.
+    fn share_growing(self, file: &Path) -> anyhow::Result<ExitCode> {
+        let folder = self.data.folder()?;
+        let path = file.canonicalize()?;
+        if let Ok(Some(running)) = RunningServer::of(&folder) {
+            let client = Client::of(folder.clone())?;
+            if client.is_served() {
+                let share = self.follow_and_make(&Client::of_server(running), &path)?;
+                self.print(&share)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        serve::log_to_stderr("warn")?;
+        let server = Server::open(ServerOptions::new(folder.clone()))?;
+        let addr = self.addr;
+        serve::serve(server, addr, move |_| {
+            // The share is made beside the server, which has to answer for it.
+            thread::spawn(move || {
+                let made = RunningServer::of(&folder)
+                    .map_err(anyhow::Error::from)
+                    .and_then(|running| {
+                        running.ok_or_else(|| anyhow!("the server does not say where it is"))
+                    })
+                    .and_then(|running| self.follow_and_make(&Client::of_server(running), &path))
+                    .and_then(|share| self.print(&share));
+                match made {
+                    Ok(()) => output::note(
+                        "Ctrl-C ends the server; the link works again once `readalong serve` runs.",
+                    ),
+                    Err(error) => {
+                        output::print_error(&error);
+                        cancel::cancel();
+                    }
+                }
+            });
+            Ok(())
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn follow_and_make(&self, client: &Client, path: &Path) -> anyhow::Result<Value> {
+        let chat = follow(client, path)?;
+        self.make(client, &chat)
+    }
+
+    fn make(&self, client: &Client, chat: &str) -> anyhow::Result<Value> {
+        let mut body = Map::new();
+        let mut set = |member: &str, value: Value| {
+            body.insert(member.to_owned(), value);
+        };
+        set("chat", json!(chat));
+        set("updates", json!(if self.live { "live" } else { "frozen" }));
+        set(
+            "visibility",
+            json!(if self.private { "private" } else { "public" }),
+        );
+        set("artifacts", json!(self.artifacts));
+        if let Some(name) = &self.name {
+            set("name", json!(name));
+        }
+        if let Some(expires) = self.expires {
+            set("expires_at", json!(expires));
+        }
+        client.post("/api/v1/shares", &Value::Object(body))
+    }
+
+    fn print(&self, share: &Value) -> anyhow::Result<()> {
+        match self.json {
+            true => output::print_line(&share.to_string()),
+            false => print_share(share),
+        }
+    }
+}
+
+/// Has a server follow a transcript, and waits until its chat is there; answers with the chat's id.
+///
+/// # Errors
+/// The server does not follow it, or it is no transcript.
+pub(crate) fn follow(client: &Client, path: &Path) -> anyhow::Result<String> {
+    let mut entry: Value = client.post("/api/v1/follow", &json!({ "path": path }))?;
+    let begun = Instant::now();
+    let query = format!("/api/v1/follow?path={}", encode(&path.to_string_lossy()));
+    loop {
+        cancel::check()?;
+        let chat = entry["chats"][0].as_str().map(str::to_owned);
+        let state = entry["state"].as_str().unwrap_or_default();
+        let is_late = begun.elapsed() > READING_MAX;
+        match (chat, state) {
+            (Some(chat), "up to date") => return Ok(chat),
+            (Some(chat), _) if is_late => return Ok(chat),
+            (None, "waiting") | (None, "reading") | (None, "") if is_late => {
+                bail!(
+                    "`{}` holds no message yet; share it once its chat has begun",
+                    path.display()
+                )
+            }
+            (_, "waiting" | "reading" | "up to date" | "") => {}
+            (_, problem) => bail!("`{}` cannot be followed: {problem}", path.display()),
+        }
+        thread::sleep(LOOK_EVERY);
+        let entries: Vec<Value> = client.get(&query)?;
+        let is_it = |one: &Value| one["path"].as_str().map(PathBuf::from).as_deref() == Some(path);
+        entry = entries.into_iter().find(is_it).unwrap_or(Value::Null);
+    }
+}

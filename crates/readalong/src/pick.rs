@@ -1,0 +1,106 @@
+//! Which share or chat a person means: by link, id, the beginning of an id, or name.
+
+use anyhow::{anyhow, bail};
+use serde_json::Value;
+
+use crate::{
+    client::{Client, encode},
+    cmd::list::for_each,
+    link,
+};
+
+/// Digits that the beginning of an id must have.
+const DIGITS_MIN: usize = 4;
+
+/// What was meant.
+pub(crate) enum Picked {
+    /// A share.
+    Share(Value),
+    /// A chat.
+    Chat(Value),
+}
+
+impl Picked {
+    /// Where the API has it.
+    pub(crate) fn path(&self) -> String {
+        match self {
+            Self::Share(share) => format!("/api/v1/shares/{}", id(share)),
+            Self::Chat(chat) => format!("/api/v1/chats/{}", id(chat)),
+        }
+    }
+}
+
+/// The id of a share or chat.
+pub(crate) fn id(entry: &Value) -> &str {
+    entry["id"].as_str().unwrap_or_default()
+}
+
+/// Finds the share or chat that a text means.
+///
+/// # Errors
+/// Nothing or several are meant, or the server cannot be asked.
+pub(crate) fn share_or_chat(client: &Client, text: &str) -> anyhow::Result<Picked> {
+    if let Some(picked) = find_share(client, text)? {
+        return Ok(Picked::Share(picked));
+    }
+    match find_chat(client, text)? {
+        Some(chat) => Ok(Picked::Chat(chat)),
+        None => bail!(
+            "there is no share or chat `{text}`; `readalong list` lists shares, `readalong list --chats` chats"
+        ),
+    }
+}
+
+/// Finds the share that a text means.
+///
+/// # Errors
+/// Nothing or several are meant, or the server cannot be asked.
+pub(crate) fn share(client: &Client, text: &str) -> anyhow::Result<Value> {
+    find_share(client, text)?
+        .ok_or_else(|| anyhow!("there is no share `{text}`; `readalong list` lists them"))
+}
+
+/// Finds the chat that a text means; `None` where there is none.
+///
+/// # Errors
+/// Several are meant, or the server cannot be asked.
+pub(crate) fn find_chat(client: &Client, text: &str) -> anyhow::Result<Option<Value>> {
+    find(client, "chats", "title", text)
+}
+
+fn find_share(client: &Client, text: &str) -> anyhow::Result<Option<Value>> {
+    match link::share_id(text) {
+        Some(share) => find(client, "shares", "name", share.as_str()),
+        None => find(client, "shares", "name", text),
+    }
+}
+
+fn find(client: &Client, what: &str, name: &str, text: &str) -> anyhow::Result<Option<Value>> {
+    let is_digits = text.len() >= DIGITS_MIN && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut found: Vec<Value> = Vec::new();
+    let mut take = |entry: &Value, is_meant: bool| {
+        let is_new = found.iter().all(|other| id(other) != id(entry));
+        if is_meant && is_new {
+            found.push(entry.clone());
+        }
+        Ok(())
+    };
+    if is_digits {
+        let begin = text.to_ascii_lowercase();
+        for_each(client, &format!("/api/v1/{what}"), &mut |entry| {
+            take(entry, id(entry).starts_with(&begin))
+        })?;
+    }
+    if !text.trim().is_empty() {
+        let titled = |entry: &Value| entry[name] == text || entry["chat_title"] == text;
+        for_each(
+            client,
+            &format!("/api/v1/{what}?filter={}", encode(text)),
+            &mut |entry| take(entry, titled(entry)),
+        )?;
+    }
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        count => bail!("{count} {what} are called `{text}`; name one by its id"),
+    }
+}

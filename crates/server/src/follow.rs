@@ -1,0 +1,129 @@
+//! What the server follows: transcripts on its own machine, brought into its own store.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use readalong_live::{
+    FollowError, FollowOptions, FollowState, Follower, FollowerHandle, IndexEntry, Sink, SinkError,
+};
+use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, UserId};
+use readalong_store::{Store, StoreError, Write};
+
+use crate::{
+    accounts,
+    service::{Service, random},
+};
+
+/// All followers of a server.
+#[derive(Default)]
+pub(crate) struct Followers {
+    followers: Mutex<Vec<(PathBuf, FollowerHandle)>>,
+}
+
+impl Followers {
+    /// Follows a file or a folder, in the name of the first owner. One that is followed already stays so.
+    ///
+    /// # Errors
+    /// The path cannot be read, or the store failed.
+    pub(crate) fn follow(&self, service: &Service, path: &Path) -> Result<(), FollowError> {
+        let path_error = |source| FollowError::Path {
+            path: path.to_owned(),
+            source,
+        };
+        let path = path.canonicalize().map_err(path_error)?;
+        let users = service.read_now(|reader| reader.users());
+        let users = users.map_err(|error| path_error(std::io::Error::other(error)))?;
+        let nobody = || path_error(std::io::Error::other("there is no owner"));
+        let owner = accounts::first_owner(users).ok_or_else(nobody)?.id;
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        if followers.iter().any(|(followed, _)| *followed == path) {
+            return Ok(());
+        }
+        let store = service.store.clone();
+        let sink = Arc::new(StoreSink { store, owner });
+        let follower = Follower::start(&path, sink, FollowOptions::default())?;
+        followers.push((path, follower));
+        Ok(())
+    }
+
+    /// What is followed, and how every file of it is.
+    pub(crate) fn states(&self) -> Vec<(PathBuf, Vec<FollowState>)> {
+        let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = followers.iter().map(|(path, follower)| (path.clone(), follower.states()));
+        states.collect()
+    }
+
+    /// Stops following; what was read is in the store then.
+    pub(crate) async fn stop(&self) {
+        let followers = {
+            let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *followers)
+        };
+        let stop = move || {
+            for (_, follower) in followers {
+                follower.stop();
+            }
+        };
+        // A follower that panicked has stopped too.
+        let _ = tokio::task::spawn_blocking(stop).await;
+    }
+}
+
+/// Brings what a follower reads into the store.
+struct StoreSink {
+    store: Store,
+    owner: UserId,
+}
+
+impl Sink for StoreSink {
+    fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError> {
+        let bytes = random().map_err(|error| SinkError::Later(error.to_string()))?;
+        let written = self.store.write_and_wait(Write::CreateChat {
+            id: ChatId::from_random(bytes),
+            owner: self.owner,
+            source: Some(source.to_owned()),
+            head: head.clone(),
+        });
+        let chat = written.map_err(of_store)?.chat;
+        chat.ok_or_else(|| SinkError::Later("the store made no chat".to_owned()))
+    }
+
+    fn index(&self, chat: &ChatId) -> Result<Vec<IndexEntry>, SinkError> {
+        let index = self.store.read(|reader| reader.index(chat)).map_err(of_store)?;
+        let entry = |(id, digest, place)| IndexEntry { id, digest, place };
+        Ok(index.into_iter().map(entry).collect())
+    }
+
+    fn recall(&self, chat: &ChatId, id: &MessageId) -> Result<Option<Message>, SinkError> {
+        let message = self.store.read(|reader| reader.source_message(chat, id));
+        message.map_err(of_store)
+    }
+
+    fn apply(&self, chat: &ChatId, changes: ChangeSet) -> Result<(), SinkError> {
+        let written = self.store.write_and_wait(Write::Apply {
+            chat: chat.clone(),
+            by: None,
+            changes,
+            // The transcript itself is on the disk.
+            durable: false,
+        });
+        written.map(drop).map_err(of_store)
+    }
+
+    fn keep_artifact(&self, _: &ChatId, bytes: &[u8]) -> Result<Digest, SinkError> {
+        self.store.keep_artifact(bytes).map_err(of_store)
+    }
+}
+
+fn of_store(error: StoreError) -> SinkError {
+    match error {
+        StoreError::NotFound => SinkError::Refused("its chat was deleted".to_owned()),
+        StoreError::Closed => SinkError::Stopped,
+        StoreError::Busy | StoreError::Full | StoreError::Io { .. } => {
+            SinkError::Later(error.to_string())
+        }
+        error => SinkError::Refused(error.to_string()),
+    }
+}

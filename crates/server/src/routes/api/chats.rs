@@ -1,0 +1,281 @@
+//! Chats: made, listed, renamed, deleted.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use readalong_model::{ChatHead, ChatId, Seq, Timestamp};
+use readalong_store::{ChatFilter, ChatRecord, Write};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Range, chat_id, heading, wanted};
+use crate::{
+    auth::Owner,
+    error::{ApiError, ApiJson, ApiPath, ApiQuery},
+    service::{Service, random},
+};
+
+/// What a chat is called that nobody gave a name.
+const UNTITLED: &str = "Untitled chat";
+/// Bytes of a source's name: a machine, a path and a number.
+const SOURCE_BYTES_MAX: usize = 4_096;
+
+/// A chat, without its messages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChatEntry {
+    /// Its id.
+    #[schema(value_type = String)]
+    id: ChatId,
+    /// What readers see as its title.
+    title: String,
+    /// The title again.
+    name: String,
+    /// Where it comes from, as whoever created it said.
+    source: Option<String>,
+    /// Name of the format that it was read from, or empty.
+    format: String,
+    /// How many messages it has, hidden ones too.
+    messages: u32,
+    /// How many shares it has.
+    shares: u32,
+    /// The last event that concerns it.
+    seq: Seq,
+    /// When it began, or was made here.
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    /// When it changed last here.
+    #[schema(value_type = String)]
+    updated_at: Timestamp,
+}
+
+impl From<ChatRecord> for ChatEntry {
+    fn from(chat: ChatRecord) -> Self {
+        Self {
+            id: chat.id,
+            name: chat.head.title.clone(),
+            title: chat.head.title,
+            source: chat.source,
+            format: chat.head.origin.format,
+            messages: chat.messages,
+            shares: chat.shares,
+            seq: chat.last_seq,
+            created_at: chat.head.created_at.unwrap_or(chat.created_at),
+            updated_at: chat.changed_at,
+        }
+    }
+}
+
+/// What a new chat is to be.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct NewChat {
+    /// What it is called.
+    title: Option<String>,
+    /// Names where it comes from: one chat a source.
+    source: Option<String>,
+    /// Instead of `title`, all that is said of a chat as a whole.
+    #[schema(value_type = Option<Object>)]
+    head: Option<ChatHead>,
+}
+
+/// Makes a chat, or finds the one of the same source.
+#[utoipa::path(post, path = "/api/v1/chats", tag = "chats", request_body = NewChat, responses(
+    (status = 201, description = "It was made.", body = ChatEntry),
+    (status = 200, description = "It is there already.", body = ChatEntry),
+))]
+pub(crate) async fn create(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiJson(new): ApiJson<NewChat>,
+) -> Result<(StatusCode, Json<ChatEntry>), ApiError> {
+    let head = match (new.title, new.head) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::bad_request("give either `title` or `head`"));
+        }
+        (_, Some(mut head)) => {
+            head.title = shortened_title(head.title);
+            head
+        }
+        (title, None) => ChatHead {
+            title: heading("title", title.unwrap_or_else(|| UNTITLED.to_owned()))?,
+            ..ChatHead::default()
+        },
+    };
+    let (chat, created) = find_or_create(&service, &owner, new.source, head).await?;
+    let status = match created {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    Ok((status, Json(record(&service, &owner, chat).await?.into())))
+}
+
+/// Makes a chat, or finds the owner's chat of that source; tells which.
+pub(super) async fn find_or_create(
+    service: &Arc<Service>,
+    owner: &Owner,
+    source: Option<String>,
+    head: ChatHead,
+) -> Result<(ChatId, bool), ApiError> {
+    let too_long = |source: &String| source.is_empty() || source.len() > SOURCE_BYTES_MAX;
+    if source.as_ref().is_some_and(too_long) {
+        return Err(ApiError::bad_request(format!(
+            "`source` has 1 to {SOURCE_BYTES_MAX} bytes"
+        )));
+    }
+    let id = ChatId::from_random(random().map_err(ApiError::internal)?);
+    let write = Write::CreateChat {
+        id: id.clone(),
+        owner: owner.id,
+        source,
+        head,
+    };
+    let written = service.write(write).await?;
+    Ok((written.chat.unwrap_or(id), written.created))
+}
+
+/// The chat, where it is the owner's; else it does not exist.
+pub(super) async fn record(
+    service: &Arc<Service>,
+    owner: &Owner,
+    chat: ChatId,
+) -> Result<ChatRecord, ApiError> {
+    let owner = owner.id;
+    let found = service.read(move |r| r.chat_of(owner, &chat)).await?;
+    found.ok_or_else(|| ApiError::not_found("chat"))
+}
+
+/// Which chats are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Listed {
+    /// A piece of the title.
+    filter: Option<String>,
+    /// Exactly this source.
+    source: Option<String>,
+    /// How many to leave out.
+    offset: Option<u32>,
+    /// How many at most.
+    limit: Option<u32>,
+}
+
+/// The chats of one's own.
+#[utoipa::path(get, path = "/api/v1/chats", tag = "chats", params(Listed), responses(
+    (status = 200, description = "Chats.", body = [ChatEntry]),
+))]
+pub(crate) async fn list(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiQuery(listed): ApiQuery<Listed>,
+) -> Result<Json<Vec<ChatEntry>>, ApiError> {
+    let range = Range::new(listed.offset, listed.limit)?;
+    let chats = service
+        .read(move |r| match listed.source {
+            Some(source) => Ok(r.chat_by_source(owner.id, &source)?.into_iter().collect()),
+            None => r.chats(owner.id, &ChatFilter {
+                text: wanted(listed.filter),
+                offset: range.offset,
+                limit: range.limit,
+            }),
+        })
+        .await?;
+    Ok(Json(chats.into_iter().map(ChatEntry::from).collect()))
+}
+
+/// A number of things.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Count {
+    /// How many.
+    count: u64,
+}
+
+/// How many chats are one's own.
+#[utoipa::path(get, path = "/api/v1/chats/count", tag = "chats", responses(
+    (status = 200, description = "Their number.", body = Count),
+))]
+pub(crate) async fn count(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+) -> Result<Json<Count>, ApiError> {
+    let all = ChatFilter::default();
+    let count = service.read(move |r| r.count_chats(owner.id, &all)).await?;
+    Ok(Json(Count { count }))
+}
+
+/// One chat.
+#[utoipa::path(get, path = "/api/v1/chats/{chat}", tag = "chats", params(("chat" = String, Path)), responses(
+    (status = 200, description = "The chat.", body = ChatEntry),
+))]
+pub(crate) async fn one(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath(chat): ApiPath<String>,
+) -> Result<Json<ChatEntry>, ApiError> {
+    let chat = record(&service, &owner, chat_id(&chat)?).await?;
+    Ok(Json(chat.into()))
+}
+
+/// What of a chat is to change.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChatChange {
+    /// What it is called from now on.
+    #[serde(alias = "name")]
+    title: String,
+}
+
+/// Gives a chat another name.
+#[utoipa::path(patch, path = "/api/v1/chats/{chat}", tag = "chats", params(("chat" = String, Path)), request_body = ChatChange, responses(
+    (status = 200, description = "The chat.", body = ChatEntry),
+))]
+pub(crate) async fn change(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath(chat): ApiPath<String>,
+    ApiJson(change): ApiJson<ChatChange>,
+) -> Result<Json<ChatEntry>, ApiError> {
+    let chat = chat_id(&chat)?;
+    let rename = Write::Rename {
+        chat: chat.clone(),
+        by: Some(owner.id),
+        title: heading("title", change.title)?,
+    };
+    service.write(rename).await.map_err(of_chat)?;
+    Ok(Json(record(&service, &owner, chat).await?.into()))
+}
+
+/// Deletes a chat and all its shares.
+#[utoipa::path(delete, path = "/api/v1/chats/{chat}", tag = "chats", params(("chat" = String, Path)), responses(
+    (status = 204, description = "It is gone."),
+))]
+pub(crate) async fn delete(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath(chat): ApiPath<String>,
+) -> Result<StatusCode, ApiError> {
+    let delete = Write::DeleteChat {
+        chat: chat_id(&chat)?,
+        by: Some(owner.id),
+    };
+    service.write(delete).await.map_err(of_chat)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// An error of the store about a chat.
+pub(super) fn of_chat(error: impl Into<ApiError>) -> ApiError {
+    error.into().about("chat")
+}
+
+/// A title of foreign text: never refused, cut where it is too long.
+pub(super) fn shortened_title(title: String) -> String {
+    let mut title = title;
+    let mut end = super::TITLE_BYTES_MAX.min(title.len());
+    while !title.is_char_boundary(end) {
+        end -= 1;
+    }
+    title.truncate(end);
+    match title.trim().is_empty() {
+        true => UNTITLED.to_owned(),
+        false => title,
+    }
+}

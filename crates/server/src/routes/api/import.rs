@@ -1,0 +1,220 @@
+//! Transcripts that are sent whole, in any format that is known.
+
+use std::{io, path::Path, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::StatusCode,
+};
+use readalong_import::{ImportError, Imported, Pick, Source, Surroundings, Transcript};
+use readalong_model::{Chat, ChangeSet, ChatHead, ChatId, Digest};
+use readalong_store::{Reader, Store, StoreError, Write};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    chat_id,
+    chats::{ChatEntry, find_or_create, of_chat, record, shortened_title},
+    heading,
+    upload::Upload,
+};
+use crate::{
+    auth::Owner,
+    error::{ApiError, ApiPath, ApiQuery},
+    service::Service,
+};
+
+/// Bytes of a transcript: an export of years with its files.
+const TRANSCRIPT_BYTES_MAX: u64 = 2 << 30;
+/// Transcripts that are read at once: each may be a chat that fills much memory.
+const IMPORTS_MAX: usize = 1;
+/// Warnings that are answered; more say nothing new.
+const WARNINGS_MAX: usize = 100;
+/// What a transcript is called in messages that nobody gave a name.
+const UNNAMED: &str = "transcript";
+
+/// Bounds how many transcripts are read at once.
+pub(crate) struct Imports(tokio::sync::Semaphore);
+
+impl Default for Imports {
+    fn default() -> Self {
+        Self(tokio::sync::Semaphore::new(IMPORTS_MAX))
+    }
+}
+
+/// How a transcript is to be read.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wish {
+    /// The file's name, for messages.
+    name: Option<String>,
+    /// Read it as this format.
+    format: Option<String>,
+    /// Which chat of a file that holds several.
+    pick: Option<String>,
+    /// The chat with this source is brought to the state of the file.
+    source: Option<String>,
+    /// Another title.
+    title: Option<String>,
+}
+
+/// A chat and what could not be read of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Read {
+    /// The chat.
+    #[serde(flatten)]
+    chat: ChatEntry,
+    /// What could not be read or was repaired.
+    warnings: Vec<String>,
+}
+
+/// Reads a transcript into a new chat, or the one of its source.
+#[utoipa::path(post, path = "/api/v1/import", tag = "sources", params(Wish),
+    request_body(content = String, content_type = "application/octet-stream"),
+    responses(
+        (status = 201, description = "A chat was made.", body = Read),
+        (status = 200, description = "The chat was there and is as the file now.", body = Read),
+    ))]
+pub(crate) async fn create(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiQuery(wish): ApiQuery<Wish>,
+    request: Request,
+) -> Result<(StatusCode, Json<Read>), ApiError> {
+    let title = wish.title.clone().map(|title| heading("title", title)).transpose()?;
+    let source = wish.source.clone();
+    let imported = read_transcript(&service, wish, request).await?;
+    let mut head = ChatHead::of(&imported.chat);
+    head.title = shortened_title(head.title);
+    let (chat, created) = find_or_create(&service, &owner, source, head).await?;
+    let taken = take(&service, &owner, &chat, imported, title).await;
+    if taken.is_err() && created {
+        let (chat, by) = (chat.clone(), None);
+        service.write(Write::DeleteChat { chat, by }).await?;
+    }
+    let status = match created {
+        true => StatusCode::CREATED,
+        false => StatusCode::OK,
+    };
+    Ok((status, Json(taken?)))
+}
+
+/// Brings a chat to the state of a transcript.
+#[utoipa::path(post, path = "/api/v1/chats/{chat}/import", tag = "sources", params(("chat" = String, Path), Wish),
+    request_body(content = String, content_type = "application/octet-stream"),
+    responses((status = 200, description = "The chat is as the file now.", body = Read)))]
+pub(crate) async fn update(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath(chat): ApiPath<String>,
+    ApiQuery(wish): ApiQuery<Wish>,
+    request: Request,
+) -> Result<Json<Read>, ApiError> {
+    let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
+    if wish.source.is_some() {
+        return Err(ApiError::bad_request("`source` is for new chats"));
+    }
+    let title = wish.title.clone().map(|title| heading("title", title)).transpose()?;
+    let imported = read_transcript(&service, wish, request).await?;
+    Ok(Json(take(&service, &owner, &chat, imported, title).await?))
+}
+
+async fn read_transcript(
+    service: &Arc<Service>,
+    wish: Wish,
+    request: Request,
+) -> Result<Imported, ApiError> {
+    let upload = Upload::of_request(service, request, TRANSCRIPT_BYTES_MAX).await?;
+    let _turn = service.api.imports.0.acquire().await.map_err(ApiError::internal)?;
+    let mut kept = Kept(service.store.clone());
+    let read = move || {
+        let name = wish.name.or_else(|| upload.name.clone());
+        let path = upload.path.to_path_buf();
+        let source = Source {
+            name: name.unwrap_or_else(|| UNNAMED.to_owned()),
+            open: Box::new(move || Ok(Box::new(Upload::open(Path::new(&path))?))),
+        };
+        let pick = wish.pick.map_or(Pick::Only, Pick::Named);
+        let transcript = Transcript::open(source, wish.format.as_deref())?;
+        let imported = transcript.read(&pick, &mut kept);
+        // The file goes only now: whatever was read, was read.
+        drop(upload);
+        imported
+    };
+    let imported: Result<Imported, ImportError> = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| ApiError::internal(format!("an import failed: {error}")))?;
+    Ok(imported?)
+}
+
+/// Artifacts go to the store; nothing lies beside what was sent.
+struct Kept(Store);
+
+impl Surroundings for Kept {
+    fn keep(&mut self, bytes: &[u8]) -> io::Result<Digest> {
+        self.0.keep_artifact(bytes).map_err(io::Error::other)
+    }
+
+    fn beside(&mut self, _path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn names_in(&mut self, _folder: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Makes a chat what was read, in one write, and gives it a title of the owner's.
+async fn take(
+    service: &Arc<Service>,
+    owner: &Owner,
+    chat: &ChatId,
+    imported: Imported,
+    title: Option<String>,
+) -> Result<Read, ApiError> {
+    let Imported { chat: read, warnings, .. } = imported;
+    {
+        let _turn = service.api.sources.turn(chat).await;
+        let id = chat.clone();
+        let changes = service.read(move |r| changes_to(r, &id, read)).await?;
+        let apply = Write::Apply {
+            chat: chat.clone(),
+            by: Some(owner.id),
+            changes,
+            durable: true,
+        };
+        service.write(apply).await.map_err(of_chat)?;
+    }
+    if let Some(title) = title {
+        let rename = Write::Rename {
+            chat: chat.clone(),
+            by: Some(owner.id),
+            title,
+        };
+        service.write(rename).await.map_err(of_chat)?;
+    }
+    let warnings = warnings.iter().take(WARNINGS_MAX);
+    Ok(Read {
+        warnings: warnings.map(ToString::to_string).collect(),
+        chat: record(service, owner, chat.clone()).await?.into(),
+    })
+}
+
+/// What makes a chat of the store the chat that was read. What is the same already is dropped by the store.
+fn changes_to(reader: &Reader<'_>, id: &ChatId, chat: Chat) -> Result<ChangeSet, StoreError> {
+    let mut head = ChatHead::of(&chat);
+    head.title = shortened_title(head.title);
+    let stays: std::collections::HashSet<&str> =
+        chat.messages.iter().map(|message| message.id.0.as_str()).collect();
+    let there = reader.index(id)?.into_iter().map(|(id, _, _)| id);
+    let removed = there.filter(|id| !stays.contains(id.0.as_str())).collect();
+    Ok(ChangeSet {
+        head: Some(head),
+        threads: (0..).zip(chat.threads).collect(),
+        artifacts: (0..).zip(chat.artifacts).collect(),
+        messages: (0..).zip(chat.messages).collect(),
+        removed,
+    })
+}

@@ -1,0 +1,374 @@
+//! Messages of a chat: added, replaced, read, edited, hidden, erased.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    http::StatusCode,
+};
+use readalong_model::{
+    Author, ChangeSet, ChatId, Message, MessageId, Part, Role, Seq, Status, Timestamp,
+};
+use readalong_store::{Reader, StoreError, Write};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Range, chat_id, chats::{of_chat, record}};
+use crate::{
+    auth::Owner,
+    error::{ApiError, ApiJson, ApiPath, ApiQuery},
+    service::{Service, now, random},
+};
+
+/// Messages of one request: a batch, not an archive.
+pub(super) const MESSAGES_MAX: usize = 10_000;
+/// Bytes of a message's id: native ids have 30 to 100.
+const ID_BYTES_MAX: usize = 512;
+
+/// The short form of a message.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShortMessage {
+    /// Names it within its chat; a new one is made where it is left out.
+    id: Option<String>,
+    /// `user`, `assistant`, `system` or `tool`.
+    #[schema(value_type = String)]
+    role: Role,
+    /// What it says, Markdown.
+    text: String,
+    /// When; now where it is left out and the message is new.
+    #[schema(value_type = Option<String>)]
+    at: Option<Timestamp>,
+    /// `complete` (default), `partial`, `aborted` or `error`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    status: Status,
+    /// Who wrote it: `kind`, `name`, `model`.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    author: Author,
+    /// The message that it follows, for branches.
+    parent: Option<String>,
+}
+
+/// What became of messages that were sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Put {
+    /// The last event of the chat.
+    seq: Seq,
+    /// Their ids, in the order of the request.
+    #[schema(value_type = Vec<String>)]
+    ids: Vec<MessageId>,
+    /// How many messages the chat has now.
+    messages: u32,
+}
+
+/// Adds messages, or replaces those with the same id.
+#[utoipa::path(post, path = "/api/v1/chats/{chat}/messages", tag = "messages", params(("chat" = String, Path)),
+    request_body(content = [ShortMessage], description = "One message or several, in short or long form."),
+    responses((status = 200, description = "They are there.", body = Put)))]
+pub(crate) async fn put(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath(chat): ApiPath<String>,
+    body: Bytes,
+) -> Result<Json<Put>, ApiError> {
+    let chat = chat_id(&chat)?;
+    let sent = Sent::parse(&body)?;
+    let ids = sent.iter().map(|sent| sent.message.id.clone()).collect();
+    // Places are given one request after the other: two that add at once would take the same.
+    let _turn = service.api.sources.turn(&chat).await;
+    record(&service, &owner, chat.clone()).await?;
+    let changes = {
+        let chat = chat.clone();
+        service.read(move |r| placed(r, &chat, sent)).await?
+    };
+    let apply = Write::Apply {
+        chat: chat.clone(),
+        by: Some(owner.id),
+        changes,
+        durable: true,
+    };
+    service.write(apply).await.map_err(of_chat)?;
+    let chat = record(&service, &owner, chat).await?;
+    Ok(Json(Put {
+        seq: chat.last_seq,
+        ids,
+        messages: chat.messages,
+    }))
+}
+
+/// A message as it was sent.
+struct Sent {
+    message: Message,
+    /// True where the sender left out when; it is now, or as it was.
+    at_is_left_out: bool,
+}
+
+impl Sent {
+    /// Reads one message or an array of them.
+    fn parse(body: &[u8]) -> Result<Vec<Self>, ApiError> {
+        let unreadable = |error| ApiError::bad_request(format!("the body cannot be read: {error}"));
+        let raw: Vec<&RawValue> = match body.trim_ascii_start().first() {
+            Some(b'[') => serde_json::from_slice(body).map_err(unreadable)?,
+            _ => vec![serde_json::from_slice(body).map_err(unreadable)?],
+        };
+        if raw.len() > MESSAGES_MAX {
+            return Err(ApiError::bad_request(format!(
+                "a request has at most {MESSAGES_MAX} messages"
+            )));
+        }
+        let numbered = raw.into_iter().enumerate();
+        numbered
+            .map(|(number, raw)| {
+                Self::parse_one(raw.get())
+                    .map_err(|reason| ApiError::bad_request(format!("message {number}: {reason}")))
+            })
+            .collect()
+    }
+
+    fn parse_one(json: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Form<'a> {
+            #[serde(borrow)]
+            parts: Option<&'a RawValue>,
+        }
+        let form: Form<'_> = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let message = match form.parts {
+            Some(_) => serde_json::from_str(json).map_err(|error| error.to_string())?,
+            None => Self::parse_short(json)?,
+        };
+        check_id(&message.id.0)?;
+        Ok(Self {
+            at_is_left_out: message.at.is_none(),
+            message,
+        })
+    }
+
+    fn parse_short(json: &str) -> Result<Message, String> {
+        let short: ShortMessage = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let id = match short.id {
+            Some(id) => id,
+            None => {
+                let bytes: [u8; 16] = random().map_err(|error| error.to_string())?;
+                data_encoding::HEXLOWER.encode(&bytes)
+            }
+        };
+        Ok(Message {
+            at: short.at,
+            status: short.status,
+            author: short.author,
+            parent: short.parent.map(MessageId),
+            parts: vec![Part::Text { markdown: short.text }],
+            ..Message::new(id, short.role)
+        })
+    }
+}
+
+/// Gives messages their places: those that are there keep theirs, others follow the last.
+fn placed(reader: &Reader<'_>, chat: &ChatId, sent: Vec<Sent>) -> Result<ChangeSet, StoreError> {
+    let Some(record) = reader.chat(chat)? else {
+        return Err(StoreError::NotFound);
+    };
+    let mut next = record.places;
+    let last = match next {
+        0 => None,
+        places => reader.message(chat, places - 1)?,
+    };
+    let mut last = last.map(|stored| stored.message.id);
+    let mut places: HashMap<MessageId, usize> = HashMap::new();
+    let mut messages: Vec<(u32, Message)> = Vec::with_capacity(sent.len());
+    for Sent { mut message, at_is_left_out } in sent {
+        if let Some(index) = places.get(&message.id) {
+            let earlier = &mut messages[*index];
+            keep_left_out(&mut message, &earlier.1, at_is_left_out);
+            earlier.1 = message;
+            continue;
+        }
+        let place = match reader.message_by_id(chat, &message.id)? {
+            Some(before) => {
+                keep_left_out(&mut message, &before.message, at_is_left_out);
+                before.place
+            }
+            None => {
+                message.at.get_or_insert_with(now);
+                if message.parent.is_none() {
+                    message.parent = last.take();
+                }
+                last = Some(message.id.clone());
+                next += 1;
+                next - 1
+            }
+        };
+        places.insert(message.id.clone(), messages.len());
+        messages.push((place, message));
+    }
+    Ok(ChangeSet {
+        messages,
+        ..ChangeSet::default()
+    })
+}
+
+/// What the sender leaves out of a message that is there already stays as it was.
+fn keep_left_out(message: &mut Message, before: &Message, at_is_left_out: bool) {
+    if at_is_left_out {
+        message.at = before.at;
+    }
+    if message.parent.is_none() {
+        message.parent.clone_from(&before.parent);
+    }
+}
+
+/// # Errors
+/// The id is empty or too long.
+pub(super) fn check_id(id: &str) -> Result<(), String> {
+    match (1..=ID_BYTES_MAX).contains(&id.len()) {
+        true => Ok(()),
+        false => Err(format!("an id has 1 to {ID_BYTES_MAX} bytes")),
+    }
+}
+
+/// Which messages are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Listed {
+    /// Place of the first.
+    from: Option<u32>,
+    /// How many places at most.
+    limit: Option<u32>,
+}
+
+/// A message with the owner's changes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Entry {
+    /// Its place among the chat's messages.
+    place: u32,
+    /// The event that changed it last.
+    seq: Seq,
+    /// True where the owner wrote what it says.
+    edited: bool,
+    /// True where the owner hid it.
+    hidden: bool,
+    /// The message.
+    #[schema(value_type = Object)]
+    message: Message,
+}
+
+/// Messages in their order.
+#[utoipa::path(get, path = "/api/v1/chats/{chat}/messages", tag = "messages", params(("chat" = String, Path), Listed), responses(
+    (status = 200, description = "Messages.", body = [Entry]),
+))]
+pub(crate) async fn list(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath(chat): ApiPath<String>,
+    ApiQuery(listed): ApiQuery<Listed>,
+) -> Result<Json<Vec<Entry>>, ApiError> {
+    let range = Range::new(listed.from, listed.limit)?;
+    let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
+    let places = range.offset..range.offset.saturating_add(range.limit);
+    let entries = service.read(move |r| {
+        let mut entries = Vec::new();
+        r.messages(&chat, places, &mut |stored| {
+            if !stored.erased {
+                entries.push(Entry {
+                    place: stored.place,
+                    seq: stored.seq,
+                    edited: stored.edited,
+                    hidden: stored.hidden,
+                    message: stored.message,
+                });
+            }
+        })?;
+        Ok(entries)
+    });
+    Ok(Json(entries.await?))
+}
+
+/// One message as the source has it.
+#[utoipa::path(get, path = "/api/v1/chats/{chat}/messages/{message}", tag = "messages",
+    params(("chat" = String, Path), ("message" = String, Path)),
+    responses((status = 200, description = "The message.", body = Object)))]
+pub(crate) async fn one(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath((chat, message)): ApiPath<(String, String)>,
+) -> Result<Json<Message>, ApiError> {
+    let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
+    let message = MessageId(message);
+    let found = service.read(move |r| r.source_message(&chat, &message)).await?;
+    found.map(Json).ok_or_else(|| ApiError::not_found("message"))
+}
+
+/// What the owner changes of a message.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MessageChange {
+    /// What it says now, Markdown.
+    text: Option<String>,
+    /// What it says now, in parts.
+    #[schema(value_type = Option<Vec<Object>>)]
+    parts: Option<Vec<Part>>,
+    /// True to hide it, false to show it again.
+    hidden: Option<bool>,
+}
+
+/// Edits, hides or shows a message.
+#[utoipa::path(patch, path = "/api/v1/chats/{chat}/messages/{message}", tag = "messages",
+    params(("chat" = String, Path), ("message" = String, Path)), request_body = MessageChange,
+    responses((status = 204, description = "It is so.")))]
+pub(crate) async fn edit(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath((chat, message)): ApiPath<(String, String)>,
+    ApiJson(change): ApiJson<MessageChange>,
+) -> Result<StatusCode, ApiError> {
+    let (chat, by) = (chat_id(&chat)?, Some(owner.id));
+    let id = MessageId(message);
+    let parts = match (change.text, change.parts) {
+        (Some(_), Some(_)) => return Err(ApiError::bad_request("give either `text` or `parts`")),
+        (Some(markdown), None) => Some(vec![Part::Text { markdown }]),
+        (None, parts) => parts,
+    };
+    if parts.is_none() && change.hidden.is_none() {
+        return Err(ApiError::bad_request("give `text`, `parts` or `hidden`"));
+    }
+    let edit = parts.map(|parts| Write::Edit { chat: chat.clone(), by, id: id.clone(), parts });
+    let hide = |hidden| Write::Hide { chat: chat.clone(), by, id: id.clone(), hidden };
+    // What is to be hidden is never shown with other words, and what is to be shown again never with the old ones.
+    let writes = match change.hidden {
+        Some(true) => [Some(hide(true)), edit],
+        Some(false) => [edit, Some(hide(false))],
+        None => [edit, None],
+    };
+    for write in writes.into_iter().flatten() {
+        service.write(write).await.map_err(of_message)?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Erases a message for good.
+#[utoipa::path(delete, path = "/api/v1/chats/{chat}/messages/{message}", tag = "messages",
+    params(("chat" = String, Path), ("message" = String, Path)),
+    responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn erase(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath((chat, message)): ApiPath<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let erase = Write::Erase {
+        chat: chat_id(&chat)?,
+        by: Some(owner.id),
+        id: MessageId(message),
+    };
+    service.write(erase).await.map_err(of_message)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn of_message(error: impl Into<ApiError>) -> ApiError {
+    error.into().about("message")
+}

@@ -1,0 +1,228 @@
+//! Our own API below `/api/v1`, for programs: its routes on one screen, its OpenAPI document, and what all routes share.
+//!
+//! docs/api.md is written for people and compared with the OpenAPI document by a test.
+
+pub(crate) mod chats;
+mod follow;
+mod import;
+mod legacy;
+mod messages;
+pub(crate) mod shares;
+mod source;
+mod tokens;
+mod upload;
+mod users;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::header,
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use readalong_model::{ChatId, ShareId};
+use serde::{Deserialize, Deserializer};
+use tower_http::csrf::CsrfLayer;
+use utoipa::{
+    OpenApi, ToSchema,
+    openapi::{
+        ComponentsBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement,
+        content::ContentBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{auth, error::ApiError, routes::h2ogpte, service::Service};
+
+/// Entries of a list, where nobody says how many.
+const LIST_DEFAULT: u32 = 100;
+/// Entries of a list at most: some 300 KB of JSON.
+const LIST_MAX: u32 = 1_000;
+/// Bytes of a JSON body where a route does not say otherwise: names and settings.
+pub(crate) const JSON_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a body of messages or changes: long tool results come whole.
+const MESSAGES_BYTES_MAX: usize = 32 << 20;
+/// Bytes of a chat's title or a share's name: a heading, not a text.
+const TITLE_BYTES_MAX: usize = 1_000;
+
+/// What the API remembers between two requests; nothing of it is on disk.
+#[derive(Default)]
+pub(crate) struct ApiState {
+    sources: source::Sources,
+    imports: import::Imports,
+    /// Chats that are answered whole.
+    pub(super) whole_chats: h2ogpte::WholeChats,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "readalong",
+    description = "Shares AI chats read-only. docs/api.md says the same in prose."
+))]
+struct ApiDocument;
+
+/// The routes, with the guards that stand before all of them.
+pub(crate) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
+    let (router, document) = documented();
+    let document: Arc<str> = document.to_json().unwrap_or_default().into();
+    let router = router
+        .route_layer(middleware::from_fn_with_state(
+            service.clone(),
+            auth::refuse_bad_tokens,
+        ))
+        .layer(guard_against_other_sites(service));
+    router.route(
+        "/openapi.json",
+        get(async move || ([(header::CONTENT_TYPE, "application/json")], document.to_string())),
+    )
+}
+
+/// The routes and what the OpenAPI document says of them.
+fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
+    let large = OpenApiRouter::new()
+        .routes(routes!(messages::put, messages::list))
+        .routes(routes!(source::change))
+        .layer(axum::extract::DefaultBodyLimit::max(MESSAGES_BYTES_MAX));
+    let unbounded = OpenApiRouter::new()
+        .routes(routes!(source::head_artifact, source::put_artifact))
+        .routes(routes!(import::create))
+        .routes(routes!(import::update))
+        .routes(routes!(legacy::import))
+        .layer(axum::extract::DefaultBodyLimit::disable());
+    let (router, mut document) = OpenApiRouter::with_openapi(ApiDocument::openapi())
+        .routes(routes!(chats::create, chats::list))
+        .routes(routes!(chats::count))
+        .routes(routes!(chats::one, chats::change, chats::delete))
+        .routes(routes!(messages::one, messages::edit, messages::erase))
+        .routes(routes!(source::index))
+        .routes(routes!(shares::create, shares::list, shares::delete_several))
+        .routes(routes!(shares::one, shares::change, shares::delete))
+        .routes(routes!(users::me))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::change, users::remove))
+        .routes(routes!(users::signin_link))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::remove))
+        .routes(routes!(follow::list, follow::add))
+        .merge(h2ogpte::routes())
+        .layer(axum::extract::DefaultBodyLimit::max(JSON_BYTES_MAX))
+        .merge(large)
+        .merge(unbounded)
+        .split_for_parts();
+    say_of_all(&mut document);
+    (router, document)
+}
+
+/// Adds what is true of every route: how to sign in and what errors look like.
+fn say_of_all(document: &mut utoipa::openapi::OpenApi) {
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let mut components = document.components.take().unwrap_or_else(|| ComponentsBuilder::new().build());
+    components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    components.schemas.insert("Error".to_owned(), <ErrorBody as utoipa::PartialSchema>::schema());
+    document.components = Some(components);
+    document.security = Some(vec![SecurityRequirement::new("token", [] as [&str; 0])]);
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+    let error = ResponseBuilder::new()
+        .description("Refused or failed.")
+        .content("application/json", content)
+        .build();
+    let items = document.paths.paths.values_mut();
+    for operation in items.flat_map(|item| {
+        [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch, &mut item.head]
+    }).flatten() {
+        let responses = &mut operation.responses.responses;
+        responses.insert("default".to_owned(), RefOr::T(error.clone()));
+    }
+}
+
+/// What every error says.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "only its schema is used; the error itself is `ApiError`")]
+struct ErrorBody {
+    /// The status.
+    code: u16,
+    /// What is wrong, for people.
+    message: String,
+    /// The same again.
+    error: String,
+    /// What is wrong, for programs.
+    error_type: String,
+}
+
+/// Refuses what a browser sends from a page of another site, by `Sec-Fetch-Site` and `Origin`.
+pub(crate) fn guard_against_other_sites(
+    service: &Service,
+) -> CsrfLayer<impl Fn(tower_http::csrf::ProtectionError) -> Response + Clone + Send + 'static> {
+    let layer = CsrfLayer::new();
+    let layer = match service.base_url().map(origin_of) {
+        // Behind a proxy that writes another Host, the address that people use is ours all the same.
+        Some(origin) => layer.add_trusted_origin(origin).unwrap_or_default(),
+        None => layer,
+    };
+    layer.with_rejection_response(|_| ApiError::cross_site().into_response())
+}
+
+/// Scheme, host and port of an address.
+fn origin_of(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find('/').map_or(url.len(), |at| host + at);
+    &url[..end]
+}
+
+/// Which entries of a list are wanted.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    offset: u32,
+    limit: u32,
+}
+
+impl Range {
+    /// # Errors
+    /// More are wanted than a list gives at once.
+    fn new(offset: Option<u32>, limit: Option<u32>) -> Result<Self, ApiError> {
+        let limit = limit.unwrap_or(LIST_DEFAULT);
+        match limit <= LIST_MAX {
+            true => Ok(Self { offset: offset.unwrap_or(0), limit }),
+            false => Err(ApiError::bad_request(format!("`limit` is at most {LIST_MAX}"))),
+        }
+    }
+}
+
+/// Text that is looked for; an empty one looks for nothing.
+fn wanted(filter: Option<String>) -> Option<String> {
+    filter.filter(|text| !text.is_empty())
+}
+
+/// The id of a chat in a path; what is no id names nothing that is there.
+fn chat_id(text: &str) -> Result<ChatId, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found("chat"))
+}
+
+/// The id of a share in a path; what is no id names nothing that is there.
+fn share_id(text: &str) -> Result<ShareId, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found("share"))
+}
+
+/// A title or name as it may stand in a heading.
+///
+/// # Errors
+/// It is empty or too long.
+fn heading(what: &str, text: String) -> Result<String, ApiError> {
+    let text = text.trim().to_owned();
+    match (1..=TITLE_BYTES_MAX).contains(&text.len()) {
+        true => Ok(text),
+        false => Err(ApiError::bad_request(format!(
+            "`{what}` has 1 to {TITLE_BYTES_MAX} bytes"
+        ))),
+    }
+}
+
+/// A member that can be left out, or be null, which is something else.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

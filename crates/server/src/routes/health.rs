@@ -1,0 +1,28 @@
+//! `/health`: whether the server works.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use serde_json::json;
+
+use crate::service::Service;
+
+/// `GET /health`: 200 where the store can be read and written, else 503.
+pub(crate) async fn health(State(service): State<Arc<Service>>) -> Response {
+    let is_stopping = *service.stopping.borrow();
+    let (status, word) = match service.read_now(|reader| reader.last_seq()) {
+        Ok(_) if is_stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        Ok(_) => (StatusCode::OK, "ok"),
+        Err(error) => {
+            tracing::error!("the store cannot be read: {error}");
+            (StatusCode::SERVICE_UNAVAILABLE, "store")
+        }
+    };
+    let body = json!({ "status": word, "version": env!("CARGO_PKG_VERSION") });
+    (status, Json(body)).into_response()
+}

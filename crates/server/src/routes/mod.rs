@@ -1,0 +1,213 @@
+//! All routes on one screen, and what happens around every request.
+
+pub(crate) mod api;
+mod artifact;
+pub(crate) mod errors;
+mod events;
+mod frozen;
+pub(crate) mod h2ogpte;
+mod health;
+mod live_page;
+mod metrics;
+mod qr;
+pub(crate) mod signin;
+mod socket;
+mod viewer;
+
+use std::{
+    io,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{
+    HeaderValue, StatusCode, Uri,
+    header::CONTENT_TYPE,
+};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use crate::{
+    error::{self, ApiError},
+    headers,
+    limits::Asker,
+    service::Service,
+};
+
+/// Seconds after which an address that asked too often may ask again.
+const RETRY_AFTER_S: u64 = 10;
+/// Digits of a share's id that may stand in our own log.
+const DIGITS_LOGGED: usize = 6;
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// For whom a request counts; every request carries it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AskedBy(pub(crate) Asker);
+
+/// Everything that the server answers.
+pub(crate) fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/", get(home))
+        .route("/robots.txt", get(robots))
+        .route("/health", get(health::health))
+        .route("/metrics", get(metrics::metrics))
+        .route("/s/{share}", get(viewer::without_slash))
+        .route("/s/{share}/", get(viewer::first_page))
+        .route("/s/{share}/{*rest}", get(viewer::anything))
+        .merge(api::router(&service))
+        .merge(signin::router(&service))
+        .fallback(fallback)
+        .layer(DefaultBodyLimit::max(service.limits.body_bytes))
+        .layer(middleware::from_fn_with_state(service.clone(), around))
+        .with_state(service)
+}
+
+/// Old paths that still lead somewhere; everything else is nowhere.
+async fn fallback(State(service): State<Arc<Service>>, request: Request) -> Response {
+    if is_for_programs(request.uri()) {
+        return ApiError::of_status(StatusCode::NOT_FOUND).into_response();
+    }
+    viewer::legacy(service, request).await
+}
+
+async fn home() -> Response {
+    let body = "<p>Chats are shared here by their links. <a href=\"/signin\">Sign in</a> to open private ones.</p>";
+    errors::page(StatusCode::OK, errors::document("readalong", body))
+}
+
+/// Nothing is forbidden to robots: a page that they may not fetch cannot tell them to forget it. Every page does.
+async fn robots() -> Response {
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    ([(CONTENT_TYPE, text)], "User-agent: *\nDisallow:\n").into_response()
+}
+
+/// What happens around every request: it is counted, bounded in time, and answered with our headers, whatever happens inside.
+async fn around(
+    State(service): State<Arc<Service>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let asker = service.addresses.asker(peer, request.headers());
+    let for_programs = is_for_programs(request.uri());
+    let span = tracing::debug_span!("request", method = %request.method(), path = %Masked(request.uri().path()));
+    let mut response = if service.addresses.may_ask(asker) {
+        request.extensions_mut().insert(AskedBy(asker));
+        let request = with_patience(request, service.limits.body_timeout);
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+        match tracing::Instrument::instrument(answer, span.clone()).await {
+            Ok(response) => response,
+            Err(panic) => {
+                service.metrics.panics.add(1);
+                let told = error::of_panic(panic);
+                if for_programs { told } else { errors::failed() }
+            }
+        }
+    } else {
+        service.metrics.refused.add(1);
+        match for_programs {
+            true => ApiError::too_many_requests(RETRY_AFTER_S).into_response(),
+            false => errors::too_many(),
+        }
+    };
+    if for_programs && !response.status().is_success() {
+        response = error::as_json(response).await;
+    }
+    headers::secure(response.headers_mut());
+    let status = response.status().as_u16();
+    service.metrics.requests[usize::from(status / 100).min(5)].add(1);
+    span.in_scope(|| tracing::debug!(status, "answered"));
+    response
+}
+
+/// True for routes whose errors are JSON.
+fn is_for_programs(uri: &Uri) -> bool {
+    let path = uri.path();
+    path.starts_with("/api/") || path.starts_with("/rpc/") || path == "/api" || path == "/rpc"
+}
+
+/// A path as it may stand in a log: of a share's id the first digits only, for whoever has the id can open the share.
+struct Masked<'a>(&'a str);
+
+impl std::fmt::Display for Masked<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (place, piece) in self.0.split('/').enumerate() {
+            if place > 0 {
+                f.write_str("/")?;
+            }
+            let is_secret = piece.len() >= 22 && piece.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            match is_secret {
+                true => write!(f, "{}…", &piece[..DIGITS_LOGGED])?,
+                false => write!(f, "{}", piece.escape_debug())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A request whose body has to come in time.
+fn with_patience(request: Request, timeout: Duration) -> Request {
+    match request.body().is_end_stream() {
+        true => request,
+        false => request.map(|body| {
+            Body::new(PatientBody {
+                body,
+                timeout,
+                waiting: None,
+            })
+        }),
+    }
+}
+
+/// A body of which something has to come within a time.
+struct PatientBody {
+    body: Body,
+    timeout: Duration,
+    /// Runs while nothing comes.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl http_body::Body for PatientBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.waiting = None;
+            return Poll::Ready(frame);
+        }
+        let timeout = self.timeout;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        ready!(waiting.as_mut().poll(context));
+        let slow = io::Error::from(io::ErrorKind::TimedOut);
+        Poll::Ready(Some(Err(axum::Error::new(slow))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

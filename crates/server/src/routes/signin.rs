@@ -1,0 +1,238 @@
+//! The pages where people sign in and out.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use axum::{
+    Extension, Form, Router,
+    extract::{DefaultBodyLimit, Query, State, rejection::{FormRejection, QueryRejection}},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use readalong_store::Write;
+use serde::Deserialize;
+
+use super::{AskedBy, api, errors};
+use crate::{
+    accounts::{self, SignInError},
+    auth::{Caller, Proof, no_session_header, session_header},
+    service::Service,
+};
+
+/// Bytes of the form: a name, a password and a path.
+const FORM_BYTES_MAX: usize = 16 << 10;
+/// Where people go who wanted nowhere else.
+const HOME: &str = "/";
+
+/// The routes, guarded against forms of other sites.
+pub(crate) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
+    Router::new()
+        .route("/signin", get(show).post(sign_in))
+        .route("/signout", get(show_signout).post(sign_out))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(api::guard_against_other_sites(service))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    next: Option<String>,
+    token: Option<String>,
+}
+
+/// Shows the form, or takes a sign-in link.
+async fn show(
+    State(service): State<Arc<Service>>,
+    method: Method,
+    caller: Caller,
+    headers: HeaderMap,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let Query(asked) = asked.unwrap_or_default();
+    let next = path_of(asked.next.as_deref());
+    // A preview or a prefetch is not the person: it may not use the link up.
+    let is_person = method == Method::GET && !headers.contains_key("sec-purpose");
+    match asked.token {
+        Some(token) if is_person => {
+            let signed_in = accounts::sign_in_by_link(&service, &token).await;
+            answer(&service, &caller, signed_in, Filled { next, name: "" }, LINK_IS_WRONG).await
+        }
+        _ => form(StatusCode::OK, Filled { next, name: "" }, ""),
+    }
+}
+
+const LINK_IS_WRONG: &str = "This sign-in link was used already or has expired. Ask for another one, or sign in with your name.";
+const NAME_IS_WRONG: &str = "The name or the password is wrong.";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Entered {
+    name: String,
+    password: String,
+    next: Option<String>,
+}
+
+/// Takes the form.
+async fn sign_in(
+    State(service): State<Arc<Service>>,
+    caller: Caller,
+    asked_by: Option<Extension<AskedBy>>,
+    entered: Result<Form<Entered>, FormRejection>,
+) -> Response {
+    let Ok(Form(entered)) = entered else {
+        return form(StatusCode::BAD_REQUEST, Filled { next: HOME, name: "" }, "The form could not be read.");
+    };
+    let next = path_of(entered.next.as_deref());
+    let address = asked_by.and_then(|Extension(AskedBy(asker))| asker);
+    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let signed_in = accounts::sign_in(&service, &entered.name, entered.password, address).await;
+    let shown = Filled { next, name: &entered.name };
+    answer(&service, &caller, signed_in, shown, NAME_IS_WRONG).await
+}
+
+/// What the form is filled with.
+struct Filled<'a> {
+    next: &'a str,
+    name: &'a str,
+}
+
+/// Gives the session, in place of one that was there, or says why not.
+async fn answer(
+    service: &Arc<Service>,
+    caller: &Caller,
+    signed_in: Result<accounts::Secret, SignInError>,
+    shown: Filled<'_>,
+    wrong: &str,
+) -> Response {
+    let session = match signed_in {
+        Ok(session) => session,
+        Err(SignInError::Wrong) => return form(StatusCode::UNAUTHORIZED, shown, wrong),
+        Err(SignInError::Wait { seconds }) => return wait(shown, seconds),
+        Err(SignInError::Failed(error)) if error.status() == StatusCode::TOO_MANY_REQUESTS => {
+            return wait(shown, 1);
+        }
+        Err(SignInError::Failed(_)) => return errors::failed(),
+    };
+    end_session(service, caller).await;
+    let cookie = session_header(service, session.expose());
+    go_to(shown.next, cookie)
+}
+
+async fn end_session(service: &Arc<Service>, caller: &Caller) {
+    if let Caller::User { proof: Proof::Session(sha256), .. } = caller {
+        let end = Write::RemoveSession { sha256: *sha256 };
+        if let Err(error) = service.write(end).await {
+            tracing::error!("a session could not be ended: {error}");
+        }
+    }
+}
+
+async fn show_signout() -> Response {
+    let body = "<form method=\"post\" action=\"/signout\"><button>Sign out</button></form>";
+    no_store(errors::page(StatusCode::OK, errors::document("Sign out", body)))
+}
+
+async fn sign_out(State(service): State<Arc<Service>>, caller: Caller) -> Response {
+    end_session(&service, &caller).await;
+    go_to("/signin", no_session_header(&service))
+}
+
+fn go_to(path: &str, cookie: HeaderValue) -> Response {
+    let location = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static(HOME));
+    let headers: [(HeaderName, HeaderValue); 2] =
+        [(header::LOCATION, location), (header::SET_COOKIE, cookie)];
+    no_store((StatusCode::SEE_OTHER, headers).into_response())
+}
+
+fn wait(shown: Filled<'_>, seconds: u64) -> Response {
+    let problem = format!("Too many tries. Try again in {seconds} seconds.");
+    let mut response = form(StatusCode::TOO_MANY_REQUESTS, shown, &problem);
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn form(status: StatusCode, shown: Filled<'_>, problem: &str) -> Response {
+    let problem = match problem {
+        "" => String::new(),
+        problem => format!("<p role=\"alert\"><strong>{}</strong></p>\n", escaped(problem)),
+    };
+    let body = format!(
+        "{problem}<form method=\"post\" action=\"/signin\">\n\
+         <input type=\"hidden\" name=\"next\" value=\"{next}\">\n\
+         <label>Name <input name=\"name\" value=\"{name}\" autocomplete=\"username\" autocapitalize=\"none\" required autofocus></label>\n\
+         <label>Password <input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\n\
+         <p><button>Sign in</button></p>\n</form>",
+        next = escaped(shown.next),
+        name = escaped(shown.name),
+    );
+    no_store(errors::page(status, errors::document("Sign in", &body)))
+}
+
+fn no_store(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+    }
+    html
+}
+
+/// The path to go to afterwards: one of this server, whatever the link says.
+fn path_of(next: Option<&str>) -> &str {
+    let is_ours = |path: &&str| {
+        let mut bytes = path.bytes();
+        bytes.next() == Some(b'/')
+            && !matches!(bytes.next(), Some(b'/' | b'\\'))
+            && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    };
+    next.filter(is_ours).unwrap_or(HOME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_of_this_server_are_gone_to() {
+        for path in ["/", "/s/abc/", "/s/abc/7.html?x=1#m0", "/a//b", "/s/%2F%2Fx"] {
+            assert_eq!(path_of(Some(path)), path);
+        }
+        for foreign in [
+            "",
+            "s/abc",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "/a\r\nSet-Cookie: x=1",
+            "\\/evil.example",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            " //evil.example",
+            "/ä",
+        ] {
+            assert_eq!(path_of(Some(foreign)), HOME, "{foreign:?}");
+        }
+        assert_eq!(path_of(None), HOME);
+    }
+
+    #[test]
+    fn what_was_entered_is_text() {
+        assert_eq!(escaped("\"><script>'&"), "&quot;&gt;&lt;script&gt;&#39;&amp;");
+    }
+}

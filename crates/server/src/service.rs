@@ -1,0 +1,420 @@
+//! What every route works on: the store, the renderer, the shares that are open, the limits and the counts.
+//!
+//! Everything that is written goes through [`Service::write`], [`Service::create_share`] or [`Service::change_share`]: they cut viewers whose
+//! right ends and make the bundles of frozen shares before anybody can open them.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use http::{HeaderMap, header::HOST};
+use readalong_model::{
+    Change, Digest, Event, Share, ShareCard, ShareId, SnapshotOptions, Timestamp, Updates, UserId,
+};
+use readalong_render::Renderer;
+use readalong_store::{Reader, ShareChange, Store, StoreError, Write, Written};
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    accounts::Accounts,
+    follow::Followers,
+    frozen::{self, FrozenShares},
+    limits::{Addresses, Limits},
+    live_share::{LivePage, LiveShares},
+    metrics::Metrics,
+    routes::api::ApiState,
+};
+
+/// Shares whose records are kept in memory; beyond it all are read again.
+const SHARES_KNOWN_MAX: usize = 20_000;
+/// Who shared a chat whose owner has no name.
+const NOBODY: &str = "somebody";
+
+/// What can go wrong in doing what a request asks.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ServiceError {
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A chat could not be rendered.
+    #[error(transparent)]
+    Render(#[from] readalong_render::RenderError),
+    /// A bundle could not be written or is damaged.
+    #[error(transparent)]
+    Bundle(#[from] readalong_bundle::BundleError),
+    /// A file of the data folder could not be read or written.
+    #[error("{doing} `{path}`")]
+    Io {
+        /// What was done.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Too much is asked for at once.
+    #[error("the chat changes faster than it can be rendered")]
+    Busy,
+    /// The server stops while it was at work.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl ServiceError {
+    pub(crate) fn io(
+        doing: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            doing,
+            path,
+            source,
+        }
+    }
+}
+
+/// What every route works on; shared by all.
+pub(crate) struct Service {
+    /// The log and its tables.
+    pub(crate) store: Store,
+    /// The data folder.
+    pub(crate) data: PathBuf,
+    /// Makes pages.
+    pub(crate) renderer: Arc<Renderer>,
+    /// Records of shares that were asked for.
+    pub(crate) shares: Arc<ShareTable>,
+    /// Live shares that somebody looks at.
+    pub(crate) live: Arc<LiveShares>,
+    /// Bundles of frozen shares.
+    pub(crate) frozen: Arc<FrozenShares>,
+    /// What is remembered about signing in.
+    pub(crate) accounts: Accounts,
+    /// What the API remembers between two requests.
+    pub(crate) api: ApiState,
+    /// What every address takes.
+    pub(crate) addresses: Addresses,
+    /// How much anybody may take.
+    pub(crate) limits: Limits,
+    /// What is counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Digest of the token that commands on this machine act with; it is new at every start.
+    pub(crate) command_token: Digest,
+    /// True from the moment on at which the server is told to stop.
+    pub(crate) stopping: watch::Sender<bool>,
+    /// The theme's files, as live pages name them.
+    assets: HashMap<String, Arc<LivePage>>,
+    base_url: OnceLock<String>,
+    /// What links begin with as long as nobody serves: where the folder was served last.
+    last_url: OnceLock<String>,
+    /// The address was given, and not found out from where the server listens.
+    has_own_url: AtomicBool,
+    /// What the server follows.
+    pub(crate) followers: Followers,
+}
+
+/// What a service is made of.
+pub(crate) struct ServiceParts {
+    pub(crate) store: Store,
+    pub(crate) data: PathBuf,
+    pub(crate) renderer: Arc<Renderer>,
+    pub(crate) shares: Arc<ShareTable>,
+    pub(crate) live: Arc<LiveShares>,
+    pub(crate) frozen: Arc<FrozenShares>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) command_token: Digest,
+}
+
+impl Service {
+    pub(crate) fn new(parts: ServiceParts) -> Arc<Self> {
+        let renderer = parts.renderer.clone();
+        let assets = renderer.assets().map(|(path, bytes)| {
+            let page = LivePage::new(frozen::media_type(path), bytes.to_vec());
+            (path.to_owned(), Arc::new(page))
+        });
+        Arc::new(Self {
+            accounts: Accounts::default(),
+            api: ApiState::default(),
+            addresses: Addresses::new(&parts.limits),
+            store: parts.store,
+            data: parts.data,
+            renderer: parts.renderer,
+            shares: parts.shares,
+            live: parts.live,
+            frozen: parts.frozen,
+            limits: parts.limits,
+            metrics: parts.metrics,
+            command_token: parts.command_token,
+            stopping: watch::Sender::new(false),
+            assets: assets.collect(),
+            base_url: OnceLock::new(),
+            last_url: OnceLock::new(),
+            has_own_url: AtomicBool::new(false),
+            followers: Followers::default(),
+        })
+    }
+
+    /// The address that links begin with, without a slash at its end; `None` as long as it is not known.
+    pub(crate) fn base_url(&self) -> Option<&str> {
+        self.base_url.get().map(String::as_str)
+    }
+
+    /// Says under which address people reach the server. The first word counts.
+    pub(crate) fn set_base_url(&self, url: &str) {
+        let _ = self.base_url.set(url.trim_end_matches('/').to_owned());
+    }
+
+    /// A file of the theme, by its path.
+    pub(crate) fn asset(&self, path: &str) -> Option<Arc<LivePage>> {
+        self.assets.get(path).cloned()
+    }
+
+    /// Says under which address people reach the server, where its owner has given one.
+    pub(crate) fn set_own_url(&self, url: &str) {
+        self.set_base_url(url);
+        self.has_own_url.store(true, Ordering::Relaxed);
+    }
+
+    /// Says where the folder was served last.
+    pub(crate) fn set_last_url(&self, url: &str) {
+        let _ = self.last_url.set(url.to_owned());
+    }
+
+    /// What links begin with, without a slash at its end.
+    pub(crate) fn link_base(&self) -> &str {
+        let last = || self.last_url.get().map(String::as_str);
+        self.base_url().or_else(last).unwrap_or_default()
+    }
+
+    /// The address under which a request's sender reaches the server: the one that was given, else the one that was asked.
+    pub(crate) fn url_seen_by(&self, headers: &HeaderMap) -> String {
+        let own = self.link_base();
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        match host.filter(|_| !self.has_own_url.load(Ordering::Relaxed)) {
+            Some(host) => format!("http://{host}"),
+            None => own.to_owned(),
+        }
+    }
+
+    /// The link of a share: a path on this server where its address is not known.
+    pub(crate) fn link(&self, share: &ShareId) -> String {
+        format!("{}/s/{share}/", self.link_base())
+    }
+
+    /// Reads what takes a moment at most: a record by its id.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn read_now<T>(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.store.read(read)
+    }
+
+    /// Reads what may take long, on a thread for that.
+    ///
+    /// # Errors
+    /// The store failed, or the server is stopping.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let store = self.store.clone();
+        let read = tokio::task::spawn_blocking(move || store.read(read));
+        Ok(read.await.map_err(|_| ServiceError::Stopping)??)
+    }
+
+    /// Writes; answers when it is durable. Viewers whose sign-in ends by it are cut.
+    ///
+    /// # Errors
+    /// The store refused or failed.
+    pub(crate) async fn write(&self, write: Write) -> Result<Written, ServiceError> {
+        let ends_rights = matches!(
+            write,
+            Write::RemoveSession { .. }
+                | Write::RemoveSessionsOf { .. }
+                | Write::RemoveUser { .. }
+                | Write::RemoveToken { .. }
+                | Write::SetPassword { .. }
+        );
+        let (done, written) = oneshot::channel();
+        self.store.write(write, move |result| {
+            let _ = done.send(result);
+        });
+        let written = written.await.map_err(|_| ServiceError::Stopping)??;
+        if ends_rights {
+            self.live.check_rights_of_all(self);
+        }
+        Ok(written)
+    }
+
+    /// Makes a share. A frozen one shows the chat as it is now, and is rendered before this answers.
+    ///
+    /// # Errors
+    /// The chat is not there or not the owner's, or it could not be rendered; then there is no share.
+    pub(crate) async fn create_share(
+        self: &Arc<Self>,
+        share: Share,
+    ) -> Result<Arc<Share>, ServiceError> {
+        let id = share.id.clone();
+        let by = Some(share.owner);
+        self.write(Write::CreateShare(share)).await?;
+        match self.ready(&id).await {
+            Ok(share) => Ok(share),
+            Err(error) => {
+                let ids = vec![id];
+                self.write(Write::DeleteShares { ids, by }).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Changes a share. One that becomes frozen shows the chat as it is now. What its link serves is as said before this answers.
+    ///
+    /// # Errors
+    /// The share is not there or not `by`'s, or it could not be rendered.
+    pub(crate) async fn change_share(
+        self: &Arc<Self>,
+        id: &ShareId,
+        by: Option<UserId>,
+        change: ShareChange,
+    ) -> Result<Arc<Share>, ServiceError> {
+        let write = Write::ChangeShare {
+            id: id.clone(),
+            by,
+            change,
+        };
+        self.write(write).await?;
+        self.ready(id).await
+    }
+
+    /// The record of a share whose bundle, where it has one, is as it should be.
+    async fn ready(self: &Arc<Self>, id: &ShareId) -> Result<Arc<Share>, ServiceError> {
+        let share = self.share(id)?.ok_or(StoreError::NotFound)?;
+        if share.updates == Updates::Frozen {
+            self.frozen.open(self, &share).await?;
+        }
+        Ok(self.share(id)?.ok_or(StoreError::NotFound)?)
+    }
+
+    /// The record of a share, dead or alive.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn share(&self, id: &ShareId) -> Result<Option<Arc<Share>>, StoreError> {
+        if let Some(share) = self.shares.known(id) {
+            return Ok(Some(share));
+        }
+        self.shares.read(id, &self.store)
+    }
+
+    /// What a share's pages say of it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn card(reader: &Reader<'_>, share: &Share) -> Result<ShareCard, StoreError> {
+        Ok(ShareCard {
+            shared_by: reader
+                .user(share.owner)?
+                .map_or_else(|| NOBODY.to_owned(), |user| user.name),
+            shared_at: share.created_at,
+            visibility: share.visibility,
+            updates: share.updates,
+        })
+    }
+
+    /// What of its chat a share shows.
+    pub(crate) fn options(share: &Share) -> SnapshotOptions {
+        SnapshotOptions {
+            title: share.name.clone(),
+            artifacts: share.includes_artifacts,
+            reasoning: true,
+            tools: true,
+            messages: None,
+        }
+    }
+}
+
+/// The present moment.
+pub(crate) fn now() -> Timestamp {
+    let millis = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64);
+    Timestamp::from_millis(millis)
+        .or_else(|_| Timestamp::from_millis(0))
+        .expect("1970 is in the calendar")
+}
+
+/// Random bytes of the operating system.
+///
+/// # Errors
+/// The system has none.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Records of shares that were asked for, kept in step with the log.
+#[derive(Default)]
+pub(crate) struct ShareTable {
+    known: RwLock<HashMap<ShareId, Arc<Share>>>,
+    /// Counts changes, so that what was read before one is not entered after it.
+    changes: AtomicU64,
+}
+
+impl ShareTable {
+    fn known(&self, id: &ShareId) -> Option<Arc<Share>> {
+        let known = self.known.read().unwrap_or_else(|broken| broken.into_inner());
+        known.get(id).cloned()
+    }
+
+    fn read(&self, id: &ShareId, store: &Store) -> Result<Option<Arc<Share>>, StoreError> {
+        let before = self.changes.load(Ordering::SeqCst);
+        let share = store.read(|reader| reader.share(id))?.map(Arc::new);
+        if let Some(share) = &share {
+            let mut known = self.known.write().unwrap_or_else(|broken| broken.into_inner());
+            if self.changes.load(Ordering::SeqCst) == before {
+                if known.len() >= SHARES_KNOWN_MAX {
+                    known.clear();
+                }
+                known.insert(id.clone(), share.clone());
+            }
+        }
+        Ok(share)
+    }
+
+    /// Takes in what was written, in log order, before whoever wrote it is told.
+    pub(crate) fn on_commit(&self, events: &[Event]) {
+        let is_ours = |event: &&Event| {
+            matches!(
+                event.change,
+                Change::ShareCreated(_)
+                    | Change::ShareChanged(_)
+                    | Change::ShareDeleted(_)
+                    | Change::ChatDeleted
+            )
+        };
+        for event in events.iter().filter(is_ours) {
+            let mut known = self.known.write().unwrap_or_else(|broken| broken.into_inner());
+            self.changes.fetch_add(1, Ordering::SeqCst);
+            match &event.change {
+                Change::ShareDeleted(id) => drop(known.remove(id)),
+                Change::ChatDeleted => known.retain(|_, share| share.chat != event.chat),
+                Change::ShareCreated(share) | Change::ShareChanged(share) => {
+                    known.insert(share.id.clone(), Arc::new(share.clone()));
+                }
+                _ => {}
+            }
+        }
+    }
+}

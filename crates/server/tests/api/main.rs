@@ -1,0 +1,13 @@
+//! The API over its real routes and a real store, as programs and browsers meet it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chats;
+mod documents;
+mod h2ogpte;
+mod hostile;
+mod shares;
+mod signin;
+mod sources;
+mod users;
+mod world;

@@ -1,0 +1,113 @@
+//! Reading chats without their messages, and legacy links to them.
+
+use readalong_model::{ChatHead, ChatId, Timestamp, UserId};
+use rusqlite::Row;
+
+use super::Reader;
+use crate::{
+    ChatFilter, ChatRecord, LegacyLink, StoreError,
+    sql::{self, Result},
+};
+
+const CHAT: &str = "SELECT c.id, c.owner, c.source, c.title, c.source_title, e.body, c.messages,
+        (SELECT coalesce(max(m.place) + 1, 0) FROM messages m WHERE m.chat = c.key),
+        (SELECT count(*) FROM shares s WHERE s.chat = c.key),
+        c.created_at, c.changed_at, c.created_seq, c.last_seq
+    FROM chats c JOIN events e ON e.seq = c.head_seq";
+
+impl Reader<'_> {
+    /// A chat.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn chat(&self, id: &ChatId) -> Result<Option<ChatRecord>> {
+        let sql = format!("{CHAT} WHERE c.id = ?1");
+        sql::one(&self.transaction, &sql, [id.as_str()], record)
+    }
+
+    /// A chat, for its owner only.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn chat_of(&self, owner: UserId, id: &ChatId) -> Result<Option<ChatRecord>> {
+        let sql = format!("{CHAT} WHERE c.id = ?1 AND c.owner = ?2");
+        sql::one(&self.transaction, &sql, (id.as_str(), owner.0), record)
+    }
+
+    /// The chat that an owner follows from a source.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn chat_by_source(&self, owner: UserId, source: &str) -> Result<Option<ChatRecord>> {
+        let sql = format!("{CHAT} WHERE c.owner = ?1 AND c.source = ?2");
+        sql::one(&self.transaction, &sql, (owner.0, source), record)
+    }
+
+    /// The chats of an owner, the one that changed last first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn chats(&self, owner: UserId, filter: &ChatFilter) -> Result<Vec<ChatRecord>> {
+        let sql = format!(
+            "{CHAT} WHERE c.owner = ?1 AND (?2 IS NULL OR instr(c.title_folded, ?2) > 0)
+             ORDER BY c.changed_at DESC, c.key DESC LIMIT ?3 OFFSET ?4"
+        );
+        let text = filter.text.as_deref().map(sql::folded);
+        let values = (owner.0, text, filter.limit, filter.offset);
+        sql::all(&self.transaction, &sql, values, record)
+    }
+
+    /// How many chats of an owner a filter finds, whatever its offset and limit.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn count_chats(&self, owner: UserId, filter: &ChatFilter) -> Result<u64> {
+        let sql = "SELECT count(*) FROM chats c
+                   WHERE c.owner = ?1 AND (?2 IS NULL OR instr(c.title_folded, ?2) > 0)";
+        let text = filter.text.as_deref().map(sql::folded);
+        let count = sql::one(&self.transaction, sql, (owner.0, text), |row| {
+            sql::seq(row, 0)
+        })?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// The legacy link of a path, unless it is dead at `now`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn legacy(&self, path: &str, now: Timestamp) -> Result<Option<LegacyLink>> {
+        let sql = "SELECT l.path, c.id, l.expires_at FROM legacy l JOIN chats c ON c.key = l.chat
+                   WHERE l.path = ?1 AND l.expires_at > ?2";
+        sql::one(&self.transaction, sql, (path, now.millis()), |row| {
+            Ok(LegacyLink {
+                path: row.get(0)?,
+                chat: sql::chat_id(row, 1)?,
+                expires_at: sql::time(row, 2)?,
+            })
+        })
+    }
+}
+
+fn record(row: &Row<'_>) -> Result<ChatRecord> {
+    let mut head: ChatHead = sql::json(row, 5)?;
+    head.title = row.get(3)?;
+    Ok(ChatRecord {
+        id: sql::chat_id(row, 0)?,
+        owner: UserId(row.get(1)?),
+        source: row.get(2)?,
+        head,
+        source_title: row.get(4)?,
+        messages: number(row, 6)?,
+        places: number(row, 7)?,
+        shares: number(row, 8)?,
+        created_at: sql::time(row, 9)?,
+        changed_at: sql::time(row, 10)?,
+        created_seq: sql::seq(row, 11)?,
+        last_seq: sql::seq(row, 12)?,
+    })
+}
+
+pub(super) fn number(row: &Row<'_>, column: usize) -> Result<u32> {
+    let number: i64 = row.get(column)?;
+    u32::try_from(number).map_err(StoreError::damaged)
+}

@@ -1,0 +1,138 @@
+//! Reading shares.
+
+use readalong_model::{ChatId, Digest, Share, ShareId, UserId};
+use rusqlite::{Connection, Row};
+
+use super::Reader;
+use crate::{
+    ShareFilter,
+    sql::{self, Result},
+};
+
+const SHARE: &str = "s.id, c.id, s.owner, s.name, s.visibility, s.updates, s.includes_artifacts,
+    s.created_at, s.expires_at, s.frozen_at_seq, s.bundle, c.title";
+const FROM: &str = "FROM shares s JOIN chats c ON c.key = s.chat";
+/// What [`ShareFilter`] asks for.
+const WHERE: &str = "WHERE s.owner = ?1
+    AND (?2 IS NULL OR instr(coalesce(s.name_folded, c.title_folded), ?2) > 0)
+    AND (?3 IS NULL OR s.visibility = ?3) AND (?4 IS NULL OR s.updates = ?4)";
+
+impl Reader<'_> {
+    /// A share, expired or not.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn share(&self, id: &ShareId) -> Result<Option<Share>> {
+        find(&self.transaction, id)
+    }
+
+    /// A share, for its owner only.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn share_of(&self, owner: UserId, id: &ShareId) -> Result<Option<Share>> {
+        let sql = format!("SELECT {SHARE} {FROM} WHERE s.id = ?1 AND s.owner = ?2");
+        sql::one(&self.transaction, &sql, (id.as_str(), owner.0), share)
+    }
+
+    /// The shares of a chat, the newest first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn shares_of_chat(&self, chat: &ChatId) -> Result<Vec<Share>> {
+        let sql =
+            format!("SELECT {SHARE} {FROM} WHERE c.id = ?1 ORDER BY s.created_at DESC, s.id DESC");
+        sql::all(&self.transaction, &sql, [chat.as_str()], share)
+    }
+
+    /// The shares of an owner with the names of their chats, the newest first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn shares(&self, owner: UserId, filter: &ShareFilter) -> Result<Vec<(Share, String)>> {
+        let sql = format!(
+            "SELECT {SHARE} {FROM} {WHERE} ORDER BY s.created_at DESC, s.id DESC LIMIT ?5 OFFSET ?6"
+        );
+        let (text, visibility, updates) = wanted(filter)?;
+        let values = (
+            owner.0,
+            text,
+            visibility,
+            updates,
+            filter.limit,
+            filter.offset,
+        );
+        sql::all(&self.transaction, &sql, values, |row| {
+            Ok((share(row)?, row.get(11)?))
+        })
+    }
+
+    /// How many shares of an owner a filter finds, whatever its offset and limit.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn count_shares(&self, owner: UserId, filter: &ShareFilter) -> Result<u64> {
+        let sql = format!("SELECT count(*) {FROM} {WHERE}");
+        let (text, visibility, updates) = wanted(filter)?;
+        let values = (owner.0, text, visibility, updates);
+        let count = sql::one(&self.transaction, &sql, values, |row| sql::seq(row, 0))?;
+        Ok(count.unwrap_or(0))
+    }
+
+    /// All live shares of all owners, for a server that begins.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn live_shares(&self) -> Result<Vec<Share>> {
+        let sql = format!("SELECT {SHARE} {FROM} WHERE s.updates = 'live'");
+        sql::all(&self.transaction, &sql, [], share)
+    }
+
+    /// All bundles that shares serve, so that others may be cleared away.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn bundles(&self) -> Result<Vec<Digest>> {
+        let sql = "SELECT DISTINCT bundle FROM shares WHERE bundle IS NOT NULL ORDER BY bundle";
+        sql::all(&self.transaction, sql, [], |row| sql::digest(row, 0))
+    }
+}
+
+type Wanted = (Option<String>, Option<String>, Option<String>);
+
+fn wanted(filter: &ShareFilter) -> Result<Wanted> {
+    Ok((
+        filter.text.as_deref().map(sql::folded),
+        filter.visibility.map(sql::word).transpose()?,
+        filter.updates.map(sql::word).transpose()?,
+    ))
+}
+
+/// A share by its id.
+pub(crate) fn find(connection: &Connection, id: &ShareId) -> Result<Option<Share>> {
+    let sql = format!("SELECT {SHARE} {FROM} WHERE s.id = ?1");
+    sql::one(connection, &sql, [id.as_str()], share)
+}
+
+/// The shares of a chat, for whoever deletes it.
+pub(crate) fn of_chat(connection: &Connection, chat: sql::ChatKey) -> Result<Vec<ShareId>> {
+    let sql = "SELECT id FROM shares WHERE chat = ?1 ORDER BY id";
+    sql::all(connection, sql, [chat], |row| sql::share_id(row, 0))
+}
+
+fn share(row: &Row<'_>) -> Result<Share> {
+    let bundle: Option<[u8; 32]> = row.get(10)?;
+    Ok(Share {
+        id: sql::share_id(row, 0)?,
+        chat: sql::chat_id(row, 1)?,
+        owner: UserId(row.get(2)?),
+        name: row.get(3)?,
+        visibility: sql::variant(row, 4)?,
+        updates: sql::variant(row, 5)?,
+        includes_artifacts: row.get(6)?,
+        created_at: sql::time(row, 7)?,
+        expires_at: sql::maybe_time(row, 8)?,
+        frozen_at_seq: sql::maybe_seq(row, 9)?,
+        bundle: bundle.map(Digest::from),
+    })
+}

@@ -1,0 +1,307 @@
+//! What a source brings, and what the owner lays over it.
+
+use super::*;
+
+#[test]
+fn what_is_there_already_makes_no_event() {
+    let world = World::new();
+    let changes = ChangeSet {
+        head: Some(head("Other")),
+        threads: vec![(
+            0,
+            Thread {
+                kind: ThreadKind::Main,
+                title: None,
+                parent_call: None,
+            },
+        )],
+        artifacts: vec![(0, picture("a.png", b"a"))],
+        messages: vec![(0, message("a", "one")), (1, message("b", "two"))],
+        removed: vec![MessageId("nobody".into())],
+    };
+    let first = world.apply(changes.clone());
+    assert_eq!(first.events, 5);
+    let again = world.apply(changes);
+    assert_eq!((again.events, again.seq), (0, first.seq));
+    assert_eq!(world.store.last_seq(), first.seq);
+}
+
+#[test]
+fn a_message_that_grows_is_in_the_log_once() {
+    let world = World::new();
+    for text in ["The", "The quick", "The quick brown fox"] {
+        world.put(vec![(0, message("a", text))]);
+    }
+    assert_eq!(world.said(), ["a: The quick brown fox"]);
+    let events = world.read(|reader| reader.events(0, Some(&world.chat), 100));
+    let puts = |event: &&Event| matches!(event.change, Change::MessagePut { .. });
+    assert_eq!(events.iter().filter(puts).count(), 1);
+    assert_eq!(world.record().messages, 1);
+    let seen = world.events.lock().unwrap().clone();
+    assert_eq!(seen.iter().filter(puts).count(), 3);
+}
+
+#[test]
+fn messages_move_and_go() {
+    let world = World::new();
+    world.put(vec![
+        (0, message("a", "1")),
+        (1, message("b", "2")),
+        (2, message("c", "3")),
+    ]);
+    world.apply(ChangeSet {
+        messages: vec![
+            (0, message("new", "0")),
+            (1, message("a", "1")),
+            (2, message("c", "3")),
+        ],
+        removed: vec![MessageId("b".into())],
+        ..ChangeSet::default()
+    });
+    assert_eq!(world.said(), ["new: 0", "a: 1", "c: 3"]);
+    let record = world.record();
+    assert_eq!((record.messages, record.places), (3, 3));
+    let index = world.read(|reader| reader.index(&world.chat));
+    let digest = message("a", "1").digest();
+    assert_eq!(index[1], (MessageId("a".into()), digest, 1));
+    let stored = world.read(|reader| reader.message(&world.chat, 2)).unwrap();
+    assert_eq!(line(&stored.message), "c: 3");
+    assert_eq!(world.read(|reader| reader.message(&world.chat, 3)), None);
+}
+
+#[test]
+fn what_the_owner_changed_outlasts_what_the_source_brings() {
+    let world = World::new();
+    let mut changes = ChangeSet {
+        head: Some(head("From the source")),
+        messages: vec![(0, message("a", "one")), (1, message("b", "two"))],
+        ..ChangeSet::default()
+    };
+    world.apply(changes.clone());
+    world.edit("a", "better");
+    world.hide("b", true);
+    world.write(Write::Rename {
+        chat: world.chat.clone(),
+        by: Some(world.owner),
+        title: "Mine".into(),
+    });
+    changes.head = Some(head("From the source, later"));
+    changes.messages[0].1.parts.push(said("and more"));
+    changes.messages[1].1.parts.push(said("and more"));
+    let written = world.apply(changes.clone());
+    assert_eq!(written.events, 3);
+    assert_eq!(world.said(), ["a: better", "[b: two]"]);
+    let record = world.record();
+    assert_eq!(record.head.title, "Mine");
+    assert_eq!(record.source_title, "From the source, later");
+    let chat = world.read(|reader| reader.whole_chat(&world.chat, None));
+    assert_eq!(chat.unwrap().title, "Mine");
+    let source = world.read(|reader| reader.source_message(&world.chat, &MessageId("a".into())));
+    assert_eq!(source.as_ref(), Some(&changes.messages[0].1));
+    let stored = world.read(|reader| reader.message(&world.chat, 0)).unwrap();
+    assert!(stored.edited && !stored.hidden && !stored.erased);
+
+    world.hide("b", false);
+    assert_eq!(world.said(), ["a: better", "b: two"]);
+    let seq = world
+        .read(|reader| reader.message(&world.chat, 1))
+        .unwrap()
+        .seq;
+    assert_eq!(seq, world.store.last_seq());
+    assert_eq!(world.hide("b", false).events, 0);
+    assert_eq!(world.edit("a", "better").events, 0);
+}
+
+#[test]
+fn a_source_is_one_chat_of_its_owner() {
+    let world = World::new();
+    let again = world.write(Write::CreateChat {
+        id: ChatId::from_random([9; 16]),
+        owner: world.owner,
+        source: Some("/a.jsonl".into()),
+        head: head("Again"),
+    });
+    assert_eq!(
+        (again.chat, again.created),
+        (Some(world.chat.clone()), false)
+    );
+    let other = add_user(&world.store, "bob");
+    let theirs = add_chat(&world.store, other, 9, Some("/a.jsonl"));
+    assert_ne!(theirs, world.chat);
+    let found = world.read(|reader| reader.chat_by_source(other, "/a.jsonl"));
+    assert_eq!(found.unwrap().id, theirs);
+    let taken = world.refused(Write::CreateChat {
+        id: theirs,
+        owner: world.owner,
+        source: None,
+        head: head("x"),
+    });
+    assert!(matches!(taken, StoreError::Exists { .. }), "{taken}");
+}
+
+#[test]
+fn for_others_a_chat_is_not_there() {
+    let world = World::new();
+    world.put(vec![(0, message("a", "one"))]);
+    let share = world.share(1, Updates::Live);
+    let bob = add_user(&world.store, "bob");
+    let by = Some(bob);
+    let (chat, id) = (world.chat.clone(), MessageId("a".into()));
+    let before = world.store.last_seq();
+    for write in [
+        Write::Apply {
+            chat: chat.clone(),
+            by,
+            changes: ChangeSet::default(),
+            durable: true,
+        },
+        Write::Edit {
+            chat: chat.clone(),
+            by,
+            id: id.clone(),
+            parts: Vec::new(),
+        },
+        Write::Hide {
+            chat: chat.clone(),
+            by,
+            id: id.clone(),
+            hidden: true,
+        },
+        Write::Erase {
+            chat: chat.clone(),
+            by,
+            id,
+        },
+        Write::Rename {
+            chat: chat.clone(),
+            by,
+            title: "x".into(),
+        },
+        Write::DeleteChat {
+            chat: chat.clone(),
+            by,
+        },
+        Write::CreateShare(Share {
+            id: ShareId::from_random([7; 16]),
+            owner: bob,
+            ..share.clone()
+        }),
+        Write::ChangeShare {
+            id: share.id.clone(),
+            by,
+            change: ShareChange::default(),
+        },
+        Write::DeleteShares {
+            ids: vec![share.id.clone()],
+            by,
+        },
+        Write::DeleteChat {
+            chat: ChatId::from_random([77; 16]),
+            by: None,
+        },
+    ] {
+        let name = format!("{write:?}");
+        let error = world.refused(write);
+        assert!(matches!(error, StoreError::NotFound), "{name}: {error}");
+    }
+    assert_eq!(world.store.last_seq(), before);
+    assert_eq!(world.read(|reader| reader.chat_of(bob, &chat)), None);
+    assert_eq!(world.read(|reader| reader.share_of(bob, &share.id)), None);
+    assert!(
+        world
+            .read(|reader| reader.share_of(world.owner, &share.id))
+            .is_some()
+    );
+}
+
+#[test]
+fn who_applies_the_log_has_the_chat() {
+    let world = World::new();
+    world.put(vec![(0, message("a", "1")), (1, message("b", "2"))]);
+    world.put(vec![(0, message("a", "1 and more"))]);
+    world.share(1, Updates::Frozen);
+    world.put(vec![(1, message("b", "2 and more"))]);
+    world.edit("b", "edited");
+    world.apply(ChangeSet {
+        removed: vec![MessageId("a".into())],
+        ..ChangeSet::default()
+    });
+    let events = world.read(|reader| reader.events(0, None, 1000));
+    assert!(events.windows(2).all(|pair| pair[0].seq < pair[1].seq));
+    assert!(matches!(events[0].change, Change::ChatCreated { .. }));
+
+    let copy = rusqlite::Connection::open_in_memory().unwrap();
+    copy.execute_batch(include_str!("../migrations/1.sql"))
+        .unwrap();
+    for event in &events {
+        crate::apply::apply(&copy, event).unwrap();
+    }
+    let mut copy = copy;
+    let reader = Reader::new(copy.transaction().unwrap());
+    let chat = reader.whole_chat(&world.chat, None).unwrap().unwrap();
+    assert_eq!(
+        chat.messages.iter().map(line).collect::<Vec<_>>(),
+        world.said()
+    );
+    let (there, here) = (reader.chat(&world.chat).unwrap().unwrap(), world.record());
+    assert_eq!(there, here);
+
+    let seen = world.events.lock().unwrap().clone();
+    assert_eq!(seen.last(), events.last());
+    let after = world.read(|reader| reader.events(events[2].seq, Some(&world.chat), 2));
+    assert_eq!(after, events[3..5]);
+}
+
+#[test]
+fn chats_are_listed_by_their_last_change_and_found_by_name() {
+    let world = World::new();
+    let second = add_chat(&world.store, world.owner, 2, None);
+    world.write(Write::Rename {
+        chat: second.clone(),
+        by: None,
+        title: "Über Größe".into(),
+    });
+    let ids = |filter: ChatFilter| -> Vec<ChatId> {
+        let chats = world.read(|reader| reader.chats(world.owner, &filter));
+        assert!(chats.len() <= filter.limit as usize);
+        chats.into_iter().map(|chat| chat.id).collect()
+    };
+    assert_eq!(
+        ids(ChatFilter::default()),
+        [second.clone(), world.chat.clone()]
+    );
+    let filter = ChatFilter {
+        text: Some("üBER gRÖ".into()),
+        ..ChatFilter::default()
+    };
+    assert_eq!(
+        world.read(|reader| reader.count_chats(world.owner, &filter)),
+        1
+    );
+    assert_eq!(ids(filter), std::slice::from_ref(&second));
+    let filter = ChatFilter {
+        offset: 1,
+        limit: 1,
+        ..ChatFilter::default()
+    };
+    assert_eq!(ids(filter), std::slice::from_ref(&world.chat));
+    let other = add_user(&world.store, "bob");
+    assert!(
+        world
+            .read(|reader| reader.chats(other, &ChatFilter::default()))
+            .is_empty()
+    );
+}
+
+pub(super) fn picture(name: &str, bytes: &[u8]) -> Artifact {
+    Artifact {
+        name: name.into(),
+        media_type: "image/png".into(),
+        role: ArtifactRole::Uploaded,
+        content: Availability::Present {
+            sha256: Digest::of(bytes),
+            size_bytes: bytes.len() as u64,
+        },
+        dimensions: None,
+    }
+}

@@ -1,0 +1,246 @@
+//! What can be written, and what comes back.
+
+use readalong_model::{
+    ChangeSet, ChatHead, ChatId, Digest, MessageId, Part, Seq, Share, ShareId, ShareVisibility,
+    Timestamp, Updates, UserId,
+};
+
+use crate::{LegacyLink, UserRole};
+
+/// One thing to write, whole or not at all.
+///
+/// `by` is who asks: for anybody but the owner the thing does not exist. `None` is the program itself, which may do all.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Makes a chat. Where the owner has one with the same source already, that one is answered and nothing changes.
+    CreateChat {
+        /// Its id, made by the caller.
+        id: ChatId,
+        /// Who owns it.
+        owner: UserId,
+        /// Where it is followed from: unique among the owner's chats.
+        source: Option<String>,
+        /// What is said of it as a whole.
+        head: ChatHead,
+    },
+    /// Takes what a source brings. What is there already, byte for byte, makes no event.
+    Apply {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// What the source brings.
+        changes: ChangeSet,
+        /// False where the source itself outlasts a loss of power (a transcript file): no disk is waited for then.
+        durable: bool,
+    },
+    /// Puts other parts in place of what a message says.
+    Edit {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// The message.
+        id: MessageId,
+        /// What it says from now on.
+        parts: Vec<Part>,
+    },
+    /// Hides a message from readers, or shows it again.
+    Hide {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// The message.
+        id: MessageId,
+        /// True to hide it.
+        hidden: bool,
+    },
+    /// Removes what a message says for good: it is in no file of the store after that. Its place stays, empty and hidden.
+    Erase {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// The message.
+        id: MessageId,
+    },
+    /// Gives a chat another name; the source's own does not come back.
+    Rename {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// The name.
+        title: String,
+    },
+    /// Deletes a chat with all its shares, legacy links and artifacts that no other chat has.
+    DeleteChat {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+    },
+    /// Makes a share; its owner must own the chat. A frozen one without `frozen_at_seq` is frozen here and now.
+    CreateShare(Share),
+    /// Changes a share.
+    ChangeShare {
+        /// The share.
+        id: ShareId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// What is to change.
+        change: ShareChange,
+    },
+    /// Deletes shares: all of them, or none where one is not the asker's.
+    DeleteShares {
+        /// The shares.
+        ids: Vec<ShareId>,
+        /// Who asks.
+        by: Option<UserId>,
+    },
+    /// Takes legacy links; one with a path that is there already takes its place. All chats must exist.
+    ImportLegacy(Vec<LegacyLink>),
+    /// Makes a user.
+    CreateUser {
+        /// The name to sign in with; capital letters do not make another name.
+        name: String,
+        /// What the user may do.
+        role: UserRole,
+        /// The password as argon2 writes it (PHC string); `None` for a user that signs in otherwise.
+        password_hash: Option<String>,
+    },
+    /// Sets or takes away a password; ends all sessions of the user.
+    SetPassword {
+        /// The user.
+        user: UserId,
+        /// The password as argon2 writes it (PHC string).
+        password_hash: Option<String>,
+    },
+    /// Changes what a user may do.
+    SetRole {
+        /// The user.
+        user: UserId,
+        /// What the user may do from now on.
+        role: UserRole,
+    },
+    /// Removes a user with all tokens and sessions, and with its chats or only where it has none.
+    RemoveUser {
+        /// The user.
+        user: UserId,
+        /// Whether its chats go with it; otherwise a user that has some stays.
+        with_chats: bool,
+    },
+    /// Makes an API token.
+    CreateToken {
+        /// Whose.
+        user: UserId,
+        /// What it is for, in the owner's words; unique among the user's tokens.
+        name: String,
+        /// Digest of the token.
+        sha256: Digest,
+        /// From when on it is worth nothing.
+        expires_at: Option<Timestamp>,
+    },
+    /// Removes an API token.
+    RemoveToken {
+        /// Whose.
+        user: UserId,
+        /// Its number.
+        id: i64,
+    },
+    /// Begins a session.
+    CreateSession {
+        /// Whose.
+        user: UserId,
+        /// Digest of its cookie.
+        sha256: Digest,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// Ends a session; one that is not there is no error.
+    RemoveSession {
+        /// Digest of its cookie.
+        sha256: Digest,
+    },
+    /// Ends all sessions of a user.
+    RemoveSessionsOf(UserId),
+    /// Makes a token that signs in once.
+    CreateSignin {
+        /// Whom.
+        user: UserId,
+        /// Digest of the token.
+        sha256: Digest,
+        /// From when on it is worth nothing.
+        expires_at: Timestamp,
+    },
+    /// Takes a token that signs in once, for ever, and begins a session. A token that is gone or expired is not found.
+    Signin {
+        /// Digest of the token.
+        sha256: Digest,
+        /// Digest of the new session's cookie.
+        session: Digest,
+        /// When the session ends.
+        expires_at: Timestamp,
+    },
+    /// Sets or takes away a setting.
+    Setting {
+        /// Its name.
+        key: String,
+        /// Its value.
+        value: Option<String>,
+    },
+}
+
+impl Write {
+    /// True where the disk is waited for before the write is acknowledged.
+    pub(crate) fn is_durable(&self) -> bool {
+        !matches!(self, Self::Apply { durable: false, .. })
+    }
+
+    /// About how many events the write makes.
+    pub(crate) fn events(&self) -> usize {
+        match self {
+            Self::Apply { changes, .. } => {
+                changes.messages.len() + changes.artifacts.len() + changes.removed.len() + 1
+            }
+            _ => 1,
+        }
+    }
+}
+
+/// What of a share is to change; `None` leaves it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ShareChange {
+    /// Who can open its link.
+    pub visibility: Option<ShareVisibility>,
+    /// Whether images and files are in it.
+    pub includes_artifacts: Option<bool>,
+    /// What it is called; `Some(None)` for as the chat.
+    pub name: Option<Option<String>>,
+    /// From when on its link is dead; `Some(None)` for never.
+    pub expires_at: Option<Option<Timestamp>>,
+    /// Whether later messages appear. A share that becomes frozen is frozen at this write.
+    pub updates: Option<Updates>,
+    /// Freezes the share at this event. It must be one whose state of the chat is still kept, as it is where nothing but new messages came since.
+    pub frozen_at_seq: Option<Seq>,
+    /// The bundle that a frozen share serves.
+    pub bundle: Option<Option<Digest>>,
+}
+
+/// What was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The last event of the log after the write.
+    pub seq: Seq,
+    /// How many events it made.
+    pub events: u64,
+    /// The chat that was made, or was there with the same source.
+    pub chat: Option<ChatId>,
+    /// The user that was made, or who signed in.
+    pub user: Option<UserId>,
+    /// The number of the token that was made.
+    pub token: Option<i64>,
+    /// True where something was made; false where it was there.
+    pub created: bool,
+}

@@ -1,0 +1,330 @@
+//! The one thread that writes: takes what waits, writes it in one transaction, tells what happened.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use readalong_model::{Digest, Event, Seq, Timestamp};
+use rusqlite::Connection;
+
+use crate::{
+    Write, Written, actions,
+    apply::{Log, purge},
+    artifacts::Artifacts,
+    schema,
+    sql::{self, Result},
+};
+
+/// Writes that one transaction takes at most, so that the first of them is answered soon.
+const BATCH_WRITES: usize = 256;
+
+/// Events after which a transaction takes no further write: about 100 ms of work.
+const BATCH_EVENTS: usize = 4096;
+
+/// How often what could not be cleared away is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the emptying of SQLite's log waits for readers.
+const TRUNCATE_TIMEOUT: Duration = Duration::from_millis(20);
+
+/// How long anything else waits for others; see schema.rs.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What waits to be written, and who waits for it.
+pub(crate) struct Job {
+    pub(crate) write: Write,
+    pub(crate) done: Box<dyn FnOnce(Result<Written>) + Send>,
+}
+
+/// What is to be done once a transaction is committed.
+#[derive(Default)]
+pub(crate) struct After {
+    /// Something was removed for good: SQLite's log must not keep it.
+    pub(crate) truncate: bool,
+    /// Files that a chat names now.
+    pub(crate) named: Vec<Digest>,
+    /// Files that perhaps no chat names any more.
+    pub(crate) unnamed: Vec<Digest>,
+}
+
+/// The writer and what it has to clear away.
+pub(crate) struct Writer {
+    connection: Connection,
+    artifacts: Arc<Artifacts>,
+    last_seq: Arc<AtomicU64>,
+    seq: Seq,
+    is_full_sync: bool,
+    truncate_due: bool,
+    /// Deleted chats left something.
+    purge_due: bool,
+    /// It is being cleared away, and that makes progress.
+    is_purging: bool,
+    unnamed: Vec<Digest>,
+    /// When it was last tried to clear away.
+    tried_at: Instant,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        connection: Connection,
+        artifacts: Arc<Artifacts>,
+        last_seq: Arc<AtomicU64>,
+    ) -> Result<Self> {
+        let newest = "SELECT coalesce(max(seq), 0) FROM events";
+        let seq = sql::one(&connection, newest, [], |row| sql::seq(row, 0))?.unwrap_or(0);
+        last_seq.store(seq, Ordering::Release);
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        artifacts.sweep(|digest| is_named(&connection, digest))?;
+        Ok(Self {
+            connection,
+            artifacts,
+            last_seq,
+            seq,
+            is_full_sync: true,
+            truncate_due: false,
+            purge_due: true,
+            is_purging: true,
+            unnamed: Vec::new(),
+            tried_at: Instant::now(),
+        })
+    }
+
+    /// Writes until nobody can send any more.
+    pub(crate) fn run(
+        mut self,
+        queue: &Receiver<Job>,
+        waiting: &AtomicUsize,
+        mut on_commit: impl FnMut(&[Event]),
+    ) {
+        loop {
+            let first = match self.pause() {
+                Some(pause) => queue.recv_timeout(pause),
+                None => queue.recv().map_err(RecvTimeoutError::from),
+            };
+            match first {
+                Ok(job) => {
+                    let jobs = take_batch(job, queue);
+                    waiting.fetch_sub(jobs.len(), Ordering::AcqRel);
+                    self.write_batch(jobs, &mut on_commit);
+                }
+                Err(RecvTimeoutError::Timeout) => self.do_chores(),
+                Err(RecvTimeoutError::Disconnected) => return self.finish_chores(),
+            }
+        }
+    }
+
+    /// Writes jobs durably, tells what happened, answers.
+    fn write_batch(&mut self, jobs: Vec<Job>, on_commit: &mut impl FnMut(&[Event])) {
+        let before = self.seq;
+        let (writes, waiters): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|job| (job.write, job.done)).unzip();
+        match self.commit(writes) {
+            Ok(batch) => {
+                self.last_seq.store(self.seq, Ordering::Release);
+                if !batch.events.is_empty() {
+                    on_commit(&batch.events);
+                }
+                self.clear_away(batch.after);
+                for (done, written) in waiters.into_iter().zip(batch.written) {
+                    done(written);
+                }
+            }
+            Err(error) => {
+                self.seq = before;
+                if !self.connection.is_autocommit() {
+                    // Nothing was committed; what cannot be rolled back now is at the next opening.
+                    let _ = self.connection.execute_batch("ROLLBACK");
+                }
+                waiters
+                    .into_iter()
+                    .for_each(|done| done(Err(error.clone())));
+            }
+        }
+    }
+
+    /// Writes all in one transaction. A write that fails leaves the others alone; an error means that nothing was written.
+    fn commit(&mut self, writes: Vec<Write>) -> Result<Batch> {
+        self.set_sync(writes.iter().any(Write::is_durable))?;
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        let mut batch = Batch {
+            now: now(),
+            written: Vec::with_capacity(writes.len()),
+            events: Vec::new(),
+            after: After::default(),
+        };
+        for write in writes {
+            let written = self.write_one(write, &mut batch);
+            if let Err(error) = &written
+                && self.connection.is_autocommit()
+            {
+                // SQLite gave up the whole transaction, as it does when the disk is full.
+                return Err(error.clone());
+            }
+            batch.written.push(written);
+        }
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(batch)
+    }
+
+    fn write_one(&mut self, write: Write, batch: &mut Batch) -> Result<Written> {
+        let (seq, events) = (self.seq, batch.events.len());
+        sql::run(&self.connection, "SAVEPOINT one", [])?;
+        let mut after = After::default();
+        let mut log = Log {
+            connection: &self.connection,
+            now: batch.now,
+            seq: &mut self.seq,
+            events: &mut batch.events,
+            after: &mut after,
+        };
+        let written = actions::perform(&mut log, write);
+        match &written {
+            Ok(_) => batch.after.add(after),
+            Err(_) => {
+                self.seq = seq;
+                batch.events.truncate(events);
+                if self.connection.is_autocommit() {
+                    return written;
+                }
+                sql::run(&self.connection, "ROLLBACK TO one", [])?;
+            }
+        }
+        sql::run(&self.connection, "RELEASE one", [])?;
+        let mut written = written?;
+        written.seq = self.seq;
+        written.events = (batch.events.len() - events) as u64;
+        Ok(written)
+    }
+
+    /// Waits for the disk at each commit, or does not.
+    fn set_sync(&mut self, is_full: bool) -> Result<()> {
+        if is_full != self.is_full_sync {
+            let level = if is_full { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.is_full_sync = is_full;
+        }
+        Ok(())
+    }
+
+    fn clear_away(&mut self, after: After) {
+        for digest in after.named {
+            self.artifacts.named(digest);
+        }
+        let is_new = after.truncate || !after.unnamed.is_empty();
+        self.truncate_due |= after.truncate;
+        self.purge_due |= after.truncate;
+        self.unnamed.extend(after.unnamed);
+        let is_time = self
+            .pause()
+            .is_some_and(|pause| self.tried_at.elapsed() >= pause);
+        if is_new || is_time {
+            self.do_chores();
+        }
+    }
+
+    /// How long to wait for something to write before there is something to clear away.
+    fn pause(&self) -> Option<Duration> {
+        let is_due = self.purge_due || self.truncate_due || !self.unnamed.is_empty();
+        match self.is_purging {
+            true => Some(Duration::ZERO),
+            false => is_due.then_some(RETRY_INTERVAL),
+        }
+    }
+
+    /// Clears away what can be; the rest is tried again later, and when the store is opened.
+    fn do_chores(&mut self) {
+        self.tried_at = Instant::now();
+        if self.purge_due {
+            let more = self.purge();
+            self.is_purging = matches!(more, Ok(true));
+            self.purge_due = !matches!(more, Ok(false));
+            self.truncate_due = true;
+        }
+        if self.truncate_due && !self.is_purging {
+            self.truncate_due = !self.truncate_log().unwrap_or(false);
+        }
+        let (connection, artifacts) = (&self.connection, &self.artifacts);
+        self.unnamed.retain(|&digest| {
+            let deleted = artifacts.delete(digest, || is_named(connection, digest));
+            !deleted.unwrap_or(false)
+        });
+    }
+
+    /// Clears away to the end, before the store is closed.
+    fn finish_chores(&mut self) {
+        self.do_chores();
+        while self.is_purging {
+            self.do_chores();
+        }
+    }
+
+    /// Removes some of what deleted chats left; true where there is more. The disk is waited for when SQLite's log is emptied.
+    fn purge(&mut self) -> Result<bool> {
+        if !purge::is_due(&self.connection)? {
+            return Ok(false);
+        }
+        self.set_sync(false)?;
+        let transaction = self.connection.transaction()?;
+        purge::some(&transaction)?;
+        transaction.commit()?;
+        purge::is_due(&self.connection)
+    }
+
+    fn truncate_log(&self) -> Result<bool> {
+        self.connection.busy_timeout(TRUNCATE_TIMEOUT)?;
+        let done = schema::truncate_log(&self.connection);
+        self.connection.busy_timeout(BUSY_TIMEOUT)?;
+        done
+    }
+}
+
+/// What one transaction did.
+struct Batch {
+    now: Timestamp,
+    written: Vec<Result<Written>>,
+    events: Vec<Event>,
+    after: After,
+}
+
+impl After {
+    fn add(&mut self, other: Self) {
+        self.truncate |= other.truncate;
+        self.named.extend(other.named);
+        self.unnamed.extend(other.unnamed);
+    }
+}
+
+/// A job and what waits behind it, within the bounds of a transaction.
+fn take_batch(first: Job, queue: &Receiver<Job>) -> Vec<Job> {
+    let mut events = first.write.events();
+    let mut jobs = vec![first];
+    while jobs.len() < BATCH_WRITES && events < BATCH_EVENTS {
+        match queue.try_recv() {
+            Ok(job) => {
+                events += job.write.events();
+                jobs.push(job);
+            }
+            Err(_) => break,
+        }
+    }
+    jobs
+}
+
+fn is_named(connection: &Connection, digest: Digest) -> Result<bool> {
+    let sql = "SELECT 1 FROM files WHERE sha256 = ?1 LIMIT 1";
+    let found = sql::one(connection, sql, [digest.as_bytes()], |_| Ok(()))?;
+    Ok(found.is_some())
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis() as i64);
+    Timestamp::from_millis(millis).expect("the clock stands within the calendar")
+}
