@@ -252,6 +252,7 @@ test("a server that forgot what was gets the page fetched anew; place and folds 
   live.kept = [];
   live.close(4408);
   await expect(page.locator("main > [data-item]")).toHaveCount(22);
+  await expect(page.locator(".pill")).toHaveText("1 new message");
   await expect(page.locator("details.activity")).toHaveAttribute("open");
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   expect(Math.abs(await top(page, key(10)) - before)).toBeLessThanOrEqual(1);

@@ -1,6 +1,13 @@
 // A live share as its readers see it: two viewers and one writer on the real server, and everything that an owner, a network or a restart does to them.
+import { mkdtempSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { write as writeHostile } from "../tools/hostile.mjs";
+import { OUTPUT } from "./paths.js";
 import { RealServer } from "./real-server.js";
-import { expect, test as watched } from "./watch.js";
+import { expect, test as watched, watch } from "./watch.js";
 
 /** @typedef {import("@playwright/test").Page} Page */
 /** @typedef {{chat: string, id: string, link: string, count: number}} Chat */
@@ -208,6 +215,58 @@ test("a chat that begins while its page is open", async ({ page, server }) => {
   await expect(items(page)).toHaveCount(2);
   await expect(page.locator("main")).not.toContainText("no messages");
 });
+
+for (const policy of ["with", "without"]) {
+  test(`hostile chats that come while the page is open, ${policy} the policy: nothing runs, nothing loads`, async ({ browser, server }) => {
+    const context = await browser.newContext({ bypassCSP: policy === "without" });
+    for (const { format, file } of writeHostile(mkdtempSync(join(tmpdir(), "readalong-hostile-")))) {
+      const chat = await server.liveChat(0);
+      await server.api("PATCH", `shares/${chat.id}`, { artifacts: true });
+      const page = await context.newPage();
+      const log = watch(page);
+      await open([page], chat);
+      const answer = await fetch(`${server.url}/api/v1/chats/${chat.chat}/import`, { method: "POST", headers: { authorization: `Bearer ${server.token}`, "content-type": "application/octet-stream" }, body: readFileSync(file) });
+      expect(answer.status, await answer.text()).toBe(200);
+      await expect.poll(() => items(page).count(), { message: format }).toBeGreaterThan(5);
+      await page.evaluate(async () => {
+        for (const fold of document.querySelectorAll("details")) fold.open = true;
+        for (const image of document.images) image.loading = "eager";
+        await Promise.allSettled([...document.images].map((image) => image.decode()));
+        for (const kind of ["mouseover", "mouseenter", "focus", "pointerdown", "toggle"]) for (const node of document.querySelectorAll("main *")) node.dispatchEvent(new Event(kind));
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      });
+      expect(await page.evaluate("window.pwned"), format).toBeUndefined();
+      expect(log.requests.filter((url) => !url.startsWith(server.url) && !url.startsWith("data:image/")), format).toEqual([]);
+      expect({ ...log, requests: [] }, format).toEqual({ dialogs: [], console: [], errors: [], requests: [], popups: [], downloads: [] });
+      await page.close();
+    }
+    await context.close();
+  });
+}
+
+for (const look of ["light", "dark", "phone"]) {
+  test(`${look}: no serious barrier, and pictures to look at`, async ({ page, server, chat }) => {
+    await page.addInitScript({ content: readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8") });
+    if (look === "phone") await page.setViewportSize({ width: 390, height: 844 });
+    await page.emulateMedia({ colorScheme: look === "dark" ? "dark" : "light", reducedMotion: "reduce" });
+    const barriers = () => page.evaluate(async () => {
+      for (const message of document.querySelectorAll(".message")) /** @type {HTMLElement} */ (message).style.contentVisibility = "visible";
+      const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"], preload: false });
+      return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
+    });
+    await open([page], chat);
+    await page.screenshot({ path: `${OUTPUT}/pictures/live-newest-${look}.png` });
+    await page.evaluate(() => scrollTo(0, 0));
+    await server.say(chat, 3);
+    await expect(page.locator(".pill")).toHaveText("3 new messages");
+    await page.screenshot({ path: `${OUTPUT}/pictures/live-pill-${look}.png` });
+    expect(await barriers()).toEqual([]);
+    await server.api("PATCH", `shares/${chat.id}`, { visibility: "private" });
+    await expect(page.locator(".gone h1")).toBeVisible();
+    await page.screenshot({ path: `${OUTPUT}/pictures/live-private-${look}.png` });
+    expect(await barriers()).toEqual([]);
+  });
+}
 
 test.describe("without script", () => {
   test.use({ javaScriptEnabled: false });

@@ -1,7 +1,13 @@
 //! Tests of the whole: the real binary on real files. One program, one module a subject.
 
+mod chaos;
+mod commands;
 mod export;
+mod follow;
 mod formats;
 mod hostile;
+mod serve;
+mod served;
 mod tidy;
+mod viewer;
 mod world;

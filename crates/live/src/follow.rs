@@ -38,7 +38,7 @@ const SETTLE_AFTER: Duration = Duration::from_millis(1_500);
 /// A file that is written anew is read again so often by default, at most.
 const REREAD_INTERVAL: Duration = Duration::from_millis(500);
 /// Files of which the newest messages are held in memory; of the others nothing is, and they are read anew when they grow.
-const AWAKE_MAX: usize = 12;
+const AWAKE_MAX: usize = 8;
 
 /// How a follower looks at its files.
 #[derive(Clone, Debug)]

@@ -263,7 +263,7 @@ impl Answer {
                 "`{url}` has no such chat any more, or the address is not the one of a readalong server ({told})"
             ),
             413 => format!("`{url}` takes nothing so large ({told})"),
-            300..400 => format!("`{url}` has moved; give the address that it leads to"),
+            300..=399 => format!("`{url}` has moved; give the address that it leads to"),
             _ => format!("`{url}` answered: {told}"),
         }
     }

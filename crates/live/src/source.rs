@@ -2,17 +2,89 @@
 
 use std::path::Path;
 
+use readalong_import::{FORMATS, Growth};
 use readalong_model::Origin;
 
-/// Names the source of a chat: by the id that its own program gave it, else by machine and path. The same transcript is the same chat
-/// whether it is followed, forwarded or shared once.
+/// Names the source of a chat: by its own id, else by machine and path. The same transcript is the same chat whether it is followed, forwarded
+/// or shared once.
+///
+/// A file to which lines are appended has to bear the id in its name: a copy of a session goes on as another one with the same first lines.
 pub fn source_key(origin: &Origin, file: &Path, host: &str) -> String {
-    match origin.native_id.as_deref().filter(|id| !id.is_empty()) {
-        Some(id) => format!("{}:{id}", origin.format),
-        None => {
-            let path = file.canonicalize();
-            let path = path.as_deref().unwrap_or(file);
-            format!("{host}:{}", path.display())
-        }
+    own_source(&origin.format, origin.native_id.as_deref(), file)
+        .unwrap_or_else(|| source_of_path(file, host))
+}
+
+/// The source by the chat's own id. It is the same after the first line as after the last.
+pub(crate) fn own_source(format: &str, id: Option<&str>, file: &Path) -> Option<String> {
+    let is_appended_to = FORMATS
+        .iter()
+        .any(|known| known.name == format && known.growth == Growth::Append);
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    if is_appended_to && is_uuid(&stem) {
+        return Some(format!("{format}:{stem}"));
+    }
+    let id = id.filter(|id| !id.is_empty())?;
+    (!is_appended_to || stem.contains(id)).then(|| format!("{format}:{id}"))
+}
+
+/// The source by machine and path.
+pub(crate) fn source_of_path(file: &Path, host: &str) -> String {
+    let path = file.canonicalize();
+    let path = path.as_deref().unwrap_or(file);
+    format!("{host}:{}", path.display())
+}
+
+/// True for hexadecimal digits in five groups.
+fn is_uuid(text: &str) -> bool {
+    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+    let groups: Vec<&str> = text.split('-').collect();
+    groups.len() == GROUPS.len()
+        && groups.iter().zip(GROUPS).all(|(group, length)| {
+            group.len() == length && group.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(format: &str, id: Option<&str>, file: &str) -> String {
+        let origin = Origin {
+            format: format.to_owned(),
+            app: None,
+            native_id: id.map(str::to_owned),
+        };
+        source_key(&origin, Path::new(file), "here")
+    }
+
+    #[test]
+    fn a_chat_is_named_by_its_own_id_or_by_where_it_lies() {
+        let appended = FORMATS
+            .iter()
+            .find(|format| format.growth == Growth::Append)
+            .map_or("", |format| format.name);
+        let written = FORMATS
+            .iter()
+            .find(|format| format.growth != Growth::Append)
+            .map_or("", |format| format.name);
+        let uuid = "0f0e0d0c-1111-2222-3333-444455556666";
+        assert_eq!(
+            key(written, Some("x1"), "/no/a.json"),
+            format!("{written}:x1")
+        );
+        assert_eq!(key(written, None, "/no/a.json"), "here:/no/a.json");
+        assert_eq!(
+            key(appended, Some("x1"), "/no/run-x1.jsonl"),
+            format!("{appended}:x1")
+        );
+        assert_eq!(
+            key(appended, Some("x1"), "/no/copy.jsonl"),
+            "here:/no/copy.jsonl"
+        );
+        // Whatever its first lines were copied from.
+        assert_eq!(
+            key(appended, Some("x1"), &format!("/no/{uuid}.jsonl")),
+            format!("{appended}:{uuid}")
+        );
     }
 }

@@ -80,7 +80,7 @@ impl FragmentRenderer<'_> {
         };
         let message = self.outline.message(item.message);
         let anchor = self.outline.anchor(item.message);
-        let key = item.key(self.outline.index);
+        let key = item.key(self.outline.index).to_string();
         if item.has_anchor {
             fragment.anchors.push(anchor.clone());
         }

@@ -251,11 +251,19 @@ pub(crate) struct Index {
 }
 
 /// Where a call is, and what answers it. One of each as a rule.
-#[derive(Default)]
 struct CallPlaces {
     calls: Vec<PartPlace>,
     /// Only what stands after a call of that id: a result that comes before its call stands for itself.
     results: Vec<PartPlace>,
+}
+
+impl Default for CallPlaces {
+    fn default() -> Self {
+        Self {
+            calls: Vec::with_capacity(1),
+            results: Vec::with_capacity(1),
+        }
+    }
 }
 
 /// What is known of a thread.
@@ -504,12 +512,12 @@ impl Index {
         let Some(index) = self.threads.get(thread.0 as usize) else {
             return Vec::new();
         };
-        let places = index.places.iter().map(|place| *place as usize);
+        let mut places = index.places.iter().map(|place| *place as usize);
         if index.jumps == 0 {
             return places.collect();
         }
         let is_in = |leaf: &usize| index.places.binary_search(&(*leaf as u32)).is_ok();
-        match leaf.filter(is_in).or_else(|| places.last()) {
+        match leaf.filter(is_in).or_else(|| places.next_back()) {
             Some(leaf) => index.tree.path_through(leaf),
             None => Vec::new(),
         }

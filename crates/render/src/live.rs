@@ -26,6 +26,7 @@ use self::record::Record;
 use crate::{
     RenderError, Renderer,
     index::{self, Index},
+    outline::ItemKey,
     page::{self, Face},
 };
 
@@ -56,7 +57,7 @@ pub struct LiveBook {
     known_from: Seq,
     /// When the header changed last.
     header_at: Seq,
-    removed: VecDeque<(Seq, String)>,
+    removed: VecDeque<(Seq, ItemKey)>,
     /// The messages of the last items, so that the next change need not fetch them: version and message.
     tail: HashMap<usize, (u64, Arc<Message>)>,
 }

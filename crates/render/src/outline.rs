@@ -5,13 +5,14 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, LazyLock},
 };
 
 use readalong_model::{Artifact, Message, Part, Role, Snapshot, Thread, ThreadId, Timestamp};
 
 pub(crate) use crate::index::PartPlace;
-use crate::index::{Index, PartKind, PartLine};
+use crate::index::{Index, Key, PartKind, PartLine, anchor_of};
 
 /// Calls in one activity, and bytes of their texts; a longer run of calls is broken, so that the cost of one more call stays bounded and
 /// a page can be split between them.
@@ -96,15 +97,34 @@ impl Item {
     }
 
     /// The name of the item within its chat, which it keeps.
-    pub(crate) fn key(&self, index: &Index) -> String {
-        let anchor = index.anchor(self.message);
-        match self.kind {
-            // Its first message has an item of its own within it.
-            ItemKind::LooseThread(_) => format!("{anchor}-thread"),
-            _ => format!(
-                "{anchor}-{}",
-                self.parts.first().map_or(0, |place| place.part)
-            ),
+    pub(crate) fn key(&self, index: &Index) -> ItemKey {
+        let part = match self.kind {
+            ItemKind::LooseThread(_) => WHOLE_THREAD,
+            _ => self.first_part().part as u32,
+        };
+        ItemKey {
+            message: index.line(self.message).map_or(0, |line| line.key),
+            part,
+        }
+    }
+}
+
+/// The name of an item within its chat: the message that it begins with, and the part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ItemKey {
+    message: Key,
+    part: u32,
+}
+
+/// Stands for the part of an item that is a thread: the thread's first message has an item of its own within it.
+const WHOLE_THREAD: u32 = u32::MAX;
+
+impl fmt::Display for ItemKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let anchor = anchor_of(self.message);
+        match self.part {
+            WHOLE_THREAD => write!(f, "{anchor}-thread"),
+            part => write!(f, "{anchor}-{part}"),
         }
     }
 }

@@ -259,10 +259,7 @@ pub(crate) fn new_token() -> Result<Secret, ApiError> {
 ///
 /// # Errors
 /// It is too short or too long, or too many wait for the same.
-pub(crate) async fn hash_password(
-    service: &Service,
-    password: String,
-) -> Result<String, ApiError> {
+pub(crate) async fn hash_password(service: &Service, password: String) -> Result<String, ApiError> {
     if !(PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX).contains(&password.len()) {
         return Err(ApiError::bad_request(format!(
             "a password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes"

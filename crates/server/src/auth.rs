@@ -256,7 +256,10 @@ fn is_https(service: &Service) -> bool {
 
 /// The token of `Authorization: Bearer TOKEN`; some clients of the compatible API write `Bearer-Token`.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().unwrap_or("Bearer ");
+    let value = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .unwrap_or("Bearer ");
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     let is_ours = ["bearer", "bearer-token"]
         .iter()

@@ -31,10 +31,10 @@ impl Server {
         media_type: Option<&str>,
         body: Vec<u8>,
     ) -> Result<(u16, Vec<u8>), ServeError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.command_token()));
+        let mut request = Request::builder().method(method).uri(path).header(
+            header::AUTHORIZATION,
+            format!("Bearer {}", self.command_token()),
+        );
         if let Some(media_type) = media_type {
             request = request.header(header::CONTENT_TYPE, media_type);
         }

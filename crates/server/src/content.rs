@@ -92,7 +92,10 @@ impl Takes {
             for coding in value.to_str().unwrap_or_default().split(',') {
                 let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
                 let refused = weight.split_once('=').is_some_and(|(_, weight)| {
-                    weight.trim().parse::<f32>().is_ok_and(|weight| weight == 0.0)
+                    weight
+                        .trim()
+                        .parse::<f32>()
+                        .is_ok_and(|weight| weight == 0.0)
                 });
                 match name.trim() {
                     name if name.eq_ignore_ascii_case("br") => takes.brotli = !refused,
@@ -151,7 +154,8 @@ pub(crate) fn is_known(headers: &HeaderMap, sha256: Digest, packing: Packing) ->
     known.as_bytes() == b"*"
         || known.as_bytes() == etag
         || known.to_str().is_ok_and(|list| {
-            list.split(',').any(|one| one.trim().trim_start_matches("W/").as_bytes() == etag)
+            list.split(',')
+                .any(|one| one.trim().trim_start_matches("W/").as_bytes() == etag)
         })
 }
 
@@ -187,7 +191,9 @@ impl Content {
         let body = match (self.source, count) {
             (_, 0) => Body::empty(),
             (Source::Bytes(bytes), _) => {
-                let first = usize::try_from(first).unwrap_or(usize::MAX).min(bytes.len());
+                let first = usize::try_from(first)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
                 let end = first.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
                 Body::from(bytes.slice(first..end.min(bytes.len())))
             }
@@ -219,7 +225,9 @@ impl Content {
         }
         let range = match part {
             Part::Whole => None,
-            Part::Range { first, count } => Some(format!("bytes {first}-{}/{len}", first + count - 1)),
+            Part::Range { first, count } => {
+                Some(format!("bytes {first}-{}/{len}", first + count - 1))
+            }
             Part::Outside => Some(format!("bytes */{len}")),
         };
         if let Some(range) = range.and_then(|range| HeaderValue::try_from(range).ok()) {
@@ -343,7 +351,13 @@ mod tests {
             ("bytes=0-0", Part::Range { first: 0, count: 1 }),
             ("bytes=5-", Part::Range { first: 5, count: 5 }),
             ("bytes=-3", Part::Range { first: 7, count: 3 }),
-            ("bytes=-30", Part::Range { first: 0, count: 10 }),
+            (
+                "bytes=-30",
+                Part::Range {
+                    first: 0,
+                    count: 10,
+                },
+            ),
             ("bytes=2-300", Part::Range { first: 2, count: 8 }),
             ("bytes=10-", Part::Outside),
             ("bytes=-0", Part::Outside),
@@ -354,13 +368,20 @@ mod tests {
             ("lines=1-2", Part::Whole),
             ("bytes=", Part::Whole),
         ] {
-            assert_eq!(part(&headers(&[(RANGE, range)]), 10, &etag), expected, "{range}");
+            assert_eq!(
+                part(&headers(&[(RANGE, range)]), 10, &etag),
+                expected,
+                "{range}"
+            );
         }
         let known = headers(&[(RANGE, "bytes=1-2"), (IF_RANGE, "\"x\"")]);
         assert_eq!(part(&known, 10, &etag), Part::Range { first: 1, count: 2 });
         let old = headers(&[(RANGE, "bytes=1-2"), (IF_RANGE, "\"y\"")]);
         assert_eq!(part(&old, 10, &etag), Part::Whole);
-        assert_eq!(part(&headers(&[(RANGE, "bytes=-3")]), 0, &etag), Part::Outside);
+        assert_eq!(
+            part(&headers(&[(RANGE, "bytes=-3")]), 0, &etag),
+            Part::Outside
+        );
     }
 
     #[test]
@@ -379,7 +400,8 @@ mod tests {
     #[test]
     fn known_bytes_are_found_in_lists() {
         let sha256 = Digest::of(b"");
-        let known = |text: String, packing| is_known(&headers(&[(IF_NONE_MATCH, &text)]), sha256, packing);
+        let known =
+            |text: String, packing| is_known(&headers(&[(IF_NONE_MATCH, &text)]), sha256, packing);
         assert!(known(format!("\"{sha256}\""), Packing::Plain));
         assert!(known(format!("\"a\", W/\"{sha256}-br\""), Packing::Brotli));
         assert!(!known(format!("\"{sha256}\""), Packing::Brotli));

@@ -6,10 +6,10 @@ use std::any::Any;
 
 use axum::{
     Json,
-    body::{self, Body},
+    body::{self, Body, Bytes},
     extract::{
         FromRequest, FromRequestParts, Request,
-        rejection::{JsonRejection, PathRejection, QueryRejection},
+        rejection::{BytesRejection, PathRejection, QueryRejection},
     },
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -205,8 +205,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> Self {
+impl From<BytesRejection> for ApiError {
+    fn from(rejection: BytesRejection) -> Self {
         of_rejection(rejection.status(), rejection.body_text())
     }
 }
@@ -227,9 +227,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound => Self::not_found("thing"),
-            StoreError::Exists { .. } | StoreError::OwnsChats { .. } | StoreError::Superseded { .. } => {
-                Self::conflict(error.to_string())
-            }
+            StoreError::Exists { .. }
+            | StoreError::OwnsChats { .. }
+            | StoreError::Superseded { .. } => Self::conflict(error.to_string()),
             StoreError::Busy | StoreError::Full | StoreError::Closed => {
                 Self::unavailable(error.to_string())
             }
@@ -282,16 +282,48 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// A body of JSON; what is wrong with it is told as an [`ApiError`].
+/// A body that is a JSON object; what is wrong with it is told as an [`ApiError`]. No body at all is an object without members.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let Json(value) = Json::from_request(request, state).await?;
-        Ok(Self(value))
+        let kind = request.headers().get(header::CONTENT_TYPE).cloned();
+        let body = Bytes::from_request(request, state).await?;
+        match kind {
+            Some(kind) if !is_json(&kind) => {
+                return Err(Self::of_type());
+            }
+            None if !body.is_empty() => return Err(Self::of_type()),
+            _ => {}
+        }
+        let text: &[u8] = match body.trim_ascii_start() {
+            b"" => b"{}",
+            text => text,
+        };
+        // Arrays would be taken for the members of an object in their order.
+        if text[0] != b'{' {
+            return Err(ApiError::bad_request("the body is not a JSON object"));
+        }
+        let value = serde_json::from_slice(text);
+        value.map(Self).map_err(|error| {
+            ApiError::bad_request(shortened(format!("the body cannot be read: {error}")))
+        })
     }
+}
+
+impl<T> ApiJson<T> {
+    fn of_type() -> ApiError {
+        ApiError::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            .with_message("the body has to be `application/json`".to_owned())
+    }
+}
+
+fn is_json(kind: &HeaderValue) -> bool {
+    let kind = kind.to_str().unwrap_or_default().to_ascii_lowercase();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
 /// Parameters behind the `?`; what is wrong with them is told as an [`ApiError`].

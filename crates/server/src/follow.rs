@@ -37,7 +37,10 @@ impl Followers {
         let users = users.map_err(|error| path_error(std::io::Error::other(error)))?;
         let nobody = || path_error(std::io::Error::other("there is no owner"));
         let owner = accounts::first_owner(users).ok_or_else(nobody)?.id;
-        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut followers = self
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if followers.iter().any(|(followed, _)| *followed == path) {
             return Ok(());
         }
@@ -50,15 +53,23 @@ impl Followers {
 
     /// What is followed, and how every file of it is.
     pub(crate) fn states(&self) -> Vec<(PathBuf, Vec<FollowState>)> {
-        let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        let states = followers.iter().map(|(path, follower)| (path.clone(), follower.states()));
+        let followers = self
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let states = followers
+            .iter()
+            .map(|(path, follower)| (path.clone(), follower.states()));
         states.collect()
     }
 
     /// Stops following; what was read is in the store then.
     pub(crate) async fn stop(&self) {
         let followers = {
-            let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut followers = self
+                .followers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *followers)
         };
         let stop = move || {
@@ -91,7 +102,10 @@ impl Sink for StoreSink {
     }
 
     fn index(&self, chat: &ChatId) -> Result<Vec<IndexEntry>, SinkError> {
-        let index = self.store.read(|reader| reader.index(chat)).map_err(of_store)?;
+        let index = self
+            .store
+            .read(|reader| reader.index(chat))
+            .map_err(of_store)?;
         let entry = |(id, digest, place)| IndexEntry { id, digest, place };
         Ok(index.into_iter().map(entry).collect())
     }

@@ -4,13 +4,13 @@
 //! is made, requests wait for it: what was taken back is not served once the owner has been told that it is gone.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ffi::OsStr,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -64,6 +64,9 @@ pub(crate) struct FrozenShares {
     /// The owner's last change of a chat since the start, by chat.
     changed: RwLock<HashMap<ChatId, Seq>>,
     making: Mutex<HashMap<ShareId, Arc<tokio::sync::Mutex<()>>>>,
+    /// What has to be done besides, by [`FrozenShares::catch_up`].
+    pending: Mutex<Pending>,
+    catches_up: AtomicBool,
     turns: Semaphore,
     cache: FileCache,
     cached_file_bytes: u64,
@@ -130,6 +133,8 @@ impl FrozenShares {
             open: RwLock::default(),
             changed: RwLock::default(),
             making: Mutex::default(),
+            pending: Mutex::default(),
+            catches_up: AtomicBool::new(false),
             turns: Semaphore::new(limits.renderings),
             cache: FileCache::new(limits.file_cache_bytes),
             cached_file_bytes: limits.cached_file_bytes,
@@ -176,8 +181,12 @@ impl FrozenShares {
                 | Change::Renamed { .. } => {
                     let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
                     changed.insert(event.chat.clone(), event.seq);
+                    lock(&self.pending).chats.insert(event.chat.clone());
                 }
-                Change::ShareDeleted(id) => self.cut(id),
+                Change::ShareDeleted(id) => {
+                    self.cut(id);
+                    lock(&self.pending).gone.push(id.clone());
+                }
                 Change::ShareChanged(share) => {
                     let is_live = share.updates == Updates::Live;
                     let shows = Shows::of(share);
@@ -185,10 +194,83 @@ impl FrozenShares {
                     if self.is_open_and(&share.id, is_other) {
                         self.cut(&share.id);
                     }
+                    if is_live {
+                        lock(&self.pending).gone.push(share.id.clone());
+                    }
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Makes bundles anew that the owner's changes have made stale, also where nobody asks for them, and removes those of shares that are gone: what was
+    /// taken back does not stay on the disk.
+    pub(crate) async fn catch_up(&self, service: &Arc<Service>) {
+        if self.catches_up.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let Pending { chats, gone } = std::mem::take(&mut *lock(&self.pending));
+        for id in gone {
+            if let Err(error) = self.bury(service, id).await {
+                tracing::warn!("what a share has left could not be removed: {error}");
+            }
+        }
+        for chat in chats {
+            let shares = service
+                .read(move |reader| reader.shares_of_chat(&chat))
+                .await;
+            let frozen = |share: &Share| share.updates == Updates::Frozen;
+            for share in shares.unwrap_or_default().into_iter().filter(frozen) {
+                if let Err(error) = self.open(service, &share).await {
+                    tracing::warn!("a bundle could not be made anew: {error}");
+                }
+            }
+        }
+        self.catches_up.store(false, Ordering::SeqCst);
+    }
+
+    /// Removes the bundle of a share that has none any more.
+    async fn bury(&self, service: &Arc<Service>, id: ShareId) -> Result<(), ServiceError> {
+        let record = self.record(&id);
+        let Some(made) = read_record(&record) else {
+            return Ok(());
+        };
+        let bundle = made.bundle;
+        let is_used = service.read(move |reader| {
+            let is_frozen = reader
+                .share(&id)?
+                .is_some_and(|share| share.updates == Updates::Frozen);
+            Ok(is_frozen || reader.bundles()?.contains(&bundle))
+        });
+        if !is_used.await? {
+            self.remove_unused(service, bundle).await;
+            // Without its bundle it says nothing.
+            let _ = fs::remove_file(record);
+        }
+        Ok(())
+    }
+
+    /// Removes bundles that the owner's changes have made stale before the start: they are made anew when they are asked for.
+    pub(crate) fn forget_stale(&self, store: &Store) -> Result<(), StoreError> {
+        for entry in fs::read_dir(&self.records).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            let id = id.and_then(|id| id.parse::<ShareId>().ok());
+            let (Some(id), Some(made)) = (id, read_record(&entry.path())) else {
+                continue;
+            };
+            let share = store.read(|reader| reader.share(&id))?;
+            let share = share.filter(|share| share.bundle == Some(made.bundle));
+            let holds = match share {
+                Some(share) => unchanged_until(store, &share.chat, made.seq)?.is_some(),
+                None => false,
+            };
+            if !holds {
+                self.remove(made.bundle);
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
     }
 
     fn is_open_and(&self, id: &ShareId, condition: impl Fn(&OpenBundle) -> bool) -> bool {
@@ -209,7 +291,10 @@ impl FrozenShares {
     /// # Errors
     /// The server is stopping.
     pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>, ServiceError> {
-        self.turns.acquire().await.map_err(|_| ServiceError::Stopping)
+        self.turns
+            .acquire()
+            .await
+            .map_err(|_| ServiceError::Stopping)
     }
 
     /// The open bundle of a share, if it is as it has to be.
@@ -277,10 +362,7 @@ impl FrozenShares {
     /// The bundle that was made for a share before, if all that is in it still holds.
     fn open_made(&self, store: &Store, share: &Share) -> Result<Option<OpenBundle>, ServiceError> {
         let path = self.record(&share.id);
-        let Some(mut made) = fs::read(&path)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<Made>(&bytes).ok())
-        else {
+        let Some(mut made) = read_record(&path) else {
             return Ok(None);
         };
         if share.bundle != Some(made.bundle) || made.shows != Shows::of(share) {
@@ -403,11 +485,17 @@ impl FrozenShares {
         }
         let packed = (|| {
             fs::create_dir_all(&self.packed)?;
-            let new = tempfile::Builder::new().prefix(".partial-").tempdir_in(&self.packed)?;
+            let new = tempfile::Builder::new()
+                .prefix(".partial-")
+                .tempdir_in(&self.packed)?;
             manifest.files.par_iter().try_for_each(|file| {
-                let is_text = is_text(&file.media_type) && !file.path.as_str().starts_with("files/");
+                let is_text =
+                    is_text(&file.media_type) && !file.path.as_str().starts_with("files/");
                 match is_text && file.size_bytes >= PACKED_BYTES_MIN {
-                    true => pack(&bundle.join(file.path.as_str()), &new.path().join(file.path.as_str())),
+                    true => pack(
+                        &bundle.join(file.path.as_str()),
+                        &new.path().join(file.path.as_str()),
+                    ),
                     false => Ok(()),
                 }
             })?;
@@ -449,7 +537,7 @@ impl FrozenShares {
     }
 
     /// Removes all bundles but these, and what crashes have left. Called at the start, while nobody else writes.
-    pub(crate) fn keep_only(&self, used: &std::collections::HashSet<Digest>) {
+    pub(crate) fn keep_only(&self, used: &HashSet<Digest>) {
         for parent in [&self.bundles, &self.packed] {
             for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
                 let name = entry.file_name();
@@ -514,6 +602,23 @@ impl FrozenShares {
     }
 }
 
+/// What has to be done when there is time.
+#[derive(Default)]
+struct Pending {
+    /// Chats that their owners changed.
+    chats: HashSet<ChatId>,
+    /// Shares that have no bundle any more.
+    gone: Vec<ShareId>,
+}
+
+fn read_record(path: &Path) -> Option<Made> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A file that was found in a bundle.
 pub(crate) struct Found {
     /// The file.
@@ -523,11 +628,7 @@ pub(crate) struct Found {
 }
 
 /// The last event up to which the owner changed nothing of a chat after `since`; `None` where something was changed.
-fn unchanged_until(
-    store: &Store,
-    chat: &ChatId,
-    since: Seq,
-) -> Result<Option<Seq>, StoreError> {
+fn unchanged_until(store: &Store, chat: &ChatId, since: Seq) -> Result<Option<Seq>, StoreError> {
     let last = store.last_seq();
     let mut after = since;
     loop {
@@ -563,7 +664,8 @@ impl BundleOutput {
                     true => "text/plain; charset=utf-8",
                     false => &artifact.media_type,
                 };
-                self.0.copy(&path, media_type, &store.artifact_path(sha256))?;
+                self.0
+                    .copy(&path, media_type, &store.artifact_path(sha256))?;
             }
         }
         Ok(())
@@ -691,7 +793,11 @@ impl FileCache {
 impl Kept {
     /// Lets the longest unused go until so many bytes are left.
     fn forget(&mut self, bytes: usize) {
-        let mut by_use: Vec<_> = self.files.iter().map(|(key, (_, used))| (*used, *key)).collect();
+        let mut by_use: Vec<_> = self
+            .files
+            .iter()
+            .map(|(key, (_, used))| (*used, *key))
+            .collect();
         by_use.sort_unstable_by_key(|(used, _)| *used);
         for (_, key) in by_use {
             if self.bytes <= bytes {

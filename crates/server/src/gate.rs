@@ -66,11 +66,7 @@ pub(crate) fn admit(
 }
 
 /// Everybody may see a public share, those who are signed in a private one.
-fn check(
-    service: &Service,
-    share: &Share,
-    headers: &HeaderMap,
-) -> Result<(), Denied> {
+fn check(service: &Service, share: &Share, headers: &HeaderMap) -> Result<(), Denied> {
     match share.visibility {
         ShareVisibility::Public => Ok(()),
         ShareVisibility::Private => match Caller::try_of(service, headers) {

@@ -25,12 +25,14 @@ const PAGE_CSP: HeaderValue = HeaderValue::from_static(
 const ARTIFACT_CSP: HeaderValue =
     HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
 /// The policy of everything that says no other: JSON, errors, redirects.
-const PLAIN_CSP: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'");
+const PLAIN_CSP: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+);
 /// A page may be kept and has to be asked for again: the answer may be that it is gone.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 /// Nothing of a private share stays on a disk.
 const KEEP_NOTHING: HeaderValue = HeaderValue::from_static("private, no-store");
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Puts what every answer carries where a route has not said otherwise.
@@ -62,6 +64,11 @@ pub(crate) fn keep(headers: &mut HeaderMap, share: &Share) {
     headers.insert(CACHE_CONTROL, value);
 }
 
+/// For what is named by its content and no secret: the theme's files.
+pub(crate) fn for_ever(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, FOR_EVER);
+}
+
 /// Puts the policy of pages.
 pub(crate) fn page(headers: &mut HeaderMap) {
     headers.insert(CONTENT_SECURITY_POLICY, PAGE_CSP);
@@ -86,10 +93,17 @@ pub(crate) fn artifact(headers: &mut HeaderMap, media_type: &str, name: Option<&
 /// The media type under which an artifact leaves the server: one that no browser runs.
 pub(crate) fn artifact_type(media_type: &str) -> &'static str {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    let known = INERT_TYPES.iter().find(|known| essence.eq_ignore_ascii_case(known));
+    let known = INERT_TYPES
+        .iter()
+        .find(|known| essence.eq_ignore_ascii_case(known));
     match known {
         Some(known) => known,
-        None if essence.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("text/")) => TEXT,
+        None if essence
+            .get(..5)
+            .is_some_and(|start| start.eq_ignore_ascii_case("text/")) =>
+        {
+            TEXT
+        }
         None => "application/octet-stream",
     }
 }
@@ -160,7 +174,11 @@ mod tests {
     #[test]
     fn names_of_artifacts_cannot_break_out_of_their_header() {
         let mut headers = HeaderMap::new();
-        artifact(&mut headers, "application/zip", Some("a\"; x=\r\nSet-Cookie: ä.zip"));
+        artifact(
+            &mut headers,
+            "application/zip",
+            Some("a\"; x=\r\nSet-Cookie: ä.zip"),
+        );
         assert_eq!(
             headers[CONTENT_DISPOSITION],
             "attachment; filename*=UTF-8''a%22%3B%20x%3D%0D%0ASet-Cookie%3A%20%C3%A4.zip"

@@ -154,7 +154,8 @@ pub(crate) struct StreamPermit {
 
 impl Addresses {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let quota = Quota::per_second(limits.requests_per_second).allow_burst(limits.requests_burst);
+        let quota =
+            Quota::per_second(limits.requests_per_second).allow_burst(limits.requests_burst);
         Self {
             requests: RateLimiter::keyed(quota),
             streams: Arc::new(Streams {
@@ -233,7 +234,11 @@ impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.streams.all.fetch_sub(1, Ordering::Relaxed);
         let Some(address) = self.asker else { return };
-        let mut of = self.streams.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of = self
+            .streams
+            .of
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = of.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -273,14 +278,29 @@ mod tests {
 
     #[test]
     fn only_trusted_peers_say_for_whom_they_ask() {
-        assert_eq!(asker("192.0.2.1", &["198.51.100.7"]).as_deref(), Some("192.0.2.1"));
-        assert_eq!(asker("127.0.0.1", &["198.51.100.7"]).as_deref(), Some("198.51.100.7"));
-        assert_eq!(asker("::ffff:127.0.0.1", &["198.51.100.7"]).as_deref(), Some("198.51.100.7"));
-        assert_eq!(asker("10.0.0.9", &["1.2.3.4, 198.51.100.7", "127.0.0.1"]).as_deref(), Some("198.51.100.7"));
+        assert_eq!(
+            asker("192.0.2.1", &["198.51.100.7"]).as_deref(),
+            Some("192.0.2.1")
+        );
+        assert_eq!(
+            asker("127.0.0.1", &["198.51.100.7"]).as_deref(),
+            Some("198.51.100.7")
+        );
+        assert_eq!(
+            asker("::ffff:127.0.0.1", &["198.51.100.7"]).as_deref(),
+            Some("198.51.100.7")
+        );
+        assert_eq!(
+            asker("10.0.0.9", &["1.2.3.4, 198.51.100.7", "127.0.0.1"]).as_deref(),
+            Some("198.51.100.7")
+        );
         assert_eq!(asker("10.0.0.9", &[]).as_deref(), Some("10.0.0.9"));
         assert_eq!(asker("127.0.0.1", &[]), None);
         assert_eq!(asker("::1", &[]), None);
-        assert_eq!(asker("2001:db8:1:2:3:4:5:6", &[]).as_deref(), Some("2001:db8:1:2::"));
+        assert_eq!(
+            asker("2001:db8:1:2:3:4:5:6", &[]).as_deref(),
+            Some("2001:db8:1:2::")
+        );
     }
 
     #[test]

@@ -25,8 +25,8 @@ use readalong_live::{
     protocol::{self, CloseCode, Op},
 };
 use readalong_model::{
-    Artifact, Change, ChatHead, ChatId, Digest, Event, Message, Seq, Share, ShareId, ShareVisibility,
-    Snapshot, Thread, Updates,
+    Artifact, Change, ChatHead, ChatId, Digest, Event, Message, Seq, Share, ShareId,
+    ShareVisibility, Snapshot, Thread, Updates,
 };
 use readalong_render::{self as render, Library, LiveBook, Moment, Output, OutputError, Page};
 use readalong_store::{Reader, Store, StoreError};
@@ -36,7 +36,7 @@ use crate::{
     auth::Caller,
     content::{Content, Packing, Source, Takes},
     frozen::{brotli, media_type},
-    gate::{self, Link},
+    gate::{self, Denied, Link},
     headers,
     limits::Limits,
     metrics::Metrics,
@@ -180,18 +180,28 @@ impl LiveShares {
             let mut open = lock(&self.open);
             let live = open.entry(share.id.clone()).or_insert_with(|| {
                 // From here on it hears of what is committed, before it is read for the first time.
-                Arc::new(LiveShare::new(share.clone(), link.clone(), self.metrics.clone()))
+                Arc::new(LiveShare::new(
+                    share.clone(),
+                    link.clone(),
+                    self.metrics.clone(),
+                ))
             });
             live.clone()
         };
         live.used_at_ms.store(self.now_ms(), Ordering::Relaxed);
-        let bound = live.line.get_or_try_init(|| live.clone().bind(service.clone())).await;
+        let bound = live
+            .line
+            .get_or_try_init(|| live.clone().bind(service.clone()))
+            .await;
         match bound {
             Ok(_) if live.cut.load(Ordering::SeqCst) => Err(StoreError::NotFound.into()),
             Ok(_) => Ok(live),
             Err(error) => {
                 let mut open = lock(&self.open);
-                if open.get(&share.id).is_some_and(|there| Arc::ptr_eq(there, &live)) {
+                if open
+                    .get(&share.id)
+                    .is_some_and(|there| Arc::ptr_eq(there, &live))
+                {
                     open.remove(&share.id);
                 }
                 Err(error)
@@ -246,14 +256,17 @@ impl LiveShares {
     pub(crate) fn close_all(&self) {
         for live in self.all() {
             if let Some(line) = live.line.get() {
-                line.channel.close(Audience::Everyone, CloseCode::Restarting);
+                line.channel
+                    .close(Audience::Everyone, CloseCode::Restarting);
             }
         }
     }
 
     /// How many watch a share.
     pub(crate) fn readers(&self, id: &ShareId) -> usize {
-        lock(&self.open).get(id).map_or(0, |live| live.viewers() as usize)
+        lock(&self.open)
+            .get(id)
+            .map_or(0, |live| live.viewers() as usize)
     }
 
     /// Viewers of all shares, and shares in memory.
@@ -313,7 +326,9 @@ impl LiveShare {
             self.work(&service, &line.channel);
             Ok::<_, ServiceError>(line)
         };
-        tokio::task::spawn_blocking(bind).await.map_err(|_| ServiceError::Stopping)?
+        tokio::task::spawn_blocking(bind)
+            .await
+            .map_err(|_| ServiceError::Stopping)?
     }
 
     /// The chat as a book, as it is now.
@@ -450,10 +465,21 @@ impl LiveShare {
         });
         let (store, renderer) = (&service.store, &service.renderer);
         let library = StoreLibrary::new(store, &self.chat);
-        if let Some(share) = share.as_ref().filter(|share| share.updates == Updates::Frozen) {
-            let card = store.read(|reader| Service::card(reader, share))?;
-            let end = bound.book.frozen(renderer, &card)?;
-            channel.publish(seq, None, vec![op(end)]);
+        if let Some(share) = share
+            .as_ref()
+            .filter(|share| share.updates == Updates::Frozen)
+        {
+            let is_before = |event: &&Event| !is_freezing(event, share);
+            let before: Vec<Event> = events.iter().take_while(is_before).cloned().collect();
+            let mut ops = match is_broken {
+                true => vec![render::Op::Reload {}],
+                false => bound.book.apply(renderer, &library, &before)?,
+            };
+            let what = store.read(|reader| shown(reader, share))?;
+            let card = what.card.clone();
+            ops.extend(bound.book.set_share(renderer, &library, what, seq)?);
+            ops.push(bound.book.frozen(renderer, &card)?);
+            channel.publish(seq, None, ops.into_iter().map(op).collect());
             self.end(CloseCode::Frozen);
             return Ok(());
         }
@@ -494,9 +520,7 @@ impl LiveShare {
             share: self.clone(),
             session,
         };
-        let is_up_to_date = |place: &(String, Seq)| {
-            place.1 == self.seq.load(Ordering::Acquire)
-        };
+        let is_up_to_date = |place: &(String, Seq)| place.1 == self.seq.load(Ordering::Acquire);
         let joined = match place.as_ref().is_none_or(is_up_to_date) {
             true => self.try_join(service, place.as_ref(), session),
             false => None,
@@ -510,7 +534,9 @@ impl LiveShare {
                     live.join(&service, book.as_mut(), place.as_ref(), session)
                 };
                 let joined = tokio::task::spawn_blocking(join).await;
-                joined.map_err(|_| CloseCode::Restarting)?.ok_or(CloseCode::Restarting)?
+                joined
+                    .map_err(|_| CloseCode::Restarting)?
+                    .ok_or(CloseCode::Restarting)?
             }
         };
         // Asked once more now that nothing can be missed: the right may have ended while it came in.
@@ -568,7 +594,9 @@ impl LiveShare {
     fn since(&self, service: &Service, bound: &Bound, after: Seq) -> Option<Vec<Op>> {
         let library = StoreLibrary::new(&service.store, &self.chat);
         let bytes_max = protocol::CATCH_UP_BYTES_MAX;
-        let ops = bound.book.since(&service.renderer, &library, after, bytes_max);
+        let ops = bound
+            .book
+            .since(&service.renderer, &library, after, bytes_max);
         let ops = ops.unwrap_or_else(|error| failed(&error))?;
         Some(ops.into_iter().map(op).collect())
     }
@@ -589,7 +617,10 @@ impl LiveShare {
         let Some(line) = self.line.get() else { return };
         let signed_in: Vec<(u64, Box<HeaderMap>)> = {
             let signed_in = lock(&self.signed_in);
-            signed_in.iter().map(|(session, headers)| (*session, headers.clone())).collect()
+            signed_in
+                .iter()
+                .map(|(session, headers)| (*session, headers.clone()))
+                .collect()
         };
         for (session, headers) in signed_in {
             if !is_signed_in(service, &headers) {
@@ -610,7 +641,10 @@ impl LiveShare {
         let is_gone = match &self.link {
             Link::Share(_) => share.is_expired(now()),
             // A path can lead to another chat from one moment to the next.
-            Link::Legacy(_) => gate::find(service, &self.link).map(|found| found.id != share.id) != Ok(false),
+            Link::Legacy(_) => match gate::find(service, &self.link) {
+                Ok(found) => found.id != share.id,
+                Err(denied) => denied == Denied::Gone,
+            },
         };
         if is_gone && !self.cut.load(Ordering::Relaxed) {
             self.end(CloseCode::Gone);
@@ -647,7 +681,13 @@ impl LiveShare {
         if name.starts_with("files/") {
             return self.artifact(service, name).await;
         }
-        let is_whole = ["branch-", "thread-", "data/search-branch-", "data/search-thread-", "chat."];
+        let is_whole = [
+            "branch-",
+            "thread-",
+            "data/search-branch-",
+            "data/search-thread-",
+            "chat.",
+        ];
         if !is_whole.iter().any(|start| name.starts_with(start)) {
             return Ok(None);
         }
@@ -679,7 +719,9 @@ impl LiveShare {
             }
             Ok::<_, ServiceError>(found.map(Found::Page))
         };
-        tokio::task::spawn_blocking(render).await.map_err(|_| ServiceError::Stopping)?
+        tokio::task::spawn_blocking(render)
+            .await
+            .map_err(|_| ServiceError::Stopping)?
     }
 
     /// An artifact that something in the share shows.
@@ -691,12 +733,14 @@ impl LiveShare {
         let (live, path) = (self.clone(), name.to_owned());
         let find = move || {
             let book = lock(&live.book);
-            book.as_ref().and_then(|bound| bound.book.artifact(&path).cloned())
+            book.as_ref()
+                .and_then(|bound| bound.book.artifact(&path).cloned())
         };
         let artifact = tokio::task::spawn_blocking(find).await;
         let artifact = artifact.map_err(|_| ServiceError::Stopping)?;
-        let Some((artifact, (sha256, size_bytes))) =
-            artifact.and_then(|artifact| Some((artifact.bytes()?, artifact))).map(|(bytes, artifact)| (artifact, bytes))
+        let Some((artifact, (sha256, size_bytes))) = artifact
+            .and_then(|artifact| Some((artifact.bytes()?, artifact)))
+            .map(|(bytes, artifact)| (artifact, bytes))
         else {
             return Ok(None);
         };
@@ -749,7 +793,9 @@ impl LiveShare {
             viewers: 0,
             signin: &signin,
         };
-        let bytes = bound.book.page(&service.renderer, &library, page, &moment)?;
+        let bytes = bound
+            .book
+            .page(&service.renderer, &library, page, &moment)?;
         let Some(bytes) = bytes else {
             return Ok(None);
         };
@@ -774,7 +820,9 @@ impl LiveShare {
             let live = self.clone();
             // The book may be at work; whoever waits for it does not hold up others.
             let seq = tokio::task::spawn_blocking(move || {
-                lock(&live.book).as_ref().map_or(Seq::MAX, |bound| bound.owner_seq)
+                lock(&live.book)
+                    .as_ref()
+                    .map_or(Seq::MAX, |bound| bound.owner_seq)
             });
             seq.await.map_err(|_| ServiceError::Stopping)?
         };
@@ -798,7 +846,9 @@ impl LiveShare {
         let store = &service.store;
         let share = self.share();
         let (chat, seq) = store.read(|reader| {
-            let mut chat = reader.whole_chat(&self.chat, None)?.ok_or(StoreError::NotFound)?;
+            let mut chat = reader
+                .whole_chat(&self.chat, None)?
+                .ok_or(StoreError::NotFound)?;
             chat.share = Some(Service::card(reader, &share)?);
             Ok((chat, reader.last_seq()?))
         })?;
@@ -845,13 +895,16 @@ impl LivePage {
         }
     }
 
-    fn pack(&self) {
+    /// Makes the packed form, where there is none yet.
+    pub(crate) fn pack(&self) {
         self.packed.get_or_init(|| {
             let packed = match self.bytes.len() >= PACKED_BYTES_MIN {
                 true => brotli(&self.bytes).ok(),
                 false => None,
             };
-            packed.filter(|packed| packed.len() < self.bytes.len()).map(Bytes::from)
+            packed
+                .filter(|packed| packed.len() < self.bytes.len())
+                .map(Bytes::from)
         });
     }
 
@@ -876,7 +929,10 @@ impl Whole {
     fn file(&self, name: &str, cut: &Arc<AtomicBool>) -> Option<Found> {
         BundlePath::new(name).ok()?;
         let path = self.folder.path().join(name);
-        let size_bytes = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?.len();
+        let size_bytes = fs::metadata(&path)
+            .ok()
+            .filter(fs::Metadata::is_file)?
+            .len();
         Some(Found::File(Content {
             media_type: HeaderValue::from_static(media_type(name)),
             // Not of the bytes, but of the rendering, whose folder has a name of its own: it names them as exactly.
@@ -931,7 +987,12 @@ impl<'a> StoreLibrary<'a> {
 
 impl Library for StoreLibrary<'_> {
     fn head(&self) -> ChatHead {
-        self.read(|reader| Ok(reader.chat(self.chat)?.map(|chat| chat.head).unwrap_or_default()))
+        self.read(|reader| {
+            Ok(reader
+                .chat(self.chat)?
+                .map(|chat| chat.head)
+                .unwrap_or_default())
+        })
     }
 
     fn message(&self, place: u32) -> Option<(Seq, Message)> {
@@ -966,6 +1027,11 @@ fn shown(reader: &Reader<'_>, share: &Share) -> Result<render::LiveShare, StoreE
         card: Service::card(reader, share)?,
         options: Service::options(share),
     })
+}
+
+/// True for the event from which on a share stands still.
+fn is_freezing(event: &Event, share: &Share) -> bool {
+    matches!(&event.change, Change::ShareChanged(changed) if changed == share)
 }
 
 fn failed<T>(error: &dyn std::error::Error) -> Option<T> {

@@ -35,7 +35,7 @@ use crate::{
     limits::Limits,
     live_share::LiveShares,
     metrics::Metrics,
-    routes::{self, Peer},
+    routes::{self, Peer, errors::Notices},
     service::{Service, ServiceParts, ShareTable, random},
 };
 
@@ -199,13 +199,18 @@ impl Server {
         let lock = lock(&data)?;
         let theme = Theme::load(&options.theme)?;
         let renderer = Arc::new(Renderer::new(&theme, options.highlight)?);
+        let notices = Notices::new(&renderer)?;
         let metrics = Arc::new(Metrics::default());
         let shares = Arc::new(ShareTable::default());
         let live = Arc::new(LiveShares::new(&options.limits, metrics.clone()));
         let frozen = Arc::new(FrozenShares::new(&data, &options.limits, metrics.clone()));
         let on_commit = {
-            let (shares, live, frozen, metrics) =
-                (shares.clone(), live.clone(), frozen.clone(), metrics.clone());
+            let (shares, live, frozen, metrics) = (
+                shares.clone(),
+                live.clone(),
+                frozen.clone(),
+                metrics.clone(),
+            );
             move |events: &[readalong_model::Event]| {
                 metrics.events.add(events.len() as u64);
                 // In this order: whoever is told of a change finds the new record.
@@ -226,6 +231,7 @@ impl Server {
             live,
             frozen,
             limits: options.limits,
+            notices,
             metrics,
             command_token: Digest::of(command_token.as_bytes()),
         });
@@ -337,7 +343,9 @@ impl Server {
     /// Says in `server.json` where the server is reached, as long as the answer is kept.
     fn announce(&self, listener: &TcpListener) -> Result<Announced, ServeError> {
         let path = self.service.data.join(ADDRESS_FILE);
-        let addr = listener.local_addr().map_err(io_error("reading the address for", &path))?;
+        let addr = listener
+            .local_addr()
+            .map_err(io_error("reading the address for", &path))?;
         let url = format!("http://{}", on_this_machine(addr));
         self.service.set_base_url(&url);
         self.remember_url(&url)?;
@@ -356,7 +364,9 @@ impl Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("data", &self.service.data).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("data", &self.service.data)
+            .finish_non_exhaustive()
     }
 }
 
@@ -386,6 +396,9 @@ async fn keep_house(service: Arc<Service>) {
     for time in 1_u32.. {
         ticks.tick().await;
         service.live.sweep(&service);
+        // Rendering takes its time; nothing else waits for it.
+        let catching = service.clone();
+        tokio::spawn(async move { catching.frozen.catch_up(&catching).await });
         if time % SWEEP_EVERY == 0 {
             service.addresses.sweep();
         }
@@ -458,7 +471,9 @@ impl PatientStream {
             return wrote;
         }
         let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -531,6 +546,7 @@ fn raise_file_limit(wanted: u64) {
 fn clear(data: &Path, store: &Store, frozen: &FrozenShares) -> Result<(), ServeError> {
     let used = store.read(|reader| reader.bundles())?;
     frozen.keep_only(&used.into_iter().collect());
+    frozen.forget_stale(store)?;
     // It is made again when it is needed.
     let _ = fs::remove_dir_all(data.join("cache").join("live"));
     Ok(())
@@ -541,7 +557,9 @@ fn make_private_folder(folder: &Path) -> Result<(), ServeError> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(io_error("making folder", folder))
+    builder
+        .create(folder)
+        .map_err(io_error("making folder", folder))
 }
 
 /// Takes the lock of a data folder, or says who has it.

@@ -28,7 +28,7 @@ use crate::{
     limits::{Addresses, Limits},
     live_share::{LivePage, LiveShares},
     metrics::Metrics,
-    routes::api::ApiState,
+    routes::{api::ApiState, errors::Notices},
 };
 
 /// Shares whose records are kept in memory; beyond it all are read again.
@@ -103,6 +103,8 @@ pub(crate) struct Service {
     pub(crate) addresses: Addresses,
     /// How much anybody may take.
     pub(crate) limits: Limits,
+    /// Pages for where there is nothing to see.
+    pub(crate) notices: Notices,
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
     /// Digest of the token that commands on this machine act with; it is new at every start.
@@ -129,6 +131,7 @@ pub(crate) struct ServiceParts {
     pub(crate) live: Arc<LiveShares>,
     pub(crate) frozen: Arc<FrozenShares>,
     pub(crate) limits: Limits,
+    pub(crate) notices: Notices,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) command_token: Digest,
 }
@@ -151,6 +154,7 @@ impl Service {
             live: parts.live,
             frozen: parts.frozen,
             limits: parts.limits,
+            notices: parts.notices,
             metrics: parts.metrics,
             command_token: parts.command_token,
             stopping: watch::Sender::new(false),
@@ -374,7 +378,10 @@ pub(crate) struct ShareTable {
 
 impl ShareTable {
     fn known(&self, id: &ShareId) -> Option<Arc<Share>> {
-        let known = self.known.read().unwrap_or_else(|broken| broken.into_inner());
+        let known = self
+            .known
+            .read()
+            .unwrap_or_else(|broken| broken.into_inner());
         known.get(id).cloned()
     }
 
@@ -382,7 +389,10 @@ impl ShareTable {
         let before = self.changes.load(Ordering::SeqCst);
         let share = store.read(|reader| reader.share(id))?.map(Arc::new);
         if let Some(share) = &share {
-            let mut known = self.known.write().unwrap_or_else(|broken| broken.into_inner());
+            let mut known = self
+                .known
+                .write()
+                .unwrap_or_else(|broken| broken.into_inner());
             if self.changes.load(Ordering::SeqCst) == before {
                 if known.len() >= SHARES_KNOWN_MAX {
                     known.clear();
@@ -405,7 +415,10 @@ impl ShareTable {
             )
         };
         for event in events.iter().filter(is_ours) {
-            let mut known = self.known.write().unwrap_or_else(|broken| broken.into_inner());
+            let mut known = self
+                .known
+                .write()
+                .unwrap_or_else(|broken| broken.into_inner());
             self.changes.fetch_add(1, Ordering::SeqCst);
             match &event.change {
                 Change::ShareDeleted(id) => drop(known.remove(id)),

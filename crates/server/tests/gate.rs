@@ -70,7 +70,9 @@ fn routes(picture: &str) -> Vec<(String, Verb, StatusCode)> {
         ("/files/..%2f..%2freadalong.db", Take, S::NOT_FOUND),
         ("//", Take, S::NOT_FOUND),
     ];
-    let mut routes: Vec<_> = fixed.map(|(path, verb, status)| (path.to_owned(), verb, status)).into();
+    let mut routes: Vec<_> = fixed
+        .map(|(path, verb, status)| (path.to_owned(), verb, status))
+        .into();
     routes.push((format!("/{picture}"), Take, S::OK));
     routes
 }
@@ -93,12 +95,24 @@ async fn share_in(world: &World, state: State, visibility: &str, artifacts: bool
     match state {
         State::Deleted | State::DeletedWhileFrozen => world.delete_share(&share).await,
         State::ChatDeleted => {
-            world.send(Method::DELETE, &format!("/api/v1/chats/{chat}"), json!(null)).await;
+            world
+                .send(
+                    Method::DELETE,
+                    &format!("/api/v1/chats/{chat}"),
+                    json!(null),
+                )
+                .await;
         }
         State::Expired => {
-            world.change_share(&share, json!({ "expires_at": soon() })).await;
+            world
+                .change_share(&share, json!({ "expires_at": soon() }))
+                .await;
             let path = format!("/s/{share}/");
-            world.until(async || world.get(&path, &world.owner()).await.status == StatusCode::NOT_FOUND).await;
+            world
+                .until(async || {
+                    world.get(&path, &world.owner()).await.status == StatusCode::NOT_FOUND
+                })
+                .await;
         }
         _ => {}
     }
@@ -107,8 +121,12 @@ async fn share_in(world: &World, state: State, visibility: &str, artifacts: bool
 
 /// A moment from now.
 fn soon() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(since.as_millis() as i64 + 300).unwrap().to_string()
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    Timestamp::from_millis(since.as_millis() as i64 + 300)
+        .unwrap()
+        .to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,17 +144,26 @@ async fn every_byte_of_a_share_passes_the_gate() {
                 for who in &callers {
                     for (route, verb, when_let_in) in routes(&picture) {
                         let path = format!("/s/{share}{route}");
-                        let is_let_in = visibility == "public" || !matches!(who, Who::Nobody | Who::BadToken);
+                        let is_let_in =
+                            visibility == "public" || !matches!(who, Who::Nobody | Who::BadToken);
                         let expected = match (state.is_there(), is_let_in) {
                             (false, _) => StatusCode::NOT_FOUND,
-                            (true, false) if *who == Who::Nobody && verb == Verb::Open => StatusCode::SEE_OTHER,
+                            (true, false) if *who == Who::Nobody && verb == Verb::Open => {
+                                StatusCode::SEE_OTHER
+                            }
                             (true, false) => StatusCode::UNAUTHORIZED,
-                            (true, true) if route.contains(&picture) && !artifacts => StatusCode::NOT_FOUND,
+                            (true, true) if route.contains(&picture) && !artifacts => {
+                                StatusCode::NOT_FOUND
+                            }
                             (true, true) => when_let_in,
                         };
                         for method in [Method::GET, Method::HEAD] {
-                            let answer = world.ask(method.clone(), &path, who, &[], Body::empty()).await;
-                            let case = format!("{method} {route} of a {visibility} {state:?} share, artifacts {artifacts}, by {who:?}");
+                            let answer = world
+                                .ask(method.clone(), &path, who, &[], Body::empty())
+                                .await;
+                            let case = format!(
+                                "{method} {route} of a {visibility} {state:?} share, artifacts {artifacts}, by {who:?}"
+                            );
                             assert_eq!(answer.status, expected, "{case}: {}", answer.text());
                             asked += 1;
                             if !answer.status.is_success() {
@@ -147,10 +174,17 @@ async fn every_byte_of_a_share_passes_the_gate() {
                                 assert_eq!(answer.body, gone, "{case}: gone in other words");
                             }
                             if answer.status == StatusCode::SEE_OTHER {
-                                assert_eq!(answer.header(header::LOCATION), format!("/signin?next={}", path.replace("//", "/")), "{case}");
+                                assert_eq!(
+                                    answer.header(header::LOCATION),
+                                    format!("/signin?next={}", path.replace("//", "/")),
+                                    "{case}"
+                                );
                             }
                             let kept = answer.header(header::CACHE_CONTROL);
-                            assert!(visibility == "public" || kept.contains("no-store"), "{case}: {kept}");
+                            assert!(
+                                visibility == "public" || kept.contains("no-store"),
+                                "{case}: {kept}"
+                            );
                             for (name, value) in [
                                 ("x-content-type-options", "nosniff"),
                                 ("referrer-policy", "no-referrer"),
@@ -161,7 +195,12 @@ async fn every_byte_of_a_share_passes_the_gate() {
                                 let name = http::HeaderName::from_static(name);
                                 assert_eq!(answer.header(name), value, "{case}");
                             }
-                            assert!(answer.header(header::CONTENT_SECURITY_POLICY).contains("default-src 'none'"), "{case}");
+                            assert!(
+                                answer
+                                    .header(header::CONTENT_SECURITY_POLICY)
+                                    .contains("default-src 'none'"),
+                                "{case}"
+                            );
                         }
                     }
                 }
@@ -181,7 +220,8 @@ async fn sockets_and_event_streams_pass_the_gate() {
         for visibility in ["public", "private"] {
             let share = share_in(&world, state, visibility, false).await;
             for who in &callers {
-                let is_let_in = visibility == "public" || !matches!(who, Who::Nobody | Who::BadToken);
+                let is_let_in =
+                    visibility == "public" || !matches!(who, Who::Nobody | Who::BadToken);
                 let code = match (state, is_let_in) {
                     (State::Live, true) => None,
                     (State::Frozen, true) => Some(4410),
@@ -192,13 +232,21 @@ async fn sockets_and_event_streams_pass_the_gate() {
                 let mut viewer = world.watch(&format!("/s/{share}/live"), who).await.unwrap();
                 match code {
                     None => assert!(viewer.frame().await.get("hello").is_some(), "{case}"),
-                    Some(code) => assert_eq!(viewer.end().await, (vec![], Got::Closed(code)), "{case}"),
+                    Some(code) => {
+                        assert_eq!(viewer.end().await, (vec![], Got::Closed(code)), "{case}")
+                    }
                 }
                 if let Some(code) = code {
                     let accept = [(header::ACCEPT, "text/event-stream")];
                     let path = format!("/s/{share}/events");
-                    let answer = world.ask(Method::GET, &path, who, &accept, Body::empty()).await;
-                    assert_eq!(answer.text(), format!("event: close\ndata: {{\"code\":{code}}}\n\n"), "{case}");
+                    let answer = world
+                        .ask(Method::GET, &path, who, &accept, Body::empty())
+                        .await;
+                    assert_eq!(
+                        answer.text(),
+                        format!("event: close\ndata: {{\"code\":{code}}}\n\n"),
+                        "{case}"
+                    );
                 }
             }
         }
@@ -224,7 +272,13 @@ async fn pages_of_other_sites_cannot_watch() {
             Err(_) => None,
         }
     };
-    for origin in ["https://evil.example", "null", "http://127.0.0.1:1", "file://", ""] {
+    for origin in [
+        "https://evil.example",
+        "null",
+        "http://127.0.0.1:1",
+        "file://",
+        "",
+    ] {
         assert_eq!(ask(origin).await, Some(StatusCode::FORBIDDEN), "{origin}");
     }
     assert_eq!(ask(&format!("http://{}", world.addr)).await, None);
@@ -236,10 +290,21 @@ async fn legacy_links_answer_at_their_old_path_until_they_expire() {
     let world = World::start().await;
     let chat = world.chat().await;
     let far = "2090-01-01T00:00:00Z";
-    let list = format!("path,chat,expires_at\n/shared/old one?,{chat},{far}\n/shared/abc,{chat},{far}\n/brief,{chat},{}\n", soon());
+    let list = format!(
+        "path,chat,expires_at\n/shared/old one?,{chat},{far}\n/shared/abc,{chat},{far}\n/brief,{chat},{}\n",
+        soon()
+    );
     let list = list.replace("/shared/old one?", "/shared/deep/er");
     let csv = [(header::CONTENT_TYPE, "text/csv")];
-    let answer = world.ask(Method::POST, "/api/v1/legacy_links", &world.owner(), &csv, Body::from(list)).await;
+    let answer = world
+        .ask(
+            Method::POST,
+            "/api/v1/legacy_links",
+            &world.owner(),
+            &csv,
+            Body::from(list),
+        )
+        .await;
     assert!(answer.status.is_success(), "{}", answer.text());
     for path in ["/shared/abc", "/shared/deep/er"] {
         let answer = world.get(path, &Who::Nobody).await;
@@ -251,20 +316,40 @@ async fn legacy_links_answer_at_their_old_path_until_they_expire() {
         let copy = world.get(&format!("{path}/chat.md"), &Who::Nobody).await;
         assert_eq!(copy.status, StatusCode::OK);
         let picture = format!("{path}/files/{}.png", Digest::of(PICTURE));
-        assert_eq!(world.get(&picture, &Who::Nobody).await.status, StatusCode::NOT_FOUND);
-        let mut viewer = world.watch(&format!("{path}/live"), &Who::Nobody).await.unwrap();
+        assert_eq!(
+            world.get(&picture, &Who::Nobody).await.status,
+            StatusCode::NOT_FOUND
+        );
+        let mut viewer = world
+            .watch(&format!("{path}/live"), &Who::Nobody)
+            .await
+            .unwrap();
         assert!(viewer.frame().await.get("hello").is_some());
     }
-    world.until(async || world.get("/brief", &Who::Nobody).await.status == StatusCode::NOT_FOUND).await;
-    assert_eq!(world.get("/brief/", &Who::Nobody).await.status, StatusCode::NOT_FOUND);
+    world
+        .until(async || world.get("/brief", &Who::Nobody).await.status == StatusCode::NOT_FOUND)
+        .await;
+    assert_eq!(
+        world.get("/brief/", &Who::Nobody).await.status,
+        StatusCode::NOT_FOUND
+    );
     for path in ["/", "/shared", "/shared/", "/shared/abcd", "/shared/deep"] {
         let answer = world.get(path, &Who::Nobody).await;
         assert!(!answer.text().contains(SECRET), "{path}");
     }
     // The chat takes its old links along.
     let mut viewer = world.watch("/shared/abc/live", &Who::Nobody).await.unwrap();
-    world.send(Method::DELETE, &format!("/api/v1/chats/{chat}"), json!(null)).await;
+    world
+        .send(
+            Method::DELETE,
+            &format!("/api/v1/chats/{chat}"),
+            json!(null),
+        )
+        .await;
     assert_eq!(viewer.end().await.1, Got::Closed(4404));
-    assert_eq!(world.get("/shared/abc/", &Who::Nobody).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        world.get("/shared/abc/", &Who::Nobody).await.status,
+        StatusCode::NOT_FOUND
+    );
     world.stop().await;
 }

@@ -248,6 +248,9 @@
           if (item) grow(item, next);
           return item || next;
         }));
+        const there = items();
+        const end = there.findLastIndex((item) => known.has(item.dataset.item)) + 1;
+        if (end) for (const item of there.slice(end)) arrived(item);
         morph(bar, page.querySelector(".bar"));
         readalong.enhance(main);
         readalong.splitDays();

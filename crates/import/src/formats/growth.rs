@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Random cuts that each file is read in.
-const CUTS: u64 = 12;
+const CUTS: u64 = 6;
 
 /// Numbers that look random and are the same every time.
 struct Dice(u64);
@@ -169,7 +169,7 @@ fn grow(path: &Path, seed: u64, is_interleaved: bool) -> Option<Chat> {
     };
     let mut at = 0;
     while at < lines.len() {
-        let count = 1 + dice.below(if seed % 3 == 0 { 40 } else { 4 });
+        let count = 1 + dice.below(if seed.is_multiple_of(3) { 40 } else { 4 });
         let piece = lines[at..lines.len().min(at + count)].concat();
         at += count;
         growing.push(&piece, &mut around).unwrap();

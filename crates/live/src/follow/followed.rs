@@ -17,17 +17,20 @@ use super::{
     Circumstances,
     around::{Around, ChatOf, sink_error},
     files::{Look, Unread},
-    lines::{Lines, Piece, Rest},
+    lines::{Lines, OPEN_LINE_IS_BROKEN, OPEN_LINE_STANDS, Piece, Rest},
     placing::Placing,
 };
-use crate::sink::{FollowState, Following, SinkError};
+use crate::{
+    sink::{FollowState, Following, SinkError},
+    source::{own_source, source_of_path},
+};
 
 /// Messages of one change set, at most.
 const MESSAGES_MAX: usize = 500;
 /// Bytes of the messages of one change set; one message may be more.
 const BYTES_MAX: usize = 1 << 20;
-/// A last line without its end is taken when it stood still so long.
-const OPEN_LINE_STANDS: Duration = Duration::from_secs(1);
+/// Files beside a growing one are looked at so often at most: looking costs a list of folders.
+const BESIDE_INTERVAL: Duration = Duration::from_millis(100);
 /// The largest file that is read whole each time it changes: such a chat is in memory while it is read.
 const REWRITTEN_BYTES_MAX: u64 = 512 << 20;
 /// The largest file of lines: reading it once takes minutes.
@@ -93,6 +96,7 @@ struct Growing {
     placing: Placing,
     beside: BTreeMap<String, Lines>,
     beside_mark: u64,
+    beside_looked_at: Option<Instant>,
     /// The end of the file was reached.
     at_end: bool,
     has_open_line: bool,
@@ -335,6 +339,7 @@ impl Followed {
             placing: Placing::default(),
             beside: BTreeMap::new(),
             beside_mark: 0,
+            beside_looked_at: None,
             at_end: false,
             has_open_line: false,
             is_fresh: true,
@@ -385,7 +390,7 @@ impl Followed {
                 }
             };
         }
-        let piece = growing.lines.next(file, meta, still >= OPEN_LINE_STANDS)?;
+        let piece = growing.lines.next(file, meta, still)?;
         let begun = Instant::now();
         match piece {
             Piece::Replaced => return Err(Trouble::Again),
@@ -461,15 +466,21 @@ impl Followed {
         };
         if growing.has_open_line && still < OPEN_LINE_STANDS {
             // It may be what is missing: nothing is settled before.
-            self.next = Some(self.changed_at + OPEN_LINE_STANDS);
+            self.wake_at(self.changed_at + OPEN_LINE_STANDS);
             return Ok(false);
         }
+        if growing.has_open_line {
+            self.wake_at(self.changed_at + OPEN_LINE_IS_BROKEN);
+        }
+        let Reading::Growing(growing) = &mut self.reading else {
+            return Ok(true);
+        };
         if !growing.is_fresh {
             return Ok(false);
         }
         let at = (self.changed_at + around.options.settle_after).max(self.not_before);
         if !around.is_hasty && now < at {
-            self.next = Some(at);
+            self.wake_at(at);
             return Ok(false);
         }
         if growing.transcript.lack() == Lack::Rereading {
@@ -489,6 +500,10 @@ impl Followed {
         (self.ends, self.numbers_anew) = (false, false);
         self.not_before = now + begun.elapsed() * SETTLING_SHARE;
         Ok(false)
+    }
+
+    fn wake_at(&mut self, at: Instant) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
     /// True where a file of few lines turns out to be of another format, or none to which lines are appended.
@@ -515,10 +530,7 @@ impl Followed {
             if growing.transcript.is_empty() {
                 return Ok(());
             }
-            let id = growing
-                .transcript
-                .first_id()
-                .filter(|id| is_in_name(id, &self.path));
+            let id = growing.transcript.first_id();
             let source = around.source(growing.transcript.format().name, id, &self.path);
             let head = growing.transcript.head();
             let chat = around.sink.open_chat(&source, &head)?;
@@ -579,10 +591,19 @@ impl Followed {
 
     /// Reads on in the files beside; true where something was new.
     fn read_beside(&mut self, around: &mut Circumstances) -> Result<bool, Trouble> {
-        let mark = beside_mark(&self.path);
+        let is_quiet = self.still(around) >= around.options.settle_after;
         let Reading::Growing(growing) = &mut self.reading else {
             return Ok(false);
         };
+        let looked = growing
+            .beside_looked_at
+            .filter(|at| at.elapsed() < BESIDE_INTERVAL);
+        if let Some(looked) = looked.filter(|_| !is_quiet) {
+            self.next = Some(looked + BESIDE_INTERVAL);
+            return Ok(false);
+        }
+        growing.beside_looked_at = Some(Instant::now());
+        let mark = beside_mark(&self.path);
         let grew = |(path, lines): (&String, &Lines)| {
             let meta = growing.around.place(path).map(fs::metadata);
             meta.is_some_and(|meta| meta.is_ok_and(|meta| meta.len() != lines.cursor().offset()))
@@ -740,8 +761,8 @@ impl Growing {
             .entry(path.to_owned())
             .or_insert_with(|| Lines::new(&meta));
         let age = meta.modified().ok().and_then(|at| at.elapsed().ok());
-        let stands = around.is_hasty || age.is_none_or(|age| age >= OPEN_LINE_STANDS);
-        match lines.next(&file, &meta, stands)? {
+        let still = age.filter(|_| !around.is_hasty).unwrap_or(Duration::MAX);
+        match lines.next(&file, &meta, still)? {
             Piece::Lines(bytes, _) => {
                 self.transcript
                     .push_beside(path, &bytes, &mut self.around)?;
@@ -781,12 +802,6 @@ fn too_large(bytes: u64, bytes_max: u64) -> Trouble {
     )
 }
 
-/// True where a file's name says that it is the one of that chat, and not a copy that goes on as another.
-fn is_in_name(id: &str, path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    !id.is_empty() && name.contains(id)
-}
-
 /// What lies in the folder that is named as a file, as far as changes show in it.
 fn beside_mark(path: &Path) -> u64 {
     let mut mark = 0;
@@ -820,8 +835,7 @@ fn beside_mark(path: &Path) -> u64 {
 impl Circumstances {
     /// What names a chat: its own id where no other followed file has it, else this machine and the path.
     fn source(&mut self, format: &str, id: Option<&str>, path: &Path) -> String {
-        if let Some(id) = id.filter(|id| !id.is_empty()) {
-            let source = format!("{format}:{id}");
+        if let Some(source) = own_source(format, id, path) {
             let holder = self
                 .sources
                 .entry(source.clone())
@@ -831,7 +845,7 @@ impl Circumstances {
                 return source;
             }
         }
-        format!("{}:{}", self.options.host, path.display())
+        source_of_path(path, &self.options.host)
     }
 
     fn tell(&self, state: &FollowState) {

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, Metadata},
     io,
+    time::Duration,
 };
 
 use memchr::{memchr, memrchr};
@@ -26,6 +27,11 @@ pub(crate) struct Lines {
     /// A last line without its end was taken: what comes must begin with the end of it.
     open_line_taken: bool,
 }
+
+/// A last line without its end that is a whole JSON value is taken when it stood still so long.
+pub(crate) const OPEN_LINE_STANDS: Duration = Duration::from_secs(1);
+/// One that is no whole value is taken as a damaged record when it stood still so long: its writer is gone.
+pub(crate) const OPEN_LINE_IS_BROKEN: Duration = Duration::from_secs(10);
 
 /// What came.
 pub(crate) enum Piece {
@@ -65,7 +71,8 @@ impl Lines {
         &self.cursor
     }
 
-    /// The next lines, as whole lines; with `end_stands` also a last one without end that is a whole JSON value.
+    /// The next lines, as whole lines. A last one without end is taken when the file stood still for a while: soon where it is a whole JSON
+    /// value, much later where it is none.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -73,7 +80,7 @@ impl Lines {
         &mut self,
         file: &File,
         meta: &Metadata,
-        end_stands: bool,
+        still: Duration,
     ) -> io::Result<Piece> {
         if !self.cursor.holds(file, meta)? {
             return Ok(Piece::Replaced);
@@ -129,20 +136,21 @@ impl Lines {
             };
             return Ok(Piece::Lines(lines, rest));
         }
-        if size > offset && end_stands && !self.too_long {
-            return self.take_open_line(file);
+        if size > offset && still >= OPEN_LINE_STANDS && !self.too_long {
+            return self.take_open_line(file, still);
         }
         Ok(Piece::Nothing(size > offset))
     }
 
-    fn take_open_line(&mut self, file: &File) -> io::Result<Piece> {
+    fn take_open_line(&mut self, file: &File, still: Duration) -> io::Result<Piece> {
         let line = read_at(file, self.cursor.offset(), LINE_BYTES_MAX as usize)?;
         if memchr(b'\n', &line).is_some() {
             // It came just now, or in place of what was there: the next look finds it.
             self.searched = self.cursor.offset();
             return Ok(Piece::Nothing(true));
         }
-        if serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_err() {
+        let is_value = serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok();
+        if !is_value && still < OPEN_LINE_IS_BROKEN {
             return Ok(Piece::Nothing(true));
         }
         self.cursor.advance(file, line.len() as u64)?;

@@ -92,11 +92,6 @@ impl Placing {
         left.sort_unstable();
         left.into_iter().map(|(_, id)| id).collect()
     }
-
-    /// True where some messages were not told yet.
-    pub(crate) fn has_left_over(&self) -> bool {
-        !self.known.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -145,6 +140,6 @@ mod tests {
             read(&mut placing, &["a", "new", "b", "c"]),
             [None, Some(1), Some(2), Some(3)]
         );
-        assert!(!placing.is_out_of_order() && !placing.has_left_over());
+        assert!(!placing.is_out_of_order() && placing.take_left_over().is_empty());
     }
 }

@@ -520,6 +520,26 @@ fn a_restart_brings_only_what_is_new() {
 }
 
 #[test]
+fn a_torn_last_line_whose_writer_is_gone_is_a_damaged_record() {
+    let place = Place::new("chat.jsonl");
+    append(&place.path, &(line("user", "One") + "{\"role\":\"assis"));
+    let run = || {
+        let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+        Follower::run_once(&place.path, sink, hasty()).unwrap()
+    };
+    run();
+    assert!(place.is_whole());
+    assert_eq!(place.sink.only().head.damaged_records, 1);
+    append(
+        &place.path,
+        &line("assistant", "Two")["{\"role\":\"assis".len()..],
+    );
+    run();
+    assert!(place.is_whole());
+    assert_eq!(place.sink.only().texts(), ["One", "Two"]);
+}
+
+#[test]
 fn a_sink_that_fails_gets_all_later() {
     let place = Place::new("chat.jsonl");
     append(&place.path, &(line("user", "One") + &line("user", "Two")));

@@ -1,16 +1,20 @@
 //! The pages of a live book, what viewers lack, and the chat as JSON: made when they are asked for.
 
-use std::ops::{ControlFlow, Range};
+use std::{
+    collections::HashSet,
+    ops::{ControlFlow, Range},
+};
 
 use readalong_model::{
     Artifact, ArtifactId, Message, MessageId, Part, Seq, Snapshot, ThreadId, Timestamp,
 };
 
-use super::{Library, LiveBook, Moment, Op, Page, record::Record};
+use super::{Library, LiveBook, Moment, Op, Page, record::Record, update};
 use crate::{
     RenderError, Renderer,
     context::{self, End, Live, PromptLink},
     copies, data, index,
+    outline::ItemKey,
     page::{self, OpenPage, Sheet},
     parts,
 };
@@ -98,11 +102,14 @@ impl LiveBook {
         if self.header_at > after {
             ops.push(self.header(renderer)?);
         }
-        let is_there = |item: &str| self.records.iter().any(|record| record.key == item);
         let removed = self.removed.iter().filter(|(seq, _)| *seq > after);
-        for (_, item) in removed.filter(|(_, item)| !is_there(item)) {
-            ops.push(Op::Remove { item: item.clone() });
+        let mut removed: HashSet<ItemKey> = removed.map(|(_, item)| *item).collect();
+        if !removed.is_empty() {
+            // What went may have come back.
+            let there = self.records.iter().map(|record| record.key);
+            there.for_each(|item| _ = removed.remove(&item));
         }
+        ops.extend(removed.into_iter().map(update::remove));
         for chunk in changed.chunks(ITEMS_AT_ONCE) {
             let fragments = self.fragments(renderer, library, chunk)?;
             for (place, fragment) in chunk.iter().zip(fragments) {

@@ -10,13 +10,13 @@ use readalong_model::{Seq, Thread, ThreadId};
 use crate::{
     fragment::Fragment,
     index::{Index, PartPlace, THREAD_DEPTH_MAX},
-    outline::{Item, ItemKind},
+    outline::{Item, ItemKey, ItemKind},
 };
 
 /// An item as a live book remembers it.
 pub(super) struct Record {
     pub(super) item: Item,
-    pub(super) key: String,
+    pub(super) key: ItemKey,
     /// Digest of all that the item's HTML is made of; the same digest means the same HTML.
     pub(super) input: u64,
     pub(super) facts: Facts,
@@ -42,7 +42,8 @@ pub(super) struct Facts {
 
 impl Record {
     /// An item that is not rendered yet.
-    pub(super) fn new(item: Item, index: &Index, now: Seq) -> Self {
+    pub(super) fn new(mut item: Item, index: &Index, now: Seq) -> Self {
+        item.parts.shrink_to_fit();
         Self {
             key: item.key(index),
             item,

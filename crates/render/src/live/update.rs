@@ -18,7 +18,7 @@ use crate::{
     RenderError, Renderer,
     fragment::{Fragment, FragmentRenderer},
     index::{self, Index, Key, Line, PartKind, PartPlace},
-    outline::{Item, ItemKind, Items, Outline},
+    outline::{Item, ItemKey, ItemKind, Items, Outline},
     page,
 };
 
@@ -106,7 +106,7 @@ struct Outcome {
     pending: BTreeSet<usize>,
     /// Records that were not there before.
     new: HashSet<usize>,
-    removed: Vec<String>,
+    removed: Vec<ItemKey>,
     /// True where items changed their order.
     is_mixed: bool,
     html: BTreeMap<usize, String>,
@@ -409,11 +409,11 @@ impl LiveBook {
             ..Outcome::default()
         };
         let (calls, loose) = self.where_shown(changed);
-        let mut known: HashMap<String, (usize, Record)> = HashMap::with_capacity(old.len());
+        let mut known: HashMap<ItemKey, (usize, Record)> = HashMap::with_capacity(old.len());
         let mut order = Vec::with_capacity(old.len());
         for (at, record) in old.into_iter().enumerate() {
-            order.push(record.key.clone());
-            known.insert(record.key.clone(), (at, record));
+            order.push(record.key);
+            known.insert(record.key, (at, record));
         }
         let mut last = None;
         let main = items.len();
@@ -763,14 +763,14 @@ impl LiveBook {
             {
                 self.known_from = self.known_from.max(seq);
             }
-            self.removed.push_back((self.seq, item.clone()));
+            self.removed.push_back((self.seq, *item));
         }
         if outcome.is_too_much() {
             self.known_from = self.seq;
             return vec![Op::Reload {}];
         }
         let removed = outcome.removed.into_iter();
-        let mut ops: Vec<Op> = removed.map(|item| Op::Remove { item }).collect();
+        let mut ops: Vec<Op> = removed.map(remove).collect();
         for (place, html) in outcome.html {
             let is_new = outcome.new.contains(&place);
             let is_new = is_new && put.contains(&self.records[place].item.message);
@@ -784,8 +784,8 @@ impl LiveBook {
         let record = &self.records[place];
         let before = place.checked_sub(1).map(|before| &self.records[before]);
         Op::Put {
-            item: record.key.clone(),
-            after: before.map(|record| record.key.clone()),
+            item: record.key.to_string(),
+            after: before.map(|record| record.key.to_string()),
             page: page::main_href(record.page as usize),
             html,
             new,
@@ -801,6 +801,13 @@ impl Outcome {
             true => self.html.clear(),
             false => _ = self.html.insert(place, html),
         }
+    }
+}
+
+/// The operation that removes an item.
+pub(super) fn remove(key: ItemKey) -> Op {
+    Op::Remove {
+        item: key.to_string(),
     }
 }
 

@@ -1,15 +1,21 @@
 //! What people see where there is nothing to see. The same page for unknown, deleted, expired and invalid links.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::{
     HeaderValue, StatusCode,
-    header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE},
+    header::{
+        CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+        WWW_AUTHENTICATE,
+    },
 };
 use readalong_model::Digest;
+use readalong_render::{NoticePage, RenderError, Renderer};
+
+use crate::headers;
 
 /// The look of pages that belong to no theme.
 const STYLE: &str = ":root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}\
@@ -19,19 +25,14 @@ button{font:inherit;padding:.4rem 1.2rem}";
 /// The error pages' policy: their own style and nothing else. A form may go back to this server.
 static CSP: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hex = Digest::of(STYLE.as_bytes()).to_string();
-    let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).unwrap_or_default();
+    let bytes = data_encoding::HEXLOWER
+        .decode(hex.as_bytes())
+        .unwrap_or_default();
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
         BASE64.encode(&bytes)
     );
     HeaderValue::try_from(policy).expect("a policy is ASCII")
-});
-
-static GONE: LazyLock<Bytes> = LazyLock::new(|| {
-    document(
-        "This link leads nowhere",
-        "<p>It is not a link of this server, or what it led to was deleted or has expired. Ask whoever gave it to you for another one.</p>",
-    )
 });
 
 /// A small page of our own. `body` is HTML, `title` is text that is HTML as well.
@@ -48,14 +49,131 @@ pub(crate) fn document(title: &str, body: &str) -> Bytes {
 pub(crate) fn page(status: StatusCode, document: Bytes) -> Response {
     let mut response = (status, document).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(CONTENT_SECURITY_POLICY, CSP.clone());
     response
 }
 
+/// What is said where there is nothing to show. A route answers with one of these, and `routes::around` puts the theme's page for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Said {
+    /// 404: unknown, deleted, expired, invalid: the same page for all.
+    Gone,
+    /// 401: it is private.
+    SignIn,
+    /// 403: the page of another site asks.
+    Forbidden,
+    /// 429: too many requests or sockets of one address.
+    TooMany,
+    /// 500: our fault.
+    Failed,
+    /// 503: the server stops.
+    Unavailable,
+}
+
+impl Said {
+    const ALL: [Self; 6] = [
+        Self::Gone,
+        Self::SignIn,
+        Self::Forbidden,
+        Self::TooMany,
+        Self::Failed,
+        Self::Unavailable,
+    ];
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Gone => StatusCode::NOT_FOUND,
+            Self::SignIn => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Heading and text.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Gone => (
+                "This link leads nowhere",
+                "It is not a link of this server, or what it led to was deleted or has expired. Ask whoever gave it to you for another one.",
+            ),
+            Self::SignIn => (
+                "Sign in to see this",
+                "The chat is shared with signed-in viewers only. Sign in, then open the link again.",
+            ),
+            Self::Forbidden => (
+                "Not from here",
+                "Only this server's own pages may ask for this.",
+            ),
+            Self::TooMany => ("Too many requests", "Wait a minute, then try again."),
+            Self::Failed => (
+                "Something went wrong",
+                "The server could not do this. Its log says why. Trying again later may help.",
+            ),
+            Self::Unavailable => (
+                "Not now",
+                "The server is going down or starting. Try again in a moment.",
+            ),
+        }
+    }
+
+    fn response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The pages of [`Said`], rendered once.
+pub(crate) struct Notices(HashMap<Said, Bytes>);
+
+impl Notices {
+    /// Renders them in the look of a theme.
+    ///
+    /// # Errors
+    /// The theme's template is wrong.
+    pub(crate) fn new(renderer: &Renderer) -> Result<Self, RenderError> {
+        let page = |said: Said| {
+            let (heading, text) = said.words();
+            let link = (said == Said::SignIn).then_some(("/signin", "Sign in"));
+            let page = renderer.notice_page(&NoticePage {
+                title: heading,
+                heading,
+                text,
+                link,
+                root: "/",
+            })?;
+            Ok((said, Bytes::from(page)))
+        };
+        let pages: Result<_, RenderError> = Said::ALL.into_iter().map(page).collect();
+        Ok(Self(pages?))
+    }
+
+    /// Puts the page into an answer that says one of these.
+    pub(crate) fn fill(&self, response: &mut Response) {
+        let said = response.extensions().get::<Said>().copied();
+        let Some(page) = said.and_then(|said| self.0.get(&said)) else {
+            return;
+        };
+        *response.body_mut() = page.clone().into();
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        );
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(page.len()));
+        headers::page(headers);
+    }
+}
+
 /// 404: unknown, deleted, expired, invalid.
 pub(crate) fn gone() -> Response {
-    page(StatusCode::NOT_FOUND, GONE.clone())
+    Said::Gone.response()
 }
 
 /// 303 to the sign-in page, which leads back to `path`.
@@ -63,7 +181,9 @@ pub(crate) fn sign_in(path: &str) -> Response {
     let mut to = String::from("/signin?next=");
     for byte in path.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => to.push(byte as char),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
+                to.push(byte as char)
+            }
             _ => to.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -76,11 +196,7 @@ pub(crate) fn sign_in(path: &str) -> Response {
 
 /// 401: what is asked for is private.
 pub(crate) fn unauthorized() -> Response {
-    let body = document(
-        "Sign in to see this",
-        "<p>The chat is shared with signed-in viewers only. <a href=\"/signin\">Sign in</a>, then open the link again.</p>",
-    );
-    let mut response = page(StatusCode::UNAUTHORIZED, body);
+    let mut response = Said::SignIn.response();
     let scheme = HeaderValue::from_static("Bearer realm=\"readalong\"");
     response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
     response
@@ -88,30 +204,23 @@ pub(crate) fn unauthorized() -> Response {
 
 /// 403: the page of another site asks.
 pub(crate) fn forbidden() -> Response {
-    let body = document("Not from here", "<p>Only this server's own pages may ask for this.</p>");
-    page(StatusCode::FORBIDDEN, body)
+    Said::Forbidden.response()
 }
 
 /// 429: too many requests or sockets of one address.
-pub(crate) fn too_many() -> Response {
-    let body = document("Too many requests", "<p>Wait a minute, then try again.</p>");
-    let mut response = page(StatusCode::TOO_MANY_REQUESTS, body);
-    let wait = HeaderValue::from_static("10");
-    response.headers_mut().insert(http::header::RETRY_AFTER, wait);
+pub(crate) fn too_many(retry_after_s: u64) -> Response {
+    let mut response = Said::TooMany.response();
+    let wait = HeaderValue::from(retry_after_s);
+    response.headers_mut().insert(RETRY_AFTER, wait);
     response
 }
 
 /// 500: our fault. The log has more.
 pub(crate) fn failed() -> Response {
-    let body = document(
-        "Something went wrong",
-        "<p>The server could not do this. Its log says why. Trying again later may help.</p>",
-    );
-    page(StatusCode::INTERNAL_SERVER_ERROR, body)
+    Said::Failed.response()
 }
 
 /// 503: the server stops.
 pub(crate) fn unavailable() -> Response {
-    let body = document("Not now", "<p>The server is going down or starting. Try again in a moment.</p>");
-    page(StatusCode::SERVICE_UNAVAILABLE, body)
+    Said::Unavailable.response()
 }

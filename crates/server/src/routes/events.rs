@@ -50,7 +50,10 @@ pub(crate) async fn watch(service: Arc<Service>, link: Link, request: Request) -
     if !asks_for_events {
         return socket::no_upgrade(&service, &link, headers, request.uri().path());
     }
-    let asker = request.extensions().get::<AskedBy>().and_then(|asked| asked.0);
+    let asker = request
+        .extensions()
+        .get::<AskedBy>()
+        .and_then(|asked| asked.0);
     let body = match socket::enter(&service, &link, headers, request.uri(), asker).await {
         Ok((viewer, permit)) => {
             let epoch = service.store.epoch().to_owned();

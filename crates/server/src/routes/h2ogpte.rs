@@ -61,7 +61,9 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Service>> {
     (status = 200, description = "About server and user.", body = Object),
 ))]
 async fn meta(caller: SignedIn, headers: HeaderMap) -> Json<Value> {
-    let told = headers.get("x-client-version").and_then(|version| version.to_str().ok());
+    let told = headers
+        .get("x-client-version")
+        .and_then(|version| version.to_str().ok());
     let version = told
         .filter(|version| !version.is_empty() && version.len() <= VERSION_BYTES_MAX)
         .unwrap_or(VERSION);
@@ -137,7 +139,8 @@ async fn share(
     ApiJson(new): ApiJson<NewSharedChat>,
 ) -> Result<(StatusCode, Json<SharedChatUrl>), ApiError> {
     let chat: Result<ChatId, _> = new.chat_session_id.parse();
-    let chat = chat.map_err(|_| ApiError::not_found("chat").not_found_as_forbidden())?;
+    let chat =
+        chat.map_err(|error| ApiError::bad_request(format!("`chat_session_id`: {error}")))?;
     let share = Share {
         id: shares::new_id()?,
         chat,
@@ -155,7 +158,8 @@ async fn share(
         bundle: None,
     };
     let share = service.create_share(share).await;
-    let share = share.map_err(|error| ApiError::from(error).about("chat").not_found_as_forbidden())?;
+    let share =
+        share.map_err(|error| ApiError::from(error).about("chat").not_found_as_forbidden())?;
     let shared = SharedChatUrl {
         url: shares::url(&service, &share.id),
         relative_path: shares::relative_path(&share.id),
@@ -245,7 +249,9 @@ async fn list(
 ) -> Result<Json<Vec<SharedChatInfo>>, ApiError> {
     let limit = listed.limit.unwrap_or(LIST_DEFAULT);
     if limit > LIST_MAX {
-        return Err(ApiError::bad_request(format!("`limit` is at most {LIST_MAX}")));
+        return Err(ApiError::bad_request(format!(
+            "`limit` is at most {LIST_MAX}"
+        )));
     }
     if listed.showcase_filter == ShowcaseFilter::Featured {
         return Ok(Json(Vec::new()));
@@ -264,7 +270,9 @@ async fn list(
         offset: listed.offset.unwrap_or(0),
         limit,
     };
-    let shares = service.read(move |r| r.shares(caller.user.id, &filter)).await?;
+    let shares = service
+        .read(move |r| r.shares(caller.user.id, &filter))
+        .await?;
     let info = |(share, title): (Share, String)| SharedChatInfo {
         is_private: share.visibility == ShareVisibility::Private,
         is_frozen: share.updates == Updates::Frozen,
@@ -356,7 +364,13 @@ async fn detail(
         Denied::SignIn | Denied::BadToken => ApiError::unauthorized(),
         Denied::Failed => ApiError::internal("the gate cannot read the store"),
     })?;
-    let _turn = service.api.whole_chats.0.acquire().await.map_err(ApiError::internal)?;
+    let _turn = service
+        .api
+        .whole_chats
+        .0
+        .acquire()
+        .await
+        .map_err(ApiError::internal)?;
     let detail = service.read(move |r| {
         let card = Service::card(r, &share)?;
         let chat = r.whole_chat(&share.chat, share.frozen_at_seq)?;
@@ -374,7 +388,9 @@ async fn detail(
         }))
     });
     let detail = detail.await?;
-    detail.map(Json).ok_or_else(|| ApiError::not_found("shared chat"))
+    detail
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("shared chat"))
 }
 
 fn legacy_path(id: &str) -> String {
@@ -462,7 +478,10 @@ impl SharedPiece {
             Part::Notice { text, .. } => text.clone(),
             other => serde_json::to_string(other).unwrap_or_default(),
         };
-        Self { message_type, content }
+        Self {
+            message_type,
+            content,
+        }
     }
 }
 
@@ -497,7 +516,11 @@ async fn update(
         ..ShareChange::default()
     };
     let changed = service.change_share(&id, Some(owner.id), change).await;
-    changed.map_err(|error| ApiError::from(error).about("share").not_found_as_forbidden())?;
+    changed.map_err(|error| {
+        ApiError::from(error)
+            .about("share")
+            .not_found_as_forbidden()
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -512,7 +535,7 @@ async fn own_share(service: &Arc<Service>, id: &str) -> Result<ShareId, ApiError
             "`{}` is a legacy link: it works until {} and cannot be changed or deleted",
             link.path, link.expires_at
         ))),
-        None => Err(ApiError::not_found("share").not_found_as_forbidden()),
+        None => Err(ApiError::bad_request("this is no id of a shared chat")),
     }
 }
 

@@ -34,14 +34,12 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{
-    HeaderValue, StatusCode, Uri,
-    header::CONTENT_TYPE,
-};
+use http::{HeaderValue, StatusCode, Uri, header::CONTENT_TYPE};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use crate::{
+    content::Takes,
     error::{self, ApiError},
     headers,
     limits::Asker,
@@ -66,6 +64,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/robots.txt", get(robots))
+        .route("/assets/{file}", get(assets))
         .route("/health", get(health::health))
         .route("/metrics", get(metrics::metrics))
         .route("/s/{share}", get(viewer::without_slash))
@@ -87,6 +86,22 @@ async fn fallback(State(service): State<Arc<Service>>, request: Request) -> Resp
     viewer::legacy(service, request).await
 }
 
+/// A file of the theme, for pages that belong to no share. Its name is that of its content.
+async fn assets(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let takes = Takes::of(request.headers());
+    let Some(asset) = service.asset(request.uri().path().trim_start_matches('/')) else {
+        return errors::gone();
+    };
+    asset.pack();
+    match asset.content(takes).answer(request.headers()).await {
+        Ok(mut response) => {
+            headers::for_ever(response.headers_mut());
+            response
+        }
+        Err(_) => errors::failed(),
+    }
+}
+
 async fn home() -> Response {
     let body = "<p>Chats are shared here by their links. <a href=\"/signin\">Sign in</a> to open private ones.</p>";
     errors::page(StatusCode::OK, errors::document("readalong", body))
@@ -99,11 +114,7 @@ async fn robots() -> Response {
 }
 
 /// What happens around every request: it is counted, bounded in time, and answered with our headers, whatever happens inside.
-async fn around(
-    State(service): State<Arc<Service>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+async fn around(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let asker = service.addresses.asker(peer, request.headers());
     let for_programs = is_for_programs(request.uri());
@@ -124,12 +135,13 @@ async fn around(
         service.metrics.refused.add(1);
         match for_programs {
             true => ApiError::too_many_requests(RETRY_AFTER_S).into_response(),
-            false => errors::too_many(),
+            false => errors::too_many(RETRY_AFTER_S),
         }
     };
     if for_programs && !response.status().is_success() {
         response = error::as_json(response).await;
     }
+    service.notices.fill(&mut response);
     headers::secure(response.headers_mut());
     let status = response.status().as_u16();
     service.metrics.requests[usize::from(status / 100).min(5)].add(1);
@@ -152,7 +164,8 @@ impl std::fmt::Display for Masked<'_> {
             if place > 0 {
                 f.write_str("/")?;
             }
-            let is_secret = piece.len() >= 22 && piece.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let is_secret =
+                piece.len() >= 22 && piece.bytes().all(|byte| byte.is_ascii_alphanumeric());
             match is_secret {
                 true => write!(f, "{}…", &piece[..DIGITS_LOGGED])?,
                 false => write!(f, "{}", piece.escape_debug())?,
@@ -197,7 +210,9 @@ impl http_body::Body for PatientBody {
             return Poll::Ready(frame);
         }
         let timeout = self.timeout;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(waiting.as_mut().poll(context));
         let slow = io::Error::from(io::ErrorKind::TimedOut);
         Poll::Ready(Some(Err(axum::Error::new(slow))))

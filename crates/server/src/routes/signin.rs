@@ -7,7 +7,10 @@ use std::{
 
 use axum::{
     Extension, Form, Router,
-    extract::{DefaultBodyLimit, Query, State, rejection::{FormRejection, QueryRejection}},
+    extract::{
+        DefaultBodyLimit, Query, State,
+        rejection::{FormRejection, QueryRejection},
+    },
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -58,7 +61,14 @@ async fn show(
     match asked.token {
         Some(token) if is_person => {
             let signed_in = accounts::sign_in_by_link(&service, &token).await;
-            answer(&service, &caller, signed_in, Filled { next, name: "" }, LINK_IS_WRONG).await
+            answer(
+                &service,
+                &caller,
+                signed_in,
+                Filled { next, name: "" },
+                LINK_IS_WRONG,
+            )
+            .await
         }
         _ => form(StatusCode::OK, Filled { next, name: "" }, ""),
     }
@@ -83,13 +93,23 @@ async fn sign_in(
     entered: Result<Form<Entered>, FormRejection>,
 ) -> Response {
     let Ok(Form(entered)) = entered else {
-        return form(StatusCode::BAD_REQUEST, Filled { next: HOME, name: "" }, "The form could not be read.");
+        return form(
+            StatusCode::BAD_REQUEST,
+            Filled {
+                next: HOME,
+                name: "",
+            },
+            "The form could not be read.",
+        );
     };
     let next = path_of(entered.next.as_deref());
     let address = asked_by.and_then(|Extension(AskedBy(asker))| asker);
     let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let signed_in = accounts::sign_in(&service, &entered.name, entered.password, address).await;
-    let shown = Filled { next, name: &entered.name };
+    let shown = Filled {
+        next,
+        name: &entered.name,
+    };
     answer(&service, &caller, signed_in, shown, NAME_IS_WRONG).await
 }
 
@@ -122,7 +142,11 @@ async fn answer(
 }
 
 async fn end_session(service: &Arc<Service>, caller: &Caller) {
-    if let Caller::User { proof: Proof::Session(sha256), .. } = caller {
+    if let Caller::User {
+        proof: Proof::Session(sha256),
+        ..
+    } = caller
+    {
         let end = Write::RemoveSession { sha256: *sha256 };
         if let Err(error) = service.write(end).await {
             tracing::error!("a session could not be ended: {error}");
@@ -132,7 +156,10 @@ async fn end_session(service: &Arc<Service>, caller: &Caller) {
 
 async fn show_signout() -> Response {
     let body = "<form method=\"post\" action=\"/signout\"><button>Sign out</button></form>";
-    no_store(errors::page(StatusCode::OK, errors::document("Sign out", body)))
+    no_store(errors::page(
+        StatusCode::OK,
+        errors::document("Sign out", body),
+    ))
 }
 
 async fn sign_out(State(service): State<Arc<Service>>, caller: Caller) -> Response {
@@ -158,7 +185,10 @@ fn wait(shown: Filled<'_>, seconds: u64) -> Response {
 fn form(status: StatusCode, shown: Filled<'_>, problem: &str) -> Response {
     let problem = match problem {
         "" => String::new(),
-        problem => format!("<p role=\"alert\"><strong>{}</strong></p>\n", escaped(problem)),
+        problem => format!(
+            "<p role=\"alert\"><strong>{}</strong></p>\n",
+            escaped(problem)
+        ),
     };
     let body = format!(
         "{problem}<form method=\"post\" action=\"/signin\">\n\
@@ -199,7 +229,9 @@ fn path_of(next: Option<&str>) -> &str {
         let mut bytes = path.bytes();
         bytes.next() == Some(b'/')
             && !matches!(bytes.next(), Some(b'/' | b'\\'))
-            && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+            && path
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     };
     next.filter(is_ours).unwrap_or(HOME)
 }
@@ -210,7 +242,13 @@ mod tests {
 
     #[test]
     fn only_paths_of_this_server_are_gone_to() {
-        for path in ["/", "/s/abc/", "/s/abc/7.html?x=1#m0", "/a//b", "/s/%2F%2Fx"] {
+        for path in [
+            "/",
+            "/s/abc/",
+            "/s/abc/7.html?x=1#m0",
+            "/a//b",
+            "/s/%2F%2Fx",
+        ] {
             assert_eq!(path_of(Some(path)), path);
         }
         for foreign in [
@@ -233,6 +271,9 @@ mod tests {
 
     #[test]
     fn what_was_entered_is_text() {
-        assert_eq!(escaped("\"><script>'&"), "&quot;&gt;&lt;script&gt;&#39;&amp;");
+        assert_eq!(
+            escaped("\"><script>'&"),
+            "&quot;&gt;&lt;script&gt;&#39;&amp;"
+        );
     }
 }

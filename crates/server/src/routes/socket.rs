@@ -120,18 +120,25 @@ pub(crate) fn no_upgrade(
         return denied.response(Verb::Watch, path);
     }
     let mut response = StatusCode::UPGRADE_REQUIRED.into_response();
-    response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    response
+        .headers_mut()
+        .insert(UPGRADE, HeaderValue::from_static("websocket"));
     response
 }
 
 /// Where the viewer's page stands: what the browser says when it comes back by itself, else what the address says.
 fn place(headers: &HeaderMap, uri: &Uri) -> Option<(String, Seq)> {
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let last = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok());
     if let Some((epoch, after)) = last.and_then(protocol::parse_event_id) {
         return Some((epoch.to_owned(), after));
     }
     let value = |name: &str| {
-        let mut pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+        let mut pairs = uri
+            .query()?
+            .split('&')
+            .filter_map(|pair| pair.split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
     };
     Some((value("epoch")?.to_owned(), value("after")?.parse().ok()?))
@@ -147,11 +154,17 @@ pub(crate) fn is_own_origin(service: &Service, headers: &HeaderMap) -> bool {
     };
     let own = service.base_url().is_some_and(|url| {
         let uri = url.parse::<Uri>().unwrap_or_default();
-        origin == format!("{}://{}", uri.scheme_str().unwrap_or(""), uri.authority().map_or("", |a| a.as_str()))
+        origin
+            == format!(
+                "{}://{}",
+                uri.scheme_str().unwrap_or(""),
+                uri.authority().map_or("", |a| a.as_str())
+            )
     });
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let of_host = origin.split_once("://").is_some_and(|(scheme, authority)| {
-        matches!(scheme, "http" | "https") && host.is_some_and(|host| host.eq_ignore_ascii_case(authority))
+        matches!(scheme, "http" | "https")
+            && host.is_some_and(|host| host.eq_ignore_ascii_case(authority))
     });
     own || of_host
 }
@@ -251,7 +264,9 @@ impl Sent<'_> {
 
     fn count(&mut self) {
         self.metrics.frames.add(std::mem::take(&mut self.frames));
-        self.metrics.frame_bytes.add(std::mem::take(&mut self.bytes));
+        self.metrics
+            .frame_bytes
+            .add(std::mem::take(&mut self.bytes));
     }
 }
 

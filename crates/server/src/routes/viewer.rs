@@ -22,7 +22,10 @@ const SHARES: &str = "/s/";
 const PIECES_MAX: usize = 2;
 
 /// `GET /s/{share}`: the page's links are relative, so it needs the slash.
-pub(crate) async fn without_slash(State(service): State<Arc<Service>>, request: Request) -> Response {
+pub(crate) async fn without_slash(
+    State(service): State<Arc<Service>>,
+    request: Request,
+) -> Response {
     let (share, _) = taken_apart(request.uri().path());
     add_slash(&service, Link::Share(share.to_owned()), &request)
 }
@@ -92,7 +95,10 @@ fn add_slash(service: &Service, link: Link, request: &Request) -> Response {
     if let Err(denied) = gate::admit(service, &link, request.headers()) {
         return denied.response(Verb::Open, uri.path());
     }
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     // Two slashes at the beginning would name another host.
     let path = format!("/{}/{query}", uri.path().trim_matches('/'));
     let mut response = StatusCode::PERMANENT_REDIRECT.into_response();

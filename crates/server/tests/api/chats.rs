@@ -8,12 +8,26 @@ use crate::world::World;
 async fn a_source_has_one_chat_an_owner() {
     let world = World::new().await;
     let new = json!({"source": "laptop:/a.jsonl", "head": {"title": "A"}});
-    let first = world.post("/api/v1/chats", &world.ada, new.clone()).await.expect(201).json();
-    let again = world.post("/api/v1/chats", &world.ada, new.clone()).await.expect(200).json();
+    let first = world
+        .post("/api/v1/chats", &world.ada, new.clone())
+        .await
+        .expect(201)
+        .json();
+    let again = world
+        .post("/api/v1/chats", &world.ada, new.clone())
+        .await
+        .expect(200)
+        .json();
     assert_eq!(first["id"], again["id"]);
-    let other = world.post("/api/v1/chats", &world.bob, new).await.expect(201).json();
+    let other = world
+        .post("/api/v1/chats", &world.bob, new)
+        .await
+        .expect(201)
+        .json();
     assert_ne!(first["id"], other["id"]);
-    let found = world.get("/api/v1/chats?source=laptop%3A%2Fa.jsonl", &world.ada).await;
+    let found = world
+        .get("/api/v1/chats?source=laptop%3A%2Fa.jsonl", &world.ada)
+        .await;
     assert_eq!(found.expect(200).json()[0]["id"], first["id"]);
 }
 
@@ -23,18 +37,46 @@ async fn a_chat_is_made_listed_renamed_and_deleted() {
     let id = world.chat(&world.ada).await;
     let path = format!("/api/v1/chats/{id}");
     let chat = world.get(&path, &world.ada).await.expect(200).json();
-    assert_eq!((&chat["title"], &chat["messages"]), (&json!("Kites"), &json!(2)));
-    let chat = world.patch(&path, &world.ada, json!({"title": "  Strings "})).await.expect(200).json();
-    assert_eq!((&chat["title"], &chat["name"]), (&json!("Strings"), &json!("Strings")));
-    let listed = world.get("/api/v1/chats?filter=STRING", &world.ada).await.expect(200).json();
+    assert_eq!(
+        (&chat["title"], &chat["messages"]),
+        (&json!("Kites"), &json!(2))
+    );
+    let chat = world
+        .patch(&path, &world.ada, json!({"title": "  Strings "}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&chat["title"], &chat["name"]),
+        (&json!("Strings"), &json!("Strings"))
+    );
+    let listed = world
+        .get("/api/v1/chats?filter=STRING", &world.ada)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(listed.as_array().unwrap().len(), 1);
-    let listed = world.get("/api/v1/chats?filter=kites", &world.ada).await.expect(200).json();
+    let listed = world
+        .get("/api/v1/chats?filter=kites", &world.ada)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(listed, json!([]));
-    let count = world.get("/api/v1/chats/count", &world.ada).await.expect(200).json();
+    let count = world
+        .get("/api/v1/chats/count", &world.ada)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(count, json!({"count": 1}));
     world.delete(&path, &world.ada).await.expect(204);
-    world.get(&path, &world.ada).await.expect_error(404, "not_found");
-    world.delete(&path, &world.ada).await.expect_error(404, "not_found");
+    world
+        .get(&path, &world.ada)
+        .await
+        .expect_error(404, "not_found");
+    world
+        .delete(&path, &world.ada)
+        .await
+        .expect_error(404, "not_found");
 }
 
 #[tokio::test]
@@ -42,13 +84,29 @@ async fn lists_are_paged_within_a_limit() {
     let world = World::new().await;
     for number in 0..5 {
         let new = json!({"title": format!("chat {number}")});
-        world.post("/api/v1/chats", &world.ada, new).await.expect(201);
+        world
+            .post("/api/v1/chats", &world.ada, new)
+            .await
+            .expect(201);
     }
-    let page = world.get("/api/v1/chats?offset=1&limit=2", &world.ada).await.expect(200).json();
+    let page = world
+        .get("/api/v1/chats?offset=1&limit=2", &world.ada)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(page.as_array().unwrap().len(), 2);
-    for query in ["limit=1001", "limit=-1", "offset=x", "offset=99999999999", "colour=red"] {
+    for query in [
+        "limit=1001",
+        "limit=-1",
+        "offset=x",
+        "offset=99999999999",
+        "colour=red",
+    ] {
         let path = format!("/api/v1/chats?{query}");
-        world.get(&path, &world.ada).await.expect_error(400, "bad_request");
+        world
+            .get(&path, &world.ada)
+            .await
+            .expect_error(400, "bad_request");
     }
 }
 
@@ -58,15 +116,33 @@ async fn the_same_messages_again_change_nothing() {
     let id = world.chat(&world.ada).await;
     let path = format!("/api/v1/chats/{id}/messages");
     let message = json!({"id": "m3", "role": "user", "text": "Which tree?"});
-    let first = world.post(&path, &world.ada, message.clone()).await.expect(200).json();
-    assert_eq!((&first["ids"], &first["messages"]), (&json!(["m3"]), &json!(3)));
-    let again = world.post(&path, &world.ada, json!([message])).await.expect(200).json();
+    let first = world
+        .post(&path, &world.ada, message.clone())
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&first["ids"], &first["messages"]),
+        (&json!(["m3"]), &json!(3))
+    );
+    let again = world
+        .post(&path, &world.ada, json!([message]))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(first["seq"], again["seq"]);
     let grown = json!({"id": "m3", "role": "user", "text": "Which tree? The oak?"});
-    let grown = world.post(&path, &world.ada, grown).await.expect(200).json();
+    let grown = world
+        .post(&path, &world.ada, grown)
+        .await
+        .expect(200)
+        .json();
     assert!(grown["seq"].as_u64() > first["seq"].as_u64());
     let texts = world.texts(&world.ada, &id).await;
-    assert_eq!(texts, ["Where is the kite?", "In the tree.", "Which tree? The oak?"]);
+    assert_eq!(
+        texts,
+        ["Where is the kite?", "In the tree.", "Which tree? The oak?"]
+    );
 }
 
 #[tokio::test]
@@ -78,14 +154,25 @@ async fn messages_follow_each_other_where_nothing_else_is_said() {
         {"tool_call": {"call_id": "c", "name": "look", "input": {"z": 1, "a": [1.50, "\u{e9}"]}}},
     ]});
     let branch = json!({"id": "m4", "role": "user", "text": "?", "parent": "m1"});
-    world.post(&path, &world.ada, json!([long, branch])).await.expect(200);
+    world
+        .post(&path, &world.ada, json!([long, branch]))
+        .await
+        .expect(200);
     let path = format!("/api/v1/chats/{id}/messages/a%2Fb%20c%25");
     let message = world.get(&path, &world.ada).await.expect(200);
-    assert!(message.text().contains(r#""input":{"z":1,"a":[1.5,"é"]}"#), "{}", message.text());
+    assert!(
+        message.text().contains(r#""input":{"z":1,"a":[1.5,"é"]}"#),
+        "{}",
+        message.text()
+    );
     assert_eq!(message.json()["parent"], "m2");
-    let message = world.get(&format!("/api/v1/chats/{id}/messages/m4"), &world.ada).await;
+    let message = world
+        .get(&format!("/api/v1/chats/{id}/messages/m4"), &world.ada)
+        .await;
     assert_eq!(message.expect(200).json()["parent"], "m1");
-    let first = world.get(&format!("/api/v1/chats/{id}/messages/m1"), &world.ada).await;
+    let first = world
+        .get(&format!("/api/v1/chats/{id}/messages/m1"), &world.ada)
+        .await;
     assert_eq!(first.expect(200).json()["parent"], Value::Null);
 }
 
@@ -108,11 +195,17 @@ async fn a_batch_is_taken_whole_or_not_at_all() {
         json!([]),
     ] {
         let batch = json!([good, bad]);
-        let answer = world.post(&path, &world.ada, batch).await.expect_error(400, "bad_request");
+        let answer = world
+            .post(&path, &world.ada, batch)
+            .await
+            .expect_error(400, "bad_request");
         assert!(answer.text().contains("message 1"), "{}", answer.text());
     }
     let many: Vec<Value> = (0..10_001).map(|_| good.clone()).collect();
-    world.post(&path, &world.ada, json!(many)).await.expect_error(400, "bad_request");
+    world
+        .post(&path, &world.ada, json!(many))
+        .await
+        .expect_error(400, "bad_request");
     assert_eq!(world.texts(&world.ada, &id).await.len(), 2);
     world.post(&path, &world.ada, json!([])).await.expect(200);
 }
@@ -137,7 +230,8 @@ async fn messages_that_come_at_once_all_have_their_places() {
     let id = world.chat(&world.ada).await;
     let path = format!("/api/v1/chats/{id}/messages");
     let send = async |number: u32| {
-        let message = json!({"id": format!("n{number}"), "role": "user", "text": number.to_string()});
+        let message =
+            json!({"id": format!("n{number}"), "role": "user", "text": number.to_string()});
         world.post(&path, &world.ada, message).await.expect(200);
     };
     let mut all = Vec::new();
@@ -147,7 +241,12 @@ async fn messages_that_come_at_once_all_have_their_places() {
     futures_util::future::join_all(all).await;
     let path = format!("{path}?limit=1000");
     let messages = world.get(&path, &world.ada).await.expect(200).json();
-    let places: Vec<u64> = messages.as_array().unwrap().iter().map(|m| m["place"].as_u64().unwrap()).collect();
+    let places: Vec<u64> = messages
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["place"].as_u64().unwrap())
+        .collect();
     assert_eq!(places, (0..32).collect::<Vec<u64>>());
 }
 
@@ -160,7 +259,10 @@ async fn messages_are_read_from_a_place_on() {
     assert_eq!(messages.as_array().unwrap().len(), 1);
     assert_eq!(messages[0]["message"]["id"], "m2");
     let path = format!("/api/v1/chats/{id}/messages?from=4294967295&limit=1000");
-    assert_eq!(world.get(&path, &world.ada).await.expect(200).json(), json!([]));
+    assert_eq!(
+        world.get(&path, &world.ada).await.expect(200).json(),
+        json!([])
+    );
 }
 
 #[tokio::test]
@@ -168,26 +270,68 @@ async fn what_the_owner_changes_outlasts_the_source() {
     let world = World::new().await;
     let id = world.chat(&world.ada).await;
     let path = |message: &str| format!("/api/v1/chats/{id}/messages/{message}");
-    world.patch(&path("m1"), &world.ada, json!({"text": "Where?"})).await.expect(204);
-    world.patch(&path("m2"), &world.ada, json!({"hidden": true})).await.expect(204);
+    world
+        .patch(&path("m1"), &world.ada, json!({"text": "Where?"}))
+        .await
+        .expect(204);
+    world
+        .patch(&path("m2"), &world.ada, json!({"hidden": true}))
+        .await
+        .expect(204);
     let messages = format!("/api/v1/chats/{id}/messages");
     let from_source = json!([
         {"id": "m1", "role": "user", "text": "Where is the kite now?"},
         {"id": "m2", "role": "assistant", "text": "Still in the tree."},
     ]);
-    world.post(&messages, &world.ada, from_source.clone()).await.expect(200);
+    world
+        .post(&messages, &world.ada, from_source.clone())
+        .await
+        .expect(200);
     let listed = world.get(&messages, &world.ada).await.expect(200).json();
-    assert_eq!(listed[0]["message"]["parts"][0]["text"]["markdown"], "Where?");
-    assert_eq!((&listed[0]["edited"], &listed[1]["hidden"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        listed[0]["message"]["parts"][0]["text"]["markdown"],
+        "Where?"
+    );
+    assert_eq!(
+        (&listed[0]["edited"], &listed[1]["hidden"]),
+        (&json!(true), &json!(true))
+    );
     let source = world.get(&path("m1"), &world.ada).await.expect(200).json();
-    assert_eq!(source["parts"][0]["text"]["markdown"], "Where is the kite now?");
-    world.patch(&path("m2"), &world.ada, json!({"hidden": false, "text": "Down."})).await.expect(204);
+    assert_eq!(
+        source["parts"][0]["text"]["markdown"],
+        "Where is the kite now?"
+    );
+    world
+        .patch(
+            &path("m2"),
+            &world.ada,
+            json!({"hidden": false, "text": "Down."}),
+        )
+        .await
+        .expect(204);
     world.delete(&path("m1"), &world.ada).await.expect(204);
-    world.post(&messages, &world.ada, from_source).await.expect(200);
+    world
+        .post(&messages, &world.ada, from_source)
+        .await
+        .expect(200);
     assert_eq!(world.texts(&world.ada, &id).await, ["Down."]);
-    for wrong in [json!({}), json!({"text": "a", "parts": []}), json!({"hidden": 1}), json!({"role": "user"})] {
-        world.patch(&path("m2"), &world.ada, wrong).await.expect_error(400, "bad_request");
+    for wrong in [
+        json!({}),
+        json!({"text": "a", "parts": []}),
+        json!({"hidden": 1}),
+        json!({"role": "user"}),
+    ] {
+        world
+            .patch(&path("m2"), &world.ada, wrong)
+            .await
+            .expect_error(400, "bad_request");
     }
-    world.patch(&path("m9"), &world.ada, json!({"hidden": true})).await.expect_error(404, "not_found");
-    world.get(&path("m9"), &world.ada).await.expect_error(404, "not_found");
+    world
+        .patch(&path("m9"), &world.ada, json!({"hidden": true}))
+        .await
+        .expect_error(404, "not_found");
+    world
+        .get(&path("m9"), &world.ada)
+        .await
+        .expect_error(404, "not_found");
 }

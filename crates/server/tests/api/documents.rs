@@ -7,8 +7,12 @@ use crate::world::World;
 fn routes_of_document() -> BTreeSet<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/api.md");
     let document = std::fs::read_to_string(path).unwrap();
-    let headings = document.lines().filter_map(|line| line.strip_prefix("### `"));
-    headings.map(|line| line.split('`').next().unwrap().to_owned()).collect()
+    let headings = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("### `"));
+    headings
+        .map(|line| line.split('`').next().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -21,16 +25,28 @@ async fn every_route_is_documented_and_every_documented_route_is_there() {
         for (method, operation) in methods.as_object().unwrap() {
             if operation.is_object() {
                 routes.insert(format!("{} {path}", method.to_uppercase()));
-                assert!(operation["responses"]["default"].is_object(), "{method} {path}");
-                assert!(operation["summary"].is_string(), "{method} {path} is not described");
+                assert!(
+                    operation["responses"]["default"].is_object(),
+                    "{method} {path}"
+                );
+                assert!(
+                    operation["summary"].is_string(),
+                    "{method} {path} is not described"
+                );
             }
         }
     }
     let documented = routes_of_document();
     let undocumented: Vec<_> = routes.difference(&documented).collect();
     let invented: Vec<_> = documented.difference(&routes).collect();
-    assert!(undocumented.is_empty(), "not in docs/api.md: {undocumented:?}");
-    assert!(invented.is_empty(), "not in the OpenAPI document: {invented:?}");
+    assert!(
+        undocumented.is_empty(),
+        "not in docs/api.md: {undocumented:?}"
+    );
+    assert!(
+        invented.is_empty(),
+        "not in the OpenAPI document: {invented:?}"
+    );
 }
 
 #[tokio::test]
@@ -43,7 +59,9 @@ async fn references_of_the_openapi_document_lead_somewhere() {
                 }
                 map.values().for_each(|value| references(value, found));
             }
-            serde_json::Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+            serde_json::Value::Array(list) => {
+                list.iter().for_each(|value| references(value, found))
+            }
             _ => {}
         }
     }

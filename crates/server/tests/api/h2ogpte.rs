@@ -7,7 +7,11 @@ use crate::world::World;
 const NEVER: &str = "0123456789abcdef0123456789abcdef";
 
 async fn shared(world: &World, token: &str, body: Value) -> String {
-    let shared = world.post("/api/v1/shared_chats", token, body).await.expect(201).json();
+    let shared = world
+        .post("/api/v1/shared_chats", token, body)
+        .await
+        .expect(201)
+        .json();
     let path = shared["relative_path"].as_str().unwrap();
     assert!(shared["url"].as_str().unwrap().ends_with(path));
     path.rsplit('/').next().unwrap().to_owned()
@@ -16,20 +20,54 @@ async fn shared(world: &World, token: &str, body: Value) -> String {
 #[tokio::test]
 async fn meta_has_all_that_the_client_wants() {
     let world = World::new().await;
-    let request = World::request("GET", "/rpc/meta", &world.ada).header("x-client-version", "9.8.7");
-    let meta = world.send(request.body(axum::body::Body::empty()).unwrap()).await.expect(200).json();
-    assert_eq!((&meta["version"], &meta["username"]), (&json!("9.8.7"), &json!("ada")));
+    let request =
+        World::request("GET", "/rpc/meta", &world.ada).header("x-client-version", "9.8.7");
+    let meta = world
+        .send(request.body(axum::body::Body::empty()).unwrap())
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&meta["version"], &meta["username"]),
+        (&json!("9.8.7"), &json!("ada"))
+    );
     for key in [
-        "version", "build", "username", "user_id", "subject", "email", "license_expiry_date", "is_guest",
-        "license_expired", "global_configs", "user_configs", "picture", "groups", "workspaces", "permissions", "ui_config",
+        "version",
+        "build",
+        "username",
+        "user_id",
+        "subject",
+        "email",
+        "license_expiry_date",
+        "is_guest",
+        "license_expired",
+        "global_configs",
+        "user_configs",
+        "picture",
+        "groups",
+        "workspaces",
+        "permissions",
+        "ui_config",
     ] {
         assert!(meta.get(key).is_some(), "{key}");
     }
     assert_eq!(meta["ui_config"].as_object().unwrap().len(), 11);
-    assert_eq!(world.get("/rpc/meta", &world.ada).await.json()["version"], "1.7.5");
-    assert_eq!(world.get("/rpc/meta", &world.eve).await.expect(200).json()["username"], "eve");
-    world.get("/rpc/meta", "").await.expect_error(401, "unauthorized");
-    world.get("/rpc/nothing", &world.ada).await.expect_error(404, "not_found");
+    assert_eq!(
+        world.get("/rpc/meta", &world.ada).await.json()["version"],
+        "1.7.5"
+    );
+    assert_eq!(
+        world.get("/rpc/meta", &world.eve).await.expect(200).json()["username"],
+        "eve"
+    );
+    world
+        .get("/rpc/meta", "")
+        .await
+        .expect_error(401, "unauthorized");
+    world
+        .get("/rpc/nothing", &world.ada)
+        .await
+        .expect_error(404, "not_found");
 }
 
 #[tokio::test]
@@ -37,12 +75,25 @@ async fn a_shared_chat_is_public_and_frozen_where_nothing_else_is_said() {
     let world = World::new().await;
     let chat = world.chat(&world.ada).await;
     let id = shared(&world, &world.ada, json!({"chat_session_id": chat})).await;
-    let list = world.get("/api/v1/shared_chats", &world.ada).await.expect(200).json();
+    let list = world
+        .get("/api/v1/shared_chats", &world.ada)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(list.as_array().unwrap().len(), 1);
     let info = &list[0];
-    assert_eq!((&info["id"], &info["chat_session_id"]), (&json!(id), &json!(chat)));
-    assert_eq!((&info["is_private"], &info["is_frozen"]), (&json!(false), &json!(true)));
-    assert_eq!((&info["includes_artifacts"], &info["name"]), (&json!(false), &json!("Kites")));
+    assert_eq!(
+        (&info["id"], &info["chat_session_id"]),
+        (&json!(id), &json!(chat))
+    );
+    assert_eq!(
+        (&info["is_private"], &info["is_frozen"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(
+        (&info["includes_artifacts"], &info["name"]),
+        (&json!(false), &json!("Kites"))
+    );
     assert!(info["created_at"].is_string() && info["showcase_id"].is_null());
 }
 
@@ -72,16 +123,36 @@ async fn lists_are_filtered() {
         ("?limit=10000", 4),
         ("?unknown=1", 4),
     ] {
-        let list = world.get(&format!("/api/v1/shared_chats{query}"), &world.ada).await.expect(200).json();
+        let list = world
+            .get(&format!("/api/v1/shared_chats{query}"), &world.ada)
+            .await
+            .expect(200)
+            .json();
         assert_eq!(list.as_array().unwrap().len(), found, "{query}");
     }
-    for query in ["filter_type=odd", "showcase_filter=odd", "offset=-1", "limit=x", "limit=10001"] {
+    for query in [
+        "filter_type=odd",
+        "showcase_filter=odd",
+        "offset=-1",
+        "limit=x",
+        "limit=10001",
+    ] {
         let path = format!("/api/v1/shared_chats?{query}");
-        world.get(&path, &world.ada).await.expect_error(400, "bad_request");
+        world
+            .get(&path, &world.ada)
+            .await
+            .expect_error(400, "bad_request");
     }
-    let none = world.get("/api/v1/shared_chats", &world.eve).await.expect(200).json();
+    let none = world
+        .get("/api/v1/shared_chats", &world.eve)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(none, json!([]));
-    world.get("/api/v1/shared_chats", "").await.expect_error(401, "unauthorized");
+    world
+        .get("/api/v1/shared_chats", "")
+        .await
+        .expect_error(401, "unauthorized");
 }
 
 #[tokio::test]
@@ -96,14 +167,22 @@ async fn types_are_strict() {
         json!({"chat_session_id": chat, "includes_artifacts": null}),
         json!([]),
     ] {
-        world.post("/api/v1/shared_chats", &world.ada, body).await.expect_error(400, "bad_request");
+        world
+            .post("/api/v1/shared_chats", &world.ada, body)
+            .await
+            .expect_error(400, "bad_request");
     }
-    for id in [NEVER, "", "x", "../../etc", &chat.to_uppercase()] {
+    for id in ["", "x", "../../etc", &"A".repeat(32)] {
         let body = json!({"chat_session_id": id});
-        world.post("/api/v1/shared_chats", &world.ada, body).await.expect_error(403, "forbidden");
+        let answer = world.post("/api/v1/shared_chats", &world.ada, body).await;
+        answer.expect_error(400, "bad_request");
     }
-    let body = json!({"chat_session_id": chat});
-    world.post("/api/v1/shared_chats", &world.bob, body).await.expect_error(403, "forbidden");
+    let ask = async |id: &str| {
+        let body = json!({"chat_session_id": id});
+        let answer = world.post("/api/v1/shared_chats", &world.bob, body).await;
+        answer.expect_error(403, "forbidden").text()
+    };
+    assert_eq!(ask(&chat).await, ask(NEVER).await);
 }
 
 #[tokio::test]
@@ -111,26 +190,60 @@ async fn public_ones_are_for_everybody_and_private_ones_for_who_is_signed_in() {
     let world = World::new().await;
     let chat = world.chat(&world.ada).await;
     let hidden = json!({"id": "s", "role": "system", "visibility": "hidden", "parts": [{"text": {"markdown": "secret"}}]});
-    world.post(&format!("/api/v1/chats/{chat}/messages"), &world.ada, hidden).await.expect(200);
+    world
+        .post(
+            &format!("/api/v1/chats/{chat}/messages"),
+            &world.ada,
+            hidden,
+        )
+        .await
+        .expect(200);
     let public = shared(&world, &world.ada, json!({"chat_session_id": chat})).await;
-    let private = shared(&world, &world.ada, json!({"chat_session_id": chat, "is_private": true, "is_frozen": false})).await;
+    let private = shared(
+        &world,
+        &world.ada,
+        json!({"chat_session_id": chat, "is_private": true, "is_frozen": false}),
+    )
+    .await;
     let path = |id: &str| format!("/api/v1/shared_chats/{id}");
     let detail = world.get(&path(&public), "").await.expect(200);
-    assert!(!detail.text().contains("secret") && !detail.text().contains(&chat), "{}", detail.text());
+    assert!(
+        !detail.text().contains("secret") && !detail.text().contains(&chat),
+        "{}",
+        detail.text()
+    );
     let detail = detail.json();
-    assert_eq!((&detail["name"], &detail["shared_by"]), (&json!("Kites"), &json!("ada")));
+    assert_eq!(
+        (&detail["name"], &detail["shared_by"]),
+        (&json!("Kites"), &json!("ada"))
+    );
     assert!(detail["shared_at"].is_string());
     let messages = detail["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 2);
-    assert_eq!((&messages[0]["content"], &messages[0]["reply_to"]), (&json!("Where is the kite?"), &Value::Null));
-    assert_eq!((&messages[1]["content"], &messages[1]["reply_to"]), (&json!("In the tree."), &json!("m1")));
-    world.get(&path(&private), "").await.expect_error(401, "unauthorized");
+    assert_eq!(
+        (&messages[0]["content"], &messages[0]["reply_to"]),
+        (&json!("Where is the kite?"), &Value::Null)
+    );
+    assert_eq!(
+        (&messages[1]["content"], &messages[1]["reply_to"]),
+        (&json!("In the tree."), &json!("m1"))
+    );
+    world
+        .get(&path(&private), "")
+        .await
+        .expect_error(401, "unauthorized");
     for token in [&world.ada, &world.bob, &world.eve] {
-        assert_eq!(world.get(&path(&private), token).await.expect(200).json()["is_private"], true);
+        assert_eq!(
+            world.get(&path(&private), token).await.expect(200).json()["is_private"],
+            true
+        );
     }
     for gone in [NEVER, "x", "%2Fold%2Fx", "..%2F.."] {
         for token in ["", &world.ada] {
-            world.get(&path(gone), token).await.expect_error(404, "not_found");
+            world
+                .get(&path(gone), token)
+                .await
+                .expect_error(404, "not_found");
         }
     }
 }
@@ -142,24 +255,58 @@ async fn only_visibility_and_artifacts_change() {
     let id = shared(&world, &world.ada, json!({"chat_session_id": chat})).await;
     let path = format!("/api/v1/shared_chats/{id}");
     world.patch(&path, &world.ada, json!({})).await.expect(204);
-    world.patch(&path, &world.ada, json!({"is_private": true, "unknown": 1})).await.expect(204);
+    world
+        .patch(&path, &world.ada, json!({"is_private": true, "unknown": 1}))
+        .await
+        .expect(204);
     world.get(&path, "").await.expect_error(401, "unauthorized");
-    world.patch(&path, &world.ada, json!({"includes_artifacts": true})).await.expect(204);
+    world
+        .patch(&path, &world.ada, json!({"includes_artifacts": true}))
+        .await
+        .expect(204);
     let detail = world.get(&path, &world.eve).await.expect(200).json();
-    assert_eq!((&detail["is_private"], &detail["includes_artifacts"]), (&json!(true), &json!(true)));
-    for wrong in [json!({"is_frozen": false}), json!({"is_private": "no"}), json!([])] {
-        world.patch(&path, &world.ada, wrong).await.expect_error(400, "bad_request");
+    assert_eq!(
+        (&detail["is_private"], &detail["includes_artifacts"]),
+        (&json!(true), &json!(true))
+    );
+    for wrong in [
+        json!({"is_frozen": false}),
+        json!({"is_private": "no"}),
+        json!([]),
+    ] {
+        world
+            .patch(&path, &world.ada, wrong)
+            .await
+            .expect_error(400, "bad_request");
     }
     let never = format!("/api/v1/shared_chats/{NEVER}");
-    let his = world.patch(&path, &world.bob, json!({})).await.expect_error(403, "forbidden");
-    let nothing = world.patch(&never, &world.bob, json!({})).await.expect_error(403, "forbidden");
+    let his = world
+        .patch(&path, &world.bob, json!({}))
+        .await
+        .expect_error(403, "forbidden");
+    let nothing = world
+        .patch(&never, &world.bob, json!({}))
+        .await
+        .expect_error(403, "forbidden");
     assert_eq!(his.text(), nothing.text());
-    let his = world.delete(&path, &world.bob).await.expect_error(403, "forbidden");
-    let nothing = world.delete(&never, &world.bob).await.expect_error(403, "forbidden");
+    let his = world
+        .delete(&path, &world.bob)
+        .await
+        .expect_error(403, "forbidden");
+    let nothing = world
+        .delete(&never, &world.bob)
+        .await
+        .expect_error(403, "forbidden");
     assert_eq!(his.text(), nothing.text());
     world.delete(&path, &world.ada).await.expect(204);
-    world.get(&path, &world.ada).await.expect_error(404, "not_found");
-    world.delete(&path, &world.ada).await.expect_error(403, "forbidden");
+    world
+        .get(&path, &world.ada)
+        .await
+        .expect_error(404, "not_found");
+    world
+        .delete(&path, &world.ada)
+        .await
+        .expect_error(403, "forbidden");
 }
 
 #[tokio::test]
@@ -170,17 +317,44 @@ async fn a_batch_is_deleted_whole_or_not_at_all() {
     let two = shared(&world, &world.ada, json!({"chat_session_id": chat})).await;
     let path = "/api/v1/shared_chats/batch_delete";
     let ids = |ids: &[&str]| json!({"shared_chat_ids": ids});
-    world.post(path, &world.ada, ids(&[&one, NEVER, &two])).await.expect_error(403, "forbidden");
-    world.post(path, &world.bob, ids(&[&one])).await.expect_error(403, "forbidden");
-    for wrong in [json!({}), json!({"shared_chat_ids": one}), json!({"shared_chat_ids": [1]})] {
-        world.post(path, &world.ada, wrong).await.expect_error(400, "bad_request");
+    world
+        .post(path, &world.ada, ids(&[&one, NEVER, &two]))
+        .await
+        .expect_error(403, "forbidden");
+    world
+        .post(path, &world.bob, ids(&[&one]))
+        .await
+        .expect_error(403, "forbidden");
+    for wrong in [
+        json!({}),
+        json!({"shared_chat_ids": one}),
+        json!({"shared_chat_ids": [1]}),
+        ids(&[&one, "x"]),
+    ] {
+        world
+            .post(path, &world.ada, wrong)
+            .await
+            .expect_error(400, "bad_request");
     }
     let many: Vec<&str> = (0..1001).map(|_| one.as_str()).collect();
-    world.post(path, &world.ada, ids(&many)).await.expect_error(400, "bad_request");
-    world.get(&format!("/api/v1/shared_chats/{one}"), "").await.expect(200);
-    world.post(path, &world.ada, ids(&[&one, &two])).await.expect(204);
+    world
+        .post(path, &world.ada, ids(&many))
+        .await
+        .expect_error(400, "bad_request");
+    world
+        .get(&format!("/api/v1/shared_chats/{one}"), "")
+        .await
+        .expect(200);
+    world
+        .post(path, &world.ada, ids(&[&one, &two]))
+        .await
+        .expect(204);
     world.post(path, &world.ada, ids(&[])).await.expect(204);
-    let list = world.get("/api/v1/shared_chats", &world.ada).await.expect(200).json();
+    let list = world
+        .get("/api/v1/shared_chats", &world.ada)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(list, json!([]));
 }
 
@@ -188,30 +362,67 @@ async fn a_batch_is_deleted_whole_or_not_at_all() {
 async fn legacy_links_are_read_and_refuse_all_else() {
     let world = World::new().await;
     let chat = world.chat(&world.ada).await;
-    let list = format!(
-        "chat,path,expires_at\n{chat},/old/share?no,2999-01-01T00:00:00Z\n"
-    );
+    let list = format!("chat,path,expires_at\n{chat},/old/share?no,2999-01-01T00:00:00Z\n");
     let import = async |token: &str, list: &str| {
-        world.raw("POST", "/api/v1/legacy_links", token, "text/csv", list.as_bytes().to_vec()).await
+        world
+            .raw(
+                "POST",
+                "/api/v1/legacy_links",
+                token,
+                "text/csv",
+                list.as_bytes().to_vec(),
+            )
+            .await
     };
-    import(&world.ada, &list).await.expect_error(400, "bad_request");
-    let list = format!("chat,path,expires_at\n{chat},/old/one,2999-01-01T00:00:00Z\n{chat},/two,2001-01-01T00:00:00Z\n");
-    let not_his = import(&world.bob, &list).await.expect_error(400, "bad_request");
-    assert!(not_his.text().contains("line 2: there is no such chat"), "{}", not_his.text());
-    assert_eq!(import(&world.ada, &list).await.expect(200).json(), json!({"imported": 2}));
+    import(&world.ada, &list)
+        .await
+        .expect_error(400, "bad_request");
+    let list = format!(
+        "chat,path,expires_at\n{chat},/old/one,2999-01-01T00:00:00Z\n{chat},/two,2001-01-01T00:00:00Z\n"
+    );
+    let not_his = import(&world.bob, &list)
+        .await
+        .expect_error(400, "bad_request");
+    assert!(
+        not_his.text().contains("line 2: there is no such chat"),
+        "{}",
+        not_his.text()
+    );
+    assert_eq!(
+        import(&world.ada, &list).await.expect(200).json(),
+        json!({"imported": 2})
+    );
     for id in ["%2Fold%2Fone", "old%2Fone"] {
         let path = format!("/api/v1/shared_chats/{id}");
         let detail = world.get(&path, "").await.expect(200).json();
         assert_eq!(detail["messages"].as_array().unwrap().len(), 2);
-        let refused = world.patch(&path, &world.ada, json!({"is_private": true})).await.expect_error(409, "conflict");
+        let refused = world
+            .patch(&path, &world.ada, json!({"is_private": true}))
+            .await
+            .expect_error(409, "conflict");
         assert!(refused.text().contains("legacy link"), "{}", refused.text());
-        world.delete(&path, &world.ada).await.expect_error(409, "conflict");
+        world
+            .delete(&path, &world.ada)
+            .await
+            .expect_error(409, "conflict");
         let ids = json!({"shared_chat_ids": [id.replace("%2F", "/")]});
-        world.post("/api/v1/shared_chats/batch_delete", &world.ada, ids).await.expect_error(409, "conflict");
+        world
+            .post("/api/v1/shared_chats/batch_delete", &world.ada, ids)
+            .await
+            .expect_error(409, "conflict");
     }
     world.get("/old/one", "").await.expect(308);
     world.get("/old/one/", "").await.expect(200);
-    world.get("/api/v1/shared_chats/two", "").await.expect_error(404, "not_found");
-    assert_eq!(world.get("/api/v1/shared_chats", &world.ada).await.json(), json!([]));
-    assert_eq!(world.get("/api/v1/shares", &world.ada).await.json(), json!([]));
+    world
+        .get("/api/v1/shared_chats/two", "")
+        .await
+        .expect_error(404, "not_found");
+    assert_eq!(
+        world.get("/api/v1/shared_chats", &world.ada).await.json(),
+        json!([])
+    );
+    assert_eq!(
+        world.get("/api/v1/shares", &world.ada).await.json(),
+        json!([])
+    );
 }

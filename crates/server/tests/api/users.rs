@@ -9,9 +9,19 @@ use crate::world::{World, cookie};
 async fn users_are_made_and_removed_by_owners() {
     let world = World::new().await;
     let new = json!({"name": "Zoë", "role": "viewer"});
-    let user = world.post("/api/v1/users", &world.ada, new.clone()).await.expect(201).json();
-    assert_eq!((&user["role"], &user["has_password"]), (&json!("viewer"), &json!(false)));
-    world.post("/api/v1/users", &world.ada, new).await.expect_error(409, "conflict");
+    let user = world
+        .post("/api/v1/users", &world.ada, new.clone())
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(
+        (&user["role"], &user["has_password"]),
+        (&json!("viewer"), &json!(false))
+    );
+    world
+        .post("/api/v1/users", &world.ada, new)
+        .await
+        .expect_error(409, "conflict");
     for wrong in [
         json!({"name": "", "role": "viewer"}),
         json!({"name": " x", "role": "viewer"}),
@@ -21,31 +31,63 @@ async fn users_are_made_and_removed_by_owners() {
         json!({"name": "x", "role": "viewer", "password": "x".repeat(1001)}),
         json!({"name": "x", "role": "viewer", "id": 1}),
     ] {
-        world.post("/api/v1/users", &world.ada, wrong).await.expect_error(400, "bad_request");
+        world
+            .post("/api/v1/users", &world.ada, wrong)
+            .await
+            .expect_error(400, "bad_request");
     }
     let users = world.get("/api/v1/users", &world.ada).await.expect(200);
     assert!(!users.text().contains("argon2"), "{}", users.text());
     assert_eq!(users.json().as_array().unwrap().len(), 5);
     let path = format!("/api/v1/users/{}", user["id"]);
     world.delete(&path, &world.ada).await.expect(204);
-    world.delete(&path, &world.ada).await.expect_error(404, "not_found");
-    world.delete("/api/v1/users/nobody", &world.ada).await.expect_error(404, "not_found");
+    world
+        .delete(&path, &world.ada)
+        .await
+        .expect_error(404, "not_found");
+    world
+        .delete("/api/v1/users/nobody", &world.ada)
+        .await
+        .expect_error(404, "not_found");
 }
 
 #[tokio::test]
 async fn one_owner_stays() {
     let world = World::new().await;
-    let users = world.get("/api/v1/users", &world.root).await.expect(200).json();
+    let users = world
+        .get("/api/v1/users", &world.root)
+        .await
+        .expect(200)
+        .json();
     let mut answers = Vec::new();
-    let me = world.get("/api/v1/users/me", &world.root).await.expect(200).json();
-    let others = users.as_array().unwrap().iter().filter(|user| user["id"] != me["id"]);
+    let me = world
+        .get("/api/v1/users/me", &world.root)
+        .await
+        .expect(200)
+        .json();
+    let others = users
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|user| user["id"] != me["id"]);
     for user in others {
-        answers.push(world.delete(&format!("/api/v1/users/{}", user["id"]), &world.root).await.status);
+        answers.push(
+            world
+                .delete(&format!("/api/v1/users/{}", user["id"]), &world.root)
+                .await
+                .status,
+        );
     }
     assert!(answers.iter().all(|status| *status == 204));
     let path = format!("/api/v1/users/{}", me["id"]);
-    world.delete(&path, &world.root).await.expect_error(409, "conflict");
-    world.get("/api/v1/users/me", &world.ada).await.expect_error(401, "unauthorized");
+    world
+        .delete(&path, &world.root)
+        .await
+        .expect_error(409, "conflict");
+    world
+        .get("/api/v1/users/me", &world.ada)
+        .await
+        .expect_error(401, "unauthorized");
 }
 
 #[tokio::test]
@@ -53,69 +95,148 @@ async fn a_removed_user_leaves_nothing() {
     let world = World::new().await;
     let chat = world.chat(&world.bob).await;
     let share = world.share(&world.bob, &chat, "live", "public").await;
-    let me = world.get("/api/v1/users/me", &world.bob).await.expect(200).json();
-    world.delete(&format!("/api/v1/users/{}", me["id"]), &world.ada).await.expect(204);
-    world.get(&format!("/api/v1/shared_chats/{share}"), "").await.expect(404);
-    world.get("/api/v1/chats", &world.bob).await.expect_error(401, "unauthorized");
+    let me = world
+        .get("/api/v1/users/me", &world.bob)
+        .await
+        .expect(200)
+        .json();
+    world
+        .delete(&format!("/api/v1/users/{}", me["id"]), &world.ada)
+        .await
+        .expect(204);
+    world
+        .get(&format!("/api/v1/shared_chats/{share}"), "")
+        .await
+        .expect(404);
+    world
+        .get("/api/v1/chats", &world.bob)
+        .await
+        .expect_error(401, "unauthorized");
 }
 
 #[tokio::test]
 async fn tokens_are_shown_once_and_end() {
     let world = World::new().await;
     let token = json!({"name": "laptop"});
-    let shown = world.post("/api/v1/tokens", &world.eve, token).await.expect(201).json();
+    let shown = world
+        .post("/api/v1/tokens", &world.eve, token)
+        .await
+        .expect(201)
+        .json();
     let token = shown["token"].as_str().unwrap();
-    assert!(token.starts_with("readalong_") && token.len() == 53, "{token}");
+    assert!(
+        token.starts_with("readalong_") && token.len() == 53,
+        "{token}"
+    );
     world.get("/api/v1/users/me", token).await.expect(200);
     let list = world.get("/api/v1/tokens", &world.eve).await.expect(200);
     assert!(!list.text().contains(token) && list.text().contains("laptop"));
     let path = format!("/api/v1/tokens/{}", shown["id"]);
     world.delete(&path, &world.bob).await.expect(204);
-    world.get("/api/v1/users/me", token).await.expect_error(401, "unauthorized");
-    world.delete(&path, &world.eve).await.expect_error(404, "not_found");
-    for wrong in [json!({}), json!({"name": ""}), json!({"name": "x", "expires_at": "2001-01-01T00:00:00Z"})] {
-        world.post("/api/v1/tokens", &world.eve, wrong).await.expect_error(400, "bad_request");
+    world
+        .get("/api/v1/users/me", token)
+        .await
+        .expect_error(401, "unauthorized");
+    world
+        .delete(&path, &world.eve)
+        .await
+        .expect_error(404, "not_found");
+    for wrong in [
+        json!({}),
+        json!({"name": ""}),
+        json!({"name": "x", "expires_at": "2001-01-01T00:00:00Z"}),
+    ] {
+        world
+            .post("/api/v1/tokens", &world.eve, wrong)
+            .await
+            .expect_error(400, "bad_request");
     }
-    let me = world.get("/api/v1/users/me", &world.ada).await.expect(200).json();
+    let me = world
+        .get("/api/v1/users/me", &world.ada)
+        .await
+        .expect(200)
+        .json();
     let for_her = json!({"name": "stolen", "user": me["id"]});
-    world.post("/api/v1/tokens", &world.eve, for_her).await.expect_error(403, "forbidden");
+    world
+        .post("/api/v1/tokens", &world.eve, for_her)
+        .await
+        .expect_error(403, "forbidden");
     let for_nobody = json!({"name": "x", "user": 999});
-    world.post("/api/v1/tokens", &world.ada, for_nobody).await.expect_error(404, "not_found");
+    world
+        .post("/api/v1/tokens", &world.ada, for_nobody)
+        .await
+        .expect_error(404, "not_found");
 }
 
 #[tokio::test]
 async fn a_viewer_removes_no_token_of_others() {
     let world = World::new().await;
-    let tokens = world.get("/api/v1/tokens", &world.ada).await.expect(200).json();
+    let tokens = world
+        .get("/api/v1/tokens", &world.ada)
+        .await
+        .expect(200)
+        .json();
     let path = format!("/api/v1/tokens/{}", tokens[0]["id"]);
-    world.delete(&path, &world.eve).await.expect_error(404, "not_found");
+    world
+        .delete(&path, &world.eve)
+        .await
+        .expect_error(404, "not_found");
     world.get("/api/v1/users/me", &world.ada).await.expect(200);
 }
 
 #[tokio::test]
 async fn another_password_ends_all_sessions() {
     let world = World::new().await;
-    let session = cookie(&world.sign_in("eve", "password of eve", "/").await.expect(303));
+    let session = cookie(
+        &world
+            .sign_in("eve", "password of eve", "/")
+            .await
+            .expect(303),
+    );
     let me = async |cookie: &str| {
         let request = World::request("GET", "/api/v1/users/me", "").header(header::COOKIE, cookie);
-        world.send(request.body(axum::body::Body::empty()).unwrap()).await
+        world
+            .send(request.body(axum::body::Body::empty()).unwrap())
+            .await
     };
     let eve = me(&session).await.expect(200).json();
     let path = format!("/api/v1/users/{}", eve["id"]);
     let next = "another long password";
-    world.patch(&path, &world.eve, json!({"password": next})).await.expect_error(400, "bad_request");
+    world
+        .patch(&path, &world.eve, json!({"password": next}))
+        .await
+        .expect_error(400, "bad_request");
     let wrong = json!({"password": next, "current_password": "wrong password"});
-    world.patch(&path, &world.eve, wrong).await.expect_error(403, "forbidden");
+    world
+        .patch(&path, &world.eve, wrong)
+        .await
+        .expect_error(403, "forbidden");
     me(&session).await.expect(200);
     let right = json!({"password": next, "current_password": "password of eve"});
     world.patch(&path, &world.eve, right).await.expect(204);
     me(&session).await.expect_error(401, "unauthorized");
-    world.sign_in("eve", "password of eve", "/").await.expect(401);
+    world
+        .sign_in("eve", "password of eve", "/")
+        .await
+        .expect(401);
     world.sign_in("eve", next, "/").await.expect(303);
-    let ada = world.get("/api/v1/users/me", &world.ada).await.expect(200).json();
+    let ada = world
+        .get("/api/v1/users/me", &world.ada)
+        .await
+        .expect(200)
+        .json();
     let path = format!("/api/v1/users/{}", ada["id"]);
-    world.patch(&path, &world.eve, json!({"password": next})).await.expect_error(403, "forbidden");
-    world.patch(&path, &world.bob, json!({"password": next})).await.expect(204);
+    world
+        .patch(&path, &world.eve, json!({"password": next}))
+        .await
+        .expect_error(403, "forbidden");
+    world
+        .patch(&path, &world.bob, json!({"password": next}))
+        .await
+        .expect(204);
     world.sign_in("ada", next, "/").await.expect(303);
-    world.patch("/api/v1/users/999", &world.bob, json!({"password": next})).await.expect_error(404, "not_found");
+    world
+        .patch("/api/v1/users/999", &world.bob, json!({"password": next}))
+        .await
+        .expect_error(404, "not_found");
 }

@@ -1,7 +1,7 @@
 //! A data folder, its routes in this process, and the people who use them.
 
-use axum::{Router, body::Body};
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::{Router, body::Body};
 use http_body_util::BodyExt;
 use readalong_server::{Server, ServerOptions};
 use serde_json::{Value, json};
@@ -50,12 +50,17 @@ impl Answer {
         let json = error.json();
         assert_eq!(json["code"], status, "{json}");
         assert_eq!(json["error_type"], kind, "{json}");
-        assert!(json["message"].is_string() && json["error"] == json["message"], "{json}");
+        assert!(
+            json["message"].is_string() && json["error"] == json["message"],
+            "{json}"
+        );
         error
     }
 
     pub(crate) fn header(&self, name: header::HeaderName) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -89,9 +94,17 @@ impl World {
     async fn user(&self, name: &str, role: &str) -> String {
         let password = format!("password of {name}");
         let user = json!({"name": name, "role": role, "password": password});
-        let user = self.post("/api/v1/users", &self.root, user).await.expect(201).json();
+        let user = self
+            .post("/api/v1/users", &self.root, user)
+            .await
+            .expect(201)
+            .json();
         let token = json!({"name": "test", "user": user["id"]});
-        let token = self.post("/api/v1/tokens", &self.root, token).await.expect(201).json();
+        let token = self
+            .post("/api/v1/tokens", &self.root, token)
+            .await
+            .expect(201)
+            .json();
         token["token"].as_str().unwrap().to_owned()
     }
 
@@ -107,7 +120,10 @@ impl World {
 
     /// A request with a token, or none where it is empty.
     pub(crate) fn request(method: &str, path: &str, token: &str) -> axum::http::request::Builder {
-        let request = Request::builder().method(method).uri(path).header(header::HOST, "chats.test");
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "chats.test");
         match token {
             "" => request,
             token => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
@@ -136,7 +152,14 @@ impl World {
     }
 
     pub(crate) async fn json(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
-        self.raw(method, path, token, "application/json", body.to_string().into_bytes()).await
+        self.raw(
+            method,
+            path,
+            token,
+            "application/json",
+            body.to_string().into_bytes(),
+        )
+        .await
     }
 
     pub(crate) async fn raw(
@@ -153,18 +176,28 @@ impl World {
 
     /// A chat with two messages; its id.
     pub(crate) async fn chat(&self, token: &str) -> String {
-        let chat = self.post("/api/v1/chats", token, json!({"title": "Kites"})).await;
+        let chat = self
+            .post("/api/v1/chats", token, json!({"title": "Kites"}))
+            .await;
         let id = chat.expect(201).json()["id"].as_str().unwrap().to_owned();
         let messages = json!([
             {"id": "m1", "role": "user", "text": "Where is the kite?", "at": "2026-01-01T00:00:00Z"},
             {"id": "m2", "role": "assistant", "text": "In the tree.", "at": "2026-01-01T00:00:01Z"},
         ]);
-        self.post(&format!("/api/v1/chats/{id}/messages"), token, messages).await.expect(200);
+        self.post(&format!("/api/v1/chats/{id}/messages"), token, messages)
+            .await
+            .expect(200);
         id
     }
 
     /// A share of a chat; its id.
-    pub(crate) async fn share(&self, token: &str, chat: &str, updates: &str, visibility: &str) -> String {
+    pub(crate) async fn share(
+        &self,
+        token: &str,
+        chat: &str,
+        updates: &str,
+        visibility: &str,
+    ) -> String {
         let share = json!({"chat": chat, "updates": updates, "visibility": visibility});
         let share = self.post("/api/v1/shares", token, share).await.expect(201);
         share.json()["id"].as_str().unwrap().to_owned()
@@ -172,7 +205,9 @@ impl World {
 
     /// Texts of a chat's messages, in order.
     pub(crate) async fn texts(&self, token: &str, chat: &str) -> Vec<String> {
-        let messages = self.get(&format!("/api/v1/chats/{chat}/messages?limit=1000"), token).await;
+        let messages = self
+            .get(&format!("/api/v1/chats/{chat}/messages?limit=1000"), token)
+            .await;
         let messages = messages.expect(200).json();
         let text = |entry: &Value| {
             let text = &entry["message"]["parts"][0]["text"]["markdown"];
@@ -185,7 +220,8 @@ impl World {
     pub(crate) async fn sign_in(&self, name: &str, password: &str, next: &str) -> Answer {
         let form = serde_urlencoded(&[("name", name), ("password", password), ("next", next)]);
         let media_type = "application/x-www-form-urlencoded";
-        self.raw("POST", "/signin", "", media_type, form.into_bytes()).await
+        self.raw("POST", "/signin", "", media_type, form.into_bytes())
+            .await
     }
 }
 
@@ -199,7 +235,9 @@ fn serde_urlencoded(pairs: &[(&str, &str)]) -> String {
             })
             .collect()
     };
-    let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encoded(value)));
     pairs.collect::<Vec<_>>().join("&")
 }
 

@@ -1,6 +1,6 @@
 //! A server on a temporary data folder, people who ask it things, and viewers who watch.
 
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Words that stand in every chat here and on no page that is not its own.
 pub const SECRET: &str = "the kite is under the bridge";
 /// A picture of one point.
-pub const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
+pub const PICTURE: &[u8] =
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
 
 /// A server and what belongs to it.
 pub struct World {
@@ -57,11 +58,14 @@ impl Answer {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{} {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("{} {}", self.status, self.text()))
     }
 
     pub fn header(&self, name: impl Into<HeaderName>) -> &str {
-        self.headers.get(name.into()).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name.into())
+            .map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -88,10 +92,13 @@ impl World {
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let served = server.clone();
+        let (ready, is_ready) = oneshot::channel();
         let serving = tokio::spawn(async move {
             let shutdown = async move { drop(stopped.await) };
-            served.serve(listener, shutdown, || {}).await.unwrap();
+            let ready = move || ready.send(()).unwrap();
+            served.serve(listener, shutdown, ready).await.unwrap();
         });
+        is_ready.await.unwrap();
         let router = server.router();
         Self {
             server,
@@ -106,7 +113,10 @@ impl World {
     /// Tells the server to stop and waits until it has.
     pub async fn stop(mut self) -> tempfile::TempDir {
         self.stop.take().unwrap().send(()).unwrap();
-        timeout(PATIENCE, self.serving.take().unwrap()).await.unwrap().unwrap();
+        timeout(PATIENCE, self.serving.take().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
         self.folder
     }
 
@@ -120,21 +130,43 @@ impl World {
         Who::Token(self.server.command_token().to_owned())
     }
 
-    pub async fn ask(&self, method: Method, path: &str, who: &Who, headers: &[(HeaderName, &str)], body: Body) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, self.addr.to_string());
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        who: &Who,
+        headers: &[(HeaderName, &str)],
+        body: Body,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, self.addr.to_string());
         match who {
             Who::Nobody => {}
-            Who::BadToken => request = request.header(header::AUTHORIZATION, "Bearer readalong_wrong"),
-            Who::Token(token) => request = request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            Who::BadToken => {
+                request = request.header(header::AUTHORIZATION, "Bearer readalong_wrong")
+            }
+            Who::Token(token) => {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"))
+            }
             Who::Cookie(cookie) => request = request.header(header::COOKIE, cookie),
         }
         for (name, value) in headers {
             request = request.header(name, *value);
         }
         let request = request.body(body).unwrap();
-        let answer = timeout(PATIENCE, self.router.clone().oneshot(request)).await.unwrap().unwrap();
+        let answer = timeout(PATIENCE, self.router.clone().oneshot(request))
+            .await
+            .unwrap()
+            .unwrap();
         let (parts, body) = answer.into_parts();
-        let body = timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes().to_vec();
+        let body = timeout(PATIENCE, body.collect())
+            .await
+            .unwrap()
+            .unwrap()
+            .to_bytes()
+            .to_vec();
         Answer {
             status: parts.status,
             headers: parts.headers,
@@ -147,61 +179,113 @@ impl World {
     }
 
     pub async fn get_with(&self, path: &str, headers: &[(HeaderName, &str)]) -> Answer {
-        self.ask(Method::GET, path, &Who::Nobody, headers, Body::empty()).await
+        self.ask(Method::GET, path, &Who::Nobody, headers, Body::empty())
+            .await
     }
 
     /// Sends JSON as the owner; it has to succeed.
     pub async fn send(&self, method: Method, path: &str, body: Value) -> Value {
         let json = [(header::CONTENT_TYPE, "application/json")];
-        let answer = self.ask(method.clone(), path, &self.owner(), &json, Body::from(body.to_string())).await;
-        assert!(answer.status.is_success(), "{method} {path} {}: {}", answer.status, answer.text());
+        let answer = self
+            .ask(
+                method.clone(),
+                path,
+                &self.owner(),
+                &json,
+                Body::from(body.to_string()),
+            )
+            .await;
+        assert!(
+            answer.status.is_success(),
+            "{method} {path} {}: {}",
+            answer.status,
+            answer.text()
+        );
         serde_json::from_slice(&answer.body).unwrap_or_default()
     }
 
     /// A chat with a message and a picture.
     pub async fn chat(&self) -> String {
-        let chat = self.send(Method::POST, "/api/v1/chats", json!({ "title": "Kites" })).await;
+        let chat = self
+            .send(Method::POST, "/api/v1/chats", json!({ "title": "Kites" }))
+            .await;
         let chat = chat["id"].as_str().unwrap().to_owned();
         let sha256 = Digest::of(PICTURE);
         let path = format!("/api/v1/chats/{chat}/artifacts/{sha256}");
-        let kept = self.ask(Method::PUT, &path, &self.owner(), &[], Body::from(PICTURE)).await;
+        let kept = self
+            .ask(Method::PUT, &path, &self.owner(), &[], Body::from(PICTURE))
+            .await;
         assert!(kept.status.is_success(), "{}", kept.text());
         let changes = json!({
             "artifacts": [[0, { "name": "kite.png", "media_type": "image/png", "role": "uploaded",
                 "content": { "present": { "sha256": sha256, "size_bytes": PICTURE.len() } } }]],
             "messages": [
                 [0, { "id": "m-1", "role": "user", "parts": [{ "text": { "markdown": SECRET } }, { "image": { "artifact": 0 } }] }],
-                [1, { "id": "m-2", "role": "assistant", "parts": [{ "text": { "markdown": "I will look." } }] }],
+                [1, { "id": "m-2", "parent": "m-1", "role": "assistant", "parts": [{ "text": { "markdown": "I will look." } }] }],
             ],
         });
-        self.send(Method::POST, &format!("/api/v1/chats/{chat}/changes"), changes).await;
+        self.send(
+            Method::POST,
+            &format!("/api/v1/chats/{chat}/changes"),
+            changes,
+        )
+        .await;
         chat
     }
 
     pub async fn say(&self, chat: &str, id: &str, text: &str) {
         let message = json!({ "id": id, "role": "assistant", "text": text });
-        self.send(Method::POST, &format!("/api/v1/chats/{chat}/messages"), message).await;
+        self.send(
+            Method::POST,
+            &format!("/api/v1/chats/{chat}/messages"),
+            message,
+        )
+        .await;
     }
 
-    pub async fn share(&self, chat: &str, updates: &str, visibility: &str, artifacts: bool) -> String {
+    pub async fn share(
+        &self,
+        chat: &str,
+        updates: &str,
+        visibility: &str,
+        artifacts: bool,
+    ) -> String {
         let share = json!({ "chat": chat, "updates": updates, "visibility": visibility, "artifacts": artifacts });
         let share = self.send(Method::POST, "/api/v1/shares", share).await;
         share["id"].as_str().unwrap().to_owned()
     }
 
     pub async fn change_share(&self, share: &str, change: Value) {
-        self.send(Method::PATCH, &format!("/api/v1/shares/{share}"), change).await;
+        self.send(Method::PATCH, &format!("/api/v1/shares/{share}"), change)
+            .await;
     }
 
     pub async fn delete_share(&self, share: &str) {
-        self.send(Method::DELETE, &format!("/api/v1/shares/{share}"), Value::Null).await;
+        self.send(
+            Method::DELETE,
+            &format!("/api/v1/shares/{share}"),
+            Value::Null,
+        )
+        .await;
     }
 
     /// A user with a token.
     pub async fn user(&self, name: &str, role: &str) -> (i64, Who) {
-        let user = self.send(Method::POST, "/api/v1/users", json!({ "name": name, "role": role })).await;
+        let user = self
+            .send(
+                Method::POST,
+                "/api/v1/users",
+                json!({ "name": name, "role": role }),
+            )
+            .await;
         let id = user["id"].as_i64().unwrap();
-        let token = self.send(Method::POST, "/api/v1/tokens", json!({ "name": "test", "user": id })).await;
+        let token = self
+            .send(
+                Method::POST,
+                "/api/v1/tokens",
+                json!({ "name": "test", "user": id }),
+            )
+            .await;
         (id, Who::Token(token["token"].as_str().unwrap().to_owned()))
     }
 
@@ -212,7 +296,12 @@ impl World {
         let url = link["url"].as_str().unwrap();
         let path = &url[url.find("/signin").unwrap()..];
         let answer = self.get(path, &Who::Nobody).await;
-        let cookie = answer.header(header::SET_COOKIE).split(';').next().unwrap().to_owned();
+        let cookie = answer
+            .header(header::SET_COOKIE)
+            .split(';')
+            .next()
+            .unwrap()
+            .to_owned();
         assert!(!cookie.is_empty(), "{} {}", answer.status, answer.text());
         Who::Cookie(cookie)
     }
@@ -229,15 +318,25 @@ impl World {
 
     /// Connects a viewer to a path below the server.
     pub async fn watch(&self, path: &str, who: &Who) -> Result<Viewer, tungstenite::Error> {
-        let mut request = format!("ws://{}{path}", self.addr).into_client_request().unwrap();
+        let mut request = format!("ws://{}{path}", self.addr)
+            .into_client_request()
+            .unwrap();
         let headers = request.headers_mut();
         match who {
             Who::Nobody => {}
-            Who::BadToken => drop(headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer wrong"))),
-            Who::Token(token) => drop(headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())),
+            Who::BadToken => drop(headers.insert(
+                header::AUTHORIZATION,
+                HeaderValue::from_static("Bearer wrong"),
+            )),
+            Who::Token(token) => drop(headers.insert(
+                header::AUTHORIZATION,
+                format!("Bearer {token}").parse().unwrap(),
+            )),
             Who::Cookie(cookie) => drop(headers.insert(header::COOKIE, cookie.parse().unwrap())),
         }
-        let (socket, _) = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await.unwrap()?;
+        let (socket, _) = timeout(PATIENCE, tokio_tungstenite::connect_async(request))
+            .await
+            .unwrap()?;
         Ok(Viewer { socket })
     }
 }
@@ -259,14 +358,19 @@ impl Viewer {
     /// The next frame but reader counts, or the end.
     pub async fn next(&mut self) -> Got {
         loop {
-            match timeout(PATIENCE, self.socket.next()).await.expect("nothing comes") {
+            match timeout(PATIENCE, self.socket.next())
+                .await
+                .expect("nothing comes")
+            {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
                     if frame.get("viewers").is_none() {
                         return Got::Frame(frame);
                     }
                 }
-                Some(Ok(Message::Close(frame))) => return Got::Closed(frame.map_or(1005, |frame| frame.code.into())),
+                Some(Ok(Message::Close(frame))) => {
+                    return Got::Closed(frame.map_or(1005, |frame| frame.code.into()));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Got::Broken,
             }

@@ -172,11 +172,14 @@ pub(crate) async fn list(
     let chats = service
         .read(move |r| match listed.source {
             Some(source) => Ok(r.chat_by_source(owner.id, &source)?.into_iter().collect()),
-            None => r.chats(owner.id, &ChatFilter {
-                text: wanted(listed.filter),
-                offset: range.offset,
-                limit: range.limit,
-            }),
+            None => r.chats(
+                owner.id,
+                &ChatFilter {
+                    text: wanted(listed.filter),
+                    offset: range.offset,
+                    limit: range.limit,
+                },
+            ),
         })
         .await?;
     Ok(Json(chats.into_iter().map(ChatEntry::from).collect()))

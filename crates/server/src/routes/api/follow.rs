@@ -1,16 +1,19 @@
 //! Transcripts on the server's own machine that it follows.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use readalong_live::{FollowError, FollowState, Following};
 use readalong_model::ChatId;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     auth::{Owner, Proof},
-    error::{ApiError, ApiJson},
+    error::{ApiError, ApiJson, ApiQuery},
     routes::AskedBy,
     service::Service,
 };
@@ -20,6 +23,11 @@ use crate::{
 pub(crate) struct Followed {
     /// Its path.
     path: String,
+    /// Chats of its files, as far as they are known.
+    #[schema(value_type = Vec<String>)]
+    chats: Vec<ChatId>,
+    /// As of its files: that of the one that is least far.
+    state: String,
     /// Its files; a file has itself.
     files: Vec<FollowedFile>,
 }
@@ -32,42 +40,73 @@ pub(crate) struct FollowedFile {
     /// Its chat, once it is known.
     #[schema(value_type = Option<String>)]
     chat: Option<ChatId>,
-    /// `waiting`, `reading`, `up_to_date`, `gone`, `refused` or `failing`.
-    state: &'static str,
-    /// Why it is refused or failing.
-    problem: Option<String>,
+    /// `waiting`, `reading`, `up to date`, `gone`, or in words why it is not followed.
+    state: String,
 }
 
-impl From<FollowState> for FollowedFile {
-    fn from(file: FollowState) -> Self {
-        let (state, problem) = match file.following {
-            Following::Waiting => ("waiting", None),
-            Following::Reading { .. } => ("reading", None),
-            Following::UpToDate => ("up_to_date", None),
-            Following::Gone => ("gone", None),
-            Following::Refused(problem) => ("refused", Some(problem)),
-            Following::Failing(problem) => ("failing", Some(problem)),
-        };
+impl Followed {
+    fn new(path: PathBuf, files: Vec<FollowState>) -> Self {
+        let least = files
+            .iter()
+            .map(|file| &file.following)
+            .min_by_key(|state| match state {
+                Following::Refused(_) | Following::Failing(_) => 0,
+                Following::Waiting => 1,
+                Following::Reading { .. } => 2,
+                Following::Gone => 3,
+                Following::UpToDate => 4,
+            });
         Self {
-            path: file.path.display().to_string(),
-            chat: file.chat,
-            state,
-            problem,
+            state: words(least.unwrap_or(&Following::Waiting)),
+            path: path.display().to_string(),
+            chats: files.iter().filter_map(|file| file.chat.clone()).collect(),
+            files: files.into_iter().map(FollowedFile::from).collect(),
         }
     }
 }
 
+impl From<FollowState> for FollowedFile {
+    fn from(file: FollowState) -> Self {
+        Self {
+            path: file.path.display().to_string(),
+            chat: file.chat,
+            state: words(&file.following),
+        }
+    }
+}
+
+fn words(following: &Following) -> String {
+    match following {
+        Following::Waiting => "waiting".to_owned(),
+        Following::Reading { .. } => "reading".to_owned(),
+        Following::UpToDate => "up to date".to_owned(),
+        Following::Gone => "gone".to_owned(),
+        Following::Refused(problem) | Following::Failing(problem) => problem.clone(),
+    }
+}
+
+/// What of the followed is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Listed {
+    /// Only the file or folder with this path.
+    #[param(value_type = Option<String>)]
+    path: Option<PathBuf>,
+}
+
 /// What the server follows.
-#[utoipa::path(get, path = "/api/v1/follow", tag = "follow", responses(
+#[utoipa::path(get, path = "/api/v1/follow", tag = "follow", params(Listed), responses(
     (status = 200, description = "Files and folders.", body = [Followed]),
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     owner: Owner,
     Extension(asked_by): Extension<AskedBy>,
+    ApiQuery(listed): ApiQuery<Listed>,
 ) -> Result<Json<Vec<Followed>>, ApiError> {
     check_is_here(&owner, asked_by)?;
-    Ok(Json(followed(&service)))
+    Ok(Json(followed(&service, listed.path.as_deref())))
 }
 
 /// What is to be followed.
@@ -96,10 +135,13 @@ pub(crate) async fn add(
     let follow = {
         let service = service.clone();
         move || {
-            let path = new.path.canonicalize().map_err(|source| FollowError::Path {
-                path: new.path,
-                source,
-            })?;
+            let path = new
+                .path
+                .canonicalize()
+                .map_err(|source| FollowError::Path {
+                    path: new.path,
+                    source,
+                })?;
             service.followers.follow(&service, &path)?;
             Ok(path)
         }
@@ -108,19 +150,17 @@ pub(crate) async fn add(
         .await
         .map_err(ApiError::internal)?;
     let path = path.map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let path = path.display().to_string();
-    let entry = followed(&service).into_iter().find(|entry| entry.path == path);
+    let entry = followed(&service, Some(&path)).pop();
     let entry = entry.ok_or_else(|| ApiError::internal("what was followed is not there"))?;
     Ok((StatusCode::CREATED, Json(entry)))
 }
 
-fn followed(service: &Service) -> Vec<Followed> {
+fn followed(service: &Service, wanted: Option<&Path>) -> Vec<Followed> {
     let states = service.followers.states().into_iter();
-    let entry = |(path, files): (PathBuf, Vec<FollowState>)| Followed {
-        path: path.display().to_string(),
-        files: files.into_iter().map(FollowedFile::from).collect(),
-    };
-    states.map(entry).collect()
+    let states = states.filter(|(path, _)| wanted.is_none_or(|wanted| wanted == path));
+    states
+        .map(|(path, files)| Followed::new(path, files))
+        .collect()
 }
 
 /// Files of the machine are for who has the data folder, or is an owner and sits at the machine.

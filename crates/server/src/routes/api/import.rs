@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use readalong_import::{ImportError, Imported, Pick, Source, Surroundings, Transcript};
-use readalong_model::{Chat, ChangeSet, ChatHead, ChatId, Digest};
+use readalong_model::{ChangeSet, Chat, ChatHead, ChatId, Digest};
 use readalong_store::{Reader, Store, StoreError, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -83,7 +83,11 @@ pub(crate) async fn create(
     ApiQuery(wish): ApiQuery<Wish>,
     request: Request,
 ) -> Result<(StatusCode, Json<Read>), ApiError> {
-    let title = wish.title.clone().map(|title| heading("title", title)).transpose()?;
+    let title = wish
+        .title
+        .clone()
+        .map(|title| heading("title", title))
+        .transpose()?;
     let source = wish.source.clone();
     let imported = read_transcript(&service, wish, request).await?;
     let mut head = ChatHead::of(&imported.chat);
@@ -116,7 +120,11 @@ pub(crate) async fn update(
     if wish.source.is_some() {
         return Err(ApiError::bad_request("`source` is for new chats"));
     }
-    let title = wish.title.clone().map(|title| heading("title", title)).transpose()?;
+    let title = wish
+        .title
+        .clone()
+        .map(|title| heading("title", title))
+        .transpose()?;
     let imported = read_transcript(&service, wish, request).await?;
     Ok(Json(take(&service, &owner, &chat, imported, title).await?))
 }
@@ -127,7 +135,13 @@ async fn read_transcript(
     request: Request,
 ) -> Result<Imported, ApiError> {
     let upload = Upload::of_request(service, request, TRANSCRIPT_BYTES_MAX).await?;
-    let _turn = service.api.imports.0.acquire().await.map_err(ApiError::internal)?;
+    let _turn = service
+        .api
+        .imports
+        .0
+        .acquire()
+        .await
+        .map_err(ApiError::internal)?;
     let mut kept = Kept(service.store.clone());
     let read = move || {
         let name = wish.name.or_else(|| upload.name.clone());
@@ -174,7 +188,11 @@ async fn take(
     imported: Imported,
     title: Option<String>,
 ) -> Result<Read, ApiError> {
-    let Imported { chat: read, warnings, .. } = imported;
+    let Imported {
+        chat: read,
+        warnings,
+        ..
+    } = imported;
     {
         let _turn = service.api.sources.turn(chat).await;
         let id = chat.clone();
@@ -206,8 +224,11 @@ async fn take(
 fn changes_to(reader: &Reader<'_>, id: &ChatId, chat: Chat) -> Result<ChangeSet, StoreError> {
     let mut head = ChatHead::of(&chat);
     head.title = shortened_title(head.title);
-    let stays: std::collections::HashSet<&str> =
-        chat.messages.iter().map(|message| message.id.0.as_str()).collect();
+    let stays: std::collections::HashSet<&str> = chat
+        .messages
+        .iter()
+        .map(|message| message.id.0.as_str())
+        .collect();
     let there = reader.index(id)?.into_iter().map(|(id, _, _)| id);
     let removed = there.filter(|id| !stays.contains(id.0.as_str())).collect();
     Ok(ChangeSet {

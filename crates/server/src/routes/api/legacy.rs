@@ -12,11 +12,7 @@ use readalong_store::{LegacyLink, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{
-    auth::Owner,
-    error::ApiError,
-    service::Service,
-};
+use crate::{auth::Owner, error::ApiError, service::Service};
 
 /// Bytes of a list: some hundred thousand links.
 const LIST_BYTES_MAX: usize = 16 << 20;
@@ -24,7 +20,15 @@ const LIST_BYTES_MAX: usize = 16 << 20;
 const PATH_BYTES_MAX: usize = 2_000;
 /// Paths that are ours already, with all below them.
 const OUR_PATHS: [&str; 9] = [
-    "/s", "/api", "/rpc", "/signin", "/signout", "/health", "/metrics", "/robots.txt", "/openapi.json",
+    "/s",
+    "/api",
+    "/rpc",
+    "/signin",
+    "/signout",
+    "/health",
+    "/metrics",
+    "/robots.txt",
+    "/openapi.json",
 ];
 
 /// What became of a list.
@@ -93,7 +97,11 @@ fn parse(list: &[u8]) -> Result<Vec<(u64, LegacyLink)>, ApiError> {
 }
 
 fn link(row: Row) -> Result<LegacyLink, String> {
-    let Row { path, chat, expires_at } = row;
+    let Row {
+        path,
+        chat,
+        expires_at,
+    } = row;
     let is_path = path.starts_with('/')
         && !path.starts_with("//")
         && path.len() <= PATH_BYTES_MAX
@@ -106,13 +114,21 @@ fn link(row: Row) -> Result<LegacyLink, String> {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     if OUR_PATHS.iter().any(|ours| is_ours(&ours)) {
-        return Err(format!("`{path}` is a path that this server answers itself"));
+        return Err(format!(
+            "`{path}` is a path that this server answers itself"
+        ));
     }
-    let chat: ChatId = chat.parse().map_err(|_| format!("`{chat}` is no id of a chat"))?;
+    let chat: ChatId = chat
+        .parse()
+        .map_err(|_| format!("`{chat}` is no id of a chat"))?;
     let expires_at: Timestamp = expires_at
         .parse()
         .map_err(|_| format!("`{expires_at}` is no time; every legacy link has to expire"))?;
-    Ok(LegacyLink { path, chat, expires_at })
+    Ok(LegacyLink {
+        path,
+        chat,
+        expires_at,
+    })
 }
 
 fn of_csv(error: csv::Error) -> ApiError {
@@ -139,7 +155,9 @@ mod tests {
 
     #[test]
     fn columns_stand_in_any_order() {
-        let list = format!("\u{feff}chat,expires_at,note,path\n{CHAT}, 2030-01-01T00:00:00Z ,x,\"/old/a,b\"\n");
+        let list = format!(
+            "\u{feff}chat,expires_at,note,path\n{CHAT}, 2030-01-01T00:00:00Z ,x,\"/old/a,b\"\n"
+        );
         let links = parse(list.as_bytes()).unwrap();
         assert_eq!(links.len(), 1);
         assert_eq!(links[0].0, 2);
@@ -151,12 +169,24 @@ mod tests {
         let head = "path,chat,expires_at\n";
         let good = format!("/old/1,{CHAT},2030-01-01T00:00:00Z\n");
         for (line, part) in [
-            (format!("old,{CHAT},2030-01-01T00:00:00Z"), "line 3: `old` is no path"),
+            (
+                format!("old,{CHAT},2030-01-01T00:00:00Z"),
+                "line 3: `old` is no path",
+            ),
             (format!("//x,{CHAT},2030-01-01T00:00:00Z"), "is no path"),
-            (format!("/s/x,{CHAT},2030-01-01T00:00:00Z"), "answers itself"),
-            (format!("/signin,{CHAT},2030-01-01T00:00:00Z"), "answers itself"),
+            (
+                format!("/s/x,{CHAT},2030-01-01T00:00:00Z"),
+                "answers itself",
+            ),
+            (
+                format!("/signin,{CHAT},2030-01-01T00:00:00Z"),
+                "answers itself",
+            ),
             (format!("/old/2,{CHAT},"), "has to expire"),
-            ("/old/2,x,2030-01-01T00:00:00Z".to_owned(), "no id of a chat"),
+            (
+                "/old/2,x,2030-01-01T00:00:00Z".to_owned(),
+                "no id of a chat",
+            ),
             ("/old/2".to_owned(), "line 3"),
         ] {
             let problem = problem(&format!("{head}{good}{line}\n"));

@@ -2,12 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::State,
-    http::StatusCode,
-};
+use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use readalong_model::{
     Author, ChangeSet, ChatId, Message, MessageId, Part, Role, Seq, Status, Timestamp,
 };
@@ -16,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Range, chat_id, chats::{of_chat, record}};
+use super::{
+    Range, chat_id,
+    chats::{of_chat, record},
+};
 use crate::{
     auth::Owner,
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
@@ -136,6 +134,9 @@ impl Sent {
             #[serde(borrow)]
             parts: Option<&'a RawValue>,
         }
+        if !json.starts_with('{') {
+            return Err("it is not a JSON object".to_owned());
+        }
         let form: Form<'_> = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let message = match form.parts {
             Some(_) => serde_json::from_str(json).map_err(|error| error.to_string())?,
@@ -162,7 +163,9 @@ impl Sent {
             status: short.status,
             author: short.author,
             parent: short.parent.map(MessageId),
-            parts: vec![Part::Text { markdown: short.text }],
+            parts: vec![Part::Text {
+                markdown: short.text,
+            }],
             ..Message::new(id, short.role)
         })
     }
@@ -181,7 +184,11 @@ fn placed(reader: &Reader<'_>, chat: &ChatId, sent: Vec<Sent>) -> Result<ChangeS
     let mut last = last.map(|stored| stored.message.id);
     let mut places: HashMap<MessageId, usize> = HashMap::new();
     let mut messages: Vec<(u32, Message)> = Vec::with_capacity(sent.len());
-    for Sent { mut message, at_is_left_out } in sent {
+    for Sent {
+        mut message,
+        at_is_left_out,
+    } in sent
+    {
         if let Some(index) = places.get(&message.id) {
             let earlier = &mut messages[*index];
             keep_left_out(&mut message, &earlier.1, at_is_left_out);
@@ -300,8 +307,12 @@ pub(crate) async fn one(
 ) -> Result<Json<Message>, ApiError> {
     let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
     let message = MessageId(message);
-    let found = service.read(move |r| r.source_message(&chat, &message)).await?;
-    found.map(Json).ok_or_else(|| ApiError::not_found("message"))
+    let found = service
+        .read(move |r| r.source_message(&chat, &message))
+        .await?;
+    found
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("message"))
 }
 
 /// What the owner changes of a message.
@@ -337,8 +348,18 @@ pub(crate) async fn edit(
     if parts.is_none() && change.hidden.is_none() {
         return Err(ApiError::bad_request("give `text`, `parts` or `hidden`"));
     }
-    let edit = parts.map(|parts| Write::Edit { chat: chat.clone(), by, id: id.clone(), parts });
-    let hide = |hidden| Write::Hide { chat: chat.clone(), by, id: id.clone(), hidden };
+    let edit = parts.map(|parts| Write::Edit {
+        chat: chat.clone(),
+        by,
+        id: id.clone(),
+        parts,
+    });
+    let hide = |hidden| Write::Hide {
+        chat: chat.clone(),
+        by,
+        id: id.clone(),
+        hidden,
+    };
     // What is to be hidden is never shown with other words, and what is to be shown again never with the old ones.
     let writes = match change.hidden {
         Some(true) => [Some(hide(true)), edit],

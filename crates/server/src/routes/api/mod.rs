@@ -76,7 +76,12 @@ pub(crate) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         .layer(guard_against_other_sites(service));
     router.route(
         "/openapi.json",
-        get(async move || ([(header::CONTENT_TYPE, "application/json")], document.to_string())),
+        get(async move || {
+            (
+                [(header::CONTENT_TYPE, "application/json")],
+                document.to_string(),
+            )
+        }),
     )
 }
 
@@ -98,7 +103,11 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(chats::one, chats::change, chats::delete))
         .routes(routes!(messages::one, messages::edit, messages::erase))
         .routes(routes!(source::index))
-        .routes(routes!(shares::create, shares::list, shares::delete_several))
+        .routes(routes!(
+            shares::create,
+            shares::list,
+            shares::delete_several
+        ))
         .routes(routes!(shares::one, shares::change, shares::delete))
         .routes(routes!(users::me))
         .routes(routes!(users::list, users::create))
@@ -119,20 +128,38 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
 /// Adds what is true of every route: how to sign in and what errors look like.
 fn say_of_all(document: &mut utoipa::openapi::OpenApi) {
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    let mut components = document.components.take().unwrap_or_else(|| ComponentsBuilder::new().build());
+    let mut components = document
+        .components
+        .take()
+        .unwrap_or_else(|| ComponentsBuilder::new().build());
     components.add_security_scheme("token", SecurityScheme::Http(scheme));
-    components.schemas.insert("Error".to_owned(), <ErrorBody as utoipa::PartialSchema>::schema());
+    components.schemas.insert(
+        "Error".to_owned(),
+        <ErrorBody as utoipa::PartialSchema>::schema(),
+    );
     document.components = Some(components);
     document.security = Some(vec![SecurityRequirement::new("token", [] as [&str; 0])]);
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Error")))
+        .build();
     let error = ResponseBuilder::new()
         .description("Refused or failed.")
         .content("application/json", content)
         .build();
     let items = document.paths.paths.values_mut();
-    for operation in items.flat_map(|item| {
-        [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch, &mut item.head]
-    }).flatten() {
+    for operation in items
+        .flat_map(|item| {
+            [
+                &mut item.get,
+                &mut item.put,
+                &mut item.post,
+                &mut item.delete,
+                &mut item.patch,
+                &mut item.head,
+            ]
+        })
+        .flatten()
+    {
         let responses = &mut operation.responses.responses;
         responses.insert("default".to_owned(), RefOr::T(error.clone()));
     }
@@ -140,7 +167,10 @@ fn say_of_all(document: &mut utoipa::openapi::OpenApi) {
 
 /// What every error says.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "only its schema is used; the error itself is `ApiError`")]
+#[allow(
+    dead_code,
+    reason = "only its schema is used; the error itself is `ApiError`"
+)]
 struct ErrorBody {
     /// The status.
     code: u16,
@@ -185,8 +215,13 @@ impl Range {
     fn new(offset: Option<u32>, limit: Option<u32>) -> Result<Self, ApiError> {
         let limit = limit.unwrap_or(LIST_DEFAULT);
         match limit <= LIST_MAX {
-            true => Ok(Self { offset: offset.unwrap_or(0), limit }),
-            false => Err(ApiError::bad_request(format!("`limit` is at most {LIST_MAX}"))),
+            true => Ok(Self {
+                offset: offset.unwrap_or(0),
+                limit,
+            }),
+            false => Err(ApiError::bad_request(format!(
+                "`limit` is at most {LIST_MAX}"
+            ))),
         }
     }
 }

@@ -200,8 +200,12 @@ pub(crate) async fn list(
                 None => Err(StoreError::NotFound),
                 Some(record) => {
                     let shares = r.shares_of_chat(&chat)?.into_iter();
-                    let shares = shares.skip(filter.offset as usize).take(filter.limit as usize);
-                    Ok(shares.map(|share| (share, record.head.title.clone())).collect())
+                    let shares = shares
+                        .skip(filter.offset as usize)
+                        .take(filter.limit as usize);
+                    Ok(shares
+                        .map(|share| (share, record.head.title.clone()))
+                        .collect())
                 }
             },
         })
@@ -313,7 +317,10 @@ async fn frozen_anew(
             ..change.clone()
         };
         tries -= 1;
-        match service.change_share(&share.id, Some(owner.id), change).await {
+        match service
+            .change_share(&share.id, Some(owner.id), change)
+            .await
+        {
             // The chat changed between the reading and the writing: what it was then is not kept.
             Err(ServiceError::Store(StoreError::Superseded { .. })) if tries > 0 => {}
             changed => return changed.map_err(of_share),

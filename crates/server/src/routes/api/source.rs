@@ -13,7 +13,9 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use readalong_model::{Artifact, ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Seq, Thread};
+use readalong_model::{
+    Artifact, ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Seq, Thread,
+};
 use readalong_store::Write;
 use serde::{Deserialize, Serialize};
 use tokio::sync::MutexGuard;
@@ -178,7 +180,10 @@ async fn check(
     if has_gap(threads, changes.threads.iter().map(|(place, _)| *place)) {
         return wrong("places of threads have a gap".to_owned());
     }
-    if has_gap(artifacts.len(), changes.artifacts.iter().map(|(place, _)| *place)) {
+    if has_gap(
+        artifacts.len(),
+        changes.artifacts.iter().map(|(place, _)| *place),
+    ) {
         return wrong("places of artifacts have a gap".to_owned());
     }
     for (place, artifact) in &changes.artifacts {

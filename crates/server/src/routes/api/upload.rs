@@ -79,7 +79,9 @@ impl Upload {
                 return Ok(Self { name, ..upload });
             }
         }
-        Err(ApiError::bad_request(format!("the form has no part `{PART}`")))
+        Err(ApiError::bad_request(format!(
+            "the form has no part `{PART}`"
+        )))
     }
 
     async fn of_pieces<E: std::fmt::Display>(

@@ -1,0 +1,630 @@
+//! How shares are served: files of frozen ones, frames of live ones, what ends when rights end, limits, an orderly end.
+
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use http::{HeaderName, Method, StatusCode, header};
+use readalong_model::Digest;
+use readalong_server::{Limits, RunningServer, ServeError, Server};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_tungstenite::tungstenite::Message;
+use world::{Got, PICTURE, SECRET, Who, World, options};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn bundles(world: &World) -> Vec<String> {
+    let entries = std::fs::read_dir(world.folder.path().join("bundles")).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_frozen_shares_have_etags_ranges_and_packed_forms() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "frozen", "public", true).await;
+    let page = format!("/s/{share}/index.html");
+    let plain = world.get(&page, &Who::Nobody).await;
+    assert_eq!(plain.status, StatusCode::OK);
+    assert!(plain.text().contains(SECRET));
+    assert_eq!(
+        plain.header(header::CONTENT_TYPE),
+        "text/html; charset=utf-8"
+    );
+    assert_eq!(plain.header(header::CACHE_CONTROL), "no-cache");
+    assert_eq!(plain.header(header::VARY), "accept-encoding");
+    assert_eq!(plain.header(header::ACCEPT_RANGES), "bytes");
+    let etag = format!("\"{}\"", Digest::of(&plain.body));
+    assert_eq!(plain.header(header::ETAG), etag);
+    assert!(
+        plain
+            .header(header::CONTENT_SECURITY_POLICY)
+            .contains("frame-ancestors 'none'")
+    );
+    assert!(
+        plain
+            .header(header::CONTENT_SECURITY_POLICY)
+            .contains("script-src 'self'")
+    );
+
+    let known = world
+        .get_with(&page, &[(header::IF_NONE_MATCH, &etag)])
+        .await;
+    assert_eq!(
+        (known.status, known.body.len()),
+        (StatusCode::NOT_MODIFIED, 0)
+    );
+    assert_eq!(known.header(header::ETAG), etag);
+
+    for (coding, name) in [("gzip, br", "br"), ("gzip", "gzip")] {
+        let packed = world
+            .get_with(&page, &[(header::ACCEPT_ENCODING, coding)])
+            .await;
+        assert_eq!(packed.header(header::CONTENT_ENCODING), name);
+        assert!(packed.body.len() < plain.body.len());
+        assert_ne!(packed.header(header::ETAG), etag);
+        let again = [
+            (header::ACCEPT_ENCODING, coding),
+            (header::IF_NONE_MATCH, packed.header(header::ETAG)),
+        ];
+        assert_eq!(
+            world.get_with(&page, &again).await.status,
+            StatusCode::NOT_MODIFIED
+        );
+    }
+
+    let part = world
+        .get_with(
+            &page,
+            &[
+                (header::RANGE, "bytes=3-9"),
+                (header::ACCEPT_ENCODING, "br"),
+            ],
+        )
+        .await;
+    assert_eq!(
+        (part.status, part.body.as_slice()),
+        (StatusCode::PARTIAL_CONTENT, &plain.body[3..=9])
+    );
+    assert_eq!(
+        part.header(header::CONTENT_RANGE),
+        format!("bytes 3-9/{}", plain.body.len())
+    );
+    let outside = world
+        .get_with(&page, &[(header::RANGE, "bytes=99999999-")])
+        .await;
+    assert_eq!(outside.status, StatusCode::RANGE_NOT_SATISFIABLE);
+    let several = world
+        .get_with(&page, &[(header::RANGE, "bytes=0-1,5-6")])
+        .await;
+    assert_eq!(
+        (several.status, several.body.len()),
+        (StatusCode::OK, plain.body.len())
+    );
+    let head = world
+        .ask(Method::HEAD, &page, &Who::Nobody, &[], Body::empty())
+        .await;
+    assert_eq!(
+        head.header(header::CONTENT_LENGTH),
+        plain.body.len().to_string()
+    );
+    assert!(head.body.is_empty());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn artifacts_do_nothing_wherever_they_are_opened() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let page = b"<script>alert(1)</script>";
+    let sha256 = Digest::of(page);
+    let path = format!("/api/v1/chats/{chat}/artifacts/{sha256}");
+    world
+        .ask(
+            Method::PUT,
+            &path,
+            &world.owner(),
+            &[],
+            Body::from(&page[..]),
+        )
+        .await;
+    let changes = json!({
+        "artifacts": [[1, { "name": "p\u{e4}ge.html", "media_type": "text/html", "role": "produced",
+            "content": { "present": { "sha256": sha256, "size_bytes": page.len() } } }]],
+        "messages": [[2, { "id": "m-3", "parent": "m-2", "role": "assistant", "parts": [{ "file": { "artifact": 1 } }] }]],
+    });
+    world
+        .send(
+            Method::POST,
+            &format!("/api/v1/chats/{chat}/changes"),
+            changes,
+        )
+        .await;
+    for updates in ["live", "frozen"] {
+        let share = world.share(&chat, updates, "public", true).await;
+        let file = world
+            .get(&format!("/s/{share}/files/{sha256}.html.txt"), &Who::Nobody)
+            .await;
+        assert_eq!(file.status, StatusCode::OK, "{updates}");
+        assert_eq!(
+            file.header(header::CONTENT_TYPE),
+            "text/plain; charset=utf-8"
+        );
+        assert_eq!(
+            file.header(header::CONTENT_DISPOSITION),
+            "inline; filename*=UTF-8''p%C3%A4ge.html"
+        );
+        assert!(
+            file.header(header::CONTENT_SECURITY_POLICY)
+                .starts_with("sandbox; default-src 'none'")
+        );
+        assert_eq!(file.header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+        for wrong in ["html", "bin", "txt"] {
+            let file = world
+                .get(&format!("/s/{share}/files/{sha256}.{wrong}"), &Who::Nobody)
+                .await;
+            assert_eq!(file.status, StatusCode::NOT_FOUND, "{updates} {wrong}");
+        }
+        let picture = format!("/s/{share}/files/{}.png", Digest::of(PICTURE));
+        let part = world
+            .get_with(&picture, &[(header::RANGE, "bytes=1-3")])
+            .await;
+        assert_eq!(
+            (part.status, part.body.as_slice()),
+            (StatusCode::PARTIAL_CONTENT, &PICTURE[1..4]),
+            "{updates}"
+        );
+        assert_eq!(part.header(header::CONTENT_TYPE), "image/png");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_share_changes_by_its_owner_and_by_nothing_else() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "frozen", "public", false).await;
+    let page = format!("/s/{share}/");
+    let see = async || world.get(&page, &Who::Nobody).await.text();
+    let first = see().await;
+    assert_eq!(bundles(&world).len(), 1);
+    world.say(&chat, "m-3", "a later message").await;
+    assert_eq!(see().await, first, "later messages do not appear");
+
+    let message = format!("/api/v1/chats/{chat}/messages/m-2");
+    world
+        .send(Method::PATCH, &message, json!({ "text": "I looked." }))
+        .await;
+    let edited = see().await;
+    assert!(edited.contains("I looked.") && !edited.contains("I will look."));
+    assert!(!edited.contains("a later message"));
+    world
+        .send(Method::PATCH, &message, json!({ "hidden": true }))
+        .await;
+    assert!(!see().await.contains("I looked."));
+    world
+        .send(
+            Method::PATCH,
+            &format!("/api/v1/chats/{chat}"),
+            json!({ "title": "Other kites" }),
+        )
+        .await;
+    assert!(see().await.contains("Other kites"));
+    world
+        .change_share(&share, json!({ "name": "My kites" }))
+        .await;
+    assert!(see().await.contains("My kites"));
+    world
+        .send(
+            Method::DELETE,
+            &format!("/api/v1/chats/{chat}/messages/m-1"),
+            Value::Null,
+        )
+        .await;
+    assert!(!see().await.contains(SECRET));
+    for copy in ["chat.json", "chat.md"] {
+        let copy = world.get(&format!("/s/{share}/{copy}"), &Who::Nobody).await;
+        assert!(copy.status == StatusCode::OK && !copy.text().contains(SECRET));
+    }
+    world.until(async || bundles(&world).len() == 1).await;
+
+    // What was made is there after a restart, and is not made again.
+    let (before, bundle) = (see().await, bundles(&world));
+    let folder = world.stop().await;
+    let world = World::in_folder(folder, Limits::default()).await;
+    assert_eq!(world.get(&page, &Who::Nobody).await.text(), before);
+    assert_eq!(bundles(&world), bundle);
+    world.delete_share(&share).await;
+    let folder = world.stop().await;
+    let world = World::in_folder(folder, Limits::default()).await;
+    assert!(bundles(&world).is_empty(), "a bundle of no share stays");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_get_what_is_new_and_nothing_twice() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", false).await;
+    let page = world
+        .get(&format!("/s/{share}/"), &Who::Nobody)
+        .await
+        .text();
+    let said = |name: &str| {
+        let from = page.find(&format!("{name}=\"")).unwrap() + name.len() + 2;
+        page[from..].split('"').next().unwrap().to_owned()
+    };
+    let path = format!(
+        "/s/{share}/live?epoch={}&after={}",
+        said("data-epoch"),
+        said("data-seq")
+    );
+    let mut viewer = world.watch(&path, &Who::Nobody).await.unwrap();
+    let hello = viewer.frame().await;
+    assert_eq!(hello["hello"]["epoch"], said("data-epoch"));
+    world.say(&chat, "m-3", "the wind is good").await;
+    let frame = viewer.frame().await;
+    let put = &frame["ops"][0]["put"];
+    assert!(
+        put["html"].as_str().unwrap().contains("the wind is good"),
+        "{frame}"
+    );
+    let after = frame["seq"].as_u64().unwrap();
+
+    // One who comes back gets only what it lacks.
+    world.say(&chat, "m-4", "and now it rains").await;
+    assert!(
+        viewer
+            .frame()
+            .await
+            .to_string()
+            .contains("and now it rains")
+    );
+    let path = format!("/s/{share}/live?epoch={}&after={after}", said("data-epoch"));
+    let mut back = world.watch(&path, &Who::Nobody).await.unwrap();
+    assert!(back.frame().await.get("hello").is_some());
+    let missed = back.frame().await.to_string();
+    assert!(
+        missed.contains("and now it rains") && !missed.contains("the wind is good"),
+        "{missed}"
+    );
+    // One who comes from nowhere begins anew.
+    let mut lost = world
+        .watch(&format!("/s/{share}/live?epoch=0&after=7"), &Who::Nobody)
+        .await
+        .unwrap();
+    assert!(lost.frame().await.get("hello").is_some());
+    assert!(lost.frame().await.get("reset").is_some());
+
+    world
+        .change_share(&share, json!({ "updates": "frozen" }))
+        .await;
+    let (frames, end) = viewer.end().await;
+    let ops = frames.last().unwrap()["ops"].as_array().unwrap();
+    assert!(ops.last().unwrap().get("end").is_some(), "{frames:?}");
+    assert_eq!(end, Got::Closed(4410));
+    world.say(&chat, "m-5", "nobody hears this").await;
+    let page = world
+        .get(&format!("/s/{share}/"), &Who::Nobody)
+        .await
+        .text();
+    assert!(page.contains("and now it rains") && !page.contains("nobody hears this"));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revocation_cuts_everybody_at_once() {
+    const VIEWERS: usize = 300;
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", true).await;
+    let mut viewers = Vec::new();
+    for _ in 0..VIEWERS {
+        let mut viewer = world
+            .watch(&format!("/s/{share}/live"), &Who::Nobody)
+            .await
+            .unwrap();
+        assert!(viewer.frame().await.get("hello").is_some());
+        viewers.push(viewer);
+    }
+    let begin = Instant::now();
+    world.delete_share(&share).await;
+    for path in [
+        "",
+        "/",
+        "/chat.json",
+        &format!("/files/{}.png", Digest::of(PICTURE)),
+    ] {
+        let answer = world
+            .get(&format!("/s/{share}{path}"), &world.owner())
+            .await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    for viewer in &mut viewers {
+        assert_eq!(viewer.end().await.1, Got::Closed(4404));
+    }
+    let took = begin.elapsed();
+    println!("{VIEWERS} viewers cut and asked in {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rights_that_end_end_what_is_open() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", false).await;
+    let path = format!("/s/{share}/live");
+    let (user, token) = world.user("grace", "viewer").await;
+    let session = world.session(user).await;
+    let mut nobody = world.watch(&path, &Who::Nobody).await.unwrap();
+    let mut by_session = world.watch(&path, &session).await.unwrap();
+    let mut by_token = world.watch(&path, &token).await.unwrap();
+    let mut owner = world.watch(&path, &world.owner()).await.unwrap();
+    for viewer in [&mut nobody, &mut by_session, &mut by_token, &mut owner] {
+        assert!(viewer.frame().await.get("hello").is_some());
+    }
+    world
+        .change_share(&share, json!({ "visibility": "private" }))
+        .await;
+    assert_eq!(nobody.end().await.1, Got::Closed(4401));
+    assert_eq!(
+        world
+            .get(&format!("/s/{share}/"), &Who::Nobody)
+            .await
+            .status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(
+        world.get(&format!("/s/{share}/"), &session).await.status,
+        StatusCode::OK
+    );
+
+    let same_origin = [(HeaderName::from_static("sec-fetch-site"), "same-origin")];
+    world
+        .ask(
+            Method::POST,
+            "/signout",
+            &session,
+            &same_origin,
+            Body::empty(),
+        )
+        .await;
+    assert_eq!(by_session.end().await.1, Got::Closed(4401));
+    assert_eq!(
+        world.get(&format!("/s/{share}/"), &session).await.status,
+        StatusCode::SEE_OTHER
+    );
+
+    world
+        .send(
+            Method::DELETE,
+            &format!("/api/v1/users/{user}"),
+            Value::Null,
+        )
+        .await;
+    assert_eq!(by_token.end().await.1, Got::Closed(4401));
+    // Who may still see it sees it go on.
+    world.say(&chat, "m-3", "the wind is good").await;
+    let mut seen = String::new();
+    while !seen.contains("the wind is good") {
+        seen = owner.frame().await.to_string();
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_says_nothing() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", false).await;
+    let long = "x".repeat(100_000);
+    for message in [
+        Message::text("hello"),
+        Message::binary(vec![1]),
+        Message::text(long),
+    ] {
+        let mut viewer = world
+            .watch(&format!("/s/{share}/live"), &Who::Nobody)
+            .await
+            .unwrap();
+        viewer.send(message).await;
+        assert_eq!(viewer.end().await.1, Got::Closed(4400));
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_that_does_not_read_is_cut_and_holds_up_nobody() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", false).await;
+    let path = format!("/s/{share}/live");
+    let slow = world.watch(&path, &Who::Nobody).await.unwrap();
+    let mut good = world.watch(&path, &Who::Nobody).await.unwrap();
+    assert!(good.frame().await.get("hello").is_some());
+    let text = "wind and rain ".repeat(8_000);
+    let begin = Instant::now();
+    let slow_ones = async || {
+        world
+            .get("/metrics", &world.owner())
+            .await
+            .text()
+            .contains("slow_viewers_total 1")
+    };
+    let mut number = 0;
+    let mut worst = Duration::ZERO;
+    while !slow_ones().await {
+        number += 1;
+        let sent = Instant::now();
+        world
+            .say(&chat, &format!("s-{number}"), &format!("{text} {number}."))
+            .await;
+        let mut seen = String::new();
+        while !seen.contains(&format!(" {number}.")) {
+            seen = good.frame().await.to_string();
+        }
+        worst = worst.max(sent.elapsed());
+        assert!(begin.elapsed() < PATIENCE * 3, "it is not cut");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!(
+        "cut after {number} messages of {} bytes in {:?}; the other waited {worst:?} at most",
+        text.len(),
+        begin.elapsed()
+    );
+    drop(slow);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_streams_carry_the_same_frames() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", false).await;
+    let mut stream = TcpStream::connect(world.addr).await.unwrap();
+    let ask = format!(
+        "GET /s/{share}/events HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n\r\n",
+        world.addr
+    );
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut got = String::new();
+    read_until(&mut stream, &mut got, "\"reset\"").await;
+    assert!(got.starts_with("HTTP/1.1 200"), "{got}");
+    assert!(
+        got.contains("text/event-stream") && got.contains("\"hello\""),
+        "{got}"
+    );
+    world.say(&chat, "m-3", "the wind is good").await;
+    read_until(&mut stream, &mut got, "the wind is good").await;
+    assert!(got.contains("\nid: "), "{got}");
+    world.delete_share(&share).await;
+    read_until(&mut stream, &mut got, "event: close\ndata: {\"code\":4404}").await;
+    world.stop().await;
+}
+
+async fn read_until(stream: &mut TcpStream, got: &mut String, words: &str) {
+    let mut buffer = [0; 4096];
+    while !got.contains(words) {
+        let read = timeout(PATIENCE, stream.read(&mut buffer))
+            .await
+            .expect(words)
+            .unwrap();
+        assert!(read > 0, "it ended before {words}: {got}");
+        got.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+}
+
+/// What comes back for raw bytes, until the server closes.
+async fn raw(world: &World, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(world.addr).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .expect("it is not closed");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn addresses_have_limits_and_slow_heads_do_not_stay() {
+    let world = World::with(Limits {
+        requests_per_second: 1.try_into().unwrap(),
+        requests_burst: 3.try_into().unwrap(),
+        streams_per_address: 1,
+        head_timeout: Duration::from_millis(200),
+        body_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    })
+    .await;
+    let ask = async |from: &str, path: &str| {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-forwarded-for: {from}\r\n\r\n"
+        );
+        let answer = raw(&world, request.as_bytes()).await;
+        answer[9..12].to_owned()
+    };
+    for expected in ["200", "200", "200", "429", "429"] {
+        assert_eq!(ask("198.51.100.1", "/robots.txt").await, expected);
+    }
+    assert_eq!(
+        ask("198.51.100.2", "/robots.txt").await,
+        "200",
+        "another address"
+    );
+    for _ in 0..10 {
+        let own = raw(
+            &world,
+            b"GET /robots.txt HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        )
+        .await;
+        assert!(own.starts_with("HTTP/1.1 200"), "this machine itself");
+    }
+    let begin = Instant::now();
+    let slow = raw(&world, b"GET / HTTP/1.1\r\nhost:").await;
+    assert!(!slow.contains("200 OK"), "{slow}");
+    let long = format!(
+        "GET / HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n",
+        "x".repeat(200_000)
+    );
+    assert!(
+        raw(&world, long.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 431")
+    );
+    let slow = raw(&world, b"POST /signin HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 50\r\n\r\nname=").await;
+    assert!(!slow.contains("200 OK"), "{slow}");
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_has_one_server_and_the_end_is_in_order() {
+    let mut world = World::start().await;
+    let running = RunningServer::of(world.folder.path()).unwrap().unwrap();
+    assert_eq!(running.url, format!("http://{}", world.addr));
+    assert_eq!(running.token, world.server.command_token());
+    match Server::open(options(world.folder.path(), Limits::default())) {
+        Err(ServeError::Busy { pid, url, .. }) => {
+            assert_eq!(pid, Some(std::process::id()));
+            assert_eq!(url, Some(running.url));
+        }
+        other => panic!("{other:?}"),
+    }
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", false).await;
+    let mut viewer = world
+        .watch(&format!("/s/{share}/live"), &Who::Nobody)
+        .await
+        .unwrap();
+    assert!(viewer.frame().await.get("hello").is_some());
+    let mut idle = TcpStream::connect(world.addr).await.unwrap();
+    let begin = Instant::now();
+    let serving = world.begin_to_stop();
+    assert_eq!(viewer.end().await.1, Got::Closed(1012));
+    drop(viewer);
+    timeout(PATIENCE, serving).await.unwrap().unwrap();
+    println!("ended in {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(3));
+    assert_eq!(idle.read(&mut [0; 10]).await.unwrap_or(0), 0);
+    assert!(TcpStream::connect(world.addr).await.is_err());
+    assert!(RunningServer::of(world.folder.path()).unwrap().is_none());
+    let World {
+        server,
+        router,
+        folder,
+        ..
+    } = world;
+    drop((server, router));
+    Server::open(options(folder.path(), Limits::default())).unwrap();
+}
