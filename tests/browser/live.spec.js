@@ -1,8 +1,6 @@
 // A live share as its readers see it: two viewers and one writer on the real server, and everything that an owner, a network or a restart does to them.
-import { mkdtempSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 
 import { write as writeHostile } from "../tools/hostile.mjs";
 import { OUTPUT } from "./paths.js";
@@ -217,9 +215,9 @@ test("a chat that begins while its page is open", async ({ page, server }) => {
 });
 
 for (const policy of ["with", "without"]) {
-  test(`hostile chats that come while the page is open, ${policy} the policy: nothing runs, nothing loads`, async ({ browser, server }) => {
+  test(`hostile chats that come while the page is open, ${policy} the policy: nothing runs, nothing loads`, async ({ browser, server }, info) => {
     const context = await browser.newContext({ bypassCSP: policy === "without" });
-    for (const { format, file } of writeHostile(mkdtempSync(join(tmpdir(), "readalong-hostile-")))) {
+    for (const { format, file } of writeHostile(info.outputPath("transcripts"))) {
       const chat = await server.liveChat(0);
       await server.api("PATCH", `shares/${chat.id}`, { artifacts: true });
       const page = await context.newPage();

@@ -723,8 +723,8 @@ fn pack(from: &Path, to: &Path) -> io::Result<()> {
 /// Bytes packed by brotli, as thoroughly as their number allows.
 pub(crate) fn brotli(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let quality = match bytes.len() as u64 {
-        0..=QUICK_BYTES_MAX => QUICK,
-        ..=THOROUGH_BYTES_MAX => THOROUGH,
+        size if size <= QUICK_BYTES_MAX => QUICK,
+        size if size <= THOROUGH_BYTES_MAX => THOROUGH,
         _ => QUICK,
     };
     let params = brotli::enc::BrotliEncoderParams {

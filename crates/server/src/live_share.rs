@@ -144,12 +144,15 @@ pub(crate) enum Found {
     Artifact(Content, String),
 }
 
+/// The frames that stand before all others, with the numbers that they bring the viewer to.
+type FirstFrames = Vec<(Option<Seq>, Bytes)>;
+
 /// A viewer who has come in.
 pub(crate) struct Viewer {
     /// Forgets the viewer's sign-in when it is dropped.
     pub(crate) _session: SessionGuard,
     /// The frames that stand before all others, with the numbers that they bring the viewer to.
-    pub(crate) first: Vec<(Option<Seq>, Bytes)>,
+    pub(crate) first: FirstFrames,
     /// What comes after them.
     pub(crate) frames: Subscription,
 }
@@ -233,7 +236,7 @@ impl LiveShares {
     /// Ends what has expired, lets go of what nobody looks at.
     pub(crate) fn sweep(&self, service: &Service) {
         let time = self.sweeps.fetch_add(1, Ordering::Relaxed);
-        if time % CHECK_RIGHTS_EVERY == 0 {
+        if time.is_multiple_of(CHECK_RIGHTS_EVERY) {
             self.check_rights_of_all(service);
         }
         let now_ms = self.now_ms();
@@ -560,7 +563,7 @@ impl LiveShare {
         service: &Service,
         place: Option<&(String, Seq)>,
         session: Option<u64>,
-    ) -> Option<(Vec<(Option<Seq>, Bytes)>, Subscription)> {
+    ) -> Option<(FirstFrames, Subscription)> {
         let mut book = self.book.try_lock().ok()?;
         self.join(service, book.as_mut(), place, session)
     }
@@ -571,7 +574,7 @@ impl LiveShare {
         bound: Option<&mut Bound>,
         place: Option<&(String, Seq)>,
         session: Option<u64>,
-    ) -> Option<(Vec<(Option<Seq>, Bytes)>, Subscription)> {
+    ) -> Option<(FirstFrames, Subscription)> {
         let (bound, line) = (bound?, self.line.get()?);
         let place = place.map(|(epoch, after)| (epoch.as_str(), *after));
         let (frames, standing) = line.channel.subscribe(place, session);

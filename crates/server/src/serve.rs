@@ -399,7 +399,7 @@ async fn keep_house(service: Arc<Service>) {
         // Rendering takes its time; nothing else waits for it.
         let catching = service.clone();
         tokio::spawn(async move { catching.frozen.catch_up(&catching).await });
-        if time % SWEEP_EVERY == 0 {
+        if time.is_multiple_of(SWEEP_EVERY) {
             service.addresses.sweep();
         }
     }

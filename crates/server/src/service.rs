@@ -208,11 +208,6 @@ impl Service {
         }
     }
 
-    /// The link of a share: a path on this server where its address is not known.
-    pub(crate) fn link(&self, share: &ShareId) -> String {
-        format!("{}/s/{share}/", self.link_base())
-    }
-
     /// Reads what takes a moment at most: a record by its id.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use readalong_model::{Artifact, Chat, ChatHead, Message, MessageId, Place, Threa
 
 use super::outline::{Folder, fixtures, read, samples};
 use crate::{
-    Amount, Discard, GrowingTranscript, Lack, Pick, ReadSeek, Recall, Source, Surroundings,
-    Transcript, builder::ChatBuilder,
+    Amount, Changes, Discard, GrowingTranscript, Lack, Pick, ReadSeek, Recall, Source,
+    Surroundings, Transcript, builder::ChatBuilder,
 };
 
 /// Random cuts that each file is read in.
@@ -73,29 +73,22 @@ impl Model {
         }
     }
 
-    fn take(&mut self, transcript: &mut GrowingTranscript, amount: Amount, dice: &mut Dice) {
-        loop {
-            let (messages, bytes) = (1 + dice.below(5), 1 + dice.below(4_000));
-            let changes = transcript.take_changes(amount, messages, bytes);
-            if changes.is_empty() {
-                break;
-            }
-            for (place, thread) in changes.threads {
-                set(&mut self.threads, place, thread);
-            }
-            for (place, artifact) in changes.artifacts {
-                set(&mut self.artifacts, place, artifact);
-            }
-            if let Some(head) = changes.head {
-                self.head = head;
-            }
-            for (place, message, digest) in changes.messages {
-                assert_eq!(message.digest(), digest);
-                assert!((message.thread.0 as usize) < self.threads.len());
-                self.put += 1;
-                let known = self.messages.insert(message.id.clone(), (place, message));
-                assert!(known.is_none_or(|(known, _)| known == place));
-            }
+    fn apply(&mut self, changes: Changes) {
+        for (place, thread) in changes.threads {
+            set(&mut self.threads, place, thread);
+        }
+        for (place, artifact) in changes.artifacts {
+            set(&mut self.artifacts, place, artifact);
+        }
+        if let Some(head) = changes.head {
+            self.head = head;
+        }
+        for (place, message, digest) in changes.messages {
+            assert_eq!(message.digest(), digest);
+            assert!((message.thread.0 as usize) < self.threads.len());
+            self.put += 1;
+            let known = self.messages.insert(message.id.clone(), (place, message));
+            assert!(known.is_none_or(|(known, _)| known == place));
         }
     }
 
@@ -111,6 +104,18 @@ impl Model {
                 .collect(),
             ..self.head.clone().into_chat()
         }
+    }
+}
+
+/// Brings all changes to the model, which is asked for messages meanwhile.
+fn take(model: &Mutex<Model>, transcript: &mut GrowingTranscript, amount: Amount, dice: &mut Dice) {
+    loop {
+        let (messages, bytes) = (1 + dice.below(5), 1 + dice.below(4_000));
+        let changes = transcript.take_changes(amount, messages, bytes);
+        if changes.is_empty() {
+            break;
+        }
+        model.lock().unwrap().apply(changes);
     }
 }
 
@@ -161,12 +166,6 @@ fn grow(path: &Path, seed: u64, is_interleaved: bool) -> Option<Chat> {
     let mut growing = opened.growing(recall(&model));
     growing.messages().hold_only(2 + dice.below(6));
     let mut beside: HashMap<String, usize> = HashMap::new();
-    let take = |growing: &mut GrowingTranscript, amount, dice: &mut Dice| {
-        // The model is asked for messages while it takes some: it works on a copy.
-        let mut next = model.lock().unwrap().clone();
-        next.take(growing, amount, dice);
-        *model.lock().unwrap() = next;
-    };
     let mut at = 0;
     while at < lines.len() {
         let count = 1 + dice.below(if seed.is_multiple_of(3) { 40 } else { 4 });
@@ -180,12 +179,12 @@ fn grow(path: &Path, seed: u64, is_interleaved: bool) -> Option<Chat> {
             growing.settle();
         }
         let amounts = [Amount::Passing, Amount::All, Amount::All, Amount::Quiet];
-        take(&mut growing, amounts[dice.below(4)], dice);
+        take(&model, &mut growing, amounts[dice.below(4)], dice);
     }
     while read_beside(&mut growing, &mut beside, &mut around, None) {}
-    take(&mut growing, Amount::All, dice);
+    take(&model, &mut growing, Amount::All, dice);
     growing.settle();
-    take(&mut growing, Amount::Quiet, dice);
+    take(&model, &mut growing, Amount::Quiet, dice);
     if growing.lack() == Lack::Rereading {
         *model.lock().unwrap() = Model::new();
         growing = opened.growing(recall(&model));
@@ -193,7 +192,7 @@ fn grow(path: &Path, seed: u64, is_interleaved: bool) -> Option<Chat> {
         beside.clear();
         while read_beside(&mut growing, &mut beside, &mut around, None) {}
         growing.end(&mut around).unwrap();
-        take(&mut growing, Amount::Quiet, dice);
+        take(&model, &mut growing, Amount::Quiet, dice);
     }
     assert_eq!(growing.lack(), Lack::Nothing, "{}", path.display());
     let model = model.lock().unwrap();
@@ -359,11 +358,10 @@ fn what_is_read_in_passing_is_told_once() {
     let dice = &mut Dice(7);
     for piece in text.as_bytes().split_inclusive(|byte| *byte == b'\n') {
         growing.push(piece, &mut Discard).unwrap();
-        let mut model = model.lock().unwrap();
-        model.take(&mut growing, Amount::Passing, dice);
+        take(&model, &mut growing, Amount::Passing, dice);
     }
-    let mut model = model.lock().unwrap();
-    model.take(&mut growing, Amount::Quiet, dice);
+    take(&model, &mut growing, Amount::Quiet, dice);
+    let model = model.lock().unwrap();
     assert_eq!((model.messages.len(), model.put), (6_000, 6_000));
     let whole = opened.read(&Pick::Only, &mut Discard).unwrap().chat;
     assert_same(&model.chat(), &whole, "passing");

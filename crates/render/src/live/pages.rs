@@ -109,6 +109,10 @@ impl LiveBook {
             let there = self.records.iter().map(|record| record.key);
             there.for_each(|item| _ = removed.remove(&item));
         }
+        if !removed.is_empty() && self.pages() > 1 {
+            // It may have been all that the viewer's page had, and what follows would have no place on it.
+            return Ok(None);
+        }
         ops.extend(removed.into_iter().map(update::remove));
         for chunk in changed.chunks(ITEMS_AT_ONCE) {
             let fragments = self.fragments(renderer, library, chunk)?;

@@ -107,7 +107,7 @@ struct Outcome {
     /// Records that were not there before.
     new: HashSet<usize>,
     removed: Vec<ItemKey>,
-    /// True where items changed their order.
+    /// True where operations could not lead from the old items to the new ones: their order changed, or a page went.
     is_mixed: bool,
     html: BTreeMap<usize, String>,
     html_bytes: usize,
@@ -396,6 +396,7 @@ impl LiveBook {
 
     /// Finds out which items there are now and which of them may read differently.
     fn look(&mut self, changed: &Changed) -> Outcome {
+        let pages = self.pages();
         let cut = self.take_path(changed);
         let start = match cut {
             _ if changed.all => 0,
@@ -456,7 +457,14 @@ impl LiveBook {
         }
         order.retain(|key| known.contains_key(key));
         outcome.removed = order;
+        outcome.is_mixed |= !outcome.removed.is_empty() && self.lost_last_page(pages);
         outcome
+    }
+
+    /// True where nothing is left of what was the last of several pages: an open page has no item then that others could follow.
+    fn lost_last_page(&self, last: usize) -> bool {
+        let mut records = self.records.iter().rev();
+        last > 1 && !records.any(|record| record.page as usize == last)
     }
 
     /// Takes the digest of what an item rests on; another one asks for rendering.
