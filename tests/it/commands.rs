@@ -24,7 +24,9 @@ use crate::{
 
 /// A short session; its file.
 fn session(world: &World) -> std::path::PathBuf {
-    let session = Session::new().prompt("How does a kite fly?").answer("On the wind.");
+    let session = Session::new()
+        .prompt("How does a kite fly?")
+        .answer("On the wind.");
     world.write("session.jsonl", session.text())
 }
 
@@ -46,7 +48,11 @@ fn append(file: &Path, text: &str) {
 /// Fails unless a command failed and said this, and what to do next.
 fn assert_refused(ran: &Ran, words: &[&str]) {
     assert_eq!(ran.code, 2, "{}{}", ran.out, ran.err);
-    assert!(ran.err.starts_with("error: ") || ran.err.contains("\nerror: "), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("error: ") || ran.err.contains("\nerror: "),
+        "{}",
+        ran.err
+    );
     for word in words {
         assert!(ran.err.contains(word), "`{word}` is not in: {}", ran.err);
     }
@@ -66,7 +72,11 @@ fn path_of(link: &str) -> &str {
 
 /// Makes a user with a password.
 fn add_user(data: &Path, name: &str, password: &str, more: &[&str]) -> Ran {
-    with_input(data, &[&["user", "add", name, "--password-stdin"], more].concat(), &format!("{password}\n"))
+    with_input(
+        data,
+        &[&["user", "add", name, "--password-stdin"], more].concat(),
+        &format!("{password}\n"),
+    )
 }
 
 fn with_input(data: &Path, args: &[&str], input: &str) -> Ran {
@@ -92,7 +102,10 @@ fn with_input(data: &Path, args: &[&str], input: &str) -> Ran {
 /// Signs in with a password; the session's cookie.
 fn sign_in(url: &str, name: &str, password: &str) -> Option<String> {
     let form = format!("name={name}&password={password}&next=/");
-    let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Origin", url)];
+    let headers = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Origin", url),
+    ];
     let answer = try_ask("POST", &format!("{url}/signin"), &headers, form.as_bytes()).unwrap();
     let cookie = answer.headers.get("set-cookie")?.to_str().unwrap();
     Some(cookie.split(';').next().unwrap().to_owned())
@@ -104,13 +117,31 @@ fn a_frozen_share_needs_no_server_to_be_made() {
     let (file, data) = (session(&world), world.path("data"));
     let ran = try_on(&data, &["share", file.to_str().unwrap()]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_eq!(ran.out.lines().count(), 1, "nothing but the link: {}", ran.out);
-    assert!(ran.err.contains("How does a kite fly?") && ran.err.contains("frozen") && ran.err.contains("public"), "{}", ran.err);
-    assert!(ran.err.contains("readalong serve"), "what makes the link work: {}", ran.err);
+    assert_eq!(
+        ran.out.lines().count(),
+        1,
+        "nothing but the link: {}",
+        ran.out
+    );
+    assert!(
+        ran.err.contains("How does a kite fly?")
+            && ran.err.contains("frozen")
+            && ran.err.contains("public"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("readalong serve"),
+        "what makes the link work: {}",
+        ran.err
+    );
     let link = link_in(&ran.out);
     assert!(!data.join("server.json").exists());
     let share = json_on(&data, &["show", &link, "--json"]);
-    assert_eq!((&share["updates"], &share["visibility"], &share["artifacts"]), (&json!("frozen"), &json!("public"), &json!(false)));
+    assert_eq!(
+        (&share["updates"], &share["visibility"], &share["artifacts"]),
+        (&json!("frozen"), &json!("public"), &json!(false))
+    );
 
     // The source may vanish: the share has its own copy.
     fs::remove_file(&file).unwrap();
@@ -132,20 +163,43 @@ fn a_second_share_of_a_file_is_of_the_same_chat() {
     let name = file.to_str().unwrap();
     let first = json_on(&data, &["share", name, "--json"]);
     append(&file, &line(2, "And on its tail."));
-    let second = json_on(&data, &["share", name, "--private", "--artifacts", "--name", "Kites", "--expires", "7d", "--json"]);
+    let second = json_on(
+        &data,
+        &[
+            "share",
+            name,
+            "--private",
+            "--artifacts",
+            "--name",
+            "Kites",
+            "--expires",
+            "7d",
+            "--json",
+        ],
+    );
     assert_ne!(first["id"], second["id"]);
     assert_eq!(first["chat"], second["chat"]);
-    assert_eq!((&second["visibility"], &second["artifacts"], &second["name"]), (&json!("private"), &json!(true), &json!("Kites")));
+    assert_eq!(
+        (&second["visibility"], &second["artifacts"], &second["name"]),
+        (&json!("private"), &json!(true), &json!("Kites"))
+    );
     assert!(second["expires_at"].is_string());
     let chats = done_on(&data, &["list", "--chats", "--json"]);
     assert_eq!(chats.lines().count(), 1, "{chats}");
-    assert_eq!(serde_json::from_str::<Value>(&chats).unwrap()["messages"], 3);
+    assert_eq!(
+        serde_json::from_str::<Value>(&chats).unwrap()["messages"],
+        3
+    );
     let served = Served::start(&world);
-    assert!(!get_text(&served.link(&first)).contains("And on its tail."), "frozen before");
+    assert!(
+        !get_text(&served.link(&first)).contains("And on its tail."),
+        "frozen before"
+    );
     assert_ne!(get(&served.link(&second)).status, 200, "private");
 
     // By the chat's title instead of the file.
-    let third: Value = serde_json::from_str(&served.done(&["share", "How does a kite fly?", "--json"])).unwrap();
+    let third: Value =
+        serde_json::from_str(&served.done(&["share", "How does a kite fly?", "--json"])).unwrap();
     assert_eq!(third["chat"], first["chat"]);
     assert!(get_text(&served.link(&third)).contains("And on its tail."));
 }
@@ -155,7 +209,9 @@ fn a_live_share_of_a_running_server_grows() {
     let world = World::new();
     let file = session(&world);
     let served = Served::start(&world);
-    let share: Value = serde_json::from_str(&served.done(&["share", file.to_str().unwrap(), "--live", "--json"])).unwrap();
+    let share: Value =
+        serde_json::from_str(&served.done(&["share", file.to_str().unwrap(), "--live", "--json"]))
+            .unwrap();
     assert_eq!(share["updates"], "live");
     let link = served.link(&share);
     block_on(async {
@@ -164,11 +220,17 @@ fn a_live_share_of_a_running_server_grows() {
         let mut socket = viewer.come_back().await;
         viewer.hear(&mut socket, PATIENCE).await;
         append(&file, &line(2, "And on its tail."));
-        viewer.hear_until(&mut socket, "the line", |viewer| viewer.text().contains("And on its tail.")).await;
+        viewer
+            .hear_until(&mut socket, "the line", |viewer| {
+                viewer.text().contains("And on its tail.")
+            })
+            .await;
         assert_same_items(&viewer.page.items, &all_items(&link), "after a line");
     });
     // The same file again: the same chat, another link.
-    let again: Value = serde_json::from_str(&served.done(&["share", file.to_str().unwrap(), "--live", "--json"])).unwrap();
+    let again: Value =
+        serde_json::from_str(&served.done(&["share", file.to_str().unwrap(), "--live", "--json"]))
+            .unwrap();
     assert_eq!(again["chat"], share["chat"]);
     assert_ne!(again["id"], share["id"]);
 }
@@ -179,7 +241,13 @@ fn a_live_share_starts_a_server_and_ends_it() {
     let (file, data) = (session(&world), world.path("data"));
     for (signal, is_json) in [("-INT", false), ("-TERM", true)] {
         let mut command = on(&data);
-        command.args(["share", file.to_str().unwrap(), "--live", "--addr", "127.0.0.1:0"]);
+        command.args([
+            "share",
+            file.to_str().unwrap(),
+            "--live",
+            "--addr",
+            "127.0.0.1:0",
+        ]);
         if is_json {
             command.arg("--json");
         }
@@ -189,7 +257,10 @@ fn a_live_share_starts_a_server_and_ends_it() {
             Some(sharing.out()).filter(|out| out.ends_with('\n'))
         });
         let link = match is_json {
-            true => serde_json::from_str::<Value>(&said).unwrap()["url"].as_str().unwrap().to_owned(),
+            true => serde_json::from_str::<Value>(&said).unwrap()["url"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
             false => link_in(&said),
         };
         let count = fs::read_to_string(&file).unwrap().lines().count();
@@ -198,19 +269,36 @@ fn a_live_share_starts_a_server_and_ends_it() {
             let mut socket = viewer.come_back().await;
             viewer.hear(&mut socket, PATIENCE).await;
             append(&file, &line(count, &format!("More for {signal}.")));
-            viewer.hear_until(&mut socket, "the line", |viewer| viewer.text().contains(&format!("More for {signal}."))).await;
+            viewer
+                .hear_until(&mut socket, "the line", |viewer| {
+                    viewer.text().contains(&format!("More for {signal}."))
+                })
+                .await;
             let begun = Instant::now();
             sharing.signal(signal);
             let code = viewer.hear_end(&mut socket).await;
             assert!(matches!(code, Some(1001 | 1012)), "{code:?}");
             let ran = sharing.ended();
             assert_eq!(ran.code, 0, "{}", ran.err);
-            assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-            assert!(ran.err.contains("readalong serve"), "what makes the link work again: {}", ran.err);
+            assert!(
+                begun.elapsed() < Duration::from_secs(8),
+                "{:?}",
+                begun.elapsed()
+            );
+            assert!(
+                ran.err.contains("readalong serve"),
+                "what makes the link work again: {}",
+                ran.err
+            );
         });
         assert!(!data.join("server.json").exists());
     }
-    assert_eq!(done_on(&data, &["list", "--live", "--json"]).lines().count(), 2);
+    assert_eq!(
+        done_on(&data, &["list", "--live", "--json"])
+            .lines()
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -218,9 +306,21 @@ fn a_live_share_of_what_is_none_ends_with_words() {
     let world = World::new();
     let data = world.path("data");
     let file = world.write("notes.txt", "Nothing but notes\nof somebody\n");
-    let ran = try_on(&data, &["share", file.to_str().unwrap(), "--live", "--addr", "127.0.0.1:0"]);
+    let ran = try_on(
+        &data,
+        &[
+            "share",
+            file.to_str().unwrap(),
+            "--live",
+            "--addr",
+            "127.0.0.1:0",
+        ],
+    );
     assert_refused(&ran, &["notes.txt"]);
-    assert!(!data.join("server.json").exists(), "the server that it started ended");
+    assert!(
+        !data.join("server.json").exists(),
+        "the server that it started ended"
+    );
     let ran = try_on(&data, &["share", "nothing-of-that-name"]);
     assert_refused(&ran, &["nothing-of-that-name", "readalong list --chats"]);
     let ran = try_on(&data, &["share", file.to_str().unwrap()]);
@@ -251,32 +351,75 @@ fn shares_are_named_by_link_id_beginning_and_name() {
         if text.len() == 4 && id(&two).starts_with(text) {
             continue;
         }
-        assert_eq!(id(&json_on(&data, &["show", text, "--json"])), share_id, "{text}");
+        assert_eq!(
+            id(&json_on(&data, &["show", text, "--json"])),
+            share_id,
+            "{text}"
+        );
     }
     let shown = try_on(&data, &["show", "Kites"]);
     assert_eq!(link_in(&shown.out), url);
-    assert!(shown.err.contains("Kites") && shown.err.contains("anyone with the link"), "{}", shown.err);
+    assert!(
+        shown.err.contains("Kites") && shown.err.contains("anyone with the link"),
+        "{}",
+        shown.err
+    );
 
     // A chat by its title, with its shares.
     let chat = done_on(&data, &["show", "How does a kite fly?"]);
-    assert!(chat.contains(url) && chat.contains(two["url"].as_str().unwrap()), "{chat}");
-    assert_eq!(json_on(&data, &["show", one["chat"].as_str().unwrap(), "--json"])["title"], "How does a kite fly?");
+    assert!(
+        chat.contains(url) && chat.contains(two["url"].as_str().unwrap()),
+        "{chat}"
+    );
+    assert_eq!(
+        json_on(&data, &["show", one["chat"].as_str().unwrap(), "--json"])["title"],
+        "How does a kite fly?"
+    );
 
-    assert_refused(&try_on(&data, &["show", "Planes"]), &["Planes", "readalong list"]);
-    assert_refused(&try_on(&data, &["show", &share_id[..3]]), &["readalong list"]);
+    assert_refused(
+        &try_on(&data, &["show", "Planes"]),
+        &["Planes", "readalong list"],
+    );
+    assert_refused(
+        &try_on(&data, &["show", &share_id[..3]]),
+        &["readalong list"],
+    );
     make(&["--name", "Kites"]);
-    assert_refused(&try_on(&data, &["show", "Kites"]), &["2 shares are called `Kites`", "id"]);
+    assert_refused(
+        &try_on(&data, &["show", "Kites"]),
+        &["2 shares are called `Kites`", "id"],
+    );
     assert_refused(&try_on(&data, &["rm", "Kites"]), &["Kites"]);
 
     // Lists.
-    let listed = |args: &[&str]| done_on(&data, &[&["list", "--json"], args].concat()).lines().count();
-    assert_eq!([listed(&[]), listed(&["--private"]), listed(&["--public"]), listed(&["--live"]), listed(&["--frozen"])], [3, 1, 2, 0, 3]);
-    assert_eq!([listed(&["boat"]), listed(&["kite"]), listed(&["nothing"])], [1, 3, 0], "by name and by the chat's title");
+    let listed = |args: &[&str]| {
+        done_on(&data, &[&["list", "--json"], args].concat())
+            .lines()
+            .count()
+    };
+    assert_eq!(
+        [
+            listed(&[]),
+            listed(&["--private"]),
+            listed(&["--public"]),
+            listed(&["--live"]),
+            listed(&["--frozen"])
+        ],
+        [3, 1, 2, 0, 3]
+    );
+    assert_eq!(
+        [listed(&["boat"]), listed(&["kite"]), listed(&["nothing"])],
+        [1, 3, 0],
+        "by name and by the chat's title"
+    );
     let none = try_on(&data, &["list", "nothing"]);
     assert_eq!((none.code, none.out.as_str()), (0, ""));
     assert!(none.err.contains("readalong list"), "{}", none.err);
     let newest = done_on(&data, &["list"]);
-    assert!(newest.find("Boats").unwrap() > newest.find("Kites").unwrap(), "the newest first: {newest}");
+    assert!(
+        newest.find("Boats").unwrap() > newest.find("Kites").unwrap(),
+        "the newest first: {newest}"
+    );
     drop(served);
 }
 
@@ -286,7 +429,8 @@ fn changes_reach_open_pages_at_once() {
     let file = session(&world);
     let served = Served::start(&world);
     let name = file.to_str().unwrap();
-    let share: Value = serde_json::from_str(&served.done(&["share", name, "--live", "--json"])).unwrap();
+    let share: Value =
+        serde_json::from_str(&served.done(&["share", name, "--live", "--json"])).unwrap();
     let (share_id, link) = (id(&share).to_owned(), served.link(&share));
     let done = |args: &[&str]| served.done(&[&["update", &share_id, "--json"], args].concat());
     block_on(async {
@@ -295,15 +439,25 @@ fn changes_reach_open_pages_at_once() {
         viewer.hear(&mut socket, PATIENCE).await;
         let changed: Value = serde_json::from_str(&done(&["--name", "On kites"])).unwrap();
         assert_eq!(changed["name"], "On kites");
-        viewer.hear_until(&mut socket, "the name", |viewer| viewer.page.title == "On kites").await;
+        viewer
+            .hear_until(&mut socket, "the name", |viewer| {
+                viewer.page.title == "On kites"
+            })
+            .await;
         assert_eq!(Page::parse(&get_text(&link)).title, "On kites");
 
         done(&["--artifacts"]);
         let mut told = 0;
-        viewer.hear_until(&mut socket, "artifacts are in", |viewer| {
-            told = viewer.told.fetched;
-            told > 1 || viewer.header.as_ref().is_some_and(|header| !header.contains("without"))
-        }).await;
+        viewer
+            .hear_until(&mut socket, "artifacts are in", |viewer| {
+                told = viewer.told.fetched;
+                told > 1
+                    || viewer
+                        .header
+                        .as_ref()
+                        .is_some_and(|header| !header.contains("without"))
+            })
+            .await;
 
         done(&["--expires", "7d"]);
         assert!(json_on(&served.data, &["show", &share_id, "--json"])["expires_at"].is_string());
@@ -312,16 +466,22 @@ fn changes_reach_open_pages_at_once() {
 
         done(&["--freeze"]);
         assert_eq!(viewer.hear_end(&mut socket).await, Some(4410));
-        assert!(viewer.ended && viewer.footer.is_some(), "told before the end");
+        assert!(
+            viewer.ended && viewer.footer.is_some(),
+            "told before the end"
+        );
         append(&file, &line(2, "After the frost."));
         wait_until("the chat goes on", || {
-            served.done(&["list", "--chats", "--json"]).contains("\"messages\":3")
+            served
+                .done(&["list", "--chats", "--json"])
+                .contains("\"messages\":3")
         });
         assert!(!get_text(&link).contains("After the frost."));
         done(&["--refresh"]);
         assert!(get_text(&link).contains("After the frost."));
 
-        let live: Value = serde_json::from_str(&served.done(&["share", name, "--live", "--json"])).unwrap();
+        let live: Value =
+            serde_json::from_str(&served.done(&["share", name, "--live", "--json"])).unwrap();
         let link = served.link(&live);
         let mut viewer = Viewer::open(&link).await;
         let mut socket = viewer.come_back().await;
@@ -332,18 +492,33 @@ fn changes_reach_open_pages_at_once() {
         let mut viewer = Viewer::open(&link).await;
         let mut socket = viewer.come_back().await;
         viewer.hear(&mut socket, PATIENCE).await;
-        assert_eq!(json_on(&served.data, &["show", id(&live), "--json"])["readers"], 1);
+        assert_eq!(
+            json_on(&served.data, &["show", id(&live), "--json"])["readers"],
+            1
+        );
         let out = served.done(&["rm", id(&live)]);
         assert!(out.contains("taken back"), "{out}");
         assert_eq!(viewer.hear_end(&mut socket).await, Some(4404));
         assert_eq!(get(&link).status, 404);
     });
     let data = &served.data;
-    assert_refused(&try_on(data, &["update", &share_id]), &["nothing to change", "readalong update --help"]);
-    assert_refused(&try_on(data, &["update", &share_id, "--expires", "yesterday"]), &["--expires", "yesterday"]);
-    assert_refused(&try_on(data, &["update", "How does a kite fly?", "--private"]), &["is a chat", "readalong show"]);
+    assert_refused(
+        &try_on(data, &["update", &share_id]),
+        &["nothing to change", "readalong update --help"],
+    );
+    assert_refused(
+        &try_on(data, &["update", &share_id, "--expires", "yesterday"]),
+        &["--expires", "yesterday"],
+    );
+    assert_refused(
+        &try_on(data, &["update", "How does a kite fly?", "--private"]),
+        &["is a chat", "readalong show"],
+    );
     served.done(&["update", "How does a kite fly?", "--name", "Winds"]);
-    assert_eq!(json_on(data, &["show", "Winds", "--json"])["title"], "Winds");
+    assert_eq!(
+        json_on(data, &["show", "Winds", "--json"])["title"],
+        "Winds"
+    );
 }
 
 #[test]
@@ -354,9 +529,15 @@ fn what_is_taken_back_is_looked_up_first_and_chats_are_asked_for() {
     let one = json_on(&data, &["share", name, "--name", "One", "--json"]);
     json_on(&data, &["share", name, "--name", "Two", "--json"]);
     let left = || done_on(&data, &["list", "--json"]).lines().count();
-    assert_refused(&try_on(&data, &["rm", "One", "Two", "Three"]), &["Three", "readalong list"]);
+    assert_refused(
+        &try_on(&data, &["rm", "One", "Two", "Three"]),
+        &["Three", "readalong list"],
+    );
     assert_eq!(left(), 2, "a slip in the third name leaves the first two");
-    assert_refused(&try_on(&data, &["rm", "How does a kite fly?"]), &["is a chat", "--yes"]);
+    assert_refused(
+        &try_on(&data, &["rm", "How does a kite fly?"]),
+        &["is a chat", "--yes"],
+    );
     assert_eq!(left(), 2);
     done_on(&data, &["rm", "Two"]);
     assert_eq!(left(), 1);
@@ -373,16 +554,31 @@ fn users_sign_in_and_open_private_shares() {
     let world = World::new();
     let (file, data) = (session(&world), world.path("data"));
     let served = Served::start(&world);
-    let share = json_on(&data, &["share", file.to_str().unwrap(), "--private", "--json"]);
+    let share = json_on(
+        &data,
+        &["share", file.to_str().unwrap(), "--private", "--json"],
+    );
     let link = served.link(&share);
     assert_refused(&add_user(&data, "ada", "short", &[]), &["8"]);
-    assert_eq!(add_user(&data, "ada", "correct-horse", &[]).out, "ada (viewer) can sign in\n");
+    assert_eq!(
+        add_user(&data, "ada", "correct-horse", &[]).out,
+        "ada (viewer) can sign in\n"
+    );
     assert_refused(&add_user(&data, "ada", "correct-horse", &[]), &["ada"]);
-    assert_refused(&try_on(&data, &["user", "add", "bob"]), &["--password-stdin"]);
+    assert_refused(
+        &try_on(&data, &["user", "add", "bob"]),
+        &["--password-stdin"],
+    );
     let listed = done_on(&data, &["user", "list", "--json"]);
-    let users: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let users: Vec<Value> = listed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let ada = users.iter().find(|user| user["name"] == "ada").unwrap();
-    assert_eq!((&ada["role"], &ada["has_password"]), (&json!("viewer"), &json!(true)));
+    assert_eq!(
+        (&ada["role"], &ada["has_password"]),
+        (&json!("viewer"), &json!(true))
+    );
     assert!(done_on(&data, &["user", "list"]).contains("ada (viewer"));
 
     let url = &served.api.url;
@@ -395,7 +591,11 @@ fn users_sign_in_and_open_private_shares() {
     assert!(!asked.text().contains("On the wind."));
 
     // Another password ends all sessions.
-    let ran = with_input(&data, &["user", "passwd", "ada", "--password-stdin"], "battery-staple\n");
+    let ran = with_input(
+        &data,
+        &["user", "passwd", "ada", "--password-stdin"],
+        "battery-staple\n",
+    );
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_ne!(open(&cookie).status, 200);
     assert_eq!(sign_in(url, "ada", "correct-horse"), None);
@@ -403,7 +603,10 @@ fn users_sign_in_and_open_private_shares() {
     assert_eq!(open(&cookie).status, 200);
     done_on(&data, &["user", "rm", "ada"]);
     assert_ne!(open(&cookie).status, 200);
-    assert_refused(&try_on(&data, &["user", "rm", "ada"]), &["ada", "readalong user list"]);
+    assert_refused(
+        &try_on(&data, &["user", "rm", "ada"]),
+        &["ada", "readalong user list"],
+    );
     assert_refused(&try_on(&data, &["user", "rm", "owner"]), &["owner"]);
 }
 
@@ -416,26 +619,44 @@ fn tokens_are_shown_once_and_end() {
     assert_eq!(token.lines().count(), 1, "{token}");
     let api = served.api.with_token(&token);
     let chat = api.chat("By token");
-    assert!(served.done(&["list", "--chats"]).contains("By token"), "it is the same owner");
+    assert!(
+        served.done(&["list", "--chats"]).contains("By token"),
+        "it is the same owner"
+    );
     api.say(&chat, 0, 2);
 
     // A viewer's token makes no chats.
     add_user(&data, "ada", "correct-horse", &[]);
     let token = served.done(&["token", "new", "phone", "--user", "ada", "--expires", "90d"]);
     let viewer = served.api.with_token(&token);
-    let refused = viewer.try_ask("POST", "chats", &json!({"title": "x"})).unwrap();
-    assert_eq!((refused.status, &refused.json()["error_type"]), (403, &json!("forbidden")));
+    let refused = viewer
+        .try_ask("POST", "chats", &json!({"title": "x"}))
+        .unwrap();
+    assert_eq!(
+        (refused.status, &refused.json()["error_type"]),
+        (403, &json!("forbidden"))
+    );
     assert_eq!(viewer.get("users/me")["name"], "ada");
 
     let listed = served.done(&["token", "list", "--json"]);
     assert!(listed.contains("laptop"), "{listed}");
     assert!(!listed.contains(token.trim()), "tokens are stored nowhere");
-    let laptop: Value = listed.lines().map(|line| serde_json::from_str(line).unwrap()).find(|token: &Value| token["name"] == "laptop").unwrap();
+    let laptop: Value = listed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|token: &Value| token["name"] == "laptop")
+        .unwrap();
     served.done(&["token", "rm", &laptop["id"].to_string()]);
     let refused = api.try_ask("GET", "chats", &Value::Null).unwrap();
-    assert_eq!((refused.status, &refused.json()["error_type"]), (401, &json!("unauthorized")));
+    assert_eq!(
+        (refused.status, &refused.json()["error_type"]),
+        (401, &json!("unauthorized"))
+    );
     assert_refused(&try_on(&data, &["token", "rm", "999"]), &["token"]);
-    assert_refused(&try_on(&data, &["token", "new", "x", "--user", "nobody"]), &["nobody", "readalong user list"]);
+    assert_refused(
+        &try_on(&data, &["token", "new", "x", "--user", "nobody"]),
+        &["nobody", "readalong user list"],
+    );
 }
 
 #[test]
@@ -444,12 +665,21 @@ fn legacy_links_answer_until_they_expire() {
     let (file, data) = (session(&world), world.path("data"));
     let share = json_on(&data, &["share", file.to_str().unwrap(), "--json"]);
     let chat = share["chat"].as_str().unwrap();
-    let wrong = world.write("wrong.csv", format!("path,chat,expires_at\n/old/1,{chat},2099-01-01T00:00:00Z\n/old/2,{chat},\n"));
-    assert_refused(&try_on(&data, &["legacy", "import", wrong.to_str().unwrap()]), &["wrong.csv", "line 3"]);
+    let wrong = world.write(
+        "wrong.csv",
+        format!("path,chat,expires_at\n/old/1,{chat},2099-01-01T00:00:00Z\n/old/2,{chat},\n"),
+    );
+    assert_refused(
+        &try_on(&data, &["legacy", "import", wrong.to_str().unwrap()]),
+        &["wrong.csv", "line 3"],
+    );
     let soon = SystemTime::now() + Duration::from_secs(6);
     let soon = soon.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let soon = readalong_model::Timestamp::after_epoch(soon);
-    let csv = world.write("links.csv", format!("expires_at,path,chat\n2099-01-01T00:00:00Z,/old/1,{chat}\n{soon},/old/2,{chat}\n"));
+    let csv = world.write(
+        "links.csv",
+        format!("expires_at,path,chat\n2099-01-01T00:00:00Z,/old/1,{chat}\n{soon},/old/2,{chat}\n"),
+    );
     let out = done_on(&data, &["legacy", "import", csv.to_str().unwrap()]);
     assert!(out.starts_with("2 "), "{out}");
     let served = Served::start(&world);
@@ -463,13 +693,22 @@ fn legacy_links_answer_until_they_expire() {
         }
     };
     assert!(opened("/old/1").text().contains("On the wind."));
-    assert_eq!(done_on(&data, &["list", "--json"]).lines().count(), 1, "in no list");
+    assert_eq!(
+        done_on(&data, &["list", "--json"]).lines().count(),
+        1,
+        "in no list"
+    );
     let refused = served.api.with_token(&served.done(&["token", "new", "x"]));
-    let refused = refused.try_ask("DELETE", "shared_chats/%2Fold%2F1", &Value::Null).unwrap();
+    let refused = refused
+        .try_ask("DELETE", "shared_chats/%2Fold%2F1", &Value::Null)
+        .unwrap();
     assert_eq!(refused.status, 409, "{}", refused.text());
     assert_refused(&try_on(&data, &["rm", "/old/1"]), &["/old/1"]);
     // It grows with its chat.
-    served.api.post(&format!("chats/{chat}/messages"), &json!({"role": "assistant", "text": "Later."}));
+    served.api.post(
+        &format!("chats/{chat}/messages"),
+        &json!({"role": "assistant", "text": "Later."}),
+    );
     wait_until("it grows", || opened("/old/1").text().contains("Later."));
     wait_until("the other expires", || opened("/old/2").status == 404);
     assert_eq!(opened("/old/1").status, 200);
@@ -522,19 +761,33 @@ fn signals_end_a_server_in_order() {
             for (viewer, line) in &mut viewers {
                 let code = viewer.hear_end(line).await;
                 assert!(matches!(code, Some(1001 | 1012)), "{signal}: {code:?}");
-                assert!(viewer.text().contains("Answer 3."), "what was published before comes first");
+                assert!(
+                    viewer.text().contains("Answer 3."),
+                    "what was published before comes first"
+                );
             }
             let ran = served.running.ended();
             assert_eq!(ran.code, 0, "{signal}: {}", ran.err);
-            assert!(begun.elapsed() < Duration::from_secs(8), "{signal} took {:?}", begun.elapsed());
+            assert!(
+                begun.elapsed() < Duration::from_secs(8),
+                "{signal} took {:?}",
+                begun.elapsed()
+            );
             assert!(!served.data.join("server.json").exists());
             // They come back, and lack nothing.
             served.again();
             api_of(&served).say(&chat, 5, 8);
             for (viewer, line) in &mut viewers {
                 *line = viewer.come_back().await;
-                viewer.hear_until(line, "a message after the restart", |viewer| viewer.text().contains("Answer 7.")).await;
-                assert_eq!(viewer.told.fetched, 1, "the number goes on, no page is fetched");
+                viewer
+                    .hear_until(line, "a message after the restart", |viewer| {
+                        viewer.text().contains("Answer 7.")
+                    })
+                    .await;
+                assert_eq!(
+                    viewer.told.fetched, 1,
+                    "the number goes on, no page is fetched"
+                );
             }
         });
     }
@@ -551,21 +804,43 @@ fn a_server_that_others_reach_has_an_owner() {
     let ran = try_on(&data, &["serve", "--addr", "0.0.0.0:0"]);
     assert_refused(&ran, &["0.0.0.0:0", "readalong user add NAME --owner"]);
     add_user(&data, "bob", "correct-horse", &[]);
-    assert_refused(&try_on(&data, &["serve", "--addr", "0.0.0.0:0"]), &["--owner"]);
+    assert_refused(
+        &try_on(&data, &["serve", "--addr", "0.0.0.0:0"]),
+        &["--owner"],
+    );
     let added = add_user(&data, "ada", "correct-horse", &["--owner"]);
     assert_eq!(added.code, 0, "{}", added.err);
     let mut command = on(&data);
-    let mut running = Running::start(command.args(["serve", "--addr", "0.0.0.0:0", "--base-url", "https://chats.example"]));
+    let mut running = Running::start(command.args([
+        "serve",
+        "--addr",
+        "0.0.0.0:0",
+        "--base-url",
+        "https://chats.example",
+    ]));
     wait_until("it serves", || {
         assert!(!running.has_ended(), "{}", running.err());
         running.out().contains("readalong serves")
     });
-    assert!(!running.out().contains("works once"), "people sign in with passwords: {}", running.out());
+    assert!(
+        !running.out().contains("works once"),
+        "people sign in with passwords: {}",
+        running.out()
+    );
     let file = session(&world);
     let share = json_on(&data, &["share", file.to_str().unwrap(), "--json"]);
-    assert!(share["url"].as_str().unwrap().starts_with("https://chats.example/s/"), "{share}");
+    assert!(
+        share["url"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://chats.example/s/"),
+        "{share}"
+    );
     running.stop("-TERM");
-    assert!(done_on(&data, &["list"]).contains("https://chats.example/s/"), "it is remembered");
+    assert!(
+        done_on(&data, &["list"]).contains("https://chats.example/s/"),
+        "it is remembered"
+    );
 }
 
 /// Puts the version of the schema where SQLite has it in a closed database.
@@ -580,8 +855,17 @@ fn set_version(data: &Path, version: u32) {
 fn a_newer_database_is_refused_and_kept() {
     let world = World::new();
     let data = world.path("data");
-    json_on(&data, &["share", session(&world).to_str().unwrap(), "--json"]);
-    assert!(!data.join("readalong.db-wal").metadata().is_ok_and(|wal| wal.len() > 0), "closed");
+    json_on(
+        &data,
+        &["share", session(&world).to_str().unwrap(), "--json"],
+    );
+    assert!(
+        !data
+            .join("readalong.db-wal")
+            .metadata()
+            .is_ok_and(|wal| wal.len() > 0),
+        "closed"
+    );
     let version = fs::read(data.join("readalong.db")).unwrap()[60..64].to_vec();
     set_version(&data, 999);
     let before = fs::read(data.join("readalong.db")).unwrap();
@@ -599,22 +883,40 @@ fn a_newer_database_is_refused_and_kept() {
 fn a_damaged_database_is_told_and_kept() {
     let world = World::new();
     let data = world.path("data");
-    json_on(&data, &["share", session(&world).to_str().unwrap(), "--json"]);
+    json_on(
+        &data,
+        &["share", session(&world).to_str().unwrap(), "--json"],
+    );
     let file = data.join("readalong.db");
     let sound = fs::read(&file).unwrap();
     let mut torn = sound.clone();
     torn.truncate(sound.len() / 2);
     let mut scribbled = sound.clone();
     scribbled[4096..].fill(0xa5);
-    for (what, bytes) in [("text", b"This is no database at all, but a text. ".repeat(200)), ("torn", torn), ("scribbled", scribbled)] {
+    for (what, bytes) in [
+        (
+            "text",
+            b"This is no database at all, but a text. ".repeat(200),
+        ),
+        ("torn", torn),
+        ("scribbled", scribbled),
+    ] {
         fs::write(&file, &bytes).unwrap();
-        for args in [&["serve", "--addr", "127.0.0.1:0"][..], &["list"], &["share", "How does a kite fly?"]] {
+        for args in [
+            &["serve", "--addr", "127.0.0.1:0"][..],
+            &["list"],
+            &["share", "How does a kite fly?"],
+        ] {
             let ran = try_on(&data, args);
             assert_refused(&ran, &["database"]);
             assert!(!data.join("server.json").exists(), "{what}");
         }
         if what == "text" {
-            assert_eq!(fs::read(&file).unwrap(), bytes, "what is not ours is not touched");
+            assert_eq!(
+                fs::read(&file).unwrap(),
+                bytes,
+                "what is not ours is not touched"
+            );
         }
         for rest in ["readalong.db-wal", "readalong.db-shm"] {
             let _ = fs::remove_file(data.join(rest));
@@ -629,7 +931,10 @@ fn a_data_folder_that_cannot_be_used_is_named() {
     let world = World::new();
     let file = world.write("a-file", "x");
     assert_refused(&try_on(&file, &["list"]), &[file.to_str().unwrap()]);
-    assert_refused(&try_on(&file.join("below"), &["serve"]), &[file.to_str().unwrap()]);
+    assert_refused(
+        &try_on(&file.join("below"), &["serve"]),
+        &[file.to_str().unwrap()],
+    );
     // The folder is its owner's alone.
     let data = world.path("data");
     done_on(&data, &["list"]);
@@ -663,7 +968,11 @@ fn one_of_many_chats_is_picked() {
     let name = file.to_str().unwrap();
     let refused = try_on(&data, &["share", name]);
     assert_refused(&refused, &["help: ", "--chat"]);
-    assert!(refused.out.contains("Question of chat 1"), "they are listed: {}", refused.out);
+    assert!(
+        refused.out.contains("Question of chat 1"),
+        "they are listed: {}",
+        refused.out
+    );
     assert_refused(&try_on(&data, &["share", name, "--chat", "9"]), &["9"]);
     let second = json_on(&data, &["share", name, "--chat", "2", "--json"]);
     let third = json_on(&data, &["share", name, "--chat", "c2", "--json"]);
@@ -677,7 +986,11 @@ fn one_of_many_chats_is_picked() {
     // The line of commands says what does not go together.
     let ran = try_on(&data, &["share", name, "--live", "--chat", "2"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("--chat") && ran.err.contains("--live"), "{}", ran.err);
+    assert!(
+        ran.err.contains("--chat") && ran.err.contains("--live"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -686,7 +999,13 @@ fn many_commands_at_once_wait_for_each_other_at_a_server() {
     let served = Served::start(&world);
     thread::scope(|scope| {
         for number in 0..8 {
-            let file = world.write(&format!("s{number}.jsonl"), Session::new().prompt(&format!("Chat {number}")).answer("Yes.").text());
+            let file = world.write(
+                &format!("s{number}.jsonl"),
+                Session::new()
+                    .prompt(&format!("Chat {number}"))
+                    .answer("Yes.")
+                    .text(),
+            );
             let served = &served;
             scope.spawn(move || served.done(&["share", file.to_str().unwrap()]));
         }
@@ -714,11 +1033,17 @@ fn wrong_command_lines_end_with_two_and_a_hint() {
     ] {
         let ran = try_on(&data, args);
         assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
-        assert!(ran.err.contains("--help") || ran.err.contains("Usage"), "{args:?}: {}", ran.err);
+        assert!(
+            ran.err.contains("--help") || ran.err.contains("Usage"),
+            "{args:?}: {}",
+            ran.err
+        );
     }
     assert!(!data.exists(), "nothing was made");
     let missing = root().join("tests/fixtures/no-such-file.jsonl");
-    let ran = run(on(&data).args(["serve", "--addr", "127.0.0.1:0"]).arg(&missing));
+    let ran = run(on(&data)
+        .args(["serve", "--addr", "127.0.0.1:0"])
+        .arg(&missing));
     assert_refused(&ran, &["no-such-file.jsonl"]);
     assert!(!data.join("server.json").exists());
 }

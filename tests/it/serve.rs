@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// A picture of one point.
-const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
+const PICTURE: &[u8] =
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
 /// Sockets that a revocation has to close.
 const SOCKETS: usize = 100;
 /// How long that may take in a build without optimisation on a machine that does other things too.
@@ -37,9 +38,19 @@ fn long_session(turns: usize) -> String {
         let call = format!("call-{turn}");
         session = session
             .prompt(&format!("Question {turn} with `code` & <b>marks</b>"))
-            .answer(&format!("Answer {turn}: **yes**.\n\n```rust\nfn f{turn}() {{}}\n```\n\n{}", "Word after word. ".repeat(60)))
-            .call(&call, "Bash", &json!({"command": format!("ls {turn}"), "description": "looks"}))
-            .result(&call, &json!(format!("file-{turn}\n{}", "line\n".repeat(turn % 7))))
+            .answer(&format!(
+                "Answer {turn}: **yes**.\n\n```rust\nfn f{turn}() {{}}\n```\n\n{}",
+                "Word after word. ".repeat(60)
+            ))
+            .call(
+                &call,
+                "Bash",
+                &json!({"command": format!("ls {turn}"), "description": "looks"}),
+            )
+            .result(
+                &call,
+                &json!(format!("file-{turn}\n{}", "line\n".repeat(turn % 7))),
+            )
             .answer(&format!("Done with {turn}."));
     }
     session.text()
@@ -61,15 +72,23 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 fn holding(data: &Path, text: &str) -> Vec<PathBuf> {
     let holds = |path: &PathBuf| {
         let bytes = fs::read(path).unwrap_or_default();
-        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
     };
     files_below(data).into_iter().filter(holds).collect()
 }
 
 /// The ids of the bundles in a data folder.
 fn bundles(data: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(data.join("bundles")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.join("manifest.json").is_file()).collect()
+    let entries = fs::read_dir(data.join("bundles"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join("manifest.json").is_file())
+        .collect()
 }
 
 #[test]
@@ -77,22 +96,35 @@ fn a_live_share_shows_what_a_bundle_of_it_shows() {
     let world = World::new();
     let file = world.write("session.jsonl", long_session(150));
     let served = Served::start(&world);
-    let frozen: Value = serde_json::from_str(&served.done(&["share", file.to_str().unwrap(), "--json"])).unwrap();
+    let frozen: Value =
+        serde_json::from_str(&served.done(&["share", file.to_str().unwrap(), "--json"])).unwrap();
     let live = served.api.share(frozen["chat"].as_str().unwrap(), "live");
     let exported = world.export(&file, &["--no-artifacts"]);
 
     let bundle = items_of_bundle(&exported.path);
-    assert!(exported.said["pages"].as_u64() > Some(2), "several pages: {}", exported.said);
+    assert!(
+        exported.said["pages"].as_u64() > Some(2),
+        "several pages: {}",
+        exported.said
+    );
     assert_same_items(&all_items(&served.link(&frozen)), &bundle, "frozen");
     assert_same_items(&all_items(&served.link(&live)), &bundle, "live");
 
     // The page at the address itself ends with the newest messages.
     let newest = Page::parse(&get_text(&served.link(&live)));
     assert!(newest.is_live && !newest.has_next && newest.has_previous);
-    assert_same_items(&newest.items, &bundle[bundle.len() - newest.items.len()..], "newest");
+    assert_same_items(
+        &newest.items,
+        &bundle[bundle.len() - newest.items.len()..],
+        "newest",
+    );
 
     // All that a bundle has is there while the share is live, with the same chat and the same text to find.
-    for file in exported.files().keys().filter(|file| !file.starts_with("assets/")) {
+    for file in exported
+        .files()
+        .keys()
+        .filter(|file| !file.starts_with("assets/"))
+    {
         let answers = |share: &Value| get(&format!("{}{file}", served.link(share)));
         assert_eq!(answers(&frozen).status, 200, "frozen {file}");
         if *file == "manifest.json" {
@@ -115,12 +147,17 @@ fn every_fixture_is_the_same_live_and_frozen() {
     let served = Served::start(&world);
     let mut compared = 0;
     for file in files_below(&root().join("tests/fixtures")) {
-        let is_transcript = ["json", "jsonl"].iter().any(|end| file.extension().is_some_and(|e| e == *end));
+        let is_transcript = ["json", "jsonl"]
+            .iter()
+            .any(|end| file.extension().is_some_and(|e| e == *end));
         if !is_transcript || !(0..200_000).contains(&file.metadata().unwrap().len()) {
             continue;
         }
         let name = file.strip_prefix(root()).unwrap().display().to_string();
-        let ran = crate::served::try_on(&served.data, &["share", file.to_str().unwrap(), "--json", "--artifacts"]);
+        let ran = crate::served::try_on(
+            &served.data,
+            &["share", file.to_str().unwrap(), "--json", "--artifacts"],
+        );
         let Ok(frozen) = serde_json::from_str::<Value>(&ran.out) else {
             // It holds no chat, or several; other tests are about these.
             assert_eq!(ran.code, 2, "{name}: {}", ran.err);
@@ -132,8 +169,16 @@ fn every_fixture_is_the_same_live_and_frozen() {
         );
         let exported = world.export(&file, &[]);
         let bundle = items_of_bundle(&exported.path);
-        assert_same_items(&all_items(&served.link(&frozen)), &bundle, &format!("{name}, frozen"));
-        assert_same_items(&all_items(&served.link(&live)), &bundle, &format!("{name}, live"));
+        assert_same_items(
+            &all_items(&served.link(&frozen)),
+            &bundle,
+            &format!("{name}, frozen"),
+        );
+        assert_same_items(
+            &all_items(&served.link(&live)),
+            &bundle,
+            &format!("{name}, live"),
+        );
         compared += 1;
     }
     assert!(compared > 30, "{compared} transcripts");
@@ -151,7 +196,10 @@ fn chat_with_picture(api: &Api) -> String {
     let messages = json!([
         [0, {"id": "m-0", "role": "user", "parts": [{"text": {"markdown": "What is this?"}}, {"image": {"artifact": 0}}]}],
         [1, {"id": "m-1", "role": "assistant", "parts": [{"text": {"markdown": "A point."}}]}]]);
-    api.post(&format!("chats/{chat}/changes"), &json!({"artifacts": [[0, artifact]], "messages": messages}));
+    api.post(
+        &format!("chats/{chat}/changes"),
+        &json!({"artifacts": [[0, artifact]], "messages": messages}),
+    );
     chat
 }
 
@@ -199,19 +247,38 @@ fn what_its_owner_takes_back_is_gone_at_once() {
             for (mut viewer, mut line) in watched {
                 assert_eq!(viewer.hear_end(&mut line).await, Some(code), "{way}");
             }
-            assert!(begun.elapsed() < allowed, "{way} took {:?}", begun.elapsed());
+            assert!(
+                begun.elapsed() < allowed,
+                "{way} took {:?}",
+                begun.elapsed()
+            );
             // Whoever comes now is told the same.
             let url = format!("{}live", link.replace("http://", "ws://"));
             let (mut socket, _) = connect_async(url).await.unwrap();
-            let said = futures_util::StreamExt::next(&mut socket).await.unwrap().unwrap();
+            let said = futures_util::StreamExt::next(&mut socket)
+                .await
+                .unwrap()
+                .unwrap();
             let said = match said {
-                tokio_tungstenite::tungstenite::Message::Close(Some(frame)) => u16::from(frame.code),
+                tokio_tungstenite::tungstenite::Message::Close(Some(frame)) => {
+                    u16::from(frame.code)
+                }
                 other => panic!("{way}: {other:?}"),
             };
             assert_eq!(said, code, "{way}");
         });
         for name in [
-            "", "index.html", "contents.html", "chat.json", "chat.md", "data/chat.js", "live", "events", "qr.svg", "9.html", &picture,
+            "",
+            "index.html",
+            "contents.html",
+            "chat.json",
+            "chat.md",
+            "data/chat.js",
+            "live",
+            "events",
+            "qr.svg",
+            "9.html",
+            &picture,
         ] {
             let answer = get(&format!("{link}{name}"));
             let expected: &[u16] = match (way, name) {
@@ -220,7 +287,11 @@ fn what_its_owner_takes_back_is_gone_at_once() {
                 ("private", _) => &[401, 302, 303],
                 _ => &[404],
             };
-            assert!(expected.contains(&answer.status), "{way} {name:?}: {}", answer.status);
+            assert!(
+                expected.contains(&answer.status),
+                "{way} {name:?}: {}",
+                answer.status
+            );
             assert!(!answer.text().contains("A point."), "{way} {name:?}");
         }
     }
@@ -247,14 +318,33 @@ fn who_is_signed_in_keeps_a_share_that_becomes_private() {
         let mut guest_line = guest.come_back().await;
         owner.hear(&mut owner_line, PATIENCE).await;
         guest.hear(&mut guest_line, PATIENCE).await;
-        api.patch(&format!("shares/{}", id(&share)), &json!({"visibility": "private"}));
+        api.patch(
+            &format!("shares/{}", id(&share)),
+            &json!({"visibility": "private"}),
+        );
         assert_eq!(guest.hear_end(&mut guest_line).await, Some(4401));
         api.say(&chat, 3, 4);
-        owner.hear_until(&mut owner_line, "a message after the change", |viewer| viewer.text().contains("Answer 3.")).await;
-        assert!(owner.header.as_ref().is_some_and(|header| header.contains("rivate")), "the header says so");
+        owner
+            .hear_until(&mut owner_line, "a message after the change", |viewer| {
+                viewer.text().contains("Answer 3.")
+            })
+            .await;
+        assert!(
+            owner
+                .header
+                .as_ref()
+                .is_some_and(|header| header.contains("rivate")),
+            "the header says so"
+        );
         // The session ends, and with it what it opened.
         let origin = served.api.url.clone();
-        let out = try_ask("POST", &format!("{origin}/signout"), &[("Cookie", &cookie), ("Origin", &origin)], &[]).unwrap();
+        let out = try_ask(
+            "POST",
+            &format!("{origin}/signout"),
+            &[("Cookie", &cookie), ("Origin", &origin)],
+            &[],
+        )
+        .unwrap();
         assert!(out.status < 400, "{}", out.text());
         assert_eq!(owner.hear_end(&mut owner_line).await, Some(4401));
         assert!(matches!(get(&link).status, 401 | 302 | 303));
@@ -271,7 +361,10 @@ struct Sent {
 
 /// Reads a source of events to its end.
 fn events(url: &str, headers: &[(&str, &str)]) -> Receiver<Sent> {
-    let mut request = ureq::get(url).config().timeout_connect(Some(PATIENCE)).build();
+    let mut request = ureq::get(url)
+        .config()
+        .timeout_connect(Some(PATIENCE))
+        .build();
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -314,14 +407,21 @@ fn events_are_the_frames_of_the_socket() {
         let mut line = viewer.come_back().await;
         let source = events(&format!("{link}events?epoch={epoch}&after={after}"), &[]);
         viewer.hear(&mut line, PATIENCE).await;
-        let hello: Value = serde_json::from_str(&source.recv_timeout(PATIENCE).unwrap().data).unwrap();
+        let hello: Value =
+            serde_json::from_str(&source.recv_timeout(PATIENCE).unwrap().data).unwrap();
         assert_eq!(hello["hello"]["protocol"], 1);
         for number in 4..40 {
             api.say(&chat, number, number + 1);
         }
-        api.patch(&format!("chats/{chat}/messages/m-2"), &json!({"text": "Edited"}));
+        api.patch(
+            &format!("chats/{chat}/messages/m-2"),
+            &json!({"text": "Edited"}),
+        );
         api.delete(&format!("chats/{chat}/messages/m-3"));
-        api.patch(&format!("shares/{}", id(&share)), &json!({"updates": "frozen"}));
+        api.patch(
+            &format!("shares/{}", id(&share)),
+            &json!({"updates": "frozen"}),
+        );
         let mut frames = Vec::new();
         let code = loop {
             match viewer.hear(&mut line, PATIENCE).await {
@@ -365,19 +465,35 @@ fn a_source_of_events_goes_on_after_its_last_id() {
     let page = Page::parse(&get_text(&link));
     let seq = page.seq;
     api.say(&chat, 4, 6);
-    let next = |source: &Receiver<Sent>| -> Value { serde_json::from_str(&source.recv_timeout(PATIENCE).unwrap().data).unwrap() };
+    let next = |source: &Receiver<Sent>| -> Value {
+        serde_json::from_str(&source.recv_timeout(PATIENCE).unwrap().data).unwrap()
+    };
     // The address says another place; what the browser says of itself goes first.
     let last = format!("{}-{seq}", page.epoch);
-    let source = events(&format!("{link}events?epoch={}&after=999999", page.epoch), &[("Last-Event-ID", &last)]);
+    let source = events(
+        &format!("{link}events?epoch={}&after=999999", page.epoch),
+        &[("Last-Event-ID", &last)],
+    );
     assert!(next(&source)["hello"].is_object());
     let frame = next(&source);
-    assert!(frame["seq"].as_u64() > Some(seq) && frame["ops"][0]["put"].is_object(), "{frame}");
+    assert!(
+        frame["seq"].as_u64() > Some(seq) && frame["ops"][0]["put"].is_object(),
+        "{frame}"
+    );
     // Places that are of no use.
-    for place in [String::new(), format!("?epoch={}&after=999999", page.epoch), format!("?epoch=0123456789abcdef&after={seq}")] {
+    for place in [
+        String::new(),
+        format!("?epoch={}&after=999999", page.epoch),
+        format!("?epoch=0123456789abcdef&after={seq}"),
+    ] {
         let source = events(&format!("{link}events{place}"), &[]);
         assert!(next(&source)["hello"].is_object());
         let reset = next(&source);
-        assert_eq!(reset["reset"]["epoch"], page.epoch.as_str(), "{place}: {reset}");
+        assert_eq!(
+            reset["reset"]["epoch"],
+            page.epoch.as_str(),
+            "{place}: {reset}"
+        );
     }
 }
 
@@ -402,13 +518,22 @@ fn a_viewer_who_does_not_read_is_cut_and_loses_nothing() {
             for number in 2..402 {
                 let mut said = message(number);
                 said["role"] = json!("user");
-                said["text"] = json!(format!("Number {number}. {}", "Word after word. ".repeat(2_000)));
+                said["text"] = json!(format!(
+                    "Number {number}. {}",
+                    "Word after word. ".repeat(2_000)
+                ));
                 api.post(&format!("chats/{chat}/messages"), &said);
             }
         });
-        quick.hear_until(&mut quick_line, "the last message", |viewer| {
-            viewer.page.items.last().is_some_and(|item| item.html.contains("Number 401."))
-        }).await;
+        quick
+            .hear_until(&mut quick_line, "the last message", |viewer| {
+                viewer
+                    .page
+                    .items
+                    .last()
+                    .is_some_and(|item| item.html.contains("Number 401."))
+            })
+            .await;
         write.await.unwrap();
         assert_eq!(quick.told.fetched, 1, "whoever reads is not cut");
         slow.receive_buffer = None;
@@ -438,9 +563,13 @@ fn other_sites_do_not_listen() {
         (Some("http://127.0.0.1"), false),
         (Some("null"), false),
     ] {
-        let mut request = format!("{}live", link.replace("http://", "ws://")).into_client_request().unwrap();
+        let mut request = format!("{}live", link.replace("http://", "ws://"))
+            .into_client_request()
+            .unwrap();
         if let Some(origin) = origin {
-            request.headers_mut().insert("Origin", origin.parse().unwrap());
+            request
+                .headers_mut()
+                .insert("Origin", origin.parse().unwrap());
         }
         let status = match block_on(connect_async(request)) {
             Ok(_) => 101,
@@ -449,10 +578,20 @@ fn other_sites_do_not_listen() {
         };
         assert_eq!(status, if is_let_in { 101 } else { 403 }, "{origin:?}");
         if let Some(origin) = origin.filter(|_| !is_let_in) {
-            let answer = try_ask("GET", &format!("{link}events"), &[("Origin", origin)], &[]).unwrap();
+            let answer =
+                try_ask("GET", &format!("{link}events"), &[("Origin", origin)], &[]).unwrap();
             assert_eq!(answer.status, 403, "{origin}");
-            let headers = [("Origin", origin), ("Authorization", &*format!("Bearer {}", served.api.token))];
-            let answer = try_ask("DELETE", &format!("{own}/api/v1/chats/{chat}"), &headers, &[]).unwrap();
+            let headers = [
+                ("Origin", origin),
+                ("Authorization", &*format!("Bearer {}", served.api.token)),
+            ];
+            let answer = try_ask(
+                "DELETE",
+                &format!("{own}/api/v1/chats/{chat}"),
+                &headers,
+                &[],
+            )
+            .unwrap();
             assert_eq!(answer.status, 403, "{origin}: {}", answer.text());
         }
     }
@@ -493,7 +632,10 @@ fn a_frozen_share_keeps_its_state_but_not_what_is_taken_back() {
         ("m-2", "user", "And the boat?"),
         ("m-3", "assistant", "boat-canary: in the shed."),
     ];
-    let said: Vec<Value> = said.iter().map(|(id, role, text)| json!({"id": id, "role": role, "text": text})).collect();
+    let said: Vec<Value> = said
+        .iter()
+        .map(|(id, role, text)| json!({"id": id, "role": role, "text": text}))
+        .collect();
     api.post(&format!("chats/{chat}/messages"), &json!(said));
     let share = api.share(&chat, "frozen");
     let link = served.link(&share);
@@ -504,36 +646,59 @@ fn a_frozen_share_keeps_its_state_but_not_what_is_taken_back() {
 
     // Later messages, and later versions of messages that it shows.
     api.say(&chat, 10, 30);
-    api.post(&format!("chats/{chat}/messages"), &json!({"id": "m-1", "role": "assistant", "text": "later-canary"}));
+    api.post(
+        &format!("chats/{chat}/messages"),
+        &json!({"id": "m-1", "role": "assistant", "text": "later-canary"}),
+    );
     assert_eq!(get_text(&link), before, "a frozen share does not change");
     assert_eq!(get(&format!("{link}index.html")).headers["etag"], etag);
 
     // What the owner edits and erases does.
-    api.patch(&format!("chats/{chat}/messages/m-1"), &json!({"text": "I do not know."}));
+    api.patch(
+        &format!("chats/{chat}/messages/m-1"),
+        &json!({"text": "I do not know."}),
+    );
     api.delete(&format!("chats/{chat}/messages/m-3"));
     let text_of = |name: &str| get_text(&format!("{link}{name}"));
-    wait_until("the frozen share shows the edit", || text_of("").contains("I do not know."));
+    wait_until("the frozen share shows the edit", || {
+        text_of("").contains("I do not know.")
+    });
     let names: Vec<String> = get(&format!("{link}manifest.json")).json()["files"]
         .as_array()
         .unwrap()
         .iter()
         .map(|file| file["path"].as_str().unwrap().to_owned())
         .collect();
-    assert!(names.iter().any(|name| name == "chat.json") && names.iter().any(|name| name.starts_with("data/search-")));
+    assert!(
+        names.iter().any(|name| name == "chat.json")
+            && names.iter().any(|name| name.starts_with("data/search-"))
+    );
     for name in &names {
         let text = get(&format!("{link}{name}")).text();
         for canary in ["kite-canary", "boat-canary", "later-canary", "Answer 10."] {
             assert!(!text.contains(canary), "{canary} is in {name}");
         }
     }
-    assert!(text_of("").contains("And the boat?") && text_of("chat.json").contains("I do not know."));
+    assert!(
+        text_of("").contains("And the boat?") && text_of("chat.json").contains("I do not know.")
+    );
 
     // Nothing of what was erased is on the disk; the old bundle is gone.
-    wait_until("the old bundle goes", || !bundles(&served.data).contains(&old[0]));
+    wait_until("the old bundle goes", || {
+        !bundles(&served.data).contains(&old[0])
+    });
     assert_eq!(bundles(&served.data).len(), 1);
-    wait_until("what was erased is nowhere", || holding(&served.data, "boat-canary").is_empty());
-    assert_eq!(holding(&served.data.join("bundles"), "kite-canary"), [""; 0].map(PathBuf::from));
-    assert_eq!(holding(&served.data.join("compressed"), "kite-canary"), [""; 0].map(PathBuf::from));
+    wait_until("what was erased is nowhere", || {
+        holding(&served.data, "boat-canary").is_empty()
+    });
+    assert_eq!(
+        holding(&served.data.join("bundles"), "kite-canary"),
+        [""; 0].map(PathBuf::from)
+    );
+    assert_eq!(
+        holding(&served.data.join("compressed"), "kite-canary"),
+        [""; 0].map(PathBuf::from)
+    );
 
     // What is there is sound, and still there after a restart.
     for bundle in bundles(&served.data) {
@@ -545,11 +710,16 @@ fn a_frozen_share_keeps_its_state_but_not_what_is_taken_back() {
     served.running.stop("-TERM");
     served.again();
     assert_eq!(get_text(&link), page);
-    assert_eq!(holding(&served.data, "boat-canary"), [""; 0].map(PathBuf::from));
+    assert_eq!(
+        holding(&served.data, "boat-canary"),
+        [""; 0].map(PathBuf::from)
+    );
 
     // Refreshed it shows what is there now.
     done_on(&served.data, &["update", id(&share), "--refresh"]);
-    wait_until("the share is refreshed", || get_text(&link).contains("Answer 29."));
+    wait_until("the share is refreshed", || {
+        get_text(&link).contains("Answer 29.")
+    });
     assert!(get_text(&link).contains("I do not know."), "an edit stays");
     for bundle in bundles(&served.data) {
         assert_eq!(readalong([Path::new("verify"), &bundle]).code, 0);
@@ -569,26 +739,49 @@ fn a_live_share_forgets_what_is_erased_hidden_and_edited() {
         let mut viewer = Viewer::open(&link).await;
         let mut line = viewer.come_back().await;
         viewer.hear(&mut line, PATIENCE).await;
-        api.patch(&format!("chats/{chat}/messages/m-1"), &json!({"text": "Something else."}));
-        api.patch(&format!("chats/{chat}/messages/m-4"), &json!({"hidden": true}));
+        api.patch(
+            &format!("chats/{chat}/messages/m-1"),
+            &json!({"text": "Something else."}),
+        );
+        api.patch(
+            &format!("chats/{chat}/messages/m-4"),
+            &json!({"hidden": true}),
+        );
         api.delete(&format!("chats/{chat}/messages/m-8"));
-        viewer.hear_until(&mut line, "all three changes", |viewer| {
-            let text = viewer.text();
-            text.contains("Something else.") && !text.contains("Question 4?") && !text.contains("Question 8?")
-        }).await;
+        viewer
+            .hear_until(&mut line, "all three changes", |viewer| {
+                let text = viewer.text();
+                text.contains("Something else.")
+                    && !text.contains("Question 4?")
+                    && !text.contains("Question 8?")
+            })
+            .await;
         assert_same_items(&viewer.page.items, &all_items(&link), "after changes");
         assert_eq!(viewer.told.new, 0, "no message is new");
-        api.patch(&format!("chats/{chat}/messages/m-4"), &json!({"hidden": false}));
-        viewer.hear_until(&mut line, "shown again", |viewer| viewer.text().contains("Question 4?")).await;
+        api.patch(
+            &format!("chats/{chat}/messages/m-4"),
+            &json!({"hidden": false}),
+        );
+        viewer
+            .hear_until(&mut line, "shown again", |viewer| {
+                viewer.text().contains("Question 4?")
+            })
+            .await;
         assert_same_items(&viewer.page.items, &all_items(&link), "shown again");
         api.patch(&format!("chats/{chat}"), &json!({"title": "Another name"}));
-        viewer.hear_until(&mut line, "the title", |viewer| viewer.page.title == "Another name").await;
+        viewer
+            .hear_until(&mut line, "the title", |viewer| {
+                viewer.page.title == "Another name"
+            })
+            .await;
         for name in ["", "chat.json", "chat.md", "data/search-main-1.js"] {
             let answer = get(&format!("{link}{name}"));
             assert!(!answer.text().contains("Question 8?"), "{name}");
         }
     });
-    wait_until("what was erased is nowhere", || holding(&served.data, "Question 8?").is_empty());
+    wait_until("what was erased is nowhere", || {
+        holding(&served.data, "Question 8?").is_empty()
+    });
 }
 
 #[test]
@@ -603,7 +796,10 @@ fn wrong_links_look_alike() {
     api.delete(&format!("shares/{}", id(&share)));
     let unknown = get(&format!("{}/s/0123456789abcdef0123456789abcdef/", api.url));
     let deleted = get(&link);
-    assert_eq!((deleted.status, deleted.text()), (unknown.status, unknown.text()));
+    assert_eq!(
+        (deleted.status, deleted.text()),
+        (unknown.status, unknown.text())
+    );
     assert_eq!(deleted.status, 404);
     assert_eq!(get(&format!("{}/s/not-an-id/", api.url)).status, 404);
     assert_eq!(get(&format!("{}/nothing/here", api.url)).status, 404);

@@ -225,7 +225,9 @@ impl Served {
 
 fn begin(data: &Path, args: &[String], addr: &str) -> (Running, Api) {
     let mut command = on(data);
-    command.args(["serve", "--addr", addr, "--log", "warn"]).args(args);
+    command
+        .args(["serve", "--addr", addr, "--log", "warn"])
+        .args(args);
     let mut running = Running::start(&mut command);
     let api = wait_for("a server starts", || {
         assert!(!running.has_ended(), "{}", running.err());
@@ -240,7 +242,9 @@ fn begin(data: &Path, args: &[String], addr: &str) -> (Running, Api) {
 
 /// The id of what the API made.
 pub(crate) fn id(made: &Value) -> &str {
-    made["id"].as_str().unwrap_or_else(|| panic!("no id in {made}"))
+    made["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no id in {made}"))
 }
 
 /// What a request was answered.
@@ -356,7 +360,12 @@ impl Api {
     ///
     /// # Errors
     /// There is no answer.
-    pub(crate) fn try_ask(&self, method: &str, path: &str, body: &Value) -> Result<Answer, ureq::Error> {
+    pub(crate) fn try_ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Answer, ureq::Error> {
         let bytes = match body {
             Value::Null => Vec::new(),
             body => serde_json::to_vec(body).unwrap(),
@@ -426,7 +435,10 @@ impl Api {
 pub(crate) fn message(number: u32) -> Value {
     let (role, text) = match number % 4 {
         0 => ("user", format!("Question {number}?")),
-        _ => ("assistant", format!("Answer {number}. {}", "And so on. ".repeat(20))),
+        _ => (
+            "assistant",
+            format!("Answer {number}. {}", "And so on. ".repeat(20)),
+        ),
     };
     json!({"id": format!("m-{number}"), "role": role, "text": text, "at": at(number)})
 }
@@ -434,5 +446,11 @@ pub(crate) fn message(number: u32) -> Value {
 /// A time for a number: one a minute.
 pub(crate) fn at(number: u32) -> String {
     let (days, minutes) = (number / 1440, number % 1440);
-    format!("2026-{:02}-{:02}T{:02}:{:02}:00.000Z", 1 + days / 28, 1 + days % 28, minutes / 60, minutes % 60)
+    format!(
+        "2026-{:02}-{:02}T{:02}:{:02}:00.000Z",
+        1 + days / 28,
+        1 + days % 28,
+        minutes / 60,
+        minutes % 60
+    )
 }

@@ -40,7 +40,9 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn parse(html: &str) -> Self {
-        let (_, rest) = html.split_once("<body ").unwrap_or_else(|| panic!("no page: {html}"));
+        let (_, rest) = html
+            .split_once("<body ")
+            .unwrap_or_else(|| panic!("no page: {html}"));
         let (body, rest) = rest.split_once('>').unwrap();
         let main = rest
             .split_once("<main ")
@@ -289,7 +291,9 @@ impl Viewer {
             stream.set_nodelay(true)?;
             client_async(request, stream).await
         };
-        let (socket, _) = timeout(PATIENCE, open).await.expect("connecting takes too long")?;
+        let (socket, _) = timeout(PATIENCE, open)
+            .await
+            .expect("connecting takes too long")?;
         self.told.connections += 1;
         Ok(Line {
             socket,
@@ -326,7 +330,9 @@ impl Viewer {
                         Err(()) => Heard::Closed(None),
                     };
                 }
-                Message::Close(frame) => return Heard::Closed(frame.map(|frame| frame.code.into())),
+                Message::Close(frame) => {
+                    return Heard::Closed(frame.map(|frame| frame.code.into()));
+                }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                 Message::Binary(_) => panic!("a binary message"),
             }
@@ -414,7 +420,11 @@ impl Viewer {
         assert_eq!(parsed.len(), 1, "a put has one item: {html}");
         let item = parsed.pop().unwrap();
         assert_eq!(put["item"], item.key.as_str());
-        assert_eq!(html.trim(), item.html, "a put has an item and its day's line, nothing else");
+        assert_eq!(
+            html.trim(),
+            item.html,
+            "a put has an item and its day's line, nothing else"
+        );
         let page = put["page"].as_str().unwrap();
         let is_end = !self.page.has_next;
         let is_here = self.page.pages.iter().any(|name| name == page);
@@ -456,7 +466,11 @@ impl Viewer {
             match self.hear(line, Duration::from_millis(200)).await {
                 Heard::Frame(_) => {}
                 Heard::Silence => {
-                    assert!(begun.elapsed() < PATIENCE, "no viewer saw it: {what}; {:?}", self.page.keys());
+                    assert!(
+                        begun.elapsed() < PATIENCE,
+                        "no viewer saw it: {what}; {:?}",
+                        self.page.keys()
+                    );
                 }
                 Heard::Closed(code) => panic!("closed with {code:?} before {what}"),
             }
@@ -511,7 +525,12 @@ impl Viewer {
 
 /// Fails at the first item that is not the same.
 pub(crate) fn assert_same_items(a: &[Item], b: &[Item], what: &str) {
-    let keys = |items: &[Item]| items.iter().map(|item| item.key.clone()).collect::<Vec<_>>();
+    let keys = |items: &[Item]| {
+        items
+            .iter()
+            .map(|item| item.key.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(keys(a), keys(b), "{what}: other items");
     for (a, b) in a.iter().zip(b) {
         assert_eq!(a.html, b.html, "{what}: item {}", a.key);

@@ -70,12 +70,11 @@ pub(crate) fn upload(
 
 fn send_changes(client: &Client, path: &str, chat: Chat) -> anyhow::Result<()> {
     let index: Value = client.get(&format!("{path}/index"))?;
-    let there: HashMap<&str, (usize, &str)> = index["messages"]
+    let there: HashMap<&str, (u64, &str)> = index["messages"]
         .as_array()
         .into_iter()
         .flatten()
-        .enumerate()
-        .filter_map(|(place, entry)| Some((entry[0].as_str()?, (place, entry[1].as_str()?))))
+        .filter_map(|entry| Some((entry[0].as_str()?, (entry[2].as_u64()?, entry[1].as_str()?))))
         .collect();
     let head = ChatHead::of(&chat);
     let kept: HashSet<&str> = chat
@@ -99,7 +98,7 @@ fn send_changes(client: &Client, path: &str, chat: Chat) -> anyhow::Result<()> {
     for (place, message) in chat.messages.into_iter().enumerate() {
         bar.inc(1);
         let digest = message.digest().to_string();
-        if there.get(message.id.0.as_str()) == Some(&(place, digest.as_str())) {
+        if there.get(message.id.0.as_str()) == Some(&(place as u64, digest.as_str())) {
             continue;
         }
         bytes += serde_json::to_vec(&message)?.len();

@@ -111,14 +111,6 @@ impl Caller {
             None => Self::Nobody,
         })
     }
-
-    /// The user, where one is signed in.
-    pub(crate) fn user(&self) -> Option<&User> {
-        match self {
-            Self::User { user, .. } => Some(user),
-            Self::Nobody | Self::BadToken => None,
-        }
-    }
 }
 
 impl FromRequestParts<Arc<Service>> for Caller {

@@ -70,6 +70,8 @@ pub(crate) struct LiveShare {
     share: Mutex<Arc<Share>>,
     /// Where the book stands.
     seq: AtomicU64,
+    /// The last event that it was told of.
+    heard: AtomicU64,
     line: OnceCell<Line>,
     book: Mutex<Option<Bound>>,
     queue: Mutex<Queue>,
@@ -181,15 +183,16 @@ impl LiveShares {
     ) -> Result<Arc<LiveShare>, ServiceError> {
         let live = {
             let mut open = lock(&self.open);
-            let live = open.entry(share.id.clone()).or_insert_with(|| {
-                // From here on it hears of what is committed, before it is read for the first time.
-                Arc::new(LiveShare::new(
-                    share.clone(),
-                    link.clone(),
-                    self.metrics.clone(),
-                ))
-            });
-            live.clone()
+            match open.get(&share.id) {
+                Some(live) if !live.cut.load(Ordering::SeqCst) => live.clone(),
+                _ => {
+                    let new = LiveShare::new(share.clone(), link.clone(), self.metrics.clone());
+                    let new = Arc::new(new);
+                    // From here on it hears of what is committed, before it is read for the first time.
+                    open.insert(share.id.clone(), new.clone());
+                    new
+                }
+            }
         };
         live.used_at_ms.store(self.now_ms(), Ordering::Relaxed);
         let bound = live
@@ -198,7 +201,10 @@ impl LiveShares {
             .await;
         match bound {
             Ok(_) if live.cut.load(Ordering::SeqCst) => Err(StoreError::NotFound.into()),
-            Ok(_) => Ok(live),
+            Ok(_) => {
+                live.begin_work();
+                Ok(live)
+            }
             Err(error) => {
                 let mut open = lock(&self.open);
                 if open
@@ -296,6 +302,7 @@ impl LiveShare {
             share: Mutex::new(share),
             line: OnceCell::new(),
             seq: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
             book: Mutex::default(),
             // Until the book is there its builder is the worker.
             queue: Mutex::new(Queue {
@@ -360,7 +367,6 @@ impl LiveShare {
 
     /// Puts what was committed into the queue. What ends rights does so at once.
     fn take<'a>(self: &Arc<Self>, events: impl Iterator<Item = &'a Event>, now: Instant) {
-        let mut begin_work = false;
         for event in events {
             self.end_rights(event);
             let mut queue = lock(&self.queue);
@@ -369,12 +375,20 @@ impl LiveShare {
                 queue.is_broken = true;
             }
             queue.events.push((now, event.clone()));
-            begin_work |= !std::mem::replace(&mut queue.has_worker, true);
+            self.heard.store(event.seq, Ordering::SeqCst);
         }
-        if !begin_work {
-            return;
-        }
+        self.begin_work();
+    }
+
+    /// Starts a worker where there is something to do and nobody does it. As long as there is no line, whoever makes it calls this afterwards.
+    fn begin_work(self: &Arc<Self>) {
         let Some(line) = self.line.get() else { return };
+        {
+            let mut queue = lock(&self.queue);
+            if queue.events.is_empty() || std::mem::replace(&mut queue.has_worker, true) {
+                return;
+            }
+        }
         let (live, service, channel) = (self.clone(), line.service.clone(), line.channel.clone());
         line.runtime.spawn_blocking(move || {
             if let Some(service) = service.upgrade() {
@@ -412,74 +426,95 @@ impl LiveShare {
     /// Brings the book up to date with the queue and publishes what that changes, until the queue is empty. One at a time does this.
     fn work(&self, service: &Service, channel: &Channel) {
         loop {
-            let (events, is_broken) = {
+            {
                 let mut queue = lock(&self.queue);
                 if queue.events.is_empty() {
                     queue.has_worker = false;
                     return;
                 }
-                let is_broken = std::mem::take(&mut queue.is_broken);
-                (std::mem::take(&mut queue.events), is_broken)
-            };
-            let since = events.first().map(|(at, _)| *at);
-            let events = events.into_iter().map(|(_, event)| event).collect();
-            let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                self.apply(service, channel, events, is_broken)
-            }));
-            let failed = match worked {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(_) => Some("it panicked".to_owned()),
-            };
-            if let Some(failed) = failed {
-                tracing::error!("a live share could not follow its chat: {failed}");
-                // Viewers come back and find a book that is bound anew.
-                self.end(CloseCode::Restarting);
             }
-            if let Some(since) = since {
-                self.metrics.lag_us.add(since.elapsed().as_micros() as u64);
-                self.metrics.lags.add(1);
-            }
+            self.drain(&mut lock(&self.book), service, channel);
         }
+    }
+
+    /// Brings the book up to date with the queue. Whoever holds the book may do so: what is taken from the queue under its lock stays in order.
+    fn drain(&self, book: &mut Option<Bound>, service: &Service, channel: &Channel) {
+        let (events, is_broken) = {
+            let mut queue = lock(&self.queue);
+            let is_broken = std::mem::take(&mut queue.is_broken);
+            (std::mem::take(&mut queue.events), is_broken)
+        };
+        let Some(since) = events.first().map(|(at, _)| *at) else {
+            return;
+        };
+        let events = events.into_iter().map(|(_, event)| event).collect();
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.apply(book, (service, channel), events, is_broken)
+        }));
+        let failed = match worked {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("it panicked".to_owned()),
+        };
+        if let Some(failed) = failed {
+            tracing::error!("a live share could not follow its chat: {failed}");
+            // Viewers come back and find a book that is bound anew.
+            self.end(CloseCode::Restarting);
+        }
+        let lag_us = since.elapsed().as_micros() as u64;
+        self.metrics.lag_us.add(lag_us);
+        self.metrics.lags.add(1);
+    }
+
+    /// The book with all that was committed before; `None` where there is none.
+    fn book_now(&self, service: &Service) -> MutexGuard<'_, Option<Bound>> {
+        let mut book = lock(&self.book);
+        if let Some(line) = self.line.get() {
+            self.drain(&mut book, service, &line.channel);
+        }
+        book
     }
 
     fn apply(
         &self,
-        service: &Service,
-        channel: &Channel,
-        events: Vec<Event>,
+        book: &mut Option<Bound>,
+        (service, channel): (&Service, &Channel),
+        mut events: Vec<Event>,
         is_broken: bool,
     ) -> Result<(), ServiceError> {
-        let mut book = lock(&self.book);
         let Some(bound) = book.as_mut() else {
             return Ok(());
         };
-        let is_later = |event: &Event| event.seq > bound.seq;
-        let events: Vec<Event> = events.into_iter().filter(is_later).collect();
+        events.retain(|event| event.seq > bound.seq);
+        let is_frozen = |share: &Share| share.updates == Updates::Frozen;
+        let id = bound.share.id.clone();
+        let of_share = |event: &Event| match &event.change {
+            Change::ShareChanged(share) if share.id == id => Some(share.clone()),
+            _ => None,
+        };
+        // What comes after it was frozen is not for its viewers.
+        let frozen_at = events
+            .iter()
+            .position(|event| of_share(event).as_ref().is_some_and(is_frozen));
+        events.truncate(frozen_at.map_or(usize::MAX, |at| at + 1));
         let Some(seq) = events.last().map(|event| event.seq) else {
             return Ok(());
         };
         if let Some(last) = events.iter().rfind(|event| is_owners(event)) {
             bound.owner_seq = last.seq;
         }
-        let share = events.iter().rev().find_map(|event| match &event.change {
-            Change::ShareChanged(share) if share.id == bound.share.id => Some(share.clone()),
-            _ => None,
-        });
+        let share = events.iter().rev().find_map(of_share);
         let (store, renderer) = (&service.store, &service.renderer);
         let library = StoreLibrary::new(store, &self.chat);
-        if let Some(share) = share
-            .as_ref()
-            .filter(|share| share.updates == Updates::Frozen)
-        {
-            let is_before = |event: &&Event| !is_freezing(event, share);
-            let before: Vec<Event> = events.iter().take_while(is_before).cloned().collect();
-            let mut ops = match is_broken {
-                true => vec![render::Op::Reload {}],
-                false => bound.book.apply(renderer, &library, &before)?,
-            };
+        if let Some(share) = share.as_ref().filter(|share| is_frozen(share)) {
             let what = store.read(|reader| shown(reader, share))?;
             let card = what.card.clone();
+            // The last event is the one that froze it.
+            let before = events.split_last().map_or(&[][..], |(_, before)| before);
+            let mut ops = match is_broken {
+                true => vec![render::Op::Reload {}],
+                false => bound.book.apply(renderer, &library, before)?,
+            };
             ops.extend(bound.book.set_share(renderer, &library, what, seq)?);
             ops.push(bound.book.frozen(renderer, &card)?);
             channel.publish(seq, None, ops.into_iter().map(op).collect());
@@ -533,7 +568,7 @@ impl LiveShare {
             None => {
                 let (live, service) = (self.clone(), service.clone());
                 let join = move || {
-                    let mut book = lock(&live.book);
+                    let mut book = live.book_now(&service);
                     live.join(&service, book.as_mut(), place.as_ref(), session)
                 };
                 let joined = tokio::task::spawn_blocking(join).await;
@@ -733,9 +768,9 @@ impl LiveShare {
         service: &Arc<Service>,
         name: &str,
     ) -> Result<Option<Found>, ServiceError> {
-        let (live, path) = (self.clone(), name.to_owned());
+        let (live, path, reading) = (self.clone(), name.to_owned(), service.clone());
         let find = move || {
-            let book = lock(&live.book);
+            let book = live.book_now(&reading);
             book.as_ref()
                 .and_then(|bound| bound.book.artifact(&path).cloned())
         };
@@ -767,7 +802,9 @@ impl LiveShare {
     /// The page as it is now, if it was rendered already.
     fn kept(&self, name: &str) -> Option<Arc<LivePage>> {
         let pages = lock(&self.pages);
-        match pages.seq == self.seq.load(Ordering::Acquire) {
+        let seq = self.seq.load(Ordering::SeqCst);
+        // What was committed and is not in the book yet may take something back.
+        match pages.seq == seq && self.heard.load(Ordering::SeqCst) <= seq {
             true => pages.pages.get(name).cloned(),
             false => None,
         }
@@ -778,7 +815,7 @@ impl LiveShare {
         service: &Service,
         (name, page): (&str, Page),
     ) -> Result<Option<Arc<LivePage>>, ServiceError> {
-        let book = lock(&self.book);
+        let book = self.book_now(service);
         if let Some(kept) = self.kept(name) {
             return Ok(Some(kept));
         }
@@ -820,12 +857,11 @@ impl LiveShare {
     async fn whole(self: &Arc<Self>, service: &Arc<Service>) -> Result<Arc<Whole>, ServiceError> {
         let mut kept = self.whole.lock().await;
         let owner_seq = {
-            let live = self.clone();
+            let (live, service) = (self.clone(), service.clone());
             // The book may be at work; whoever waits for it does not hold up others.
             let seq = tokio::task::spawn_blocking(move || {
-                lock(&live.book)
-                    .as_ref()
-                    .map_or(Seq::MAX, |bound| bound.owner_seq)
+                let book = live.book_now(&service);
+                book.as_ref().map_or(Seq::MAX, |bound| bound.owner_seq)
             });
             seq.await.map_err(|_| ServiceError::Stopping)?
         };
@@ -1030,11 +1066,6 @@ fn shown(reader: &Reader<'_>, share: &Share) -> Result<render::LiveShare, StoreE
         card: Service::card(reader, share)?,
         options: Service::options(share),
     })
-}
-
-/// True for the event from which on a share stands still.
-fn is_freezing(event: &Event, share: &Share) -> bool {
-    matches!(&event.change, Change::ShareChanged(changed) if changed == share)
 }
 
 fn failed<T>(error: &dyn std::error::Error) -> Option<T> {

@@ -23,7 +23,7 @@ mod writer;
 pub use error::StoreError;
 pub use reader::Reader;
 pub use record::{
-    ChatFilter, ChatRecord, LegacyLink, SessionRecord, ShareFilter, StoredMessage, TokenRecord,
+    ChatFilter, ChatOrder, ChatRecord, LegacyLink, SessionRecord, ShareFilter, StoredMessage, TokenRecord,
     User, UserRole,
 };
 pub use schema::VERSION;

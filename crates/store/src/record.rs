@@ -59,10 +59,24 @@ pub struct StoredMessage {
 pub struct ChatFilter {
     /// Only chats whose name has this in it, in capital letters or not.
     pub text: Option<String>,
+    /// Which come first.
+    pub order: ChatOrder,
     /// How many of the newest to leave out.
     pub offset: u32,
     /// How many at most.
     pub limit: u32,
+}
+
+/// Which chats of a list come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChatOrder {
+    /// The one that changed last here.
+    #[default]
+    Changed,
+    /// The one that was made here last.
+    Created,
+    /// By name, capital letters make no difference.
+    Title,
 }
 
 /// What shares of a list are wanted.
@@ -87,6 +101,7 @@ impl Default for ChatFilter {
     fn default() -> Self {
         Self {
             text: None,
+            order: ChatOrder::Changed,
             offset: 0,
             limit: LIST_LIMIT,
         }

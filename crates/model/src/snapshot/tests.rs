@@ -239,3 +239,47 @@ fn a_title_taken_from_a_message_outside_of_the_range_goes_too() {
     };
     assert_eq!(titled("My secret…", named), "My secret plan");
 }
+
+#[test]
+fn no_thread_reads_differently_because_another_is_not_shown() {
+    let mut inner = message("inner", Some("a"), vec![text("inner")]);
+    inner.thread = ThreadId(1);
+    let chat = Chat {
+        threads: vec![
+            thread(ThreadKind::Main, None),
+            thread(ThreadKind::Subagent, Some("not there")),
+        ],
+        messages: vec![
+            message("a", None, vec![text("a")]),
+            message("b", Some("a"), vec![text("b")]),
+            inner,
+            message("c", Some("inner"), vec![text("c")]),
+        ],
+        active_leaf: Some(MessageId("inner".into())),
+        ..Chat::default()
+    };
+    let snapshot = Snapshot::take(chat, &ALL);
+    let parents = snapshot.messages.iter().map(|message| &message.parent);
+    let parents: Vec<_> = parents
+        .map(|id| id.as_ref().map(|id| id.0.as_str()))
+        .collect();
+    assert_eq!(parents, [None, Some("a"), Some("b")]);
+    assert_eq!(snapshot.active_leaf, None);
+}
+
+#[test]
+fn what_viewers_see_of_a_message_does_not_depend_on_the_rest() {
+    let left_out = LeftOut::of(
+        &SnapshotOptions {
+            tools: false,
+            ..ALL
+        },
+        LeftOut::default(),
+    );
+    let both = message("a", None, vec![call("c"), text("a")]);
+    assert_eq!(left_out.see(both).unwrap().parts, [text("a")]);
+    assert_eq!(left_out.see(message("b", None, vec![call("c")])), None);
+    let mut hidden = message("c", None, vec![text("c")]);
+    hidden.visibility = Visibility::Hidden;
+    assert_eq!(left_out.see(hidden), None);
+}

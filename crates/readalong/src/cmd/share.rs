@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cancel,
-    client::{Client, encode},
+    client::Client,
     cmd::{
         serve::{self, ADDR},
         show::print_share,
@@ -197,26 +197,25 @@ impl Share {
 pub(crate) fn follow(client: &Client, path: &Path) -> anyhow::Result<String> {
     let mut entry: Value = client.post("/api/v1/follow", &json!({ "path": path }))?;
     let begun = Instant::now();
-    let query = format!("/api/v1/follow?path={}", encode(&path.to_string_lossy()));
     loop {
         cancel::check()?;
-        let chat = entry["chats"][0].as_str().map(str::to_owned);
-        let state = entry["state"].as_str().unwrap_or_default();
+        let file = &entry["files"][0];
         let is_late = begun.elapsed() > READING_MAX;
-        match (chat, state) {
-            (Some(chat), "up to date") => return Ok(chat),
-            (Some(chat), _) if is_late => return Ok(chat),
-            (None, "waiting") | (None, "reading") | (None, "") if is_late => {
-                bail!(
-                    "`{}` holds no message yet; share it once its chat has begun",
-                    path.display()
-                )
+        match (file["chat"].as_str(), file["state"].as_str()) {
+            (Some(chat), Some("up_to_date")) => return Ok(chat.to_owned()),
+            (_, Some("refused" | "failing" | "gone")) => {
+                let problem = file["problem"].as_str().unwrap_or("it is gone");
+                bail!("`{}` cannot be shared: {problem}", path.display())
             }
-            (_, "waiting" | "reading" | "up to date" | "") => {}
-            (_, problem) => bail!("`{}` cannot be followed: {problem}", path.display()),
+            (Some(chat), _) if is_late => return Ok(chat.to_owned()),
+            (None, _) if is_late => bail!(
+                "`{}` holds no message yet; share it once its chat has begun",
+                path.display()
+            ),
+            _ => {}
         }
         thread::sleep(LOOK_EVERY);
-        let entries: Vec<Value> = client.get(&query)?;
+        let entries: Vec<Value> = client.get("/api/v1/follow")?;
         let is_it = |one: &Value| one["path"].as_str().map(PathBuf::from).as_deref() == Some(path);
         entry = entries.into_iter().find(is_it).unwrap_or(Value::Null);
     }

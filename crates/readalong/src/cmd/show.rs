@@ -89,7 +89,7 @@ pub(crate) fn print_share(share: &Value) -> anyhow::Result<()> {
     if let Some(expires) = share["expires_at"].as_str() {
         lines.push(("Expires", expires.to_owned()));
     }
-    if let Some(readers) = share["readers"].as_u64() {
+    if let Some(readers) = share["readers"].as_u64().filter(|readers| *readers > 0) {
         lines.push(("Open now", readers.to_string()));
     }
     lines.push(("Id", text("id").to_owned()));

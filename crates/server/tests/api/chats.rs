@@ -97,6 +97,7 @@ async fn lists_are_paged_within_a_limit() {
     assert_eq!(page.as_array().unwrap().len(), 2);
     for query in [
         "limit=1001",
+        "sort=odd",
         "limit=-1",
         "offset=x",
         "offset=99999999999",
@@ -107,6 +108,33 @@ async fn lists_are_paged_within_a_limit() {
             .get(&path, &world.ada)
             .await
             .expect_error(400, "bad_request");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_sorted() {
+    let world = World::new().await;
+    for title in ["beta", "Alpha", "gamma"] {
+        world
+            .post("/api/v1/chats", &world.ada, json!({ "title": title }))
+            .await
+            .expect(201);
+    }
+    for (query, expected) in [
+        ("", ["gamma", "Alpha", "beta"]),
+        ("?sort=updated", ["gamma", "Alpha", "beta"]),
+        ("?sort=created", ["gamma", "Alpha", "beta"]),
+        ("?sort=title", ["Alpha", "beta", "gamma"]),
+    ] {
+        let path = format!("/api/v1/chats{query}");
+        let list = world.get(&path, &world.ada).await.expect(200).json();
+        let titles: Vec<&str> = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|chat| chat["title"].as_str().unwrap())
+            .collect();
+        assert_eq!(titles, expected, "{query}");
     }
 }
 

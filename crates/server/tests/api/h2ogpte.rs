@@ -392,6 +392,10 @@ async fn legacy_links_are_read_and_refuse_all_else() {
         import(&world.ada, &list).await.expect(200).json(),
         json!({"imported": 2})
     );
+    let his = world.chat(&world.bob).await;
+    let taken = format!("path,chat,expires_at\n/old/one,{his},2999-01-01T00:00:00Z\n");
+    let refused = import(&world.bob, &taken).await;
+    refused.expect_error(400, "bad_request");
     for id in ["%2Fold%2Fone", "old%2Fone"] {
         let path = format!("/api/v1/shared_chats/{id}");
         let detail = world.get(&path, "").await.expect(200).json();

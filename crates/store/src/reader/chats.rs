@@ -5,7 +5,7 @@ use rusqlite::Row;
 
 use super::Reader;
 use crate::{
-    ChatFilter, ChatRecord, LegacyLink, StoreError,
+    ChatFilter, ChatOrder, ChatRecord, LegacyLink, StoreError,
     sql::{self, Result},
 };
 
@@ -43,14 +43,19 @@ impl Reader<'_> {
         sql::one(&self.transaction, &sql, (owner.0, source), record)
     }
 
-    /// The chats of an owner, the one that changed last first.
+    /// The chats of an owner, in the order of the filter.
     ///
     /// # Errors
     /// The database fails.
     pub fn chats(&self, owner: UserId, filter: &ChatFilter) -> Result<Vec<ChatRecord>> {
+        let order = match filter.order {
+            ChatOrder::Changed => "c.changed_at DESC, c.key DESC",
+            ChatOrder::Created => "c.key DESC",
+            ChatOrder::Title => "c.title_folded, c.key",
+        };
         let sql = format!(
             "{CHAT} WHERE c.owner = ?1 AND (?2 IS NULL OR instr(c.title_folded, ?2) > 0)
-             ORDER BY c.changed_at DESC, c.key DESC LIMIT ?3 OFFSET ?4"
+             ORDER BY {order} LIMIT ?3 OFFSET ?4"
         );
         let text = filter.text.as_deref().map(sql::folded);
         let values = (owner.0, text, filter.limit, filter.offset);

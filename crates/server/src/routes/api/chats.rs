@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use readalong_model::{ChatHead, ChatId, Seq, Timestamp};
-use readalong_store::{ChatFilter, ChatRecord, Write};
+use readalong_store::{ChatFilter, ChatOrder, ChatRecord, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -153,10 +153,34 @@ pub(crate) struct Listed {
     filter: Option<String>,
     /// Exactly this source.
     source: Option<String>,
+    /// `updated` (default), `created` or `title`.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    sort: Sort,
     /// How many to leave out.
     offset: Option<u32>,
     /// How many at most.
     limit: Option<u32>,
+}
+
+/// Which chats come first.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Sort {
+    #[default]
+    Updated,
+    Created,
+    Title,
+}
+
+impl From<Sort> for ChatOrder {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Updated => Self::Changed,
+            Sort::Created => Self::Created,
+            Sort::Title => Self::Title,
+        }
+    }
 }
 
 /// The chats of one's own.
@@ -176,6 +200,7 @@ pub(crate) async fn list(
                 owner.id,
                 &ChatFilter {
                     text: wanted(listed.filter),
+                    order: listed.sort.into(),
                     offset: range.offset,
                     limit: range.limit,
                 },

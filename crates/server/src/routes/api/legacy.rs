@@ -12,7 +12,11 @@ use readalong_store::{LegacyLink, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{auth::Owner, error::ApiError, service::Service};
+use crate::{
+    auth::Owner,
+    error::ApiError,
+    service::{Service, now},
+};
 
 /// Bytes of a list: some hundred thousand links.
 const LIST_BYTES_MAX: usize = 16 << 20;
@@ -54,10 +58,16 @@ pub(crate) async fn import(
         .read(move |r| {
             let mut links = Vec::with_capacity(rows.len());
             for (line, link) in rows {
-                match r.chat_of(owner.id, &link.chat)? {
-                    Some(_) => links.push(link),
-                    None => return Ok(Err(wrong(line, "there is no such chat"))),
+                if r.chat_of(owner.id, &link.chat)?.is_none() {
+                    return Ok(Err(wrong(line, "there is no such chat")));
                 }
+                let there = r.legacy(&link.path, now())?;
+                if let Some(there) = there
+                    && r.chat_of(owner.id, &there.chat)?.is_none()
+                {
+                    return Ok(Err(wrong(line, "the path is somebody else's")));
+                }
+                links.push(link);
             }
             Ok(Ok(links))
         })

@@ -88,6 +88,25 @@
     else leave(by);
   };
 
+  const look = () => {
+    hits = query ? [...main.querySelectorAll(":scope > .message")].flatMap((message) => search(message, query)) : [];
+    paint();
+    tell();
+  };
+  /** Messages came or changed, live: the hit that is shown stays so. */
+  const again = () => {
+    const shown = hits[current]?.range;
+    look();
+    current = hits.findIndex(({ range }) => range.startContainer === shown?.startContainer && range.startOffset === shown.startOffset);
+    paint();
+    tell();
+  };
+  let later = 0;
+  main.addEventListener("changed", () => {
+    clearTimeout(later);
+    if (query) later = setTimeout(again, 300);
+  });
+
   /** Searches for what stands in the field. @param {number} [first] the hit to show: -1 is the last, none the first at or below the reader */
   const start = async (first) => {
     const mine = ++run;
@@ -97,9 +116,7 @@
     current = -1;
     wanted = 0;
     done = !query;
-    if (query) for (const message of main.querySelectorAll(":scope > .message")) hits.push(...search(message, query));
-    paint();
-    tell();
+    look();
     if (!query) return;
     if (hits.length) {
       const below = hits.findIndex(({ message }) => message.getBoundingClientRect().bottom > 60);

@@ -47,15 +47,26 @@
     }
     for (const box of all(":is(.code, .output):not(:has(> .copy))", scope)) box.append(h("button", { className: "copy", ariaLabel: "Copy" }, icon("copy")));
   };
-  const splitDays = () => {
-    let last = "";
-    for (const time of all(":scope > .message > .permalink > time", main)) {
-      const message = time.closest(".message");
+  /** @param {any} message */
+  const dayOf = (message) => {
+    const time = message.matches(".message") && message.querySelector(":scope > .permalink > time");
+    return time ? styles.date.format(new Date(time.dateTime)) : "";
+  };
+  /** Draws a line where a message is of another day than what stands before it. @param {any[]} messages */
+  const splitDays = (messages = all(":scope > .message", main)) => {
+    for (const message of messages) {
+      const day = message && dayOf(message);
+      if (!day) continue;
       const line = message.previousElementSibling?.closest(".day");
-      const day = styles.date.format(new Date(time.dateTime));
+      let last = "";
+      for (let node = message.previousElementSibling; node && !last; node = node.previousElementSibling) last = dayOf(node);
       if (day === last) line?.remove();
-      else if (last && !line) message.before(h("p", { className: "day" }, h("time", { dateTime: time.dateTime, title: time.title }, day)));
-      last = day;
+      else if (last && !line) {
+        const time = message.querySelector(":scope > .permalink > time").cloneNode(true);
+        time.dataset.style = "date";
+        time.textContent = day;
+        message.before(h("p", { className: "day" }, time));
+      }
     }
   };
   enhance(document.body);
@@ -63,4 +74,5 @@
   new MutationObserver((changes) => {
     for (const { addedNodes } of changes) for (const node of addedNodes) if (node instanceof Element) enhance(node);
   }).observe(main, { childList: true });
+  Object.assign(/** @type {any} */ (window).readalong, { enhance, splitDays });
 })();

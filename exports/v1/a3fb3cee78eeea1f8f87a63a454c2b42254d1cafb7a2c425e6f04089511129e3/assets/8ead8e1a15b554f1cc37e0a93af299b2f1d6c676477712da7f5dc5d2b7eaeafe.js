@@ -10,6 +10,7 @@
   /** @type {HTMLElement[]} */
   let prompts = [];
   let current = -1;
+  const linkTo = (/** @type {HTMLElement} */ prompt) => rail?.querySelector(`a[href$="#${prompt.id}"]`);
   const follow = () => {
     let low = 0;
     for (let high = prompts.length; low < high;) {
@@ -18,7 +19,7 @@
       else high = middle;
     }
     current = low - 1;
-    const link = rail?.querySelector(`a[href="#${prompts[current]?.id}"]`);
+    const link = prompts[current] && linkTo(prompts[current]);
     if (!rail || !link || link.ariaCurrent) return;
     rail.querySelector("[aria-current]")?.removeAttribute("aria-current");
     link.ariaCurrent = "location";
@@ -37,6 +38,34 @@
     prompts = all(":scope > .prompt", main);
     soon();
   };
+  let mending = 0;
+  let known = all(":scope > .prompt", main); // the rail has them
+  /** Prompts came, changed or went, live: the rail has the same. */
+  const mend = () => {
+    mending = 0;
+    const before = known;
+    changed();
+    for (const gone of before) if (!gone.isConnected) linkTo(gone)?.parentElement?.remove();
+    prompts.forEach((prompt, at) => {
+      const text = String(prompt.querySelector("h2")?.ariaLabel).replace(/^Prompt \d+:? ?/, "");
+      let link = linkTo(prompt);
+      if (!link) {
+        link = h("a", { href: `#${prompt.id}`, title: text }, h("bdi"));
+        const line = h("li", {}, link);
+        const last = prompts[at - 1] && linkTo(prompts[at - 1])?.parentElement;
+        const next = prompts[at + 1] && linkTo(prompts[at + 1])?.parentElement;
+        if (last) last.after(line);
+        else if (next) next.before(line);
+        else all("ol", rail).at(-1)?.append(line);
+      }
+      const words = link?.querySelector("bdi");
+      if (words && words.textContent !== text) words.textContent = text;
+    });
+    known = prompts;
+  };
+  main.addEventListener("changed", () => {
+    if (rail) mending ||= setTimeout(mend, 100);
+  });
   addEventListener("scroll", soon, { passive: true });
   addEventListener("resize", soon);
   new MutationObserver(changed).observe(main, { childList: true });
@@ -91,6 +120,7 @@
     const near = lists.slice(first, last + 1);
     await Promise.all(near.map(fill));
     own.replaceWith(...lists);
+    if (document.body.dataset.live) mend();
     follow();
     const seen = new IntersectionObserver((entries) => {
       for (const { isIntersecting, target } of entries) {
