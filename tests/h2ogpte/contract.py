@@ -15,6 +15,7 @@ import time
 import unittest
 import urllib.error
 import urllib.request
+import warnings
 from datetime import datetime
 
 import h2ogpte
@@ -121,6 +122,14 @@ class Sync:
     def __init__(self, token, **options):
         self.client = h2ogpte.H2OGPTE(address=SERVER.address, api_key=token, **options)
 
+    @classmethod
+    def of_provider(cls, token):
+        class Provider:
+            def token(self):
+                return token
+
+        return cls(None, token_provider=Provider())
+
     def call(self, method, *arguments, **options):
         return getattr(self.client, method)(*arguments, **options)
 
@@ -133,6 +142,14 @@ class Async:
 
     def __init__(self, token, **options):
         self.options = dict(address=SERVER.address, api_key=token, **options)
+
+    @classmethod
+    def of_provider(cls, token):
+        class Provider:
+            async def token(self):
+                return token
+
+        return cls(None, token_provider=Provider())
 
     def call(self, method, *arguments, **options):
         async def run():
@@ -401,6 +418,12 @@ class Contract:
         client = self.Client(SERVER.ada, strict_version_check=True)
         self.assertIsInstance(client.call("list_shared_chats"), list)
 
+    def test_a_token_provider_works_as_well(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            client = self.Client.of_provider(SERVER.ada)
+            self.assertIsInstance(client.call("list_shared_chats"), list)
+
     def test_methods_that_are_not_there_are_errors_that_the_client_reads(self):
         with self.assertRaises(errors.H2OGPTEError):
             self.ada.call("list_showcase_chats")
@@ -421,6 +444,15 @@ class SyncTest(Contract, unittest.TestCase):
 
 class AsyncTest(Contract, unittest.TestCase):
     Client = Async
+
+    def test_calls_at_once_are_all_answered(self):
+        async def run():
+            async with h2ogpte.H2OGPTEAsync(address=SERVER.address, api_key=SERVER.ada) as client:
+                return await asyncio.gather(*(client.share_chat_session(self.chat) for _ in range(20)))
+
+        paths = {shared.relative_path for shared in asyncio.run(run())}
+        self.assertEqual(len(paths), 20)
+        self.assertEqual(len(self.listed()), 20)
 
 
 def main():

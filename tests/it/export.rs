@@ -178,10 +178,10 @@ fn a_growing_chat_keeps_links_and_finished_pages() {
                     .into_iter()
                     .filter(|anchor| !anchors(&new).contains(anchor))
                     .collect();
-                assert!(
-                    lost.is_empty() && anchors(&old).len() > 3,
-                    "page {number} lost {lost:?}"
-                );
+                assert!(lost.is_empty(), "page {number} lost {lost:?}");
+                // The last page may just have begun.
+                let is_last = number == pages(&before);
+                assert!(is_last || anchors(&old).len() > 3, "page {number}");
             }
         }
         before = Some(now);

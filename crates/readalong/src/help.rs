@@ -5,6 +5,7 @@ use std::io;
 use anyhow::Error;
 use readalong_bundle::BundleError;
 use readalong_import::ImportError;
+use readalong_server::{ServeError, StoreError};
 use readalong_themes::ThemeError;
 
 /// The next step after an error, where there is one to name.
@@ -14,7 +15,12 @@ pub(crate) fn next_step(error: &Error) -> Option<String> {
         let bundle = || cause.downcast_ref::<BundleError>().and_then(after_bundle);
         let theme = || cause.downcast_ref::<ThemeError>().and_then(after_theme);
         let io = || cause.downcast_ref::<io::Error>().and_then(after_io);
-        import.or_else(bundle).or_else(theme).or_else(io)
+        let serve = || cause.downcast_ref::<ServeError>().and_then(after_serve);
+        import
+            .or_else(serve)
+            .or_else(bundle)
+            .or_else(theme)
+            .or_else(io)
     })
 }
 
@@ -37,6 +43,25 @@ fn after_import(error: &ImportError) -> Option<String> {
         ImportError::Io { .. } | _ => return None,
     };
     Some(step)
+}
+
+fn after_serve(error: &ServeError) -> Option<String> {
+    let step = match error {
+        ServeError::Busy { .. } => {
+            "end that one first, or name another folder with --data DIR; other commands act through the server that runs"
+        }
+        ServeError::Listen { .. } => {
+            "name another address with --addr; port 0 takes any that is free"
+        }
+        ServeError::Store(StoreError::TooNew { .. }) => "use a newer readalong",
+        ServeError::Store(
+            StoreError::NotOurs { .. } | StoreError::Damaged { .. } | StoreError::Database(_),
+        ) => {
+            "put the data folder back from a copy, or name another one with --data DIR; nothing was changed"
+        }
+        _ => return None,
+    };
+    Some(step.to_owned())
 }
 
 fn after_bundle(error: &BundleError) -> Option<String> {

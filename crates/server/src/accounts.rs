@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -48,6 +48,8 @@ const LINK_LASTS: Duration = Duration::from_secs(24 * 3600);
 const PASSWORD_BYTES_MIN: usize = 8;
 /// Bytes of a password at most: a passphrase is shorter, and hashing takes its time by length too.
 const PASSWORD_BYTES_MAX: usize = 1_000;
+/// Stands for the address of those who are signed in and enter their password again.
+const SIGNED_IN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// A hash, in the form and at the cost of ours, that no password is known to have: it is compared with where nobody has the name.
 const HASH_OF_NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$cmVhZGFsb25nIG5vYm9keQ$EExX5fzTwTN+hNUhYsI5G+QdTY5Gl/M1Pi6L3iml6fM";
 /// Bytes of a user's or token's name.
@@ -102,6 +104,16 @@ pub(crate) enum SignInError {
     },
     /// Something else.
     Failed(ApiError),
+}
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong => Self::forbidden("the password is wrong"),
+            SignInError::Wait { seconds } => Self::too_many_requests(seconds),
+            SignInError::Failed(error) => error,
+        }
+    }
 }
 
 impl<E: Into<ApiError>> From<E> for SignInError {
@@ -269,18 +281,24 @@ pub(crate) async fn hash_password(service: &Service, password: String) -> Result
     service.accounts.on_hashing_thread(hash).await?
 }
 
-/// True where the password is the user's.
+/// True where the password is the user's. Whoever is signed in already has to wait after failures like everybody.
 ///
 /// # Errors
-/// Too many wait for the same.
+/// Too many tries, or too many wait for the same.
 pub(crate) async fn is_password(
     service: &Service,
     user: &User,
     password: String,
 ) -> Result<bool, ApiError> {
-    let user = user.id;
-    let hash = service.read(move |r| r.password_hash(user)).await?;
-    service.accounts.verify(password, hash).await
+    let accounts = &service.accounts;
+    accounts.begin(&user.name, SIGNED_IN)?;
+    let id = user.id;
+    let hash = service.read(move |r| r.password_hash(id)).await?;
+    let matches = accounts.verify(password, hash).await?;
+    if matches {
+        accounts.succeeded(&user.name, SIGNED_IN);
+    }
+    Ok(matches)
 }
 
 /// True for what can be a user's or token's name: short, one line, no spaces around it.

@@ -114,6 +114,13 @@ struct Shows {
 }
 
 impl Shows {
+    fn holds_for(&self, share: &Share) -> bool {
+        self.visibility == share.visibility
+            && self.includes_artifacts == share.includes_artifacts
+            && self.name == share.name
+            && self.frozen_at_seq == share.frozen_at_seq
+    }
+
     fn of(share: &Share) -> Self {
         Self {
             visibility: share.visibility,
@@ -304,9 +311,8 @@ impl FrozenShares {
         let changed = self.changed.read().unwrap_or_else(PoisonError::into_inner);
         let changed = changed.get(&share.chat).copied().unwrap_or(0);
         let made = &bundle.made;
-        let is_fresh = share.bundle == Some(made.bundle)
-            && made.seq >= changed
-            && made.shows == Shows::of(share);
+        let is_fresh =
+            share.bundle == Some(made.bundle) && made.seq >= changed && made.shows.holds_for(share);
         is_fresh.then(|| bundle.clone())
     }
 
@@ -351,7 +357,13 @@ impl FrozenShares {
                 by: None,
                 change,
             };
-            service.write(write).await?;
+            if let Err(error) = service.write(write).await {
+                // The share went away meanwhile; its bundle is nobody's.
+                self.cut(&share.id);
+                self.remove_unused(service, bundle).await;
+                let _ = fs::remove_file(self.record(&share.id));
+                return Err(error);
+            }
             if let Some(old) = share.bundle {
                 self.remove_unused(service, old).await;
             }

@@ -20,4 +20,5 @@ mod serve;
 mod service;
 
 pub use limits::Limits;
+pub use readalong_store::StoreError;
 pub use serve::{RunningServer, ServeError, Server, ServerOptions};

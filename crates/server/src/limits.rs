@@ -24,7 +24,7 @@ const REQUESTS_BURST: u32 = 1_000;
 const STREAMS_PER_ADDRESS: usize = 200;
 /// Sockets and event streams in all: 8 KB each are 400 MB.
 const STREAMS: usize = 50_000;
-/// Connections in all, those of sockets among them.
+/// Connections in all, those of sockets aside.
 const CONNECTIONS: usize = 60_000;
 /// Time for a request's head: longer is a client that holds a connection for nothing.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ pub struct Limits {
     pub streams_per_address: usize,
     /// Sockets and event streams in all.
     pub streams: usize,
-    /// Connections in all.
+    /// Connections in all, those of sockets aside.
     pub connections: usize,
     /// Time for a request's head.
     pub head_timeout: Duration,

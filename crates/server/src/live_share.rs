@@ -49,6 +49,10 @@ const QUEUE_MAX: usize = 50_000;
 const PACKED_BYTES_MIN: usize = 4 << 10;
 /// How old a rendering of the whole chat may be that is served for what no book has: other branches, threads, copies.
 const WHOLE_AGE_MAX: Duration = Duration::from_secs(5);
+/// Live shares without a viewer that may stay in memory for as long as the limit says.
+const UNWATCHED_MAX: usize = 64;
+/// How long they stay where there are more, as when a robot opens one after the other.
+const IDLE_WHERE_MANY: Duration = Duration::from_secs(5);
 /// Sweeps between two looks at whether sign-ins have run out.
 const CHECK_RIGHTS_EVERY: u64 = 60;
 
@@ -220,7 +224,7 @@ impl LiveShares {
 
     /// Takes in what was written, in log order, before whoever wrote it is told.
     pub(crate) fn on_commit(&self, events: &[Event]) {
-        let mut open = lock(&self.open);
+        let open = lock(&self.open);
         if open.is_empty() {
             return;
         }
@@ -229,7 +233,6 @@ impl LiveShares {
             let ours = events.iter().filter(|event| event.chat == live.chat);
             live.take(ours, now);
         }
-        open.retain(|_, live| !live.cut.load(Ordering::Relaxed));
     }
 
     /// Asks for every sign-in again: one has ended.
@@ -246,19 +249,29 @@ impl LiveShares {
             self.check_rights_of_all(service);
         }
         let now_ms = self.now_ms();
-        let idle_ms = self.idle.as_millis() as u64;
+        let mut unwatched = 0;
         for live in self.all() {
             live.check_life(service);
-            if live.viewers() > 0 {
-                live.used_at_ms.store(now_ms, Ordering::Relaxed);
+            match live.viewers() {
+                0 => unwatched += 1,
+                _ => live.used_at_ms.store(now_ms, Ordering::Relaxed),
             }
         }
-        lock(&self.open).retain(|_, live| {
+        let idle_ms = match unwatched > UNWATCHED_MAX {
+            true => IDLE_WHERE_MANY.as_millis() as u64,
+            false => self.idle.as_millis() as u64,
+        };
+        let let_go = |_: &ShareId, live: &mut Arc<LiveShare>| {
             let is_idle = now_ms.saturating_sub(live.used_at_ms.load(Ordering::Relaxed)) > idle_ms;
             // Whoever holds it is just coming in.
             let is_held = Arc::strong_count(live) > 1 || live.viewers() > 0;
-            !live.cut.load(Ordering::Relaxed) && (is_held || !is_idle)
-        });
+            live.cut.load(Ordering::Relaxed) || (is_idle && !is_held)
+        };
+        let gone: Vec<_> = lock(&self.open).extract_if(let_go).collect();
+        if !gone.is_empty() {
+            // Their files go with them, which takes its time; nobody waits for that.
+            tokio::task::spawn_blocking(move || drop(gone));
+        }
     }
 
     /// Sends all viewers away: the server stops.

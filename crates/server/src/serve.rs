@@ -334,6 +334,8 @@ impl Server {
         };
         while is_open() && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_STEP).await;
+            // Who came in at the last moment is sent away too.
+            service.live.close_all();
         }
         if is_open() {
             tracing::warn!("some connections were cut: they did not end in time");

@@ -323,6 +323,89 @@ async fn viewers_get_what_is_new_and_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_taken_back_is_nowhere_once_the_owner_is_told() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let live = world.share(&chat, "live", "public", false).await;
+    for number in 0..10 {
+        let (id, words) = (format!("s-{number}"), format!("slip {number}."));
+        world.say(&chat, &id, &words).await;
+        let frozen = world.share(&chat, "frozen", "public", false).await;
+        for share in [&live, &frozen] {
+            let page = world.get(&format!("/s/{share}/"), &Who::Nobody).await;
+            assert!(page.text().contains(&words), "{words} is not there at once");
+        }
+        let message = format!("/api/v1/chats/{chat}/messages/{id}");
+        world
+            .send(Method::PATCH, &message, json!({ "hidden": true }))
+            .await;
+        for share in [&live, &frozen] {
+            for file in ["", "chat.json", "chat.md", "data/search-index.js"] {
+                let page = world.get(&format!("/s/{share}/{file}"), &Who::Nobody).await;
+                assert_eq!(page.status, StatusCode::OK);
+                assert!(!page.text().contains(&words), "{words} is still in {file}");
+            }
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_of_a_followed_file_reaches_viewers() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("session.jsonl");
+    let mut file = std::fs::File::create(&path).unwrap();
+    let line = |number: usize, text: &str| {
+        format!(
+            "{{\"type\":\"user\",\"uuid\":\"u-{number}\",\"parentUuid\":{},\"sessionId\":\"s\",\"timestamp\":\"2026-11-20T10:00:{number:02}Z\",\
+             \"message\":{{\"role\":\"user\",\"content\":\"{text}\"}}}}\n",
+            match number {
+                0 => "null".to_owned(),
+                number => format!("\"u-{}\"", number - 1),
+            },
+        )
+    };
+    file.write_all(line(0, SECRET).as_bytes()).unwrap();
+    let world = World::following(folder.path()).await;
+    let chats = async || world.get("/api/v1/chats", &world.owner()).await.json();
+    world
+        .until(async || {
+            chats()
+                .await
+                .as_array()
+                .is_some_and(|chats| !chats.is_empty())
+        })
+        .await;
+    let chat = chats().await[0]["id"].as_str().unwrap().to_owned();
+    let share = world.share(&chat, "live", "public", false).await;
+    let page = format!("/s/{share}/");
+    world
+        .until(async || world.get(&page, &Who::Nobody).await.text().contains(SECRET))
+        .await;
+    let mut viewer = world
+        .watch(&format!("{page}live"), &Who::Nobody)
+        .await
+        .unwrap();
+    assert!(viewer.frame().await.get("hello").is_some());
+    let mut waited = Vec::new();
+    for number in 1..=20 {
+        let words = format!("line {number} of it");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let begin = Instant::now();
+        file.write_all(line(number, &words).as_bytes()).unwrap();
+        while !viewer.frame().await.to_string().contains(&words) {}
+        waited.push(begin.elapsed());
+    }
+    waited.sort();
+    println!(
+        "from the file to the viewer: {:?} in the middle, {:?} at most",
+        waited[10], waited[19]
+    );
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revocation_cuts_everybody_at_once() {
     const VIEWERS: usize = 300;
     let world = World::start().await;

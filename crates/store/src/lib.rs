@@ -23,8 +23,8 @@ mod writer;
 pub use error::StoreError;
 pub use reader::Reader;
 pub use record::{
-    ChatFilter, ChatOrder, ChatRecord, LegacyLink, SessionRecord, ShareFilter, StoredMessage, TokenRecord,
-    User, UserRole,
+    ChatFilter, ChatOrder, ChatRecord, LegacyLink, SessionRecord, ShareFilter, StoredMessage,
+    TokenRecord, User, UserRole,
 };
 pub use schema::VERSION;
 pub use store::Store;

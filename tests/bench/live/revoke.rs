@@ -145,7 +145,9 @@ fn chat_with_artifacts(api: &mut Api) -> Outcome<String> {
         )?;
         let content = json!({"present": {"sha256": sha256, "size_bytes": text.len()}});
         artifacts.push(json!([number, {"name": format!("file-{number}.txt"), "media_type": "text/plain", "role": "uploaded", "content": content}]));
-        messages.push(json!([number, {"id": format!("m-{number}"), "role": "user", "parts": [{"file": {"artifact": number}}]}]));
+        // Each follows the one before; without that they would be versions of one message.
+        let parent = number.checked_sub(1).map(|before| format!("m-{before}"));
+        messages.push(json!([number, {"id": format!("m-{number}"), "parent": parent, "role": "user", "parts": [{"file": {"artifact": number}}]}]));
     }
     let changes = json!({"artifacts": artifacts, "messages": messages});
     api.json("POST", &format!("/api/v1/chats/{chat}/changes"), &changes)?;

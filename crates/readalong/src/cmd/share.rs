@@ -4,25 +4,27 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{anyhow, bail};
 use clap::Args;
+use readalong_import::{ImportError, Transcript};
 use readalong_model::Timestamp;
 use readalong_server::{RunningServer, Server, ServerOptions};
 use serde_json::{Map, Value, json};
 
 use crate::{
     cancel,
-    client::Client,
+    client::{Client, encode},
     cmd::{
         serve::{self, ADDR},
         show::print_share,
     },
     data::Data,
-    moment, output, pick, upload,
+    files, moment, output, pick, upload,
 };
 
 /// How long a server may take to read a transcript before its share is made. A large one goes on growing behind the link.
@@ -120,6 +122,7 @@ impl Share {
     fn share_growing(self, file: &Path) -> anyhow::Result<ExitCode> {
         let folder = self.data.folder()?;
         let path = file.canonicalize()?;
+        check_is_transcript(file)?;
         if let Ok(Some(running)) = RunningServer::of(&folder) {
             let client = Client::of(folder.clone())?;
             if client.is_served() {
@@ -131,6 +134,8 @@ impl Share {
         serve::log_to_stderr("warn")?;
         let server = Server::open(ServerOptions::new(folder.clone()))?;
         let addr = self.addr;
+        let failed = Arc::new(Mutex::new(None));
+        let failure = failed.clone();
         serve::serve(server, addr, move |_| {
             // The share is made beside the server, which has to answer for it.
             thread::spawn(move || {
@@ -146,14 +151,15 @@ impl Share {
                         "Ctrl-C ends the server; the link works again once `readalong serve` runs.",
                     ),
                     Err(error) => {
-                        output::print_error(&error);
+                        *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         cancel::cancel();
                     }
                 }
             });
             Ok(())
         })?;
-        Ok(ExitCode::SUCCESS)
+        let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.map_or(Ok(ExitCode::SUCCESS), Err)
     }
 
     fn follow_and_make(&self, client: &Client, path: &Path) -> anyhow::Result<Value> {
@@ -190,6 +196,15 @@ impl Share {
     }
 }
 
+/// Fails at once where a file is no transcript, in any format. One that has not begun is none yet, and may become one.
+fn check_is_transcript(file: &Path) -> anyhow::Result<()> {
+    let bar = output::progress_bar("reading", 0, true);
+    match Transcript::open(files::source(file, &bar)?, None) {
+        Ok(_) | Err(ImportError::Empty { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Has a server follow a transcript, and waits until its chat is there; answers with the chat's id.
 ///
 /// # Errors
@@ -197,25 +212,26 @@ impl Share {
 pub(crate) fn follow(client: &Client, path: &Path) -> anyhow::Result<String> {
     let mut entry: Value = client.post("/api/v1/follow", &json!({ "path": path }))?;
     let begun = Instant::now();
+    let query = format!("/api/v1/follow?path={}", encode(&path.to_string_lossy()));
     loop {
         cancel::check()?;
-        let file = &entry["files"][0];
+        let chat = entry["chats"][0].as_str().map(str::to_owned);
+        let state = entry["state"].as_str().unwrap_or_default();
         let is_late = begun.elapsed() > READING_MAX;
-        match (file["chat"].as_str(), file["state"].as_str()) {
-            (Some(chat), Some("up_to_date")) => return Ok(chat.to_owned()),
-            (_, Some("refused" | "failing" | "gone")) => {
-                let problem = file["problem"].as_str().unwrap_or("it is gone");
-                bail!("`{}` cannot be shared: {problem}", path.display())
+        match (chat, state) {
+            (Some(chat), "up to date") => return Ok(chat),
+            (Some(chat), _) if is_late => return Ok(chat),
+            (None, "waiting" | "reading" | "") if is_late => {
+                bail!(
+                    "`{}` holds no message yet; share it once its chat has begun",
+                    path.display()
+                )
             }
-            (Some(chat), _) if is_late => return Ok(chat.to_owned()),
-            (None, _) if is_late => bail!(
-                "`{}` holds no message yet; share it once its chat has begun",
-                path.display()
-            ),
-            _ => {}
+            (_, "waiting" | "reading" | "up to date" | "") => {}
+            (_, problem) => bail!("`{}` cannot be followed: {problem}", path.display()),
         }
         thread::sleep(LOOK_EVERY);
-        let entries: Vec<Value> = client.get("/api/v1/follow")?;
+        let entries: Vec<Value> = client.get(&query)?;
         let is_it = |one: &Value| one["path"].as_str().map(PathBuf::from).as_deref() == Some(path);
         entry = entries.into_iter().find(is_it).unwrap_or(Value::Null);
     }

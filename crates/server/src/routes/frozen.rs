@@ -1,6 +1,6 @@
 //! Files of frozen shares: from their bundles, as they lie there.
 
-use std::sync::Arc;
+use std::{io::ErrorKind, sync::Arc};
 
 use axum::response::Response;
 use http::HeaderMap;
@@ -20,11 +20,26 @@ pub(crate) async fn file(
     name: &str,
     request: &HeaderMap,
 ) -> Result<Response, ServiceError> {
-    let bundle = service.frozen.open(service, share).await?;
     let name = match name {
         "" => "index.html",
         name => name,
     };
+    match answer(service, share, name, request).await {
+        // The bundle was replaced between the look at it and the opening of its file.
+        Err(ServiceError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            answer(service, share, name, request).await
+        }
+        answered => answered,
+    }
+}
+
+async fn answer(
+    service: &Arc<Service>,
+    share: &Share,
+    name: &str,
+    request: &HeaderMap,
+) -> Result<Response, ServiceError> {
+    let bundle = service.frozen.open(service, share).await?;
     let Some(found) = service.frozen.file(&bundle, name, Takes::of(request)) else {
         return Ok(errors::gone());
     };

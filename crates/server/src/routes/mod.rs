@@ -226,3 +226,50 @@ impl http_body::Body for PatientBody {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::serve::{Server, ServerOptions};
+
+    #[test]
+    fn what_opens_a_share_does_not_stand_in_the_log() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let path = format!("/s/{id}/files/a.png");
+        assert_eq!(Masked(&path).to_string(), "/s/012345…/files/a.png");
+        assert_eq!(
+            Masked("/signin/x\n\u{1b}").to_string(),
+            "/signin/x\\n\\u{1b}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_the_next_request_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::open(ServerOptions::new(folder.path().to_owned())).unwrap();
+        let service = server.service().clone();
+        let boom = get(async || -> &'static str { panic!("a panic of this test") });
+        let router = Router::new()
+            .route("/boom", boom.clone())
+            .route("/api/boom", boom)
+            .layer(middleware::from_fn_with_state(service.clone(), around))
+            .with_state(service.clone());
+        for (path, kind) in [("/boom", "text/html"), ("/api/boom", "application/json")] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert!(
+                answer.headers()[CONTENT_TYPE]
+                    .to_str()
+                    .unwrap()
+                    .starts_with(kind)
+            );
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert!(!body.is_empty() && !String::from_utf8_lossy(&body).contains("of this test"));
+        }
+        assert_eq!(service.metrics.panics.value(), 2);
+    }
+}

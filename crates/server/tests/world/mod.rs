@@ -87,7 +87,20 @@ impl World {
     }
 
     pub async fn in_folder(folder: tempfile::TempDir, limits: Limits) -> Self {
-        let server = Arc::new(Server::open(options(folder.path(), limits)).unwrap());
+        let options = options(folder.path(), limits);
+        Self::of(folder, options).await
+    }
+
+    /// A server that follows something.
+    pub async fn following(path: &std::path::Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = options(folder.path(), Limits::default());
+        options.follow.push(path.to_owned());
+        Self::of(folder, options).await
+    }
+
+    async fn of(folder: tempfile::TempDir, options: ServerOptions) -> Self {
+        let server = Arc::new(Server::open(options).unwrap());
         let listener = server.listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

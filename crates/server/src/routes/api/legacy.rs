@@ -123,7 +123,7 @@ fn link(row: Row) -> Result<LegacyLink, String> {
         let rest = path.strip_prefix(*ours);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if OUR_PATHS.iter().any(|ours| is_ours(&ours)) {
+    if OUR_PATHS.iter().any(is_ours) {
         return Err(format!(
             "`{path}` is a path that this server answers itself"
         ));
