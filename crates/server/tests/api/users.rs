@@ -240,3 +240,18 @@ async fn another_password_ends_all_sessions() {
         .await
         .expect_error(404, "not_found");
 }
+
+#[tokio::test]
+async fn who_is_signed_in_cannot_guess_the_password_either() {
+    let world = World::new().await;
+    let eve = world.get("/api/v1/users/me", &world.eve).await.expect(200);
+    let path = format!("/api/v1/users/{}", eve.json()["id"]);
+    let guess = json!({"password": "another password", "current_password": "a wrong password"});
+    for _ in 0..5 {
+        let answer = world.patch(&path, &world.eve, guess.clone()).await;
+        answer.expect_error(403, "forbidden");
+    }
+    let answer = world.patch(&path, &world.eve, guess).await;
+    let answer = answer.expect_error(429, "too_many_requests");
+    assert!(!answer.header(header::RETRY_AFTER).is_empty());
+}
