@@ -971,7 +971,9 @@ fn one_of_many_chats_is_picked() {
     let refused = try_on(&data, &["share", name]);
     assert_refused(&refused, &["help: ", "--chat"]);
     assert!(
-        refused.err.contains("Question of chat 1"), "they are listed: {}", refused.err
+        refused.err.contains("Question of chat 1"),
+        "they are listed: {}",
+        refused.err
     );
     assert_refused(&try_on(&data, &["share", name, "--chat", "9"]), &["9"]);
     let second = json_on(&data, &["share", name, "--chat", "2", "--json"]);

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 use crate::{
     served::{
-        Api, PATIENCE, Running, Served, done_on, get_text, id, on, try_on, wait_for, wait_until,
+        Api, PATIENCE, Running, Served, done_on, get, get_text, id, on, try_on, wait_for,
+        wait_until,
     },
     viewer::{Heard, Item, Page, Viewer, all_items, assert_same_items, block_on, items_of_bundle},
     world::{Exported, Session, World, program, run},
@@ -68,7 +69,10 @@ fn imported(world: &World, file: &Path) -> (Vec<Item>, Value) {
         .arg(out));
     assert_eq!(ran.code, 0, "{}: {}", file.display(), ran.err);
     let exported = Exported::of(&ran);
-    (items_of_bundle(&exported.path), exported.chat()["messages"].clone())
+    (
+        items_of_bundle(&exported.path),
+        exported.chat()["messages"].clone(),
+    )
 }
 
 /// The chat of a followed file, once it is there.
@@ -84,7 +88,14 @@ fn chat_of(api: &Api, file: &Path) -> String {
 }
 
 /// Listens until the page shows what an import of the file shows; back when both, and a fresh page, are the same.
-async fn settle(world: &World, viewer: &mut Viewer, line: &mut crate::viewer::Line, link: &str, file: &Path, what: &str) {
+async fn settle(
+    world: &World,
+    viewer: &mut Viewer,
+    line: &mut crate::viewer::Line,
+    link: &str,
+    file: &Path,
+    what: &str,
+) {
     let (bundle, messages) = imported(world, file);
     let begun = Instant::now();
     while viewer.page.items != bundle {
@@ -94,7 +105,11 @@ async fn settle(world: &World, viewer: &mut Viewer, line: &mut crate::viewer::Li
             Heard::Silence if begun.elapsed() > PATIENCE => {
                 let text = fs::read_to_string(file).unwrap();
                 let fresh = all_items(link);
-                let is_fresh = if fresh == bundle { "as it should be" } else { "wrong too" };
+                let is_fresh = if fresh == bundle {
+                    "as it should be"
+                } else {
+                    "wrong too"
+                };
                 eprintln!("{what}: the server's page is {is_fresh}; the file is\n{text}");
                 assert_same_items(&viewer.page.items, &bundle, what);
             }
@@ -106,25 +121,43 @@ async fn settle(world: &World, viewer: &mut Viewer, line: &mut crate::viewer::Li
         fresh = all_items(link);
         fresh == bundle
     });
-    let served: Value = serde_json::from_str(&get_text(&format!("{link}chat.json"))).unwrap();
-    assert_eq!(served["messages"], messages, "{what}: chat.json");
+    let begun = Instant::now();
+    loop {
+        let served = get(&format!("{link}chat.json")).json()["messages"].clone();
+        if served == messages {
+            break;
+        }
+        if begun.elapsed() > PATIENCE / 4 {
+            assert_eq!(served, messages, "{what}: chat.json");
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]
 fn a_folder_is_followed_as_files_appear() {
     let world = World::new();
     let folder = world.path("sessions");
-    let old = world.write("sessions/old.jsonl", Session::new().prompt("Old").answer("One.").text());
+    let old = world.write(
+        "sessions/old.jsonl",
+        Session::new().prompt("Old").answer("One.").text(),
+    );
     world.write("sessions/notes.txt", "no transcript");
     let served = Served::with(&world.path("data"), &[folder.to_str().unwrap()]);
     let old_chat = chat_of(&served.api, &old);
-    let new = world.write("sessions/deep/new.jsonl", Session::new().prompt("New").text());
+    let new = world.write(
+        "sessions/deep/new.jsonl",
+        Session::new().prompt("New").text(),
+    );
     let new_chat = chat_of(&served.api, &new);
     assert_ne!(old_chat, new_chat);
 
     // Nobody but the owner sees them.
     assert_eq!(served.done(&["list", "--json"]), "");
-    assert_eq!(served.done(&["list", "--chats", "--json"]).lines().count(), 2);
+    assert_eq!(
+        served.done(&["list", "--chats", "--json"]).lines().count(),
+        2
+    );
 
     let share = served.api.share(&new_chat, "live");
     let link = served.link(&share);
@@ -133,43 +166,92 @@ fn a_folder_is_followed_as_files_appear() {
         let mut line = viewer.come_back().await;
         viewer.hear(&mut line, PATIENCE).await;
         // A line comes at once; half a line waits for its other half.
-        let session = Session::new().prompt("New").answer("First.").answer("Second, with äöü.").answer("Third.");
+        let session = Session::new()
+            .prompt("New")
+            .answer("First.")
+            .answer("Second, with äöü.")
+            .answer("Third.");
         let text = session.text();
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
         let begun = Instant::now();
         append(&new, lines[1].as_bytes());
-        viewer.hear_until(&mut line, "a line", |viewer| viewer.text().contains("First.")).await;
-        assert!(begun.elapsed() < Duration::from_millis(1_500), "it is not the poll that finds it: {:?}", begun.elapsed());
+        viewer
+            .hear_until(&mut line, "a line", |viewer| {
+                viewer.text().contains("First.")
+            })
+            .await;
+        assert!(
+            begun.elapsed() < Duration::from_millis(1_500),
+            "it is not the poll that finds it: {:?}",
+            begun.elapsed()
+        );
         let cut = lines[2].find('ä').unwrap() + 1;
         append(&new, &lines[2].as_bytes()[..cut]);
-        while !matches!(viewer.hear(&mut line, Duration::from_millis(400)).await, Heard::Silence) {}
+        while !matches!(
+            viewer.hear(&mut line, Duration::from_millis(400)).await,
+            Heard::Silence
+        ) {}
         assert!(!viewer.text().contains("Second"));
         append(&new, &lines[2].as_bytes()[cut..]);
-        viewer.hear_until(&mut line, "its other half", |viewer| viewer.text().contains("Second, with äöü.")).await;
+        viewer
+            .hear_until(&mut line, "its other half", |viewer| {
+                viewer.text().contains("Second, with äöü.")
+            })
+            .await;
         // The last line has no end yet.
         append(&new, lines[3].trim_end().as_bytes());
-        viewer.hear_until(&mut line, "a line without its end", |viewer| viewer.text().contains("Third.")).await;
+        viewer
+            .hear_until(&mut line, "a line without its end", |viewer| {
+                viewer.text().contains("Third.")
+            })
+            .await;
         append(&new, b"\n");
         settle(&world, &mut viewer, &mut line, &link, &new, "by line").await;
         assert_eq!(viewer.told.fetched, 1);
 
         // The file goes; the chat stays, also over a restart, and goes on when the file is back.
         fs::rename(&new, world.path("elsewhere")).unwrap();
-        wait_until("it is seen", || served.api.get("follow").to_string().contains("\"gone\""));
+        wait_until("it is seen", || {
+            served.api.get("follow").to_string().contains("\"gone\"")
+        });
         assert!(get_text(&link).contains("Third."));
         fs::rename(world.path("elsewhere"), &new).unwrap();
-        append(&new, session.answer("Fourth.").text().split_inclusive('\n').next_back().unwrap().as_bytes());
-        viewer.hear_until(&mut line, "it is back", |viewer| viewer.text().contains("Fourth.")).await;
+        append(
+            &new,
+            session
+                .answer("Fourth.")
+                .text()
+                .split_inclusive('\n')
+                .next_back()
+                .unwrap()
+                .as_bytes(),
+        );
+        viewer
+            .hear_until(&mut line, "it is back", |viewer| {
+                viewer.text().contains("Fourth.")
+            })
+            .await;
     });
-    assert_eq!(served.done(&["list", "--chats", "--json"]).lines().count(), 2, "the same chat");
+    assert_eq!(
+        served.done(&["list", "--chats", "--json"]).lines().count(),
+        2,
+        "the same chat"
+    );
 }
 
 #[test]
 fn what_was_written_while_no_server_ran_is_there_afterwards() {
     let world = World::new();
-    let session = Session::new().prompt("Question").answer("One.").answer("Two.").answer("Three.");
+    let session = Session::new()
+        .prompt("Question")
+        .answer("One.")
+        .answer("Two.")
+        .answer("Three.");
     let file = world.write("sessions/s.jsonl", session.first(2));
-    let mut served = Served::with(&world.path("data"), &[world.path("sessions").to_str().unwrap()]);
+    let mut served = Served::with(
+        &world.path("data"),
+        &[world.path("sessions").to_str().unwrap()],
+    );
     let chat = chat_of(&served.api, &file);
     let link = served.link(&served.api.share(&chat, "live"));
     for lines in [3, 4, 1] {
@@ -180,16 +262,27 @@ fn what_was_written_while_no_server_ran_is_there_afterwards() {
         wait_until("the page is as the file", || all_items(&link) == bundle);
         assert_eq!(chat_of(&served.api, &file), chat);
     }
-    assert_eq!(served.done(&["list", "--chats", "--json"]).lines().count(), 1);
+    assert_eq!(
+        served.done(&["list", "--chats", "--json"]).lines().count(),
+        1
+    );
 }
 
 #[test]
 fn a_file_of_a_followed_folder_is_shared_by_name() {
     let world = World::new();
-    let file = world.write("sessions/s.jsonl", Session::new().prompt("Question").answer("One.").text());
-    let served = Served::with(&world.path("data"), &[world.path("sessions").to_str().unwrap()]);
+    let file = world.write(
+        "sessions/s.jsonl",
+        Session::new().prompt("Question").answer("One.").text(),
+    );
+    let served = Served::with(
+        &world.path("data"),
+        &[world.path("sessions").to_str().unwrap()],
+    );
     chat_of(&served.api, &file);
-    let share: Value = serde_json::from_str(&served.done(&["share", file.to_str().unwrap(), "--live", "--json"])).unwrap();
+    let share: Value =
+        serde_json::from_str(&served.done(&["share", file.to_str().unwrap(), "--live", "--json"]))
+            .unwrap();
     let link = served.link(&share);
     block_on(async {
         let mut viewer = Viewer::open(&link).await;
@@ -197,11 +290,31 @@ fn a_file_of_a_followed_folder_is_shared_by_name() {
         let mut session = Session::new().prompt("Question").answer("One.");
         for number in 0..20 {
             session = session.answer(&format!("Piece {number}."));
-            append(&file, session.text().split_inclusive('\n').next_back().unwrap().as_bytes());
+            append(
+                &file,
+                session
+                    .text()
+                    .split_inclusive('\n')
+                    .next_back()
+                    .unwrap()
+                    .as_bytes(),
+            );
         }
-        settle(&world, &mut viewer, &mut line, &link, &file, "followed twice").await;
+        settle(
+            &world,
+            &mut viewer,
+            &mut line,
+            &link,
+            &file,
+            "followed twice",
+        )
+        .await;
     });
-    assert_eq!(served.done(&["list", "--chats", "--json"]).lines().count(), 1, "one chat a file");
+    assert_eq!(
+        served.done(&["list", "--chats", "--json"]).lines().count(),
+        1,
+        "one chat a file"
+    );
 }
 
 #[test]
@@ -212,7 +325,11 @@ fn follow_says_what_is_wrong() {
     let url = served.api.url.clone();
     let follow = |token: &str, file: &Path, url: &str| {
         let mut command = on(&world.path("none"));
-        command.env("READALONG_TOKEN", token).arg("follow").arg(file).args(["--to", url]);
+        command
+            .env("READALONG_TOKEN", token)
+            .arg("follow")
+            .arg(file)
+            .args(["--to", url]);
         Running::start(&mut command).ended()
     };
     let ran = follow("not-a-token", &file, &url);
@@ -223,14 +340,26 @@ fn follow_says_what_is_wrong() {
     assert!(ran.err.contains("nothing.jsonl"), "{}", ran.err);
     let ran = follow("x", &file, "ftp://nowhere");
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("ftp://nowhere") || ran.err.contains("http"), "{}", ran.err);
-    let ran = try_on(&world.path("none"), &["follow", file.to_str().unwrap(), "--to", &url]);
+    assert!(
+        ran.err.contains("ftp://nowhere") || ran.err.contains("http"),
+        "{}",
+        ran.err
+    );
+    let ran = try_on(
+        &world.path("none"),
+        &["follow", file.to_str().unwrap(), "--to", &url],
+    );
     assert_eq!(ran.code, 2, "no token, and nobody to ask");
-    assert!(ran.err.contains("READALONG_TOKEN") && ran.err.contains("--token-file"), "{}", ran.err);
+    assert!(
+        ran.err.contains("READALONG_TOKEN") && ran.err.contains("--token-file"),
+        "{}",
+        ran.err
+    );
     assert!(!world.path("none").exists(), "follow has no data folder");
     // A viewer's token is not enough.
     let mut add = on(&served.data);
-    add.args(["user", "add", "ada", "--password-stdin"]).stdin(fs::File::open(world.write("password", "correct-horse\n")).unwrap());
+    add.args(["user", "add", "ada", "--password-stdin"])
+        .stdin(fs::File::open(world.write("password", "correct-horse\n")).unwrap());
     assert_eq!(run(&mut add).code, 0);
     let token = served.done(&["token", "new", "x", "--user", "ada"]);
     let ran = follow(token.trim(), &file, &url);
@@ -241,16 +370,44 @@ fn follow_says_what_is_wrong() {
 fn follow_brings_a_folder_to_a_server_elsewhere() {
     let world = World::new();
     let served = Served::start(&world);
-    let one = world.write("sessions/one.jsonl", Session::new().prompt("One").answer("Yes.").text());
-    let two = world.write("sessions/deep/two.jsonl", Session::new().prompt("Two").answer("No.").text());
+    let one = world.write(
+        "sessions/one.jsonl",
+        Session::new().prompt("One").answer("Yes.").text(),
+    );
+    let two = world.write(
+        "sessions/deep/two.jsonl",
+        Session::new().prompt("Two").answer("No.").text(),
+    );
     let token = world.write("token", served.done(&["token", "new", "laptop"]));
     let mut command = on(&world.path("none"));
-    command.arg("follow").arg(world.path("sessions")).args(["--to", &served.api.url, "--token-file"]).arg(&token);
+    command
+        .arg("follow")
+        .arg(world.path("sessions"))
+        .args(["--to", &served.api.url, "--token-file"])
+        .arg(&token);
     let mut following = Running::start(&mut command);
-    wait_until("two chats", || served.api.get("chats").as_array().unwrap().len() == 2);
-    append(&one, Session::new().prompt("One").answer("Yes.").answer("Yes indeed.").text().split_inclusive('\n').next_back().unwrap().as_bytes());
-    let three = world.write("sessions/three.jsonl", Session::new().prompt("Three").text());
-    wait_until("three chats", || served.api.get("chats").as_array().unwrap().len() == 3);
+    wait_until("two chats", || {
+        served.api.get("chats").as_array().unwrap().len() == 2
+    });
+    append(
+        &one,
+        Session::new()
+            .prompt("One")
+            .answer("Yes.")
+            .answer("Yes indeed.")
+            .text()
+            .split_inclusive('\n')
+            .next_back()
+            .unwrap()
+            .as_bytes(),
+    );
+    let three = world.write(
+        "sessions/three.jsonl",
+        Session::new().prompt("Three").text(),
+    );
+    wait_until("three chats", || {
+        served.api.get("chats").as_array().unwrap().len() == 3
+    });
     for file in [&one, &two, &three] {
         let (bundle, _) = imported(&world, file);
         let chats = served.api.get("chats");
@@ -278,7 +435,11 @@ fn follow_loses_and_doubles_nothing_through_crashes_of_either_side() {
     let url = served.api.url.clone();
     let follow = || {
         let mut command = on(&world.path("none"));
-        command.arg("follow").arg(&file).args(["--to", &url, "--token-file"]).arg(&token);
+        command
+            .arg("follow")
+            .arg(&file)
+            .args(["--to", &url, "--token-file"])
+            .arg(&token);
         Running::start(&mut command)
     };
     let mut following = follow();
@@ -296,18 +457,32 @@ fn follow_loses_and_doubles_nothing_through_crashes_of_either_side() {
                 let number = session.len();
                 session = match dice.below(4) {
                     0 => session.prompt(&format!("Question {number}")),
-                    1 => session.call(&format!("c{number}"), "Bash", &json!({"command": format!("ls {number}")})),
-                    2 => session.result(&format!("c{}", number - 1), &json!(format!("result {number}"))),
+                    1 => session.call(
+                        &format!("c{number}"),
+                        "Bash",
+                        &json!({"command": format!("ls {number}")}),
+                    ),
+                    2 => session.result(
+                        &format!("c{}", number - 1),
+                        &json!(format!("result {number}")),
+                    ),
                     _ => session.answer(&format!("Answer {number}")),
                 };
                 let text = session.text();
-                append(&file, text.split_inclusive('\n').next_back().unwrap().as_bytes());
-                viewer.hear(&mut line, Duration::from_millis(dice.below(15) as u64)).await;
+                append(
+                    &file,
+                    text.split_inclusive('\n').next_back().unwrap().as_bytes(),
+                );
+                viewer
+                    .hear(&mut line, Duration::from_millis(dice.below(15) as u64))
+                    .await;
             }
             match round % 3 {
                 0 => {
                     served.kill();
-                    viewer.hear(&mut line, Duration::from_millis(dice.below(400) as u64)).await;
+                    viewer
+                        .hear(&mut line, Duration::from_millis(dice.below(400) as u64))
+                        .await;
                     served.again();
                     line = viewer.come_back().await;
                 }
@@ -319,28 +494,51 @@ fn follow_loses_and_doubles_nothing_through_crashes_of_either_side() {
                     served.kill();
                     following.kill();
                     following = follow();
-                    viewer.hear(&mut line, Duration::from_millis(dice.below(400) as u64)).await;
+                    viewer
+                        .hear(&mut line, Duration::from_millis(dice.below(400) as u64))
+                        .await;
                     served.again();
                     line = viewer.come_back().await;
                 }
             }
         }
-        settle(&world, &mut viewer, &mut line, &link, &file, "after crashes").await;
+        settle(
+            &world,
+            &mut viewer,
+            &mut line,
+            &link,
+            &file,
+            "after crashes",
+        )
+        .await;
     });
     let chats = served.api.get("chats");
     assert_eq!(chats.as_array().unwrap().len(), 1, "one chat: {chats}");
     let index = served.api.get(&format!("chats/{chat}/index"));
-    let ids: Vec<&str> = index["messages"].as_array().unwrap().iter().map(|entry| entry[0].as_str().unwrap()).collect();
+    let ids: Vec<&str> = index["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry[0].as_str().unwrap())
+        .collect();
     let once: std::collections::BTreeSet<&&str> = ids.iter().collect();
     assert_eq!(once.len(), ids.len());
     assert_eq!(following.stop("-TERM").code, 0);
     // Once more from nothing: all is there already.
     let before = served.api.get(&format!("chats/{chat}"))["seq"].clone();
     let mut command = on(&world.path("none"));
-    command.arg("follow").arg(&file).args(["--to", &url, "--once", "--token-file"]).arg(&token);
+    command
+        .arg("follow")
+        .arg(&file)
+        .args(["--to", &url, "--once", "--token-file"])
+        .arg(&token);
     let ran = Running::start(&mut command).ended();
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert_eq!(served.api.get(&format!("chats/{chat}"))["seq"], before, "nothing was written again");
+    assert_eq!(
+        served.api.get(&format!("chats/{chat}"))["seq"],
+        before,
+        "nothing was written again"
+    );
 }
 
 /// The lines of a session: prompts, answers in pieces, calls with results that come late.
@@ -351,18 +549,28 @@ fn session(dice: &mut Dice) -> Vec<String> {
         let mut record = |kind: &str, message: Value| {
             let uuid = format!("u{turn}-{}", lines.len());
             let at = format!("2026-01-02T03:04:{:02}.000Z", lines.len() % 60);
-            let line = json!({"type": kind, "uuid": uuid, "parentUuid": parent, "sessionId": "s", "timestamp": at, "isSidechain": false, "message": message});
+            let line = json!({"type": kind, "uuid": uuid, "parentUuid": parent, "sessionId": "a-session", "timestamp": at, "isSidechain": false, "message": message});
             lines.push(format!("{line}\n"));
             parent = json!(uuid);
         };
-        record("user", json!({"role": "user", "content": format!("Question {turn} äöü €")}));
+        record(
+            "user",
+            json!({"role": "user", "content": format!("Question {turn} äöü €")}),
+        );
         let calls = dice.below(3);
         for piece in 0..=calls {
             let block = match piece {
-                0 => json!({"type": "text", "text": format!("Answer {turn}. {}", "Words. ".repeat(dice.below(40)))}),
-                _ => json!({"type": "tool_use", "id": format!("c{turn}-{piece}"), "name": "Bash", "input": {"command": format!("ls {piece}")}}),
+                0 => {
+                    json!({"type": "text", "text": format!("Answer {turn}. {}", "Words. ".repeat(dice.below(40)))})
+                }
+                _ => {
+                    json!({"type": "tool_use", "id": format!("c{turn}-{piece}"), "name": "Bash", "input": {"command": format!("ls {piece}")}})
+                }
             };
-            record("assistant", json!({"id": format!("m{turn}"), "role": "assistant", "model": "a", "content": [block]}));
+            record(
+                "assistant",
+                json!({"id": format!("m{turn}"), "role": "assistant", "model": "a", "content": [block]}),
+            );
         }
         for piece in 1..=calls {
             let block = json!({"type": "tool_result", "tool_use_id": format!("c{turn}-{piece}"), "content": format!("done {piece}")});
@@ -417,7 +625,10 @@ fn write(path: &Path, lines: &mut [String], dice: &mut Dice) {
             11 => {
                 // Written anew from the beginning, with a line that says something else.
                 let changed = dice.below(done);
-                lines[changed] = lines[changed].replace("Answer", "Reply").replace("Question", "Request").replace("done", "seen");
+                lines[changed] = lines[changed]
+                    .replace("Answer", "Reply")
+                    .replace("Question", "Request")
+                    .replace("done", "looked at");
                 fs::write(path, lines[..until].concat()).unwrap();
             }
             12 => {
@@ -443,9 +654,14 @@ fn write(path: &Path, lines: &mut [String], dice: &mut Dice) {
 
 #[test]
 fn whatever_a_writer_does_viewers_end_with_what_the_file_holds() {
-    let schedules = env::var("READALONG_SCHEDULES").ok().and_then(|text| text.parse().ok());
+    let schedules = env::var("READALONG_SCHEDULES")
+        .ok()
+        .and_then(|text| text.parse().ok());
     let schedules: u64 = schedules.unwrap_or(SCHEDULES);
-    let first: u64 = env::var("READALONG_SCHEDULE").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let first: u64 = env::var("READALONG_SCHEDULE")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
     let world = World::new();
     let folder = world.path("sessions");
     fs::create_dir(&folder).unwrap();
@@ -474,7 +690,10 @@ fn whatever_a_writer_does_viewers_end_with_what_the_file_holds() {
             });
         }
     });
-    println!("{schedules} schedules, {} frames", told.load(Ordering::Relaxed));
+    println!(
+        "{schedules} schedules, {} frames",
+        told.load(Ordering::Relaxed)
+    );
 }
 
 /// One writer, one viewer; the frames that the viewer got.
@@ -485,7 +704,10 @@ fn play(world: &World, served: &Served, folder: &Path, seed: u64) -> u64 {
     fs::write(&file, &lines[0]).unwrap();
     let chat = chat_of(&served.api, &file);
     let link = served.link(&served.api.share(&chat, "live"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let mut viewer = Viewer::open(&link).await;
         let mut line = viewer.come_back().await;
@@ -519,14 +741,29 @@ fn a_chat_that_was_deleted_stays_away() {
     let world = World::new();
     let mut session = Session::new().prompt("Question").answer("One.");
     let file = world.write("sessions/s.jsonl", session.text());
-    let mut served = Served::with(&world.path("data"), &[world.path("sessions").to_str().unwrap()]);
+    let mut served = Served::with(
+        &world.path("data"),
+        &[world.path("sessions").to_str().unwrap()],
+    );
     let chat = chat_of(&served.api, &file);
     done_on(&served.data, &["rm", &chat, "--yes"]);
     session = session.answer("Two.");
-    append(&file, session.text().split_inclusive('\n').next_back().unwrap().as_bytes());
+    append(
+        &file,
+        session
+            .text()
+            .split_inclusive('\n')
+            .next_back()
+            .unwrap()
+            .as_bytes(),
+    );
     // Longer than the slow look at everything takes.
     thread::sleep(Duration::from_secs(3));
-    assert_eq!(served.done(&["list", "--chats", "--json"]), "", "while the server runs");
+    assert_eq!(
+        served.done(&["list", "--chats", "--json"]),
+        "",
+        "while the server runs"
+    );
     served.kill();
     served.again();
     thread::sleep(Duration::from_secs(1));

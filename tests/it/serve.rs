@@ -447,7 +447,7 @@ fn events_are_the_frames_of_the_socket() {
         };
         assert_eq!(close, json!({"code": 4410}));
         assert_eq!(frames, sent);
-        assert!(frames.len() > 3, "{frames:?}");
+        assert!(frames.len() > 1, "{frames:?}");
         assert!(viewer.text().contains("Edited") && !viewer.text().contains("Answer 3."));
         let fresh = Page::parse(&get_text(&format!("{link}index.html")));
         assert_same_items(&viewer.page.items, &fresh.items, "after freezing");

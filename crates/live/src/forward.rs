@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use readalong_model::{Artifact, ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Thread};
+use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use ureq::{
     Agent, Body,
@@ -39,6 +39,9 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 const REASON_BYTES_MAX: usize = 400;
 /// Artifacts that are known to be there already, at most.
 const KNOWN_ARTIFACTS_MAX: usize = 10_000;
+
+/// The status with which changes are refused whose artifacts are not there.
+const MISSING_ARTIFACT: u16 = 409;
 
 /// A server elsewhere. Tries again for ever where it cannot be reached, until it is told to stop.
 pub struct HttpSink {
@@ -314,18 +317,6 @@ struct NewChat<'a> {
     head: &'a ChatHead,
 }
 
-/// A change set as it goes over the wire. The transcript holds it too, so that no disk is waited for.
-#[derive(Serialize)]
-struct Changes<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    head: &'a Option<ChatHead>,
-    threads: &'a [(u32, Thread)],
-    artifacts: &'a [(u32, Artifact)],
-    messages: &'a [(u32, Message)],
-    removed: &'a [MessageId],
-    durable: bool,
-}
-
 impl Sink for HttpSink {
     fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError> {
         let json = to_json(&NewChat { source, head })?;
@@ -351,16 +342,19 @@ impl Sink for HttpSink {
     }
 
     fn apply(&self, chat: &ChatId, changes: ChangeSet) -> Result<(), SinkError> {
-        let json = to_json(&Changes {
-            head: &changes.head,
-            threads: &changes.threads,
-            artifacts: &changes.artifacts,
-            messages: &changes.messages,
-            removed: &changes.removed,
-            durable: false,
-        })?;
+        let json = to_json(&changes)?;
         let path = format!("/api/v1/chats/{chat}/changes");
         let answer = self.send("POST", &path, &RequestBody::Json(&json))?;
+        if answer.status == MISSING_ARTIFACT {
+            // The server restarted since it got them: all is read again, and they are sent again.
+            self.known_artifacts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+            return Err(SinkError::Later(
+                "an artifact has to be sent again".to_owned(),
+            ));
+        }
         answer.of_success(&self.url).map(drop)
     }
 

@@ -7,6 +7,7 @@ mod data;
 mod files;
 mod help;
 mod link;
+mod memory;
 mod moment;
 mod output;
 mod pick;
@@ -48,7 +49,6 @@ enum Command {
     Theme(cmd::theme::Theme),
     Completions(cmd::completions::Completions),
 }
-
 
 fn main() -> ExitCode {
     cancel::watch();

@@ -1,6 +1,6 @@
 //! Which share or chat a person means: by link, id, the beginning of an id, or name.
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use serde_json::Value;
 
 use crate::{
@@ -49,15 +49,6 @@ pub(crate) fn share_or_chat(client: &Client, text: &str) -> anyhow::Result<Picke
             "there is no share or chat `{text}`; `readalong list` lists shares, `readalong list --chats` chats"
         ),
     }
-}
-
-/// Finds the share that a text means.
-///
-/// # Errors
-/// Nothing or several are meant, or the server cannot be asked.
-pub(crate) fn share(client: &Client, text: &str) -> anyhow::Result<Value> {
-    find_share(client, text)?
-        .ok_or_else(|| anyhow!("there is no share `{text}`; `readalong list` lists them"))
 }
 
 /// Finds the chat that a text means; `None` where there is none.

@@ -9,7 +9,7 @@ use readalong_live::{
     FollowError, FollowOptions, FollowState, Follower, FollowerHandle, IndexEntry, Sink, SinkError,
 };
 use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, UserId};
-use readalong_store::{Store, StoreError, Write};
+use readalong_store::{Reader, Store, StoreError, Write};
 
 use crate::{
     accounts,
@@ -45,7 +45,13 @@ impl Followers {
             return Ok(());
         }
         let store = service.store.clone();
-        let sink = Arc::new(StoreSink { store, owner });
+        // Who names a file wants its chat; a folder does not bring back what was deleted.
+        let revives = path.is_file();
+        let sink = Arc::new(StoreSink {
+            store,
+            owner,
+            revives,
+        });
         let follower = Follower::start(&path, sink, FollowOptions::default())?;
         followers.push((path, follower));
         Ok(())
@@ -86,10 +92,21 @@ impl Followers {
 struct StoreSink {
     store: Store,
     owner: UserId,
+    /// Whether a chat that was deleted may begin anew.
+    revives: bool,
 }
 
 impl Sink for StoreSink {
     fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError> {
+        if !self.revives {
+            let read = |reader: &Reader<'_>| reader.is_deleted_source(self.owner, source);
+            if self.store.read(read).map_err(of_store)? {
+                return Err(SinkError::Refused(
+                    "its chat was deleted; `readalong share` on the file itself begins it anew"
+                        .to_owned(),
+                ));
+            }
+        }
         let bytes = random().map_err(|error| SinkError::Later(error.to_string()))?;
         let written = self.store.write_and_wait(Write::CreateChat {
             id: ChatId::from_random(bytes),

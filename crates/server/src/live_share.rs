@@ -353,17 +353,19 @@ impl LiveShare {
     fn bound(&self, service: &Service) -> Result<Bound, ServiceError> {
         let store = &service.store;
         // What the book reads is this event's state or a later one; what comes after it is in the queue.
-        let seq = store.last_seq();
-        let (share, what) = store.read(|reader| {
+        let now = store.last_seq();
+        let (share, what, changed) = store.read(|reader| {
             let share = match self.link {
                 Link::Share(_) => reader.share(&self.share().id)?.map(Arc::new),
                 Link::Legacy(_) => Some(self.share()),
             };
             let share = share.ok_or(StoreError::NotFound)?;
-            reader.chat(&self.chat)?.ok_or(StoreError::NotFound)?;
+            let chat = reader.chat(&self.chat)?.ok_or(StoreError::NotFound)?;
             let what = shown(reader, &share)?;
-            Ok((share, what))
+            Ok((share, what, chat.last_seq))
         })?;
+        // Whoever comes back after a restart, and whose chat did not change meanwhile, lacks nothing.
+        let seq = now.min(changed);
         let library = StoreLibrary::new(store, &self.chat);
         Ok(Bound {
             book: LiveBook::build(&service.renderer, &library, what, seq)?,

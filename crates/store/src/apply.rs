@@ -94,6 +94,10 @@ fn insert_chat(
         sql,
         (id, owner.0, source, event.at.millis(), seq),
     )?;
+    if let Some(source) = source {
+        let sql = "DELETE FROM deleted_sources WHERE owner = ?1 AND sha256 = ?2";
+        run(connection, sql, (owner.0, sql::source_digest(source)))?;
+    }
     Ok(())
 }
 
@@ -299,6 +303,14 @@ impl Applying<'_> {
         ] {
             let sql = format!("DELETE FROM {table} WHERE chat = ?1");
             self.run(&sql, [self.key])?;
+        }
+        let sql = "SELECT owner, source FROM chats WHERE key = ?1 AND source IS NOT NULL";
+        let source = sql::one(self.connection, sql, [self.key], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })?;
+        if let Some((owner, source)) = source {
+            let sql = "INSERT OR IGNORE INTO deleted_sources (owner, sha256) VALUES (?1, ?2)";
+            self.run(sql, (owner, sql::source_digest(&source)))?;
         }
         self.run("DELETE FROM chats WHERE key = ?1", [self.key])?;
         self.run("INSERT INTO purges (chat) VALUES (?1)", [self.key])?;

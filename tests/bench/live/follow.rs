@@ -36,8 +36,9 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> Outcome<()> {
     let mut api = served.api()?;
     let mut crowds = Vec::new();
     for size in SIZES {
-        let source = format!("chat-{size}.jsonl");
-        let chat = api.wait_for_chat(&source, u64::from(size), FIRST_READ)?;
+        // Chats of coding agents are told apart by the session's own name, wherever its transcript lies.
+        let session = format!("chat-{size}");
+        let chat = api.wait_for_chat(&session, u64::from(size), FIRST_READ)?;
         println!(
             "  {size} messages were read {:.1} s after the start",
             begin.elapsed().as_secs_f64()

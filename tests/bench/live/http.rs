@@ -65,8 +65,9 @@ impl Connection {
         body: &[u8],
     ) -> Outcome<Answer> {
         let request = request(method, path, &self.host, headers, body);
-        self.send(&request)?;
-        self.answer()
+        self.send(&request)
+            .and_then(|()| self.answer())
+            .map_err(|error| format!("{method} {path}: {error}").into())
     }
 
     /// Sends what [`request`] made.

@@ -44,7 +44,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> Outcome<()> {
     // Pieces of one answer are one message of the chat, so there are fewer of these than records: wait until no more come.
     let mut read = 0;
     let chat = loop {
-        let chat = api.wait_for_chat("generated.jsonl", read + 1, FIRST_READ)?;
+        let chat = api.wait_for_chat("", read + 1, FIRST_READ)?;
         std::thread::sleep(REST);
         let now = api.json("GET", &format!("/api/v1/chats/{chat}"), &json!(null))?["messages"]
             .as_u64()

@@ -191,7 +191,7 @@ impl Api {
         read_json(method, path, &answer)
     }
 
-    /// Waits until the chat of a source whose name ends so has that many messages; says its id.
+    /// Waits until the chat whose source ends so has that many messages; says its id.
     pub(crate) fn wait_for_chat(
         &mut self,
         source: &str,

@@ -602,8 +602,7 @@ fn a_list_that_is_written_anew_is_compared() {
 
 #[test]
 fn files_beside_a_session_grow_into_its_chat() {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/chats/agent");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/chats/agent");
     let place = Place::new("agent.jsonl");
     let main = fs::read_to_string(fixture.with_extension("jsonl")).unwrap();
     append(&place.path, &main);

@@ -158,10 +158,7 @@ fn speaks_the_servers_api() {
     );
     assert_eq!(asked[6].body, b"x");
     let sent: serde_json::Value = serde_json::from_slice(&asked[4].body).unwrap();
-    assert_eq!(
-        (&sent["durable"], &sent["removed"][0]),
-        (&false.into(), &"m".into())
-    );
+    assert_eq!(sent["removed"][0], "m");
     assert_eq!(sent["messages"][0][0], 5);
 }
 

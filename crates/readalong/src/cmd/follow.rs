@@ -43,6 +43,7 @@ impl Follow {
         options.host = files::host_name();
         let mut followers = Vec::new();
         for path in &self.paths {
+            fs::metadata(path).with_context(|| format!("cannot follow `{}`", path.display()))?;
             followers.push(Follower::start(path, sink.clone(), options.clone())?);
         }
         output::note(&format!("Streaming to {}. Ctrl-C stops.", self.to));

@@ -12,7 +12,7 @@ use clap::Args;
 use readalong_server::{Limits, Server, ServerOptions};
 use tracing_subscriber::EnvFilter;
 
-use crate::{cancel, data::Data, output};
+use crate::{cancel, data::Data, memory, output};
 
 /// Where a server listens, where nothing else is said.
 pub(crate) const ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4141);
@@ -55,6 +55,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        memory::keep_little();
         log_to_stderr(&self.log)?;
         let mut options = ServerOptions::new(self.data.folder()?);
         options.base_url = self.base_url;

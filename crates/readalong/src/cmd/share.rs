@@ -24,7 +24,7 @@ use crate::{
         show::print_share,
     },
     data::Data,
-    files, moment, output, pick, upload,
+    files, memory, moment, output, pick, upload,
 };
 
 /// How long a server may take to read a transcript before its share is made. A large one goes on growing behind the link.
@@ -97,6 +97,7 @@ impl Share {
         let file = PathBuf::from(&self.what);
         let is_file = file.is_file();
         if self.live && is_file {
+            memory::keep_little();
             return self.share_growing(&file);
         }
         let client = self.data.client()?;

@@ -42,6 +42,13 @@ CREATE TABLE chats (
 CREATE UNIQUE INDEX chats_by_source ON chats (owner, source) WHERE source IS NOT NULL;
 CREATE INDEX chats_by_change ON chats (owner, changed_at, key);
 
+-- Sources whose chat was deleted, by digest: a folder that is followed does not bring them back.
+CREATE TABLE deleted_sources (
+    owner  INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (owner, sha256)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE threads (
     chat  INTEGER NOT NULL,
     place INTEGER NOT NULL,

@@ -43,6 +43,16 @@ impl Reader<'_> {
         sql::one(&self.transaction, &sql, (owner.0, source), record)
     }
 
+    /// True where an owner deleted the chat of a source, and did not bring it back since.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn is_deleted_source(&self, owner: UserId, source: &str) -> Result<bool> {
+        let sql = "SELECT 1 FROM deleted_sources WHERE owner = ?1 AND sha256 = ?2";
+        let values = (owner.0, sql::source_digest(source));
+        Ok(sql::one(&self.transaction, sql, values, |_| Ok(()))?.is_some())
+    }
+
     /// The chats of an owner, in the order of the filter.
     ///
     /// # Errors

@@ -305,3 +305,17 @@ pub(super) fn picture(name: &str, bytes: &[u8]) -> Artifact {
         dimensions: None,
     }
 }
+
+#[test]
+fn a_deleted_source_is_remembered_until_it_begins_anew() {
+    let world = World::new();
+    let is_deleted = || world.read(|reader| reader.is_deleted_source(world.owner, "/a.jsonl"));
+    assert!(!is_deleted());
+    world.write(Write::DeleteChat {
+        chat: world.chat.clone(),
+        by: None,
+    });
+    assert!(is_deleted());
+    add_chat(&world.store, world.owner, 2, Some("/a.jsonl"));
+    assert!(!is_deleted());
+}
