@@ -128,7 +128,7 @@ async fn watch(
 ) -> Viewer {
     let mut dice = Dice::new(seed);
     let mut viewer = Viewer::open(&link).await;
-    let is_slow = seed % 10 == 0;
+    let is_slow = seed.is_multiple_of(10);
     if is_slow {
         viewer.receive_buffer = Some(4 << 10);
     }

@@ -18,8 +18,9 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    follow::Dice,
     served::{Api, PATIENCE, Served, done_on, get, get_text, id, message, try_ask, wait_until},
-    viewer::{Heard, Page, Viewer, all_items, assert_same_items, block_on, items_of_bundle},
+    viewer::{Heard, Item, Page, Viewer, all_items, assert_same_items, block_on, items_of_bundle},
     world::{Session, World, readalong, root},
 };
 
@@ -611,9 +612,8 @@ fn a_viewer_who_speaks_is_sent_away() {
             let (mut socket, _) = connect_async(url).await.unwrap();
             socket.send(said).await.unwrap();
             let code = loop {
-                match socket.next().await.unwrap().unwrap() {
-                    Message::Close(frame) => break frame.map(|frame| u16::from(frame.code)),
-                    _ => {}
+                if let Message::Close(frame) = socket.next().await.unwrap().unwrap() {
+                    break frame.map(|frame| u16::from(frame.code));
                 }
             };
             assert_eq!(code, Some(4400));
@@ -806,4 +806,330 @@ fn wrong_links_look_alike() {
     assert_eq!(get(&format!("{}/nothing/here", api.url)).status, 404);
     assert_eq!(get(&format!("{}/health", api.url)).status, 200);
     assert!(get_text(&format!("{}/metrics", api.url)).contains("readalong"));
+}
+
+/// A chat to which its owner does everything that can be done.
+struct Owner<'a> {
+    api: &'a Api,
+    chat: String,
+    share: String,
+    dice: Dice,
+    said: u32,
+    ids: Vec<String>,
+    calls: Vec<String>,
+}
+
+impl Owner<'_> {
+    fn words(&mut self) -> String {
+        let count = [2, 10, 400][self.dice.below(3)];
+        format!(
+            "**w{}** {}",
+            self.dice.below(1_000),
+            "word ".repeat(self.dice.below(count))
+        )
+    }
+
+    fn message(&mut self, id: &str) -> Value {
+        let role = ["user", "assistant", "assistant", "assistant"][self.dice.below(4)];
+        let text = json!({"text": {"markdown": self.words()}});
+        let parts = match self.dice.below(6) {
+            0 => {
+                let call = format!("c{}", self.said);
+                self.calls.push(call.clone());
+                json!([text, {"tool_call": {"call_id": call, "name": "Bash", "action": {"run": {"command": "ls"}}}}])
+            }
+            1 => match self.calls.pop() {
+                Some(call) => json!([{"tool_result": {"call_id": call, "parts": [text]}}]),
+                None => json!([text]),
+            },
+            2 => json!([{"reasoning": {"markdown": self.words()}}, text]),
+            _ => json!([text]),
+        };
+        json!({"id": id, "role": role, "parts": parts, "at": crate::served::at(self.said)})
+    }
+
+    fn append(&mut self, count: usize) {
+        let mut messages = Vec::new();
+        for _ in 0..count {
+            self.said += 1;
+            let id = format!("m-{}", self.said);
+            messages.push(self.message(&id));
+            self.ids.push(id);
+        }
+        self.api
+            .post(&format!("chats/{}/messages", self.chat), &json!(messages));
+    }
+
+    fn one(&mut self) -> String {
+        let near = self.ids.len().min(12);
+        let place = match self.dice.below(2) {
+            0 => self.ids.len() - 1 - self.dice.below(near),
+            _ => self.dice.below(self.ids.len()),
+        };
+        self.ids[place].clone()
+    }
+
+    fn act(&mut self) -> String {
+        let id = self.one();
+        let path = format!("chats/{}/messages/{id}", self.chat);
+        let chat = format!("chats/{}", self.chat);
+        let api = self.api;
+        match self.dice.below(24) {
+            0..10 => {
+                let count = 1 + self.dice.below(4);
+                self.append(count);
+                format!("append {count}")
+            }
+            10..13 => {
+                let message = self.message(&id);
+                api.post(&format!("{chat}/messages"), &message);
+                format!("replace {id}")
+            }
+            13 | 14 => {
+                let text = self.words();
+                api.patch(&path, &json!({"text": text}));
+                format!("edit {id}")
+            }
+            15 | 16 => {
+                let hidden = self.dice.below(2) == 0;
+                api.patch(&path, &json!({"hidden": hidden}));
+                format!("hide {id}: {hidden}")
+            }
+            17 if self.ids.len() > 10 => {
+                api.delete(&path);
+                self.ids.retain(|other| *other != id);
+                format!("erase {id}")
+            }
+            18 if self.ids.len() > 10 => {
+                api.post(&format!("{chat}/changes"), &json!({"removed": [id]}));
+                self.ids.retain(|other| *other != id);
+                format!("remove {id}")
+            }
+            19 => {
+                // Another version of what came after a message.
+                self.said += 1;
+                let new = format!("m-{}", self.said);
+                let mut message = self.message(&new);
+                message["parent"] = json!(id);
+                api.post(&format!("{chat}/messages"), &message);
+                self.ids.push(new);
+                format!("branch at {id}")
+            }
+            20 => {
+                api.patch(
+                    &chat,
+                    &json!({"title": format!("Title {}", self.dice.below(100))}),
+                );
+                "rename".to_owned()
+            }
+            21 => {
+                let artifacts = self.dice.below(2) == 0;
+                api.patch(
+                    &format!("shares/{}", self.share),
+                    &json!({"artifacts": artifacts}),
+                );
+                format!("artifacts {artifacts}")
+            }
+            22 => {
+                let name = match self.dice.below(2) {
+                    0 => Value::Null,
+                    _ => json!(format!("Name {}", self.dice.below(100))),
+                };
+                api.patch(&format!("shares/{}", self.share), &json!({"name": name}));
+                "name".to_owned()
+            }
+            _ => {
+                self.append(30);
+                "append many".to_owned()
+            }
+        }
+    }
+}
+
+/// What keeps a viewer from showing what a fresh page shows; `None` where nothing does.
+fn difference(viewer: &Viewer, link: &str, name: &str, all: &[Item]) -> Option<String> {
+    let mine = &viewer.page.items;
+    let fresh = get(&format!("{link}{name}"));
+    let fresh = match fresh.status {
+        200 => Page::parse(&fresh.text()),
+        // The chat became shorter, and its last page is no more: there is nothing to compare with but the end.
+        404 if viewer.page.has_next => return None,
+        404 => Page::parse(&get_text(link)),
+        status => panic!("{link}{name}: {status}"),
+    };
+    let wanted = match viewer.page.has_next {
+        true => fresh.items.clone(),
+        // A page at the end shows all from its first item on, and nothing of its pages is missing before that.
+        false => {
+            let place = |items: &[Item]| {
+                let first = items.first()?;
+                all.iter().position(|item| item.key == first.key)
+            };
+            let mut from = place(mine).unwrap_or(0);
+            let begins = get(&format!("{link}{}", viewer.page.pages[0]));
+            if begins.status == 200 {
+                let begins = place(&Page::parse(&begins.text()).items);
+                from = from.min(begins.unwrap_or(from));
+            }
+            all[from..].to_vec()
+        }
+    };
+    if viewer.page.title != fresh.title {
+        return Some(format!(
+            "title {:?} instead of {:?}",
+            viewer.page.title, fresh.title
+        ));
+    }
+    if *mine == wanted {
+        return None;
+    }
+    let keys = |items: &[Item]| {
+        items
+            .iter()
+            .map(|item| item.key.clone())
+            .collect::<Vec<_>>()
+    };
+    let other = mine.iter().zip(wanted.iter()).find(|(a, b)| a != b);
+    Some(format!(
+        "{:?}\ninstead of\n{:?}\nfirst: {other:#?}",
+        keys(mine),
+        keys(&wanted)
+    ))
+}
+
+#[test]
+fn whatever_its_owner_does_viewers_see_what_a_fresh_page_and_a_bundle_show() {
+    let stories: u64 = std::env::var("READALONG_STORIES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(4);
+    let first: u64 = std::env::var("READALONG_STORY")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    let world = World::new();
+    let served = Served::start(&world);
+    let api = &served.api;
+    for seed in first..first + stories {
+        let chat = api.chat("Story");
+        let share = api.share(&chat, "live");
+        let link = served.link(&share);
+        let mut owner = Owner {
+            api,
+            chat: chat.clone(),
+            share: id(&share).to_owned(),
+            dice: Dice::new(seed),
+            said: 0,
+            ids: Vec::new(),
+            calls: Vec::new(),
+        };
+        owner.append(60 + (seed as usize % 3) * 120);
+        block_on(async {
+            let names = ["", "index.html", "2.html"];
+            let mut viewers = Vec::new();
+            for name in names {
+                if get(&format!("{link}{name}")).status == 200 {
+                    let mut viewer = Viewer::open_page(&link, name, None).await;
+                    let line = viewer.come_back().await;
+                    viewers.push((name, viewer, line));
+                }
+            }
+            for round in 0..20 {
+                let did: Vec<String> = (0..1 + owner.dice.below(4)).map(|_| owner.act()).collect();
+                let what = format!("story {seed}, round {round}, {did:?}");
+                for (name, viewer, line) in &mut viewers {
+                    let begun = Instant::now();
+                    loop {
+                        match viewer.hear(line, Duration::from_millis(60)).await {
+                            Heard::Frame(_) => continue,
+                            // Its page is not there any more, since the chat became shorter.
+                            Heard::Closed(None) if get(&format!("{link}{name}")).status == 404 => {
+                                break;
+                            }
+                            Heard::Closed(code) => panic!("{what}: closed with {code:?}"),
+                            Heard::Silence => {}
+                        }
+                        let all = all_items(&link);
+                        let Some(difference) = difference(viewer, &link, name, &all) else {
+                            break;
+                        };
+                        assert!(
+                            begun.elapsed() < Duration::from_secs(6),
+                            "{what}, page {name:?}: {difference}"
+                        );
+                    }
+                }
+                // A page that lost its last item, or its place, is left by its reader.
+                viewers.retain(|(name, _, _)| get(&format!("{link}{name}")).status == 200);
+                if round % 5 == 4 {
+                    let frozen = api.share(&chat, "frozen");
+                    assert_same_items(&all_items(&served.link(&frozen)), &all_items(&link), &what);
+                    api.delete(&format!("shares/{}", id(&frozen)));
+                }
+            }
+        });
+        api.delete(&format!("chats/{chat}"));
+    }
+}
+
+#[test]
+fn who_was_away_gets_what_is_missing() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let api = &served.api;
+    let chat = api.chat("Away");
+    api.say(&chat, 0, 4);
+    let link = served.link(&api.share(&chat, "live"));
+    let say = |number: u32, bytes: usize| {
+        let mut said = message(number);
+        said["text"] = json!(format!("Number {number}. {}", "word ".repeat(bytes / 5)));
+        api.post(&format!("chats/{chat}/messages"), &said);
+    };
+    block_on(async {
+        let mut present = Viewer::open(&link).await;
+        let mut present_line = present.come_back().await;
+        let mut away = Viewer::open(&link).await;
+        let mut number = 4;
+        // A little: from what is kept. Some: the items that changed, as one frame. Much: the page anew.
+        for (bytes, fetches) in [(10 << 10, 0), (600 << 10, 0), (3 << 20, 1)] {
+            let before = away.told.fetched;
+            let frames = away.told.frames;
+            for _ in 0..10 {
+                say(number, bytes / 10);
+                number += 1;
+            }
+            // No answer is changed twice: what is kept is older than it has to be.
+            api.patch(
+                &format!("chats/{chat}/messages/m-1"),
+                &json!({"text": format!("Edited before {number}.")}),
+            );
+            present
+                .hear_until(&mut present_line, "all", |viewer| {
+                    viewer.text().contains(&format!("Edited before {number}."))
+                })
+                .await;
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            say(number, 10);
+            number += 1;
+            let last = format!("Number {}.", number - 1);
+            present
+                .hear_until(&mut present_line, "the last", |viewer| {
+                    viewer.text().contains(&last)
+                })
+                .await;
+            let mut line = away.come_back().await;
+            away.hear_until(&mut line, "what is missing", |viewer| {
+                viewer.text().contains(&last)
+            })
+            .await;
+            assert_eq!(away.told.fetched - before, fetches, "{bytes} bytes");
+            if bytes == 600 << 10 {
+                assert_eq!(away.told.frames - frames, 1, "as one frame");
+            }
+            let all = all_items(&link);
+            let newest = Page::parse(&get_text(&link));
+            away.assert_is_end_of(&all, &newest, "away");
+            present.assert_is_end_of(&all, &newest, "present");
+        }
+    });
 }

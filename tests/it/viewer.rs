@@ -30,7 +30,6 @@ pub(crate) struct Page {
     pub(crate) is_live: bool,
     pub(crate) epoch: String,
     pub(crate) seq: u64,
-    pub(crate) name: String,
     pub(crate) pages: Vec<String>,
     pub(crate) has_next: bool,
     pub(crate) has_previous: bool,
@@ -51,16 +50,14 @@ impl Page {
             .map(|(main, _)| main)
             .unwrap_or_default();
         let text = |name: &str| attribute(body, name).unwrap_or_default().to_owned();
-        let name = text("data-page");
         let pages = match attribute(body, "data-pages") {
             Some(pages) => pages.split(' ').map(str::to_owned).collect(),
-            None => vec![name.clone()],
+            None => vec![text("data-page")],
         };
         Self {
             is_live: attribute(body, "data-live").is_some(),
             epoch: text("data-epoch"),
             seq: text("data-seq").parse().unwrap_or_default(),
-            name,
             pages,
             has_next: main.contains("<a rel=\"next\""),
             has_previous: main.contains("<a rel=\"prev\""),
@@ -238,7 +235,12 @@ impl Viewer {
             header: None,
             receive_buffer: None,
         };
-        viewer.fetch().await.unwrap().unwrap();
+        let begun = std::time::Instant::now();
+        while viewer.fetch().await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the server does not answer");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(viewer.told.fetched == 1, "{link}{name} is not there");
         viewer
     }
 

@@ -48,6 +48,8 @@ pub struct LiveBook {
     named_artifacts: HashSet<u32>,
     /// The branch that is read first, as places.
     path: Vec<u32>,
+    /// Time of the newest message of the path that has one.
+    last_at: Option<Timestamp>,
     /// Items in order: those of the path, then loose threads.
     records: Vec<Record>,
     /// How many of them are of the path.
@@ -89,6 +91,7 @@ impl LiveBook {
             uses: HashMap::new(),
             named_artifacts: HashSet::new(),
             path: Vec::new(),
+            last_at: None,
             records: Vec::new(),
             main_records: 0,
             seq: at,
@@ -141,8 +144,7 @@ impl LiveBook {
 
     /// Time of the last message of the main thread that viewers see.
     pub fn last_message_at(&self) -> Option<Timestamp> {
-        let mut path = self.path.iter().rev();
-        path.find_map(|place| self.index.line(*place as usize)?.at)
+        self.last_at
     }
 
     /// What the share's pages call the chat.

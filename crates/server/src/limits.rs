@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
     sync::{
         Arc, Mutex, PoisonError,
@@ -54,6 +54,9 @@ const PAGE_CACHE_BYTES: usize = 4 << 20;
 const DRAIN: Duration = Duration::from_secs(10);
 /// Bytes that the system holds for a viewer that does not read; it counts twice what it is told.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
+
+/// Headers by which proxies tell that they are one, beside `X-Forwarded-For`: whoever asks through them does not ask from this machine.
+const PROXIES_SAY: [&str; 4] = ["forwarded", "via", "x-forwarded-proto", "x-real-ip"];
 
 /// What options can change. [`Limits::default`] is for a server that people reach directly or through a proxy on the same machine.
 #[derive(Clone, Debug)]
@@ -176,16 +179,19 @@ impl Addresses {
         if !is_trusted(&peer) {
             return Some(network(peer));
         }
-        // The nearest proxy writes last; what stands before the last address that is no proxy of ours may be invented.
+        // The nearest proxy writes last; what stands before the last address that is no proxy of ours may be invented, and so may all before
+        // what is no address.
         let forwarded = headers.get_all(X_FORWARDED_FOR).iter().rev();
         let mut hops = forwarded
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.rsplit(','))
-            .filter_map(|hop| hop.trim().parse::<IpAddr>().ok())
-            .map(|hop| hop.to_canonical());
-        match hops.find(|hop| !is_trusted(hop)) {
-            Some(hop) => Some(network(hop)),
-            None if peer.is_loopback() => None,
+            .flat_map(|value| value.to_str().unwrap_or("?").rsplit(','))
+            .map(|hop| address_of(hop.trim()));
+        let hop = hops.find(|hop| hop.is_none_or(|hop| !is_trusted(&hop)));
+        let is_of_proxy = || PROXIES_SAY.iter().any(|name| headers.contains_key(*name));
+        match hop {
+            Some(Some(hop)) => Some(network(hop)),
+            // Somebody elsewhere, whom the proxy does not name.
+            Some(None) => Some(network(peer)),
+            None if peer.is_loopback() && !is_of_proxy() => None,
             None => Some(network(peer)),
         }
     }
@@ -248,6 +254,13 @@ impl Drop for StreamPermit {
     }
 }
 
+/// The address in what a proxy says: some add the port.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let address = hop.parse::<IpAddr>();
+    let address = address.or_else(|_| hop.parse::<SocketAddr>().map(|with_port| with_port.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
 /// What one customer of a network has: an IPv4 address, or 64 bits of an IPv6 one.
 fn network(address: IpAddr) -> IpAddr {
     match address {
@@ -295,12 +308,37 @@ mod tests {
             Some("198.51.100.7")
         );
         assert_eq!(asker("10.0.0.9", &[]).as_deref(), Some("10.0.0.9"));
+        for (forwarded, counted) in [
+            ("198.51.100.7:5000", "198.51.100.7"),
+            ("[2001:db8:1:2:3::4]:5000", "2001:db8:1:2::"),
+            ("1.2.3.4, unknown", "127.0.0.1"),
+            ("1.2.3.4, _hidden, 127.0.0.1", "127.0.0.1"),
+            ("", "127.0.0.1"),
+        ] {
+            assert_eq!(
+                asker("127.0.0.1", &[forwarded]).as_deref(),
+                Some(counted),
+                "{forwarded}"
+            );
+        }
+        assert_eq!(asker("127.0.0.1", &["127.0.0.1"]), None);
         assert_eq!(asker("127.0.0.1", &[]), None);
         assert_eq!(asker("::1", &[]), None);
         assert_eq!(
             asker("2001:db8:1:2:3:4:5:6", &[]).as_deref(),
             Some("2001:db8:1:2::")
         );
+    }
+
+    #[test]
+    fn a_proxy_that_names_nobody_is_not_this_machine() {
+        let addresses = Addresses::new(&Limits::default());
+        for name in PROXIES_SAY {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, "for=_hidden".parse().unwrap());
+            let here = IpAddr::from([127, 0, 0, 1]);
+            assert_eq!(addresses.asker(Some(here), &headers), Some(here), "{name}");
+        }
     }
 
     #[test]

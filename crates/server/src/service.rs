@@ -187,6 +187,11 @@ impl Service {
         self.has_own_url.store(true, Ordering::Relaxed);
     }
 
+    /// True where the address under which people reach the server was given: a proxy may stand before it.
+    pub(crate) fn has_own_url(&self) -> bool {
+        self.has_own_url.load(Ordering::Relaxed)
+    }
+
     /// Says where the folder was served last.
     pub(crate) fn set_last_url(&self, url: &str) {
         let _ = self.last_url.set(url.to_owned());
@@ -202,7 +207,7 @@ impl Service {
     pub(crate) fn url_seen_by(&self, headers: &HeaderMap) -> String {
         let own = self.link_base();
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        match host.filter(|_| !self.has_own_url.load(Ordering::Relaxed)) {
+        match host.filter(|_| !self.has_own_url()) {
             Some(host) => format!("http://{host}"),
             None => own.to_owned(),
         }

@@ -527,6 +527,29 @@ async fn a_viewer_says_nothing() {
     world.stop().await;
 }
 
+/// Each ping is answered, and who does not read the answers leaves them in the server's memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pings_have_a_bound() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", false).await;
+    let path = format!("/s/{share}/live");
+    let mut viewer = world.watch(&path, &Who::Nobody).await.unwrap();
+    for _ in 0..50 {
+        viewer.send(Message::Ping(vec![b'x'; 125].into())).await;
+    }
+    world.say(&chat, "m-3", "the wind is good").await;
+    let mut seen = String::new();
+    while !seen.contains("the wind is good") {
+        seen = viewer.frame().await.to_string();
+    }
+    for _ in 0..51 {
+        viewer.send(Message::Ping(vec![b'x'; 125].into())).await;
+    }
+    assert_eq!(viewer.end().await.1, Got::Closed(4400));
+    world.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_viewer_that_does_not_read_is_cut_and_holds_up_nobody() {
     let world = World::start().await;
@@ -667,6 +690,16 @@ async fn addresses_have_limits_and_slow_heads_do_not_stay() {
     );
     let slow = raw(&world, b"POST /signin HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 50\r\n\r\nname=").await;
     assert!(!slow.contains("200 OK"), "{slow}");
+    let mut drips = TcpStream::connect(world.addr).await.unwrap();
+    let head = "POST /signin HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 5000\r\n\r\nname=";
+    drips.write_all(head.as_bytes()).await.unwrap();
+    for drop in 1.. {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if drips.write_all(b"x").await.is_err() {
+            break;
+        }
+        assert!(drop < 100, "a byte now and then holds a connection");
+    }
     assert!(begin.elapsed() < Duration::from_secs(10));
     world.stop().await;
 }

@@ -3,7 +3,7 @@
 mod accounts;
 mod chats;
 pub(crate) mod log;
-mod messages;
+pub(crate) mod messages;
 pub(crate) mod shares;
 mod whole;
 

@@ -7,7 +7,7 @@ use std::{
 
 use rayon::prelude::*;
 use readalong_model::{
-    Change, ChatHead, Event, LeftOut, Message, MessageId, Seq, ThreadId, ThreadKind,
+    Change, ChatHead, Event, LeftOut, Message, MessageId, Seq, ThreadId, ThreadKind, Timestamp,
 };
 
 use super::{
@@ -500,8 +500,16 @@ impl LiveBook {
         };
         // What ends with the newest message is the branch through the newest, and the one through each message on it.
         if !changed.all && tip == main.last().copied() && leaf.is_none_or(is_on) {
+            let is_longer_only = kept == self.path.len();
             self.path.truncate(kept);
+            let newest = self.last_at_of(&added);
             self.path.extend(added);
+            // A chat without times has none further up either.
+            if newest.is_some() {
+                self.last_at = newest;
+            } else if !is_longer_only && self.last_at.is_some() {
+                self.last_at = self.last_at_of(&self.path);
+            }
             return changed.cut;
         }
         let path = index.path_of(ThreadId::MAIN, leaf);
@@ -510,9 +518,16 @@ impl LiveBook {
         let same = same.count();
         let other = [&path, &self.path].map(|path| path.get(same).copied());
         self.path = path;
+        self.last_at = self.last_at_of(&self.path);
         let other = other.into_iter().flatten().min();
         let other = other.map(|place| place as usize);
         changed.cut.into_iter().chain(other).min()
+    }
+
+    /// Time of the newest of these messages that has one.
+    fn last_at_of(&self, places: &[u32]) -> Option<Timestamp> {
+        let mut newest_first = places.iter().rev();
+        newest_first.find_map(|place| self.index.line(*place as usize)?.at)
     }
 
     /// The record from which items are made anew where the path is another from a place on: one earlier than that place's, since what

@@ -50,6 +50,10 @@ use crate::{
 const RETRY_AFTER_S: u64 = 10;
 /// Digits of a share's id that may stand in our own log.
 const DIGITS_LOGGED: usize = 6;
+/// So many letters and digits in a row may be an id or a token.
+const SECRET_DIGITS: usize = 22;
+/// Bytes of a body that have to come in the time of [`crate::limits::Limits::body_timeout`], or its end: one byte now and then holds a connection for days.
+const BODY_PIECE_BYTES: usize = 4 << 10;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -164,11 +168,16 @@ impl std::fmt::Display for Masked<'_> {
             if place > 0 {
                 f.write_str("/")?;
             }
-            let is_secret =
-                piece.len() >= 22 && piece.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            match is_secret {
-                true => write!(f, "{}…", &piece[..DIGITS_LOGGED])?,
-                false => write!(f, "{}", piece.escape_debug())?,
+            // A link with something before or behind it is not one that opens, and says how to all the same.
+            for word in piece.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+                let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+                match end.len() >= SECRET_DIGITS {
+                    true => {
+                        let behind = &word[end.len()..];
+                        write!(f, "{}…{}", &end[..DIGITS_LOGGED], behind.escape_debug())?;
+                    }
+                    false => write!(f, "{}", word.escape_debug())?,
+                }
             }
         }
         Ok(())
@@ -183,17 +192,20 @@ fn with_patience(request: Request, timeout: Duration) -> Request {
             Body::new(PatientBody {
                 body,
                 timeout,
+                came: 0,
                 waiting: None,
             })
         }),
     }
 }
 
-/// A body of which something has to come within a time.
+/// A body of which some has to come within a time, again and again.
 struct PatientBody {
     body: Body,
     timeout: Duration,
-    /// Runs while nothing comes.
+    /// Bytes that came since the time began to run.
+    came: usize,
+    /// Runs while too little comes.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -206,7 +218,12 @@ impl http_body::Body for PatientBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.waiting = None;
+            if let Some(Ok(frame)) = &frame {
+                self.came += frame.data_ref().map_or(0, Bytes::len);
+            }
+            if self.came >= BODY_PIECE_BYTES {
+                (self.came, self.waiting) = (0, None);
+            }
             return Poll::Ready(frame);
         }
         let timeout = self.timeout;
@@ -240,6 +257,16 @@ mod tests {
         let id = "0123456789abcdef0123456789abcdef";
         let path = format!("/s/{id}/files/a.png");
         assert_eq!(Masked(&path).to_string(), "/s/012345…/files/a.png");
+        for (path, logged) in [
+            (format!("/s/{id}%00/x"), "/s/012345…%00/x"),
+            (format!("/s/..%2e{id};a/"), "/s/..%2e01234…;a/"),
+            (format!("/s\\{id}."), "/s\\\\012345…."),
+            (format!("/s/\u{202e}{id}ä"), "/s/\\u{202e}012345…ä"),
+        ] {
+            let masked = Masked(&path).to_string();
+            assert!(!masked.contains(&id[..8]), "{masked}");
+            assert!(path.contains("%2e") || masked == logged, "{masked}");
+        }
         assert_eq!(
             Masked("/signin/x\n\u{1b}").to_string(),
             "/signin/x\\n\\u{1b}"

@@ -56,8 +56,12 @@ async fn show(
 ) -> Response {
     let Query(asked) = asked.unwrap_or_default();
     let next = path_of(asked.next.as_deref());
-    // A preview or a prefetch is not the person: it may not use the link up.
-    let is_person = method == Method::GET && !headers.contains_key("sec-purpose");
+    // A preview or a prefetch is not the person: it may not use the link up. Nor may another site's page that loads it as a picture or frame, and so
+    // signs its reader in as somebody else.
+    let is_opened = headers
+        .get("sec-fetch-dest")
+        .is_none_or(|dest| dest == "document");
+    let is_person = method == Method::GET && !headers.contains_key("sec-purpose") && is_opened;
     match asked.token {
         Some(token) if is_person => {
             let signed_in = accounts::sign_in_by_link(&service, &token).await;

@@ -214,7 +214,8 @@ async fn pump(
     }
     let mut pings = interval_at(Instant::now() + ping_every, ping_every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_heard = true;
+    // Nothing was heard yet, and nothing was asked.
+    let mut heard = 1;
     loop {
         let message = tokio::select! {
             next = frames.next() => match next {
@@ -223,7 +224,10 @@ async fn pump(
             },
             said = socket.recv() => match said {
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
-                    is_heard = true;
+                    heard += 1;
+                    if heard > protocol::VIEWER_PINGS_MAX {
+                        return Some(CloseCode::Protocol);
+                    }
                     continue;
                 }
                 Some(Ok(Message::Text(_) | Message::Binary(_))) => return Some(CloseCode::Protocol),
@@ -233,7 +237,7 @@ async fn pump(
             },
             _ = pings.tick() => {
                 sent.count();
-                if !std::mem::replace(&mut is_heard, false) {
+                if std::mem::take(&mut heard) == 0 {
                     return None;
                 }
                 Message::Ping(Bytes::new())

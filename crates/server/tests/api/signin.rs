@@ -223,12 +223,18 @@ async fn a_sign_in_link_works_once_and_for_people_only() {
     let path = &url[url.find("/signin").unwrap()..];
     let head = world.bare("HEAD", path, "").await.expect(200);
     assert!(!head.headers.contains_key(header::SET_COOKIE));
-    let request = World::request("GET", path, "").header("sec-purpose", "prefetch");
-    let prefetch = world
-        .send(request.body(Body::empty()).unwrap())
-        .await
-        .expect(200);
-    assert!(!prefetch.headers.contains_key(header::SET_COOKIE));
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-fetch-dest", "image"),
+        ("sec-fetch-dest", "iframe"),
+    ] {
+        let request = World::request("GET", path, "").header(name, value);
+        let answer = world
+            .send(request.body(Body::empty()).unwrap())
+            .await
+            .expect(200);
+        assert!(!answer.headers.contains_key(header::SET_COOKIE), "{value}");
+    }
     let session = cookie(&world.get(path, "").await.expect(303));
     let me = with_cookie(&world, "GET", "/api/v1/users/me", &session, &[])
         .await

@@ -15,12 +15,32 @@ use crate::{
     sql::{self, ChatKey, Result},
 };
 
-/// A message with what the owner changed; see [`stored`].
-const MESSAGE: &str = "SELECT m.place, max(m.seq, coalesce(o.seq, 0)), e.body, x.body,
-        coalesce(o.hidden, 0), coalesce(o.erased, 0)
-    FROM messages m JOIN events e ON e.seq = m.seq
-    LEFT JOIN overlays o ON o.chat = m.chat AND o.id = m.id
-    LEFT JOIN events x ON x.seq = o.edit_seq";
+/// A message with what the owner changed, see [`stored`]; `$by` says by which index it is found.
+macro_rules! message {
+    ($by:literal, $which:literal) => {
+        concat!(
+            "SELECT m.place, max(m.seq, coalesce(o.seq, 0)), e.body, x.body,
+                coalesce(o.hidden, 0), coalesce(o.erased, 0)
+            FROM messages m ",
+            $by,
+            " JOIN events e ON e.seq = m.seq
+            LEFT JOIN overlays o ON o.chat = m.chat AND o.id = m.id
+            LEFT JOIN events x ON x.seq = o.edit_seq WHERE ",
+            $which
+        )
+    };
+}
+
+/// Left to itself, SQLite goes through the whole chat in the order of its ids.
+pub(crate) const AT_PLACE: &str = message!(
+    "INDEXED BY messages_by_place",
+    "m.chat = ?1 AND m.place = ?2 ORDER BY m.id LIMIT 1"
+);
+const OF_ID: &str = message!("", "m.chat = ?1 AND m.id = ?2");
+const IN_PLACES: &str = message!(
+    "INDEXED BY messages_by_place",
+    "m.chat = ?1 AND m.place >= ?2 AND m.place < ?3 ORDER BY m.place, m.id"
+);
 
 impl Reader<'_> {
     /// The message at a place. Places count from 0 and may have gaps.
@@ -31,8 +51,7 @@ impl Reader<'_> {
         let Some(key) = self.key(chat)? else {
             return Ok(None);
         };
-        let sql = format!("{MESSAGE} WHERE m.chat = ?1 AND m.place = ?2 ORDER BY m.id LIMIT 1");
-        sql::one(&self.transaction, &sql, (key, place), stored)
+        sql::one(&self.transaction, AT_PLACE, (key, place), stored)
     }
 
     /// The message with an id.
@@ -43,8 +62,7 @@ impl Reader<'_> {
         let Some(key) = self.key(chat)? else {
             return Ok(None);
         };
-        let sql = format!("{MESSAGE} WHERE m.chat = ?1 AND m.id = ?2");
-        sql::one(&self.transaction, &sql, (key, &id.0), stored)
+        sql::one(&self.transaction, OF_ID, (key, &id.0), stored)
     }
 
     /// Calls `see` with the messages at these places, in order, one at a time in memory. `see` should not take long: what is removed meanwhile stays in
@@ -61,11 +79,8 @@ impl Reader<'_> {
         let Some(key) = self.key(chat)? else {
             return Ok(());
         };
-        let sql = format!(
-            "{MESSAGE} WHERE m.chat = ?1 AND m.place >= ?2 AND m.place < ?3 ORDER BY m.place, m.id"
-        );
         let values = (key, places.start, places.end);
-        sql::each(&self.transaction, &sql, values, |row| {
+        sql::each(&self.transaction, IN_PLACES, values, |row| {
             see(stored(row)?);
             Ok(())
         })

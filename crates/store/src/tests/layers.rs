@@ -319,3 +319,18 @@ fn a_deleted_source_is_remembered_until_it_begins_anew() {
     add_chat(&world.store, world.owner, 2, Some("/a.jsonl"));
     assert!(!is_deleted());
 }
+
+#[test]
+fn a_message_is_found_by_its_place_without_going_through_the_chat() {
+    let world = World::new();
+    let sql = format!("EXPLAIN QUERY PLAN {}", crate::reader::messages::AT_PLACE);
+    let file = world.folder.path().join("readalong.db");
+    let connection = rusqlite::Connection::open(file).unwrap();
+    let mut statement = connection.prepare(&sql).unwrap();
+    let plan: Vec<String> = statement
+        .query_map((1, 1), |row| row.get(3))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(plan[0].contains("chat=? AND place=?"), "{plan:?}");
+}

@@ -105,7 +105,7 @@ pub(crate) async fn list(
     Extension(asked_by): Extension<AskedBy>,
     ApiQuery(listed): ApiQuery<Listed>,
 ) -> Result<Json<Vec<Followed>>, ApiError> {
-    check_is_here(&owner, asked_by)?;
+    check_is_here(&service, &owner, asked_by)?;
     Ok(Json(followed(&service, listed.path.as_deref())))
 }
 
@@ -128,7 +128,7 @@ pub(crate) async fn add(
     Extension(asked_by): Extension<AskedBy>,
     ApiJson(new): ApiJson<NewFollowed>,
 ) -> Result<(StatusCode, Json<Followed>), ApiError> {
-    check_is_here(&owner, asked_by)?;
+    check_is_here(&service, &owner, asked_by)?;
     if !new.path.is_absolute() {
         return Err(ApiError::bad_request("`path` is a whole path, from `/` on"));
     }
@@ -164,9 +164,14 @@ fn followed(service: &Service, wanted: Option<&Path>) -> Vec<Followed> {
 }
 
 /// Files of the machine are for who has the data folder, or is an owner and sits at the machine.
-fn check_is_here(owner: &Owner, AskedBy(asker): AskedBy) -> Result<(), ApiError> {
-    // Nobody else asks without an address that is not this machine's: a proxy names whom it speaks for.
-    match owner.proof == Proof::Local || asker.is_none() {
+fn check_is_here(
+    service: &Service,
+    owner: &Owner,
+    AskedBy(asker): AskedBy,
+) -> Result<(), ApiError> {
+    // A proxy names whom it speaks for, unless nobody has told it to: behind one, only the local token shows that somebody is here.
+    let is_here = asker.is_none() && !service.has_own_url();
+    match owner.proof == Proof::Local || is_here {
         true => Ok(()),
         false => Err(ApiError::forbidden(
             "files of the server are followed from its own machine only",
