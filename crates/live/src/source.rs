@@ -24,7 +24,16 @@ pub(crate) fn own_source(format: &str, id: Option<&str>, file: &Path) -> Option<
         return Some(format!("{format}:{stem}"));
     }
     let id = id.filter(|id| !id.is_empty())?;
-    (!is_appended_to || stem.contains(id)).then(|| format!("{format}:{id}"))
+    (!is_appended_to || bears(&stem, id)).then(|| format!("{format}:{id}"))
+}
+
+/// True where a file's name has an id in it as a whole word.
+fn bears(stem: &str, id: &str) -> bool {
+    let is_part_of_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    stem.match_indices(id).any(|(at, _)| {
+        let (before, after) = (&stem[..at], &stem[at + id.len()..]);
+        !is_part_of_word(before.chars().next_back()) && !is_part_of_word(after.chars().next())
+    })
 }
 
 /// The source by machine and path.
@@ -73,6 +82,10 @@ mod tests {
             format!("{written}:x1")
         );
         assert_eq!(key(written, None, "/no/a.json"), "here:/no/a.json");
+        assert_eq!(
+            key(appended, Some("x1"), "/no/run-x12.jsonl"),
+            "here:/no/run-x12.jsonl"
+        );
         assert_eq!(
             key(appended, Some("x1"), "/no/run-x1.jsonl"),
             format!("{appended}:x1")

@@ -2,17 +2,28 @@
 //!
 //! One path for both, so that a command has no rules of its own and open viewers see at once what it did.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, anyhow};
 use readalong_server::{RunningServer, ServeError, Server, ServerOptions};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::cancel;
+
 /// How long a server may take to answer. Freezing a large chat renders all of it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long a server on this machine may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long another command may have the folder: freezing a large chat takes some seconds.
+const BUSY_MAX: Duration = Duration::from_secs(30);
+/// Time between two looks at whether it is done.
+const BUSY_LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Speaks the API of one data folder.
 pub(crate) struct Client {
@@ -48,14 +59,19 @@ impl Client {
     /// # Errors
     /// The folder cannot be opened, or its server does not answer.
     pub(crate) fn of(data: PathBuf) -> anyhow::Result<Self> {
-        match Server::open(ServerOptions::new(data.clone())) {
-            Ok(server) => Self::in_process(server),
-            Err(busy @ ServeError::Busy { .. }) => match RunningServer::of(&data)? {
-                Some(server) => Ok(Self::of_server(server)),
-                // Another command has it, and will be done in a moment.
-                None => Err(busy.into()),
-            },
-            Err(error) => Err(error.into()),
+        let begun = Instant::now();
+        loop {
+            match Server::open(ServerOptions::new(data.clone())) {
+                Ok(server) => return Self::in_process(server),
+                Err(busy @ ServeError::Busy { .. }) => match RunningServer::of(&data)? {
+                    Some(server) => return Ok(Self::of_server(server)),
+                    // Another command has it, and will be done in a moment.
+                    None if begun.elapsed() < BUSY_MAX => thread::sleep(BUSY_LOOK_EVERY),
+                    None => return Err(busy.into()),
+                },
+                Err(error) => return Err(error.into()),
+            }
+            cancel::check()?;
         }
     }
 

@@ -21,7 +21,7 @@ pub struct ChatRecord {
     pub head: ChatHead,
     /// What the source calls it.
     pub source_title: String,
-    /// How many messages it has, hidden ones included.
+    /// How many messages it has, hidden ones included, erased ones not.
     pub messages: u32,
     /// One more than the place of its last message.
     pub places: u32,

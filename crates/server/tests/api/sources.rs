@@ -265,3 +265,19 @@ async fn files_of_the_machine_are_followed_by_its_owner_only() {
     let followed = world.get(follow, &world.root).await.expect(200).json();
     assert_eq!(followed.as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn behind_a_proxy_nobody_is_taken_for_one_at_the_machine() {
+    let world =
+        World::with(|options| options.base_url = Some("https://chats.test".to_owned())).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    world
+        .post("/api/v1/follow", &world.ada, json!({"path": file.path()}))
+        .await
+        .expect_error(403, "forbidden");
+    world
+        .get("/api/v1/follow", &world.ada)
+        .await
+        .expect_error(403, "forbidden");
+    world.get("/api/v1/follow", &world.root).await.expect(200);
+}

@@ -29,6 +29,7 @@ fn an_erased_message_is_in_no_file_and_stays_away() {
     assert_eq!(written.events, 1);
     assert!(!world.is_on_disk(SECRET));
     assert_eq!(world.said(), ["a: before", "[b: ]", "c: after"]);
+    assert_eq!(world.record().messages, 2);
     let stored = world.read(|reader| reader.message(&world.chat, 1)).unwrap();
     assert!(stored.erased && !stored.edited);
     assert_eq!(stored.seq, written.seq);
@@ -39,6 +40,7 @@ fn an_erased_message_is_in_no_file_and_stays_away() {
     let moved = world.put(vec![(5, secret(&long))]);
     assert_eq!(moved.events, 1);
     assert_eq!(world.said(), ["a: before", "c: after", "[b: ]"]);
+    assert_eq!(world.record().messages, 2);
     assert!(!world.is_on_disk(SECRET));
     assert_eq!(world.erase("b").events, 0);
     for write in [
