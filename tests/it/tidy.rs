@@ -64,7 +64,7 @@ const NEVER: [(&str, &[&str], &[&str]); 4] = [
     (
         "crates/render/src",
         &["Chat", "fs::", "SystemTime", "Instant", "println"],
-        &["highlight.rs", "pattern.rs", "op.rs"],
+        &["highlight.rs", "pattern.rs"],
     ),
     (
         "crates/bundle/src",

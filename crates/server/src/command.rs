@@ -98,7 +98,11 @@ impl Server {
 
     /// Keeps where the folder is served: links that are printed while nobody serves begin so.
     pub(crate) fn remember_url(&self, url: &str) -> Result<(), ServeError> {
-        self.remember(LAST_URL, url)
+        let known = self.service().read_now(|reader| reader.setting(LAST_URL))?;
+        match known.as_deref() == Some(url) {
+            true => Ok(()),
+            false => self.remember(LAST_URL, url),
+        }
     }
 
     fn remember(&self, key: &str, value: &str) -> Result<(), ServeError> {

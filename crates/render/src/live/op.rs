@@ -100,7 +100,7 @@ pub enum Page {
     /// What find sees of a page of messages: `data/search-index.js`, `data/search-2.js`.
     Search(usize),
     /// What scripts know of the chat: `data/chat.js`.
-    Chat,
+    Facts,
     /// Which page has which message: `data/anchors.js`.
     Anchors,
 }
@@ -120,7 +120,7 @@ impl Page {
         match name {
             "" => return Some(Self::Newest),
             "contents.html" => return Some(Self::Contents(1)),
-            "data/chat.js" => return Some(Self::Chat),
+            "data/chat.js" => return Some(Self::Facts),
             "data/anchors.js" => return Some(Self::Anchors),
             _ => {}
         }
@@ -142,7 +142,7 @@ impl Page {
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Newest | Self::Messages(_) | Self::Contents(_) => "text/html; charset=utf-8",
-            Self::ContentsData(_) | Self::Search(_) | Self::Chat | Self::Anchors => {
+            Self::ContentsData(_) | Self::Search(_) | Self::Facts | Self::Anchors => {
                 "text/javascript; charset=utf-8"
             }
         }
@@ -169,7 +169,7 @@ mod tests {
             ("data/contents-1.js", Some(Page::ContentsData(1))),
             ("data/search-index.js", Some(Page::Search(1))),
             ("data/search-12.js", Some(Page::Search(12))),
-            ("data/chat.js", Some(Page::Chat)),
+            ("data/chat.js", Some(Page::Facts)),
             ("data/anchors.js", Some(Page::Anchors)),
             ("1.html", None),
             ("02.html", None),

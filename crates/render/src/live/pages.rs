@@ -69,7 +69,7 @@ impl LiveBook {
                 let open = self.open(renderer, library, (number, number))?;
                 data::search(&page::page_name("main", "index", number), &open.texts)
             }
-            Page::Chat => self.facts(),
+            Page::Facts => self.facts(),
             Page::Anchors => self.anchors(),
             _ => return Ok(None),
         }))
