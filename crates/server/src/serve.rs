@@ -41,6 +41,8 @@ use crate::{
 
 /// Name of the file that says where a server of this data folder is reached.
 const ADDRESS_FILE: &str = "server.json";
+/// Folders of what shares show and of their ids: nobody else on the machine reads them, whoever may read the data folder itself.
+const PRIVATE_FOLDERS: [&str; 3] = ["bundles", "compressed", "cache"];
 /// Name of the file that a server holds locked.
 const LOCK_FILE: &str = "lock";
 /// Connections that wait to be taken.
@@ -196,6 +198,9 @@ impl Server {
     pub fn open(options: ServerOptions) -> Result<Self, ServeError> {
         let data = options.data;
         make_private_folder(&data)?;
+        for name in PRIVATE_FOLDERS {
+            close_folder(&data.join(name))?;
+        }
         let lock = lock(&data)?;
         let theme = Theme::load(&options.theme)?;
         let renderer = Arc::new(Renderer::new(&theme, options.highlight)?);
@@ -358,6 +363,8 @@ impl Server {
             token: self.command_token.clone(),
         };
         let text = serde_json::to_vec(&running).map_err(io::Error::other);
+        // What a server left that was killed names nobody, and its space may be the last of the disk.
+        let _ = fs::remove_file(&path);
         let written = text.and_then(|text| write_private(&path, &text));
         written.map_err(io_error("writing", &path))?;
         Ok(Announced(path))
@@ -562,6 +569,17 @@ fn make_private_folder(folder: &Path) -> Result<(), ServeError> {
     builder
         .create(folder)
         .map_err(io_error("making folder", folder))
+}
+
+/// A folder that only its owner can read, also where it was there before.
+fn close_folder(folder: &Path) -> Result<(), ServeError> {
+    make_private_folder(folder)?;
+    #[cfg(unix)]
+    {
+        let only_owner = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(folder, only_owner).map_err(io_error("closing folder", folder))?;
+    }
+    Ok(())
 }
 
 /// Takes the lock of a data folder, or says who has it.

@@ -744,3 +744,32 @@ async fn a_folder_has_one_server_and_the_end_is_in_order() {
     drop((server, router));
     Server::open(options(folder.path(), Limits::default())).unwrap();
 }
+
+/// A folder that an administrator made, or a volume, is often open to all.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_shares_show_is_closed_to_others_on_the_machine() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let open_to_all = |path: &std::path::Path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    open_to_all(folder.path());
+    // One that an earlier version has left.
+    fs::create_dir(folder.path().join("bundles")).unwrap();
+    open_to_all(&folder.path().join("bundles"));
+    let world = World::in_folder(folder, Limits::default()).await;
+    let chat = world.chat().await;
+    world.share(&chat, "frozen", "private", true).await;
+    let live = world.share(&chat, "live", "private", true).await;
+    world
+        .get(&format!("/s/{live}/"), &world.owner())
+        .await
+        .text();
+    let folder = world.stop().await;
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is open", path.display());
+    }
+}
