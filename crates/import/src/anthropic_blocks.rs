@@ -3,7 +3,7 @@
 //! Source of the shapes: real transcripts and the vendor's API. Knows blocks only: who speaks and how messages follow each
 //! other is the reader's business.
 
-use std::{borrow::Cow, collections::HashMap, fmt, io};
+use std::{borrow::Cow, fmt, io};
 
 use readalong_model::{ArtifactRole, Part, RawJson};
 use serde::{
@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
+use crate::{builder::ChatBuilder, formats::lenient, names::Names, surroundings::Surroundings};
 
 mod tools;
 
@@ -125,28 +125,33 @@ struct Execution<'a> {
 /// Call ids as the chat has them: the native ones, made unique where a transcript uses one twice.
 #[derive(Default)]
 pub(crate) struct CallIds {
-    /// Native id to how often it was used, and the newest name.
-    names: HashMap<String, (u32, String)>,
+    /// How often each native id was used.
+    uses: Names,
 }
 
 impl CallIds {
     /// The name of a new call.
     pub(crate) fn declare(&mut self, native: &str) -> String {
-        let (uses, name) = self.names.entry(native.to_owned()).or_default();
-        *uses += 1;
-        *name = if *uses == 1 && !native.is_empty() {
-            native.to_owned()
-        } else {
-            format!("{native}~{uses}")
-        };
-        name.clone()
+        let uses = self.uses.get(native).unwrap_or(0) + 1;
+        self.uses.insert(native, uses);
+        Self::name(native, uses)
     }
 
     /// The name of the call that a result answers.
     pub(crate) fn answered(&self, native: &str) -> String {
-        self.names
-            .get(native)
-            .map_or_else(|| native.to_owned(), |(_, name)| name.clone())
+        match self.uses.get(native) {
+            Some(uses) => Self::name(native, uses),
+            None => native.to_owned(),
+        }
+    }
+
+    /// The name of the newest call with that native id.
+    fn name(native: &str, uses: u32) -> String {
+        if uses == 1 && !native.is_empty() {
+            native.to_owned()
+        } else {
+            format!("{native}~{uses}")
+        }
     }
 }
 

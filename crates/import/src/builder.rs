@@ -158,12 +158,12 @@ impl ChatBuilder {
 
     /// Adds a message that follows the last one of its thread.
     pub(crate) fn put_next(&mut self, mut message: Message) {
-        message.parent = self.last_id_in(message.thread).cloned();
+        message.parent = self.last_id_in(message.thread);
         self.put(message);
     }
 
     /// The id of the newest message of a thread.
-    pub(crate) fn last_id_in(&self, thread: ThreadId) -> Option<&MessageId> {
+    pub(crate) fn last_id_in(&self, thread: ThreadId) -> Option<MessageId> {
         self.messages.id_at(*self.last_in_thread.get(&thread)?)
     }
 

@@ -11,6 +11,7 @@ mod formats;
 mod framer;
 mod head;
 mod messages;
+mod names;
 mod responses_items;
 mod surroundings;
 mod transcript;

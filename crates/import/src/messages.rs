@@ -7,6 +7,8 @@ use readalong_model::{
     Action, CallState, Digest, Edit, Message, MessageId, Part, Role, ThreadId, Visibility,
 };
 
+use crate::names::{Names, push_tightly};
+
 /// Messages of a growing chat that are held although they were handed out: what a transcript changes lies near its end. Readers look back
 /// 200 messages at most where they look back at all.
 const HELD_MESSAGES_MAX: usize = 256;
@@ -22,18 +24,18 @@ pub type Recall = Box<dyn FnMut(&MessageId) -> Option<Message> + Send>;
 #[derive(Default)]
 pub(crate) struct Messages {
     slots: Vec<Slot>,
-    places: HashMap<MessageId, u32>,
+    places: Names,
     growth: Option<Box<Growth>>,
 }
 
 enum Slot {
     Held(Box<Message>),
-    Dropped(Box<Stub>),
+    Dropped(Stub),
 }
 
 /// What stays of a message that was handed out and is not held any more.
 struct Stub {
-    id: MessageId,
+    id: ShortId,
     thread: ThreadId,
     role: Role,
     visibility: Visibility,
@@ -42,12 +44,75 @@ struct Stub {
 impl Stub {
     fn of(message: &Message) -> Self {
         Self {
-            id: message.id.clone(),
+            id: ShortId::of(&message.id),
             thread: message.thread,
             role: message.role,
             visibility: message.visibility,
         }
     }
+}
+
+/// A message's id, in few bytes where it is a UUID as most are.
+enum ShortId {
+    Uuid([u8; 16]),
+    Other(Box<str>),
+}
+
+impl ShortId {
+    fn of(id: &MessageId) -> Self {
+        match uuid_of(&id.0) {
+            Some(uuid) => Self::Uuid(uuid),
+            None => Self::Other(id.0.as_str().into()),
+        }
+    }
+
+    fn whole(&self) -> MessageId {
+        MessageId(match self {
+            Self::Uuid(uuid) => uuid_text(uuid),
+            Self::Other(id) => id.to_string(),
+        })
+    }
+}
+
+/// Characters of a UUID before which there is a hyphen.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// The bytes of a UUID that is written as usual: in lower case, with hyphens.
+fn uuid_of(text: &str) -> Option<[u8; 16]> {
+    let text = text.as_bytes();
+    if text.len() != 36 || HYPHENS.iter().any(|at| text[*at] != b'-') {
+        return None;
+    }
+    let mut digits = text.iter().enumerate().filter_map(|(at, byte)| {
+        let digit = || match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => u8::MAX,
+        };
+        (!HYPHENS.contains(&at)).then(digit)
+    });
+    let mut uuid = [0; 16];
+    for byte in &mut uuid {
+        let (high, low) = (digits.next()?, digits.next()?);
+        if high.max(low) > 15 {
+            return None;
+        }
+        *byte = high << 4 | low;
+    }
+    Some(uuid)
+}
+
+fn uuid_text(uuid: &[u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for byte in uuid {
+        if HYPHENS.contains(&text.len()) {
+            text.push('-');
+        }
+        for digit in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
+    }
+    text
 }
 
 /// What is known of the messages of a chat that grows.
@@ -73,14 +138,63 @@ struct Growth {
 /// Calls and their results, wherever they stand.
 #[derive(Default)]
 struct Calls {
-    calls: HashMap<String, Vec<u32>>,
-    results: HashMap<String, Vec<(u32, bool)>>,
+    /// By the id of a call, where the only message with it stands; of several, [`MORE`] and the place of a list.
+    calls: Names,
+    more_calls: Vec<Vec<u32>>,
+    /// The same of the messages with results; twice their places, and one more where they tell of an error.
+    results: Names,
+    more_results: Vec<Vec<u32>>,
+}
+
+/// Marks the place of a list. Places, and twice places, are below it.
+const MORE: u32 = 1 << 31;
+
+/// The numbers of a name: one as a rule, a list of several beside.
+fn list_of<'a>(first: &'a Option<u32>, more: &'a [Vec<u32>]) -> &'a [u32] {
+    match first {
+        Some(list) if *list >= MORE => more.get((list - MORE) as usize).map_or(&[], Vec::as_slice),
+        one => one.as_slice(),
+    }
+}
+
+/// Sets the list of numbers of a name.
+fn set_list(names: &mut Names, more: &mut Vec<Vec<u32>>, name: &str, list: Vec<u32>) {
+    match (names.get(name), list.as_slice()) {
+        (Some(at), _) if at >= MORE => more[(at - MORE) as usize] = list,
+        (_, [one]) => _ = names.insert(name, *one),
+        _ => {
+            names.insert(name, MORE + more.len() as u32);
+            more.push(list);
+        }
+    }
 }
 
 impl Calls {
     fn result(&self, call_id: &str) -> Option<bool> {
-        let results = self.results.get(call_id)?;
-        Some(results.iter().any(|(_, is_error)| *is_error))
+        let first = self.results.get(call_id);
+        let results = list_of(&first, &self.more_results);
+        first.map(|_| results.iter().any(|result| result % 2 == 1))
+    }
+
+    fn note_call(&mut self, call_id: &str, place: u32) {
+        let first = self.calls.get(call_id);
+        let places = list_of(&first, &self.more_calls);
+        if !places.contains(&place) {
+            let places = [places, &[place]].concat();
+            set_list(&mut self.calls, &mut self.more_calls, call_id, places);
+        }
+    }
+
+    fn note_result(&mut self, call_id: &str, place: u32, is_error: bool) {
+        let first = self.results.get(call_id);
+        let mut results = list_of(&first, &self.more_results).to_vec();
+        let result = place * 2 + u32::from(is_error);
+        match results.iter_mut().find(|known| **known / 2 == place) {
+            Some(known) if *known == result => return,
+            Some(known) => *known = result,
+            None => results.push(result),
+        }
+        set_list(&mut self.results, &mut self.more_results, call_id, results);
     }
 
     /// Takes note of a message's calls and results; the places of calls whose state they change.
@@ -88,23 +202,15 @@ impl Calls {
         let mut touched = Vec::new();
         for part in &message.parts {
             match part {
-                Part::ToolCall(call) => {
-                    let places = self.calls.entry(call.call_id.clone()).or_default();
-                    if !places.contains(&place) {
-                        places.push(place);
-                    }
-                }
+                Part::ToolCall(call) => self.note_call(&call.call_id, place),
                 Part::ToolResult {
                     call_id, is_error, ..
                 } => {
                     let before = self.result(call_id);
-                    let results = self.results.entry(call_id.clone()).or_default();
-                    match results.iter_mut().find(|(known, _)| *known == place) {
-                        Some(known) => known.1 = *is_error,
-                        None => results.push((place, *is_error)),
-                    }
+                    self.note_result(call_id, place, *is_error);
                     if self.result(call_id) != before {
-                        touched.extend(self.calls.get(call_id).into_iter().flatten());
+                        let first = self.calls.get(call_id);
+                        touched.extend_from_slice(list_of(&first, &self.more_calls));
                     }
                 }
                 _ => {}
@@ -153,16 +259,13 @@ impl Messages {
     }
 
     pub(crate) fn place(&self, id: &str) -> Option<usize> {
-        // A key made of the text is what the map asks for.
-        self.places
-            .get(&MessageId(id.to_owned()))
-            .map(|place| *place as usize)
+        self.places.get(id).map(|place| place as usize)
     }
 
-    pub(crate) fn id_at(&self, place: usize) -> Option<&MessageId> {
+    pub(crate) fn id_at(&self, place: usize) -> Option<MessageId> {
         Some(match self.slots.get(place)? {
-            Slot::Held(message) => &message.id,
-            Slot::Dropped(stub) => &stub.id,
+            Slot::Held(message) => message.id.clone(),
+            Slot::Dropped(stub) => stub.id.whole(),
         })
     }
 
@@ -202,10 +305,7 @@ impl Messages {
 
     /// Adds a message, or puts it where the one with its id stands; its place.
     pub(crate) fn put(&mut self, message: Message) -> usize {
-        let place = match self.places.get(&message.id) {
-            Some(place) => *place as usize,
-            None => self.slots.len(),
-        };
+        let place = self.place(&message.id.0).unwrap_or(self.slots.len());
         if let Some(growth) = &mut self.growth {
             growth.dirty.insert(place as u32);
             growth.held.entry(place as u32).or_insert(0);
@@ -213,8 +313,8 @@ impl Messages {
         if let Some(slot) = self.slots.get_mut(place) {
             *slot = Slot::Held(Box::new(message));
         } else {
-            self.places.insert(message.id.clone(), place as u32);
-            self.slots.push(Slot::Held(Box::new(message)));
+            self.places.insert(&message.id.0, place as u32);
+            push_tightly(&mut self.slots, Slot::Held(Box::new(message)));
         }
         place
     }
@@ -227,10 +327,11 @@ impl Messages {
         };
         let growth = self.growth.as_mut()?;
         growth.recalls += 1;
-        let message = Some(&stub.id)
-            .filter(|_| growth.recalls <= RECALLS_MAX)
-            .and_then(|id| (growth.recall)(id))
-            .filter(|message| message.id == stub.id);
+        let id = stub.id.whole();
+        let message = (growth.recalls <= RECALLS_MAX)
+            .then(|| (growth.recall)(&id))
+            .flatten()
+            .filter(|message| message.id == id);
         let Some(message) = message else {
             growth.missed = true;
             return None;
@@ -319,7 +420,8 @@ impl Messages {
             let digest = message.digest();
             let mark = mark(&digest);
             if growth.sent.len() <= place as usize {
-                growth.sent.resize(self.slots.len(), 0);
+                let missing = self.slots.len() - growth.sent.len();
+                (0..missing).for_each(|_| push_tightly(&mut growth.sent, 0));
             }
             let same = growth.sent[place as usize] == mark;
             growth.sent[place as usize] = mark;
@@ -366,7 +468,7 @@ impl Messages {
         if let Some(slot) = self.slots.get_mut(place as usize)
             && let Slot::Held(message) = slot
         {
-            *slot = Slot::Dropped(Box::new(Stub::of(message)));
+            *slot = Slot::Dropped(Stub::of(message));
         }
     }
 
@@ -433,5 +535,54 @@ fn action_weight(action: &Action) -> usize {
         Action::Run { command, .. } => command.len(),
         Action::Delegate { prompt, .. } => prompt.len(),
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_ids_are_the_ids_that_they_stand_for() {
+        let ids = [
+            "1519a44c-cfcd-41ab-858a-cd7a5fecfdad",
+            "00000000-0000-0000-0000-00000000000f",
+            "1519A44C-cfcd-41ab-858a-cd7a5fecfdad",
+            "1519a44c-cfcd-41ab-858a-cd7a5fecfdag",
+            "1519a44c-cfcd-41ab-858a-cd7a5fecfdad~2",
+            "1519a44ccfcd--1ab-858a-cd7a5fecfdad1",
+            "aaaaaaa\u{e9}-cfcd-41ab-858a-cd7a5fecfdad",
+            "",
+        ];
+        for (place, id) in ids.into_iter().enumerate() {
+            let short = ShortId::of(&MessageId(id.to_owned()));
+            assert_eq!(short.whole().0, id);
+            assert_eq!(matches!(short, ShortId::Uuid(_)), place < 2, "{id}");
+        }
+    }
+
+    #[test]
+    fn calls_of_one_id_are_all_known() {
+        let mut calls = Calls::default();
+        let touched = |calls: &mut Calls, place, is_error| {
+            let mut message = Message::new("m", Role::Tool);
+            message.parts.push(Part::ToolResult {
+                call_id: "c".to_owned(),
+                parts: Vec::new(),
+                is_error,
+            });
+            calls.note(place, &message)
+        };
+        calls.note_call("c", 3);
+        calls.note_call("c", 3);
+        assert_eq!(calls.result("c"), None);
+        assert_eq!(touched(&mut calls, 4, false), [3]);
+        calls.note_call("c", 5);
+        calls.note_call("c", 6);
+        assert_eq!(touched(&mut calls, 7, true), [3, 5, 6]);
+        assert_eq!(calls.result("c"), Some(true));
+        assert!(touched(&mut calls, 8, false).is_empty());
+        assert_eq!(touched(&mut calls, 7, false), [3, 5, 6]);
+        assert_eq!(calls.result("c"), Some(false));
     }
 }

@@ -344,7 +344,7 @@ impl Items {
             .as_ref()
             .filter(|open| {
                 chat.last_id_in(ThreadId::MAIN)
-                    .is_some_and(|last| last == *open)
+                    .is_some_and(|last| last == **open)
             })
             .cloned();
         if let Some(message) = open.and_then(|id| chat.message(&id.0)) {
@@ -352,7 +352,7 @@ impl Items {
             return;
         }
         self.put_message(Role::Assistant, parts, Visibility::Shown, around, chat);
-        self.open = chat.last_id_in(ThreadId::MAIN).cloned();
+        self.open = chat.last_id_in(ThreadId::MAIN);
     }
 
     /// The assistant's message that is being said, or was said last.
@@ -415,7 +415,7 @@ impl Items {
         around: &Circumstances<'_>,
         chat: &mut ChatBuilder,
     ) {
-        let last = chat.last_id_in(ThreadId::MAIN).cloned();
+        let last = chat.last_id_in(ThreadId::MAIN);
         let is_compaction = |message: &Message| {
             matches!(
                 message.parts.as_slice(),

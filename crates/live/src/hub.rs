@@ -37,6 +37,8 @@ use crate::protocol::{
 
 /// Lists of sleeping viewers. Several, so that worker threads do not wait for each other; more than a few bring nothing.
 const LISTS: usize = 16;
+/// Viewers that are woken before they run: more would not fit into a worker's queue, and what one of them needs would have left the processor's cache.
+const WOKEN_AT_ONCE: usize = 64;
 
 /// The stream of one share. A handle: clones are the same channel.
 #[derive(Clone)]
@@ -372,11 +374,28 @@ impl Shared {
         let shared = self.clone();
         self.runtime.spawn(async move {
             for list in 0..LISTS as u32 {
-                let wakers = shared.sleepers(list).take();
-                wakers.into_iter().for_each(Waker::wake);
+                let mut wakers = shared.sleepers(list).take().into_iter();
+                while wakers.len() > 0 {
+                    wakers.by_ref().take(WOKEN_AT_ONCE).for_each(Waker::wake);
+                    let_others_run().await;
+                }
             }
         });
     }
+}
+
+/// Waits until the tasks have run that were woken before.
+async fn let_others_run() {
+    let mut has_waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        // The task goes to the end of its worker's queue.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl Sleepers {

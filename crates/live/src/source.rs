@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use readalong_import::{FORMATS, Growth};
-use readalong_model::Origin;
+use readalong_model::{Digest, Origin};
 
 /// Names the source of a chat: by its own id, else by machine and path. The same transcript is the same chat whether it is followed, forwarded
 /// or shared once.
@@ -40,7 +40,15 @@ fn bears(stem: &str, id: &str) -> bool {
 pub(crate) fn source_of_path(file: &Path, host: &str) -> String {
     let path = file.canonicalize();
     let path = path.as_deref().unwrap_or(file);
-    format!("{host}:{}", path.display())
+    let source = format!("{host}:{}", path.display());
+    match path.to_str() {
+        Some(_) => source,
+        // What is no text looks alike in text: without its bytes two files would be one chat.
+        None => {
+            let digest = Digest::of(path.as_os_str().as_encoded_bytes());
+            format!("{source} {}", digest.short(16))
+        }
+    }
 }
 
 /// True for hexadecimal digits in five groups.
@@ -99,5 +107,14 @@ mod tests {
             key(appended, Some("x1"), &format!("/no/{uuid}.jsonl")),
             format!("{appended}:{uuid}")
         );
+    }
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_no_text_are_told_apart() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let source = |name: &[u8]| source_of_path(Path::new(OsStr::from_bytes(name)), "here");
+        let (one, other) = (source(b"/no/a\xfe.jsonl"), source(b"/no/a\xff.jsonl"));
+        assert_ne!(one, other);
+        assert!(one.starts_with("here:/no/a\u{fffd}.jsonl "), "{one}");
     }
 }

@@ -24,8 +24,9 @@ const MAX_BLOCK_BYTES: usize = 64 * 1024;
 /// Lines of a block that get colours; what follows is plain.
 const MAX_BLOCK_LINES: usize = 2_000;
 
-/// Memory for blocks seen before, source and HTML together; when it is full, everything is forgotten.
-const MAX_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Memory for blocks seen before, source and HTML together. What is looked at again soon is what the last items of a growing chat and the page
+/// that viewers open show, which is far less.
+const MAX_CACHE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Colours code. Made once and shared by all threads.
 #[derive(Default)]
@@ -36,11 +37,39 @@ pub(crate) struct Highlighter {
 /// A language, and whether the block is a recorded session of it.
 type Key = (usize, bool);
 
-/// Blocks seen before, by language and whole text: no digest that a hostile text could share with another.
+/// Blocks seen before: those that were made or used lately, and those of the time before.
 #[derive(Default)]
 struct Cache {
-    blocks: HashMap<Key, HashMap<Box<str>, Arc<str>>>,
+    new: Blocks,
+    old: Blocks,
+}
+
+/// HTML of blocks, by language and whole text: no digest that a hostile text could share with another.
+#[derive(Default)]
+struct Blocks {
+    html: HashMap<Key, HashMap<Box<str>, Arc<str>>>,
     size_bytes: usize,
+}
+
+impl Cache {
+    fn get(&mut self, key: Key, code: &str) -> Option<Arc<str>> {
+        if let Some(html) = self.new.html.get(&key).and_then(|blocks| blocks.get(code)) {
+            return Some(Arc::clone(html));
+        }
+        let (code, html) = self.old.html.get_mut(&key)?.remove_entry(code)?;
+        self.put(key, code, Arc::clone(&html));
+        Some(html)
+    }
+
+    /// Keeps a block; when there are too many new ones, they become old ones, and those that were old are forgotten.
+    fn put(&mut self, key: Key, code: Box<str>, html: Arc<str>) {
+        let size_bytes = code.len() + html.len();
+        if self.new.size_bytes + size_bytes > MAX_CACHE_BYTES / 2 {
+            self.old = std::mem::take(&mut self.new);
+        }
+        self.new.size_bytes += size_bytes;
+        self.new.html.entry(key).or_default().insert(code, html);
+    }
 }
 
 impl Highlighter {
@@ -76,22 +105,17 @@ impl Highlighter {
     }
 
     fn cached(&self, key: Key, code: &str) -> Option<Arc<str>> {
-        let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.blocks.get(&key)?.get(code).cloned()
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(key, code)
     }
 
     fn keep(&self, key: Key, code: &str, html: String) {
         let size_bytes = code.len() + html.len();
-        if size_bytes > MAX_CACHE_BYTES / 16 {
+        if size_bytes > MAX_CACHE_BYTES / 4 {
             return;
         }
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.size_bytes + size_bytes > MAX_CACHE_BYTES {
-            *cache = Cache::default();
-        }
-        cache.size_bytes += size_bytes;
-        let blocks = cache.blocks.entry(key).or_default();
-        blocks.insert(code.into(), html.into());
+        cache.put(key, code.into(), html.into());
     }
 }
 
@@ -346,6 +370,25 @@ mod tests {
         text.replace("&lt;", "<")
             .replace("&gt;", ">")
             .replace("&amp;", "&")
+    }
+
+    #[test]
+    fn what_is_used_is_remembered_within_bounds() {
+        let mut cache = Cache::default();
+        let block = "x".repeat(MAX_CACHE_BYTES / 32);
+        cache.put((0, false), "used".into(), block.as_str().into());
+        for number in 0..200 {
+            let code = number.to_string();
+            assert!(cache.get((0, false), &code).is_none());
+            cache.put((0, false), code.as_str().into(), block.as_str().into());
+            assert!(cache.get((0, false), &code).is_some());
+            assert!(cache.get((0, false), "used").is_some(), "{number}");
+            let blocks = [&cache.new, &cache.old].map(|blocks| blocks.html.values());
+            let blocks = blocks.into_iter().flatten().map(HashMap::len);
+            assert!(blocks.sum::<usize>() <= 32);
+        }
+        assert!(cache.get((0, false), "0").is_none());
+        assert!(cache.get((1, false), "used").is_none());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
+    num::NonZero,
     sync::Arc,
 };
 
@@ -24,6 +25,9 @@ pub(crate) const THREAD_DEPTH_MAX: usize = 4;
 
 /// A message's id, made short. Its first 48 bits are the message's anchor.
 pub(crate) type Key = u64;
+
+/// The key of another message, where there is one. No key is 0 that anybody could find.
+type Link = Option<NonZero<Key>>;
 
 /// The key of a message.
 pub(crate) fn key_of(id: &MessageId) -> Key {
@@ -55,9 +59,9 @@ pub(crate) struct PartPlace {
 pub(crate) struct Line {
     pub(crate) key: Key,
     /// The message that it says it follows.
-    names: Option<Key>,
+    names: Link,
     /// The same with messages passed over that viewers do not see.
-    follows: Option<Key>,
+    follows: Link,
     thread: u32,
     /// False for a message of which viewers see nothing.
     is_seen: bool,
@@ -119,7 +123,7 @@ impl Line {
 
     /// A message of which viewers see nothing, but which others may follow.
     pub(crate) fn unseen(message: &Message, version: u64) -> Self {
-        let names = message.parent.as_ref().map(key_of);
+        let names = message.parent.as_ref().map(key_of).and_then(NonZero::new);
         Self {
             key: key_of(&message.id),
             names,
@@ -250,18 +254,44 @@ pub(crate) struct Index {
     has_lost_messages: bool,
 }
 
-/// Where a call is, and what answers it. One of each as a rule.
+/// Where a call is, and what answers it.
+#[derive(Default)]
 struct CallPlaces {
-    calls: Vec<PartPlace>,
+    calls: Places,
     /// Only what stands after a call of that id: a result that comes before its call stands for itself.
-    results: Vec<PartPlace>,
+    results: Places,
 }
 
-impl Default for CallPlaces {
-    fn default() -> Self {
-        Self {
-            calls: Vec::with_capacity(1),
-            results: Vec::with_capacity(1),
+/// Places of parts: one as a rule, which needs no list.
+#[derive(Default)]
+enum Places {
+    #[default]
+    None,
+    One(PartPlace),
+    Several(Vec<PartPlace>),
+}
+
+impl Places {
+    fn as_slice(&self) -> &[PartPlace] {
+        match self {
+            Self::None => &[],
+            Self::One(place) => std::slice::from_ref(place),
+            Self::Several(places) => places,
+        }
+    }
+
+    fn push(&mut self, place: PartPlace) {
+        match self {
+            Self::None => *self = Self::One(place),
+            Self::One(first) => *self = Self::Several(vec![*first, place]),
+            Self::Several(places) => places.push(place),
+        }
+    }
+
+    fn pop(&mut self) {
+        match self {
+            Self::Several(places) if places.len() > 1 => _ = places.pop(),
+            _ => *self = Self::None,
         }
     }
 }
@@ -375,7 +405,7 @@ impl Index {
 
     /// The message that this one follows, with messages passed over that viewers do not see; `None` where it begins its thread.
     pub(crate) fn follows(&self, place: usize) -> Option<Key> {
-        self.line(place)?.follows
+        self.line(place)?.follows.map(NonZero::get)
     }
 
     /// The message whose word on its parent counts for the one at a place: its own, or that of the first unseen one above it that names
@@ -384,7 +414,7 @@ impl Index {
         let mut at = place;
         loop {
             let parent = self.line(at).and_then(|line| line.names);
-            match parent.and_then(|parent| self.place_of(parent)) {
+            match parent.and_then(|parent| self.place_of(parent.get())) {
                 Some(parent) if parent < at && !self.is_seen(parent) => at = parent,
                 _ => return at,
             }
@@ -405,7 +435,8 @@ impl Index {
     pub(crate) fn is_orphan(&self, place: PartPlace) -> bool {
         let call = self.part(place).map_or(0, |part| part.call);
         let is_before = |call: &PartPlace| *call < place && self.shown(call.message).is_some();
-        let calls = self.calls.get(&call).map_or(&[][..], |call| &call.calls);
+        let calls = self.calls.get(&call);
+        let calls = calls.map_or(&[][..], |call| call.calls.as_slice());
         !calls.iter().any(is_before)
     }
 
@@ -413,7 +444,7 @@ impl Index {
     pub(crate) fn results_of(&self, place: PartPlace) -> impl Iterator<Item = PartPlace> {
         let part = self.part(place).filter(|part| part.is_call());
         let places = part.and_then(|part| self.calls.get(&part.call));
-        let results = places.map_or(&[][..], |places| &places.results);
+        let results = places.map_or(&[][..], |places| places.results.as_slice());
         let is_shown =
             |place: &PartPlace| self.shown(place.message).is_some() && !self.is_orphan(*place);
         results.iter().copied().filter(is_shown)
@@ -425,7 +456,7 @@ impl Index {
             .part(place)
             .filter(|part| part.kind == PartKind::Result);
         let places = part.and_then(|part| self.calls.get(&part.call));
-        places.map_or(&[], |places| &places.calls)
+        places.map_or(&[], |places| places.calls.as_slice())
     }
 
     // Threads
@@ -569,13 +600,17 @@ impl Index {
     /// Adds the next message, or an empty place.
     pub(crate) fn push(&mut self, line: Option<Line>) {
         let place = self.lines.len();
+        if place == self.lines.capacity() {
+            // By an eighth, not to twice as much: an index lives long.
+            self.lines.reserve_exact((place / 8).max(8));
+        }
         let Some(mut line) = line else {
             self.lines.push(None);
             return;
         };
-        line.follows = match line.names.and_then(|key| self.place_of(key)) {
+        line.follows = match line.names.and_then(|key| self.place_of(key.get())) {
             Some(parent) if self.line(parent).is_some_and(|line| !line.is_seen) => {
-                self.follows(parent)
+                self.line(parent).and_then(|line| line.follows)
             }
             _ => line.names,
         };
@@ -600,6 +635,7 @@ impl Index {
 
     fn add_to_thread(&mut self, place: usize, line: &Line) {
         let parent = line.follows.map(|key| {
+            let key = key.get();
             let known = self.place_of(key).and_then(|place| self.line(place));
             let is_near = known.is_some_and(|other| other.is_seen && other.thread == line.thread);
             self.place_of(key).filter(|_| is_near)
@@ -674,10 +710,10 @@ impl Index {
             if content.is_call() {
                 call.calls.pop();
                 self.threads_are_stale |= self.started.contains_key(&content.call);
-                if call.calls.is_empty() {
+                if call.calls.as_slice().is_empty() {
                     self.calls.remove(&content.call);
                 }
-            } else if call.results.last() == Some(&place) {
+            } else if call.results.as_slice().last() == Some(&place) {
                 call.results.pop();
             }
         }
@@ -712,7 +748,7 @@ impl Index {
         }
         let called_in = |call: &str| -> Vec<ThreadId> {
             let places = self.calls.get(&call_key(call));
-            let places = places.map_or(&[][..], |places| &places.calls);
+            let places = places.map_or(&[][..], |places| places.calls.as_slice());
             places
                 .iter()
                 .map(|place| self.thread_of(place.message))
@@ -753,7 +789,7 @@ impl Index {
         let mut is_called = vec![false; count];
         for (call, started) in &self.started {
             let places = self.calls.get(call);
-            let places = places.map_or(&[][..], |places| &places.calls);
+            let places = places.map_or(&[][..], |places| places.calls.as_slice());
             for place in places
                 .iter()
                 .filter(|place| self.shown(place.message).is_some())

@@ -53,7 +53,7 @@ impl Renderer {
         self.small_page(("notice.html", CSP), page.title, page.root, notice)
     }
 
-    /// Renders the sign-in page. Its form has the fields `user`, `password` and `next`.
+    /// Renders the sign-in page. Its form has the fields `name`, `password` and `next`.
     ///
     /// # Errors
     /// A template is wrong.

@@ -17,9 +17,9 @@ use crate::index::{Index, Key, PartKind, PartLine, anchor_of};
 /// Calls in one activity, and bytes of their texts; a longer run of calls is broken, so that the cost of one more call stays bounded and
 /// a page can be split between them.
 const ACTIVITY_ENTRIES_MAX: usize = 64;
-const ACTIVITY_BYTES_MAX: usize = 48 << 10;
+const ACTIVITY_BYTES_MAX: u32 = 48 << 10;
 /// What a subagent's work counts for in the activity that starts it.
-const DELEGATION_BYTES: usize = 24 << 10;
+const DELEGATION_BYTES: u32 = 24 << 10;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
@@ -47,8 +47,8 @@ pub(crate) struct Item {
     pub(crate) author: Option<Arc<str>>,
     /// True for the item that carries the message's anchor.
     pub(crate) has_anchor: bool,
-    /// Bytes of text in it, about.
-    weight_bytes: usize,
+    /// Bytes of text in it, about; many are not told from more.
+    weight_bytes: u32,
     /// Where the path stands before it.
     pub(crate) before: Standing,
 }
@@ -56,8 +56,8 @@ pub(crate) struct Item {
 /// What items take from those before them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Standing {
-    pub(crate) prompts: usize,
-    day: Option<i64>,
+    pub(crate) prompts: u32,
+    day: Option<i32>,
     author: Option<Arc<str>>,
 }
 
@@ -79,7 +79,7 @@ impl Item {
     /// Number of a prompt within its path, from 1; 0 for anything else.
     pub(crate) fn number(&self) -> usize {
         match self.kind {
-            ItemKind::Prompt => self.before.prompts + usize::from(self.has_anchor),
+            ItemKind::Prompt => self.before.prompts as usize + usize::from(self.has_anchor),
             _ => 0,
         }
     }
@@ -234,15 +234,15 @@ impl<'i> Items<'i> {
         let mut has_item = false;
         for (part, content) in line.parts.iter().enumerate() {
             let place = PartPlace { message, part };
-            let mut weight_bytes = content.weight_bytes as usize;
+            let mut weight_bytes = content.weight_bytes;
             if content.kind == PartKind::Delegation {
-                weight_bytes += DELEGATION_BYTES;
+                weight_bytes = weight_bytes.saturating_add(DELEGATION_BYTES);
             }
             let Some(kind) = self.kind_of(content, place) else {
                 // It is shown with its call, and counts where it came.
                 let last = self.done.last_mut();
                 if let Some(last) = last.filter(|last| last.kind == ItemKind::Activity) {
-                    last.weight_bytes += weight_bytes;
+                    last.weight_bytes = last.weight_bytes.saturating_add(weight_bytes);
                 }
                 continue;
             };
@@ -252,7 +252,7 @@ impl<'i> Items<'i> {
             has_item = true;
             if let Some(item) = self.done.last_mut() {
                 item.parts.push(place);
-                item.weight_bytes += weight_bytes;
+                item.weight_bytes = item.weight_bytes.saturating_add(weight_bytes);
             }
         }
         // A message of which nothing is shown in its own place (it failed before it said anything) still stands where it was.
@@ -282,7 +282,7 @@ impl<'i> Items<'i> {
     }
 
     /// True where a part goes on with the last item: calls run on over messages, other items hold one message.
-    fn joins(&self, kind: ItemKind, place: PartPlace, weight_bytes: usize) -> bool {
+    fn joins(&self, kind: ItemKind, place: PartPlace, weight_bytes: u32) -> bool {
         let Some(last) = self.done.last().filter(|last| last.kind == kind) else {
             return false;
         };
@@ -293,7 +293,7 @@ impl<'i> Items<'i> {
         match kind {
             ItemKind::Activity => {
                 let fits = last.parts.len() < ACTIVITY_ENTRIES_MAX
-                    && last.weight_bytes + weight_bytes <= ACTIVITY_BYTES_MAX;
+                    && last.weight_bytes.saturating_add(weight_bytes) <= ACTIVITY_BYTES_MAX;
                 fits && (same_message || self.index.alternatives(place.message).len() < 2)
             }
             _ => same_message,
@@ -305,12 +305,12 @@ impl<'i> Items<'i> {
             return;
         };
         let before = self.standing.clone();
-        let day = line.at.map(|at| at.millis().div_euclid(DAY_MS));
+        let day = line.at.map(|at| at.millis().div_euclid(DAY_MS) as i32);
         let is_new_day = day.is_some() && day != self.standing.day;
         if is_new_day {
             self.standing.day = day;
         }
-        self.standing.prompts += usize::from(kind == ItemKind::Prompt && has_anchor);
+        self.standing.prompts += u32::from(kind == ItemKind::Prompt && has_anchor);
         let author = self.author_of(kind, line.author.as_ref());
         self.done.push(Item {
             kind,

@@ -74,6 +74,14 @@ pub(crate) fn page(headers: &mut HeaderMap) {
     headers.insert(CONTENT_SECURITY_POLICY, PAGE_CSP);
 }
 
+/// Puts the policy of the sign-in page: its form goes back to this server, and it is shown in nobody's frame.
+pub(crate) fn signin(headers: &mut HeaderMap) {
+    let policy = format!("{}; frame-ancestors 'none'", readalong_render::CSP_SIGNIN);
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
 /// Puts the policy of artifacts, and under which name one is kept where it is not shown.
 pub(crate) fn artifact(headers: &mut HeaderMap, media_type: &str, name: Option<&str>) {
     headers.insert(CONTENT_SECURITY_POLICY, ARTIFACT_CSP);

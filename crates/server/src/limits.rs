@@ -26,6 +26,8 @@ const STREAMS_PER_ADDRESS: usize = 200;
 const STREAMS: usize = 50_000;
 /// Connections in all, those of sockets aside.
 const CONNECTIONS: usize = 60_000;
+/// Connections of one address, those of sockets aside: an office behind one address whose browsers hold six each.
+const CONNECTIONS_PER_ADDRESS: usize = 1_000;
 /// Time for a request's head: longer is a client that holds a connection for nothing.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a request's head: addresses and cookies fit many times.
@@ -71,6 +73,8 @@ pub struct Limits {
     pub streams: usize,
     /// Connections in all, those of sockets aside.
     pub connections: usize,
+    /// Connections of one address, those of sockets aside.
+    pub connections_per_address: usize,
     /// Time for a request's head.
     pub head_timeout: Duration,
     /// Bytes of a request's head.
@@ -112,6 +116,7 @@ impl Default for Limits {
             streams_per_address: STREAMS_PER_ADDRESS,
             streams: STREAMS,
             connections: CONNECTIONS,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
             head_timeout: HEAD_TIMEOUT,
             head_bytes: HEAD_BYTES,
             body_timeout: BODY_TIMEOUT,
@@ -137,22 +142,23 @@ pub(crate) type Asker = Option<IpAddr>;
 /// What every address takes at the moment.
 pub(crate) struct Addresses {
     requests: DefaultKeyedRateLimiter<IpAddr>,
-    streams: Arc<Streams>,
+    streams: Arc<Open>,
+    connections: Arc<Open>,
     trusted_proxies: Vec<IpAddr>,
 }
 
-/// Sockets and event streams that are open.
-struct Streams {
+/// Connections, or sockets and event streams, that are open.
+struct Open {
     of: Mutex<HashMap<IpAddr, usize>>,
     all: AtomicUsize,
     per_address_max: usize,
     all_max: usize,
 }
 
-/// The right to one socket or event stream; it ends when dropped.
-pub(crate) struct StreamPermit {
+/// The right to one connection, socket or event stream; it ends when dropped.
+pub(crate) struct Permit {
     asker: Asker,
-    streams: Arc<Streams>,
+    open: Arc<Open>,
 }
 
 impl Addresses {
@@ -161,20 +167,15 @@ impl Addresses {
             Quota::per_second(limits.requests_per_second).allow_burst(limits.requests_burst);
         Self {
             requests: RateLimiter::keyed(quota),
-            streams: Arc::new(Streams {
-                of: Mutex::default(),
-                all: AtomicUsize::new(0),
-                per_address_max: limits.streams_per_address,
-                all_max: limits.streams,
-            }),
+            streams: Open::new(limits.streams_per_address, limits.streams),
+            connections: Open::new(limits.connections_per_address, limits.connections),
             trusted_proxies: limits.trusted_proxies.clone(),
         }
     }
 
     /// The address that a request counts for. What a proxy says is believed of this machine and of trusted proxies only.
     pub(crate) fn asker(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Asker {
-        let is_trusted =
-            |address: &IpAddr| address.is_loopback() || self.trusted_proxies.contains(address);
+        let is_trusted = |address: &IpAddr| self.is_trusted(address);
         let peer = peer?.to_canonical();
         if !is_trusted(&peer) {
             return Some(network(peer));
@@ -201,27 +202,25 @@ impl Addresses {
         asker.is_none_or(|address| self.requests.check_key(&address).is_ok())
     }
 
+    fn is_trusted(&self, address: &IpAddr) -> bool {
+        address.is_loopback() || self.trusted_proxies.contains(address)
+    }
+
     /// Counts a socket or event stream; `None` where there are too many.
-    pub(crate) fn open_stream(&self, asker: Asker) -> Option<StreamPermit> {
-        let streams = &self.streams;
-        let permit = || StreamPermit {
-            asker,
-            streams: streams.clone(),
-        };
-        if streams.all.fetch_add(1, Ordering::Relaxed) >= streams.all_max {
-            streams.all.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        if let Some(address) = asker {
-            let mut of = streams.of.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = of.entry(address).or_default();
-            if *count >= streams.per_address_max {
-                streams.all.fetch_sub(1, Ordering::Relaxed);
-                return None;
-            }
-            *count += 1;
-        }
-        Some(permit())
+    pub(crate) fn open_stream(&self, asker: Asker) -> Option<Permit> {
+        self.streams.take(asker)
+    }
+
+    /// Counts a connection; `None` where there are too many. A proxy has as many as it likes.
+    pub(crate) fn open_connection(&self, peer: IpAddr) -> Option<Permit> {
+        let peer = peer.to_canonical();
+        self.connections
+            .take((!self.is_trusted(&peer)).then(|| network(peer)))
+    }
+
+    /// Connections that are open, those of sockets aside.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.all.load(Ordering::Relaxed)
     }
 
     /// Sockets and event streams that are open.
@@ -236,15 +235,42 @@ impl Addresses {
     }
 }
 
-impl Drop for StreamPermit {
+impl Open {
+    fn new(per_address_max: usize, all_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            of: Mutex::default(),
+            all: AtomicUsize::new(0),
+            per_address_max,
+            all_max,
+        })
+    }
+
+    fn take(self: &Arc<Self>, asker: Asker) -> Option<Permit> {
+        if self.all.fetch_add(1, Ordering::Relaxed) >= self.all_max {
+            self.all.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        if let Some(address) = asker {
+            let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = of.entry(address).or_default();
+            if *count >= self.per_address_max {
+                self.all.fetch_sub(1, Ordering::Relaxed);
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Permit {
+            asker,
+            open: self.clone(),
+        })
+    }
+}
+
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.streams.all.fetch_sub(1, Ordering::Relaxed);
+        self.open.all.fetch_sub(1, Ordering::Relaxed);
         let Some(address) = self.asker else { return };
-        let mut of = self
-            .streams
-            .of
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut of = self.open.of.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = of.get_mut(&address) {
             *count -= 1;
             if *count == 0 {

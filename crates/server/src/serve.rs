@@ -25,14 +25,14 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::Sleep,
 };
 use tower::Service as _;
 
 use crate::{
     frozen::FrozenShares,
-    limits::Limits,
+    limits::{Limits, Permit},
     live_share::LiveShares,
     metrics::Metrics,
     routes::{self, Peer, errors::Notices},
@@ -295,7 +295,6 @@ impl Server {
             service.followers.follow(service, path)?;
         }
         let housekeeper = tokio::spawn(keep_house(service.clone()));
-        let connections = Arc::new(Semaphore::new(service.limits.connections));
         let router = self.router();
         ready();
         tokio::pin!(shutdown);
@@ -307,7 +306,7 @@ impl Server {
             match accepted {
                 Ok((stream, peer)) => {
                     // Beyond the limit a connection is closed at once: waiting would keep those out who can be served.
-                    let Ok(permit) = connections.clone().try_acquire_owned() else {
+                    let Some(permit) = service.addresses.open_connection(peer.ip()) else {
                         continue;
                     };
                     let router = router.clone();
@@ -322,21 +321,18 @@ impl Server {
         }
         drop(listener);
         service.followers.stop().await;
-        self.drain(&connections).await;
+        self.drain().await;
         housekeeper.abort();
         Ok(())
     }
 
     /// Sends viewers away and waits for open requests, as long as the limit says.
-    async fn drain(&self, connections: &Semaphore) {
+    async fn drain(&self) {
         let service = &self.service;
         service.stopping.send_replace(true);
         service.live.close_all();
         let deadline = Instant::now() + service.limits.drain;
-        let is_open = || {
-            service.addresses.streams() > 0
-                || connections.available_permits() < service.limits.connections
-        };
+        let is_open = || service.addresses.streams() > 0 || service.addresses.connections() > 0;
         while is_open() && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_STEP).await;
             // Who came in at the last moment is sent away too.
@@ -420,7 +416,7 @@ async fn connection(
     router: Router,
     stream: TcpStream,
     peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
 ) {
     let mut stopping = service.stopping.subscribe();
     let io = TokioIo::new(PatientStream {

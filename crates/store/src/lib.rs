@@ -14,6 +14,7 @@ mod error;
 mod kind;
 mod reader;
 mod record;
+mod reserve;
 mod schema;
 mod sql;
 mod store;

@@ -18,6 +18,7 @@ use rusqlite::Connection;
 use crate::{
     Reader, StoreError, Write, Written,
     artifacts::{self, Artifacts},
+    reserve::Reserve,
     schema,
     sql::Result,
     writer::{Job, Writer},
@@ -70,7 +71,12 @@ impl Store {
         let last_seq = Arc::new(AtomicU64::new(0));
         let waiting = Arc::new(AtomicUsize::new(0));
         let (jobs, queue) = mpsc::channel();
-        let writer = Writer::new(connection, artifacts.clone(), last_seq.clone())?;
+        let writer = Writer::new(
+            connection,
+            artifacts.clone(),
+            Reserve::of(folder),
+            last_seq.clone(),
+        )?;
         let counter = waiting.clone();
         let thread = thread::Builder::new()
             .name("store".to_owned())

@@ -198,6 +198,27 @@ impl Write {
         !matches!(self, Self::Apply { durable: false, .. })
     }
 
+    /// True for what takes something back: it is written also where the disk is full.
+    pub(crate) fn takes_back(&self) -> bool {
+        match self {
+            Self::Erase { .. }
+            | Self::Hide { hidden: true, .. }
+            | Self::DeleteChat { .. }
+            | Self::DeleteShares { .. }
+            | Self::RemoveUser { .. }
+            | Self::RemoveToken { .. }
+            | Self::RemoveSession { .. }
+            | Self::RemoveSessionsOf { .. }
+            | Self::SetPassword { .. } => true,
+            Self::ChangeShare { change, .. } => {
+                change.visibility == Some(ShareVisibility::Private)
+                    || change.includes_artifacts == Some(false)
+                    || matches!(change.expires_at, Some(Some(_)))
+            }
+            _ => false,
+        }
+    }
+
     /// About how many events the write makes.
     pub(crate) fn events(&self) -> usize {
         match self {

@@ -13,9 +13,10 @@ use readalong_model::{Digest, Event, Seq, Timestamp};
 use rusqlite::Connection;
 
 use crate::{
-    Write, Written, actions,
+    StoreError, Write, Written, actions,
     apply::{Log, purge},
     artifacts::Artifacts,
+    reserve::Reserve,
     schema,
     sql::{self, Result},
 };
@@ -56,6 +57,7 @@ pub(crate) struct After {
 pub(crate) struct Writer {
     connection: Connection,
     artifacts: Arc<Artifacts>,
+    reserve: Reserve,
     last_seq: Arc<AtomicU64>,
     seq: Seq,
     is_full_sync: bool,
@@ -73,6 +75,7 @@ impl Writer {
     pub(crate) fn new(
         connection: Connection,
         artifacts: Arc<Artifacts>,
+        reserve: Reserve,
         last_seq: Arc<AtomicU64>,
     ) -> Result<Self> {
         let newest = "SELECT coalesce(max(seq), 0) FROM events";
@@ -83,6 +86,7 @@ impl Writer {
         Ok(Self {
             connection,
             artifacts,
+            reserve,
             last_seq,
             seq,
             is_full_sync: true,
@@ -118,11 +122,50 @@ impl Writer {
         }
     }
 
-    /// Writes jobs durably, tells what happened, answers.
+    /// Writes jobs durably, tells what happened, answers. Where the disk is full, those that take something back are still written.
     fn write_batch(&mut self, jobs: Vec<Job>, on_commit: &mut impl FnMut(&[Event])) {
-        let before = self.seq;
         let (writes, waiters): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.write, job.done)).unzip();
+        let taken_back: Vec<(usize, Write)> = writes
+            .iter()
+            .enumerate()
+            .filter(|(_, write)| write.takes_back())
+            .map(|(place, write)| (place, write.clone()))
+            .collect();
+        let count = writes.len();
+        // What is left of the space is not for others, until it is whole again.
+        self.reserve.fill();
+        let tried = match self.reserve.is_due() {
+            true => Err(StoreError::Full),
+            false => self.try_write(writes, on_commit),
+        };
+        let written = match tried {
+            Ok(written) => written,
+            Err(StoreError::Full) if !taken_back.is_empty() => {
+                self.reserve.release();
+                let mut all = vec![Err(StoreError::Full); count];
+                let (places, writes): (Vec<_>, Vec<_>) = taken_back.into_iter().unzip();
+                if let Ok(written) = self.try_write(writes, on_commit) {
+                    for (place, written) in places.into_iter().zip(written) {
+                        all[place] = written;
+                    }
+                }
+                all
+            }
+            Err(error) => vec![Err(error); count],
+        };
+        for (done, written) in waiters.into_iter().zip(written) {
+            done(written);
+        }
+    }
+
+    /// Writes all or nothing, tells what happened.
+    fn try_write(
+        &mut self,
+        writes: Vec<Write>,
+        on_commit: &mut impl FnMut(&[Event]),
+    ) -> Result<Vec<Result<Written>>> {
+        let before = self.seq;
         match self.commit(writes) {
             Ok(batch) => {
                 self.last_seq.store(self.seq, Ordering::Release);
@@ -130,9 +173,7 @@ impl Writer {
                     on_commit(&batch.events);
                 }
                 self.clear_away(batch.after);
-                for (done, written) in waiters.into_iter().zip(batch.written) {
-                    done(written);
-                }
+                Ok(batch.written)
             }
             Err(error) => {
                 self.seq = before;
@@ -140,9 +181,7 @@ impl Writer {
                     // Nothing was committed; what cannot be rolled back now is at the next opening.
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
-                waiters
-                    .into_iter()
-                    .for_each(|done| done(Err(error.clone())));
+                Err(error)
             }
         }
     }
@@ -231,7 +270,10 @@ impl Writer {
 
     /// How long to wait for something to write before there is something to clear away.
     fn pause(&self) -> Option<Duration> {
-        let is_due = self.purge_due || self.truncate_due || !self.unnamed.is_empty();
+        let is_due = self.purge_due
+            || self.truncate_due
+            || !self.unnamed.is_empty()
+            || self.reserve.is_due();
         match self.is_purging {
             true => Some(Duration::ZERO),
             false => is_due.then_some(RETRY_INTERVAL),
@@ -249,6 +291,9 @@ impl Writer {
         }
         if self.truncate_due && !self.is_purging {
             self.truncate_due = !self.truncate_log().unwrap_or(false);
+        }
+        if !self.is_purging && !self.truncate_due {
+            self.reserve.fill();
         }
         let (connection, artifacts) = (&self.connection, &self.artifacts);
         self.unnamed.retain(|&digest| {

@@ -67,6 +67,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> Outcome<()> {
 }
 
 /// Asks for every artifact over and over; says when the last answer that was not a denial had come. Status 0 stands for any that denies.
+/// An answer that breaks off is none: what is on its way when the right ends may be cut.
 fn wait_until_denied(
     served: &Served,
     links: &[String],
@@ -79,7 +80,11 @@ fn wait_until_denied(
     while !left.is_empty() && begin.elapsed() < TIMEOUT {
         let mut given = Vec::new();
         for link in left {
-            let answer = connection.ask("GET", link, "", b"")?;
+            let Ok(answer) = connection.ask("GET", link, "", b"") else {
+                connection = served.anybody()?;
+                given.push(link);
+                continue;
+            };
             let is_denied = match status {
                 0 => (300..500).contains(&answer.status),
                 status => answer.status == status,
@@ -91,18 +96,16 @@ fn wait_until_denied(
         }
         left = given;
     }
+    if !left.is_empty() {
+        return Ok(f64::INFINITY);
+    }
     // Once denied is denied for good: all are asked once more.
     for link in links {
-        let answer = connection.ask("GET", link, "", b"")?;
-        if answer.status == 200 {
+        if connection.ask("GET", link, "", b"")?.status == 200 {
             return Ok(f64::INFINITY);
         }
     }
-    Ok(if left.is_empty() {
-        last_given
-    } else {
-        f64::INFINITY
-    })
+    Ok(last_given)
 }
 
 /// The addresses of all files that the page shows.

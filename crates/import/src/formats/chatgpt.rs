@@ -176,7 +176,7 @@ fn put_nodes(
                 contexts.get(parent).cloned().unwrap_or_default(),
             ),
             tree::Parent::Lost => (
-                chat.last_id_in(ThreadId::MAIN).cloned(),
+                chat.last_id_in(ThreadId::MAIN),
                 calls::Context::default(),
             ),
             tree::Parent::None => (None, calls::Context::default()),

@@ -22,6 +22,7 @@ use crate::{
     anthropic_blocks::{CallIds, World},
     builder::ChatBuilder,
     head::{Head, HeadRecord},
+    names::Names,
     surroundings::Surroundings,
 };
 
@@ -120,7 +121,7 @@ pub(super) fn is_line(record: &HeadRecord) -> bool {
 pub(super) struct ClaudeCode {
     calls: CallIds,
     /// Places of the messages that hold the calls.
-    call_places: HashMap<String, usize>,
+    call_places: Names,
     tree: Tree,
     forks: Forks,
     /// Places of the newest notices of pull requests, by address.
@@ -128,7 +129,7 @@ pub(super) struct ClaudeCode {
     /// The API message that each thread is in the middle of.
     open: HashMap<ThreadId, Open>,
     /// Places of the messages that count the tokens of an API message.
-    counted: HashMap<String, usize>,
+    counted: Names,
     /// Notices of compaction that wait for their summary, and of commands that wait for their output.
     compactions: HashMap<ThreadId, usize>,
     commands: HashMap<ThreadId, usize>,
@@ -403,16 +404,16 @@ impl ClaudeCode {
             Node {
                 parent,
                 thread,
-                first,
-                last,
+                first: first as u32,
+                last: last as u32,
                 begins,
             },
         );
         for call in calls {
-            self.tree.note_call(node, call);
+            self.tree.note_call(node, &call);
         }
         for call in results {
-            self.tree.note_result(node, call);
+            self.tree.note_result(node, &call);
         }
         Ok(Taken::Mapped)
     }
@@ -426,7 +427,7 @@ impl ClaudeCode {
         else {
             return false;
         };
-        let (first, last) = (node.first, node.last);
+        let (first, last) = (node.first as usize, node.last as usize);
         let says = |message: &Message, wanted: &str| {
             message.parts.iter().any(|part| match part {
                 Part::Text { markdown } => markdown == wanted,
@@ -647,7 +648,7 @@ impl ClaudeCode {
         let Some(message) = self
             .call_places
             .get(call_id)
-            .and_then(|place| chat.message_at(*place))
+            .and_then(|place| chat.message_at(place as usize))
         else {
             return;
         };
@@ -770,7 +771,7 @@ impl ClaudeCode {
     fn note_calls(&mut self, parts: &[Part], place: usize) {
         for part in parts {
             if let Part::ToolCall(call) = part {
-                self.call_places.insert(call.call_id.clone(), place);
+                self.call_places.insert(&call.call_id, place as u32);
                 self.subagents.note_call(call);
             }
         }
@@ -782,7 +783,7 @@ impl ClaudeCode {
             return;
         };
         let place = match line.message.id.as_deref().filter(|id| !id.is_empty()) {
-            Some(id) => *self.counted.entry(id.to_owned()).or_insert(place),
+            Some(id) => self.counted.get_or_insert(id, place as u32) as usize,
             None => place,
         };
         let Some(message) = chat.message_at(place) else {

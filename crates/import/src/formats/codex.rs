@@ -557,7 +557,7 @@ impl CodexReader {
     /// Takes back the last turns: they become a branch beside the one that goes on from here.
     fn roll_back(&mut self, turns: u64, around: &Circumstances<'_>, chat: &mut ChatBuilder) {
         let mut left = turns;
-        let mut at: Option<MessageId> = chat.last_id_in(ThreadId::MAIN).cloned();
+        let mut at: Option<MessageId> = chat.last_id_in(ThreadId::MAIN);
         let mut from = at.clone();
         while let (Some(id), true) = (at.take(), left > 0) {
             let Some(message) = chat.peek(&id.0) else {
@@ -576,7 +576,7 @@ impl CodexReader {
         };
         self.items
             .put_notice(NoticeKind::Rewind, text, around, chat);
-        let notice = chat.last_id_in(ThreadId::MAIN).cloned();
+        let notice = chat.last_id_in(ThreadId::MAIN);
         if let Some(message) = notice.and_then(|id| chat.message(&id.0)) {
             message.parent = from;
         }

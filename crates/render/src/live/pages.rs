@@ -390,7 +390,7 @@ impl LiveBook {
 
     fn prompts_before(&self, place: usize) -> usize {
         match self.records[..self.main_records].get(place) {
-            Some(record) => record.item.before.prompts,
+            Some(record) => record.item.before.prompts as usize,
             None => self.prompts(),
         }
     }

@@ -29,7 +29,7 @@ const PLACES_MAX: usize = 1 << 24;
 /// Bytes of HTML that operations carry; where more changed at once, viewers fetch their page again.
 const OPS_BYTES_MAX: usize = 1 << 20;
 /// Items that are rendered at once while a book is made; more would only cost memory.
-const ITEMS_AT_ONCE: usize = 256;
+const ITEMS_AT_ONCE: usize = 64;
 /// Items that are rendered side by side; fewer are not worth it.
 const ITEMS_PER_TASK: usize = 4;
 /// Messages in one fetch although some between are not needed.
@@ -424,6 +424,11 @@ impl LiveBook {
             .map(|thread| Item::loose(&self.index, thread));
         let items: Vec<Item> = items.into_iter().chain(loose_items).collect();
         self.main_records = start + main;
+        if self.records.capacity() - self.records.len() < items.len() {
+            // No more than they need and some to come: they live long.
+            let more = items.len() + (start + items.len()) / 8;
+            self.records.reserve_exact(more);
+        }
         for item in items {
             let is_sure = match item.kind {
                 // What is not said to be another is not.

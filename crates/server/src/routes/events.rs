@@ -23,7 +23,7 @@ use readalong_model::Seq;
 
 use crate::{
     gate::Link,
-    limits::StreamPermit,
+    limits::Permit,
     live_share::{SessionGuard, Viewer},
     metrics::Metrics,
     routes::{
@@ -82,11 +82,11 @@ struct Stream {
     has_ended: bool,
     metrics: Arc<Metrics>,
     _session: SessionGuard,
-    _permit: StreamPermit,
+    _permit: Permit,
 }
 
 impl Stream {
-    fn new(viewer: Viewer, permit: StreamPermit, epoch: String, metrics: Arc<Metrics>) -> Self {
+    fn new(viewer: Viewer, permit: Permit, epoch: String, metrics: Arc<Metrics>) -> Self {
         Self {
             first: viewer.first.into(),
             frames: viewer.frames,

@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use readalong_render::SigninPage;
 use readalong_store::Write;
 use serde::Deserialize;
 
@@ -22,6 +23,7 @@ use super::{AskedBy, api, errors};
 use crate::{
     accounts::{self, SignInError},
     auth::{Caller, Proof, no_session_header, session_header},
+    headers,
     service::Service,
 };
 
@@ -74,7 +76,7 @@ async fn show(
             )
             .await
         }
-        _ => form(StatusCode::OK, Filled { next, name: "" }, ""),
+        _ => form(&service, StatusCode::OK, Filled { next, name: "" }, ""),
     }
 }
 
@@ -98,6 +100,7 @@ async fn sign_in(
 ) -> Response {
     let Ok(Form(entered)) = entered else {
         return form(
+            &service,
             StatusCode::BAD_REQUEST,
             Filled {
                 next: HOME,
@@ -133,10 +136,10 @@ async fn answer(
 ) -> Response {
     let session = match signed_in {
         Ok(session) => session,
-        Err(SignInError::Wrong) => return form(StatusCode::UNAUTHORIZED, shown, wrong),
-        Err(SignInError::Wait { seconds }) => return wait(shown, seconds),
+        Err(SignInError::Wrong) => return form(service, StatusCode::UNAUTHORIZED, shown, wrong),
+        Err(SignInError::Wait { seconds }) => return wait(service, shown, seconds),
         Err(SignInError::Failed(error)) if error.status() == StatusCode::TOO_MANY_REQUESTS => {
-            return wait(shown, 1);
+            return wait(service, shown, 1);
         }
         Err(SignInError::Failed(_)) => return errors::failed(),
     };
@@ -178,53 +181,38 @@ fn go_to(path: &str, cookie: HeaderValue) -> Response {
     no_store((StatusCode::SEE_OTHER, headers).into_response())
 }
 
-fn wait(shown: Filled<'_>, seconds: u64) -> Response {
+fn wait(service: &Service, shown: Filled<'_>, seconds: u64) -> Response {
     let problem = format!("Too many tries. Try again in {seconds} seconds.");
-    let mut response = form(StatusCode::TOO_MANY_REQUESTS, shown, &problem);
+    let mut response = form(service, StatusCode::TOO_MANY_REQUESTS, shown, &problem);
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
-fn form(status: StatusCode, shown: Filled<'_>, problem: &str) -> Response {
-    let problem = match problem {
-        "" => String::new(),
-        problem => format!(
-            "<p role=\"alert\"><strong>{}</strong></p>\n",
-            escaped(problem)
-        ),
+fn form(service: &Service, status: StatusCode, shown: Filled<'_>, problem: &str) -> Response {
+    let page = service.renderer.signin_page(&SigninPage {
+        action: "/signin",
+        next: shown.next,
+        user: shown.name,
+        error: Some(problem).filter(|problem| !problem.is_empty()),
+        root: "/",
+    });
+    let page = match page {
+        Ok(page) => page,
+        Err(error) => {
+            tracing::error!("the sign-in page could not be rendered: {error}");
+            return errors::failed();
+        }
     };
-    let body = format!(
-        "{problem}<form method=\"post\" action=\"/signin\">\n\
-         <input type=\"hidden\" name=\"next\" value=\"{next}\">\n\
-         <label>Name <input name=\"name\" value=\"{name}\" autocomplete=\"username\" autocapitalize=\"none\" required autofocus></label>\n\
-         <label>Password <input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\n\
-         <p><button>Sign in</button></p>\n</form>",
-        next = escaped(shown.next),
-        name = escaped(shown.name),
-    );
-    no_store(errors::page(status, errors::document("Sign in", &body)))
+    let mut response = errors::page(status, page.into());
+    headers::signin(response.headers_mut());
+    no_store(response)
 }
 
 fn no_store(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
-    }
-    html
 }
 
 /// The path to go to afterwards: one of this server, whatever the link says.
@@ -271,13 +259,5 @@ mod tests {
             assert_eq!(path_of(Some(foreign)), HOME, "{foreign:?}");
         }
         assert_eq!(path_of(None), HOME);
-    }
-
-    #[test]
-    fn what_was_entered_is_text() {
-        assert_eq!(
-            escaped("\"><script>'&"),
-            "&quot;&gt;&lt;script&gt;&#39;&amp;"
-        );
     }
 }

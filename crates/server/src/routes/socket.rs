@@ -2,13 +2,12 @@
 //!
 //! One small task a viewer: it waits for a frame, for the viewer and for the time of the next ping. No queue of its own.
 
-use std::{sync::Arc, time::Duration};
+mod wire;
+
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use axum::{
-    extract::{
-        FromRequestParts, Request,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
-    },
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -16,6 +15,8 @@ use http::{
     HeaderMap, HeaderValue, StatusCode, Uri,
     header::{HOST, ORIGIN, UPGRADE},
 };
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
 use readalong_live::{
     hub::Next,
     protocol::{self, CloseCode},
@@ -24,44 +25,56 @@ use readalong_model::{Seq, Updates};
 use readalong_store::StoreError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use self::wire::{Kind, Said};
 use crate::{
     gate::{self, Denied, Link, Verb},
-    limits::StreamPermit,
+    limits::Permit,
     live_share::Viewer,
     metrics::Metrics,
     routes::{AskedBy, errors},
     service::{Service, ServiceError},
 };
 
-/// Bytes that are read from a viewer at once: it says nothing but pongs.
-const READ_BYTES: usize = 4 << 10;
 /// Time for the last word to be written, and for the viewer to answer it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Answers a request for a socket.
 pub(crate) async fn watch(service: Arc<Service>, link: Link, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
-    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-        Ok(upgrade) => upgrade,
-        Err(_) => return no_upgrade(&service, &link, &parts.headers, parts.uri.path()),
+    let Some((upgrade, answer)) = wire::upgrade(&mut parts) else {
+        return no_upgrade(&service, &link, &parts.headers, parts.uri.path());
     };
     if !is_own_origin(&service, &parts.headers) {
         return errors::forbidden();
     }
-    let upgrade = upgrade
-        .read_buffer_size(READ_BYTES)
-        .write_buffer_size(0)
-        .max_message_size(protocol::VIEWER_MESSAGE_BYTES_MAX)
-        .max_frame_size(protocol::VIEWER_MESSAGE_BYTES_MAX);
     let asker = parts.extensions.get::<AskedBy>().and_then(|asked| asked.0);
     match enter(&service, &link, &parts.headers, &parts.uri, asker).await {
         Ok((viewer, permit)) => {
             let (metrics, ping_every) = (service.metrics.clone(), service.limits.ping_every);
-            upgrade.on_upgrade(move |socket| speak(socket, viewer, permit, metrics, ping_every))
+            tokio::spawn(async move {
+                if let Some(wire) = open(upgrade).await {
+                    speak(wire, viewer, permit, metrics, ping_every).await;
+                }
+            });
         }
-        Err(Refused::Close(code)) => upgrade.on_upgrade(move |socket| close(socket, code)),
-        Err(Refused::Failed) => errors::failed(),
+        Err(Refused::Close(code)) => {
+            tokio::spawn(async move {
+                if let Some(wire) = open(upgrade).await {
+                    close(wire, code).await;
+                }
+            });
+        }
+        Err(Refused::Failed) => return errors::failed(),
     }
+    (wire::SWITCHING, answer).into_response()
+}
+
+type Wire = wire::Wire<TokioIo<Upgraded>>;
+
+/// The connection, once the answer has been sent; nothing where that failed.
+async fn open(upgrade: OnUpgrade) -> Option<Wire> {
+    let upgraded = upgrade.await.ok()?;
+    Some(Wire::new(TokioIo::new(upgraded)))
 }
 
 /// Why a viewer does not come in.
@@ -79,7 +92,7 @@ pub(crate) async fn enter(
     headers: &HeaderMap,
     uri: &Uri,
     asker: crate::limits::Asker,
-) -> Result<(Viewer, StreamPermit), Refused> {
+) -> Result<(Viewer, Permit), Refused> {
     if *service.stopping.borrow() {
         return Err(Refused::Close(CloseCode::Restarting));
     }
@@ -171,25 +184,25 @@ pub(crate) fn is_own_origin(service: &Service, headers: &HeaderMap) -> bool {
 
 /// Speaks to one viewer until either side ends it.
 async fn speak(
-    mut socket: WebSocket,
+    mut wire: Wire,
     viewer: Viewer,
-    permit: StreamPermit,
+    permit: Permit,
     metrics: Arc<Metrics>,
     ping_every: Duration,
 ) {
-    let end = pump(&mut socket, viewer, &metrics, ping_every).await;
+    let end = pump(&mut wire, viewer, &metrics, ping_every).await;
     drop(permit);
     if let Some(code) = end {
         if code == CloseCode::Slow {
             metrics.slow_viewers.add(1);
         }
-        close(socket, code).await;
+        close(wire, code).await;
     }
 }
 
 /// Passes frames on; answers with the code to close with, or nothing where the viewer is gone.
 async fn pump(
-    socket: &mut WebSocket,
+    wire: &mut Wire,
     viewer: Viewer,
     metrics: &Metrics,
     ping_every: Duration,
@@ -205,8 +218,8 @@ async fn pump(
         bytes: 0,
     };
     for (_, text) in first {
-        let message = sent.message(text);
-        match frames.attend(socket.send(message)).await {
+        sent.add(&text);
+        match frames.attend(wire.send(Kind::Text, text)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return None,
             Err(code) => return Some(code),
@@ -217,38 +230,58 @@ async fn pump(
     // Nothing was heard yet, and nothing was asked.
     let mut heard = 1;
     loop {
-        let message = tokio::select! {
-            next = frames.next() => match next {
-                Next::Frame { text, .. } => sent.message(text),
-                Next::Close(code) => return Some(code),
-            },
-            said = socket.recv() => match said {
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
-                    heard += 1;
-                    if heard > protocol::VIEWER_PINGS_MAX {
-                        return Some(CloseCode::Protocol);
-                    }
-                    continue;
+        let happened = poll_fn(|context| {
+            if let Poll::Ready(next) = frames.poll_next(context) {
+                return Poll::Ready(Happened::Next(next));
+            }
+            if let Poll::Ready(said) = wire.poll_said(context) {
+                return Poll::Ready(Happened::Said(said));
+            }
+            pings.poll_tick(context).map(|_| Happened::PingIsDue)
+        });
+        let (kind, payload) = match happened.await {
+            Happened::Next(Next::Frame { text, .. }) => {
+                sent.add(&text);
+                (Kind::Text, text)
+            }
+            Happened::Next(Next::Close(code)) => return Some(code),
+            Happened::Said(said @ (Said::Pong | Said::Ping(_))) => {
+                heard += 1;
+                if heard > protocol::VIEWER_PINGS_MAX {
+                    return Some(CloseCode::Protocol);
                 }
-                Some(Ok(Message::Text(_) | Message::Binary(_))) => return Some(CloseCode::Protocol),
-                // A message that is too large cannot be read to its end.
-                Some(Err(_)) => return Some(CloseCode::Protocol),
-                Some(Ok(Message::Close(_))) | None => return None,
-            },
-            _ = pings.tick() => {
+                match said {
+                    Said::Ping(payload) => (Kind::Pong, payload),
+                    _ => continue,
+                }
+            }
+            Happened::Said(Said::Message | Said::Nonsense) => return Some(CloseCode::Protocol),
+            Happened::Said(Said::Close(code)) => {
+                let _ = frames.attend(wire.send(Kind::Close, code)).await;
+                return None;
+            }
+            Happened::Said(Said::Gone) => return None,
+            Happened::PingIsDue => {
                 sent.count();
                 if std::mem::take(&mut heard) == 0 {
                     return None;
                 }
-                Message::Ping(Bytes::new())
+                (Kind::Ping, Bytes::new())
             }
         };
-        match frames.attend(socket.send(message)).await {
+        match frames.attend(wire.send(kind, payload)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return None,
             Err(code) => return Some(code),
         }
     }
+}
+
+/// What a viewer's task waits for.
+enum Happened {
+    Next(Next),
+    Said(Said),
+    PingIsDue,
 }
 
 /// Counts what one viewer got, and adds it to what all got from time to time: thousands would hold each other up.
@@ -259,11 +292,9 @@ struct Sent<'a> {
 }
 
 impl Sent<'_> {
-    fn message(&mut self, text: Bytes) -> Message {
+    fn add(&mut self, text: &Bytes) {
         self.frames += 1;
         self.bytes += text.len() as u64;
-        // Frames are JSON that we wrote.
-        Message::Text(Utf8Bytes::try_from(text).unwrap_or_default())
     }
 
     fn count(&mut self) {
@@ -281,14 +312,12 @@ impl Drop for Sent<'_> {
 }
 
 /// Says why it ends, and waits a moment for the viewer to hear it.
-async fn close(mut socket: WebSocket, code: CloseCode) {
-    let frame = CloseFrame {
-        code: code.number(),
-        reason: Utf8Bytes::from_static(code.reason()),
-    };
+async fn close(mut wire: Wire, code: CloseCode) {
+    let mut payload = code.number().to_be_bytes().to_vec();
+    payload.extend_from_slice(code.reason().as_bytes());
     let farewell = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
+        if wire.send(Kind::Close, payload.into()).await.is_ok() {
+            while let Said::Pong | Said::Ping(_) | Said::Message = wire.said().await {}
         }
     };
     let _ = timeout(CLOSE_TIMEOUT, farewell).await;

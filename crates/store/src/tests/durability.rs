@@ -285,3 +285,64 @@ fn put(chat: &ChatId, place: u32) -> Write {
         durable: place.is_multiple_of(2),
     }
 }
+
+/// A file system of a few megabytes; `None` where this user may mount none.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn on_a_full_disk_a_share_can_still_be_taken_back() {
+    let Some(disk) = SmallDisk::new() else {
+        eprintln!("not checked: mounting a small file system needs root");
+        return;
+    };
+    let store = Store::open(disk.0.path(), |_: &[Event]| {}).unwrap();
+    let owner = add_user(&store, "ada");
+    let chat = add_chat(&store, owner, 1, None);
+    let id = ShareId::from_random([7; 16]);
+    let share = Share {
+        id: id.clone(),
+        chat: chat.clone(),
+        owner,
+        name: None,
+        visibility: ShareVisibility::Public,
+        updates: Updates::Live,
+        includes_artifacts: false,
+        created_at: Timestamp::from_millis(1).unwrap(),
+        expires_at: None,
+        frozen_at_seq: None,
+        bundle: None,
+    };
+    store.write_and_wait(Write::CreateShare(share)).unwrap();
+    let full = (0..10_000).find_map(|place| store.write_and_wait(put(&chat, place)).err());
+    assert!(matches!(full, Some(StoreError::Full)), "{full:?}");
+    // The last bytes too.
+    std::fs::write(disk.0.path().join("filler"), vec![0; 8 << 20]).unwrap_err();
+    let delete = Write::DeleteShares {
+        ids: vec![id.clone()],
+        by: Some(owner),
+    };
+    store.write_and_wait(delete).unwrap();
+    assert_eq!(store.read(|reader| reader.share(&id)).unwrap(), None);
+    let full = store.write_and_wait(put(&chat, 20_000));
+    assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
+}

@@ -113,8 +113,8 @@ impl ClaudeCode {
                     let node = Node {
                         parent,
                         thread: envelope.thread,
-                        first,
-                        last: last - 1,
+                        first: first as u32,
+                        last: last as u32 - 1,
                         begins: false,
                     };
                     self.tree.add(line.uuid.as_deref(), node);

@@ -473,7 +473,7 @@ impl ClaudeCode {
         subagents.awaited.clear();
         for (agent, thread) in &threads {
             match subagents.links.get(*agent) {
-                Some(call) if self.call_places.contains_key(call) => {
+                Some(call) if self.call_places.has(call) => {
                     taken.insert(call);
                     links.insert(*thread, call.clone());
                 }

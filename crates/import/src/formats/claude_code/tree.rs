@@ -8,7 +8,10 @@ use std::collections::{HashMap, HashSet};
 
 use readalong_model::{MessageId, ThreadId};
 
-use crate::builder::ChatBuilder;
+use crate::{
+    builder::ChatBuilder,
+    names::{Names, push_tightly},
+};
 
 /// Alternatives that are looked for, at most; a hostile file with more is read in file order. Real files have a handful.
 const ALTERNATIVES_MAX: usize = 256;
@@ -18,8 +21,8 @@ pub(super) struct Node {
     pub(super) parent: Option<u32>,
     pub(super) thread: ThreadId,
     /// Places of the first and last message that it made or joined.
-    pub(super) first: usize,
-    pub(super) last: usize,
+    pub(super) first: u32,
+    pub(super) last: u32,
     /// Begins with a prompt or with words of the model, in a message of its own.
     pub(super) begins: bool,
 }
@@ -31,14 +34,30 @@ struct Anchor {
     own: bool,
 }
 
+impl Anchor {
+    /// As a number: twice the node's, and one more where the record made it.
+    fn number(self) -> u32 {
+        self.node
+            .map_or(u32::MAX, |node| node * 2 + u32::from(self.own))
+    }
+
+    fn of(number: u32) -> Self {
+        Self {
+            node: (number != u32::MAX).then_some(number / 2),
+            own: number != u32::MAX && number % 2 == 1,
+        }
+    }
+}
+
 /// All records by their ids.
 #[derive(Default)]
 pub(super) struct Tree {
-    anchors: HashMap<Box<str>, Anchor>,
+    anchors: Names,
     nodes: Vec<Node>,
-    /// Calls and results by the node they stand in.
-    calls: HashMap<String, u32>,
-    results: Vec<(u32, String)>,
+    /// Calls by the node they stand in.
+    calls: Names,
+    /// The nodes of results, with the keys of their calls.
+    results: Vec<(u32, [u32; 2])>,
     /// The first child of each node that begins with words.
     beginnings: HashMap<u32, u32>,
     /// There may be forks: some node has several such children.
@@ -53,18 +72,22 @@ const RESULT_STEPS_MAX: usize = 64;
 impl Tree {
     /// True where a record of that id was seen.
     pub(super) fn has(&self, uuid: &str) -> bool {
-        self.anchors.contains_key(uuid)
+        self.anchors.has(uuid)
     }
 
     /// The node that the record of that id made.
     pub(super) fn made_by(&self, uuid: &str) -> Option<&Node> {
-        let anchor = self.anchors.get(uuid).filter(|anchor| anchor.own)?;
+        let anchor = self.anchor(uuid).filter(|anchor| anchor.own)?;
         self.nodes.get(anchor.node? as usize)
     }
 
     /// The node above a record with that parent.
     pub(super) fn above(&self, parent: Option<&str>) -> Option<u32> {
-        self.anchors.get(parent?)?.node
+        self.anchor(parent?)?.node
+    }
+
+    fn anchor(&self, uuid: &str) -> Option<Anchor> {
+        self.anchors.get(uuid).map(Anchor::of)
     }
 
     pub(super) fn node(&self, node: u32) -> Option<&Node> {
@@ -77,7 +100,7 @@ impl Tree {
         if !self.has(uuid) {
             let node = self.above(parent);
             self.anchors
-                .insert(uuid.into(), Anchor { node, own: false });
+                .insert(uuid, Anchor { node, own: false }.number());
         }
     }
 
@@ -93,35 +116,33 @@ impl Tree {
             self.branches = true;
             self.unsettled = true;
         }
-        self.nodes.push(node);
-        if let Some(uuid) = uuid {
-            let anchor = self.anchors.entry(uuid.into()).or_insert(Anchor {
-                node: None,
-                own: false,
-            });
-            if !anchor.own {
-                *anchor = Anchor {
-                    node: Some(number),
-                    own: true,
-                };
-            }
+        push_tightly(&mut self.nodes, node);
+        if let Some(uuid) = uuid
+            && !self.anchor(uuid).is_some_and(|anchor| anchor.own)
+        {
+            let anchor = Anchor {
+                node: Some(number),
+                own: true,
+            };
+            self.anchors.insert(uuid, anchor.number());
         }
         number
     }
 
-    pub(super) fn note_call(&mut self, node: u32, call_id: String) {
+    pub(super) fn note_call(&mut self, node: u32, call_id: &str) {
         if self.calls.insert(call_id, node).is_some() && self.branches {
             self.unsettled = true;
         }
     }
 
-    pub(super) fn note_result(&mut self, node: u32, call_id: String) {
+    pub(super) fn note_result(&mut self, node: u32, call_id: &str) {
         // A result below its call joins no alternatives.
-        let call = self.calls.get(&call_id).copied();
+        let key = self.calls.key(call_id);
+        let call = self.calls.number(key);
         if self.branches && call.is_some_and(|call| !self.is_below(node, call)) {
             self.unsettled = true;
         }
-        self.results.push((node, call_id));
+        push_tightly(&mut self.results, (node, halves(key)));
     }
 
     /// True where a node is the other one or stands not far below it.
@@ -180,7 +201,7 @@ impl Tree {
             let [first, later @ ..] = children.as_slice() else {
                 continue;
             };
-            let place = |node: u32| self.node(node).map(|node| node.first);
+            let place = |node: u32| self.node(node).map(|node| node.first as usize);
             for child in later
                 .iter()
                 .filter(|child| !family.joined(self, *first, **child))
@@ -244,6 +265,15 @@ impl Forks {
     }
 }
 
+/// A key in two pieces, which leave no gap beside a number.
+fn halves(key: u64) -> [u32; 2] {
+    [(key >> 32) as u32, key as u32]
+}
+
+fn whole([high, low]: [u32; 2]) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
 /// Who is below whom. Parents stand before their children, so that one pass numbers all.
 struct Family {
     children: HashMap<u32, Vec<u32>>,
@@ -275,10 +305,10 @@ impl Family {
     fn joined(&self, tree: &Tree, one: u32, other: u32) -> bool {
         let (one, other) = (self.below(one), self.below(other));
         tree.results.iter().any(|(result, call)| {
-            let call = tree.calls.get(call);
+            let call = tree.calls.number(whole(*call));
             call.is_some_and(|call| {
-                (one.contains(result) && other.contains(call))
-                    || (other.contains(result) && one.contains(call))
+                (one.contains(result) && other.contains(&call))
+                    || (other.contains(result) && one.contains(&call))
             })
         })
     }

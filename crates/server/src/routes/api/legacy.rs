@@ -23,8 +23,9 @@ const LIST_BYTES_MAX: usize = 16 << 20;
 /// Bytes of an old path: longer ones are no addresses.
 const PATH_BYTES_MAX: usize = 2_000;
 /// Paths that are ours already, with all below them.
-const OUR_PATHS: [&str; 9] = [
+const OUR_PATHS: [&str; 10] = [
     "/s",
+    "/assets",
     "/api",
     "/rpc",
     "/signin",
@@ -186,6 +187,10 @@ mod tests {
             (format!("//x,{CHAT},2030-01-01T00:00:00Z"), "is no path"),
             (
                 format!("/s/x,{CHAT},2030-01-01T00:00:00Z"),
+                "answers itself",
+            ),
+            (
+                format!("/assets/x,{CHAT},2030-01-01T00:00:00Z"),
                 "answers itself",
             ),
             (
