@@ -28,8 +28,6 @@ pub const VIEWERS_PER_INTERVAL: u64 = 1_000;
 pub const BEAT_INTERVAL_MS: u64 = 30_000;
 /// A viewer to whom nothing can be written for so long is cut.
 pub const SEND_TIMEOUT_MS: u64 = 20_000;
-/// The largest message of a viewer that is read; viewers have nothing to say.
-pub const VIEWER_MESSAGE_BYTES_MAX: usize = 4 << 10;
 /// Pings and pongs that a viewer may send between two pings of the server. Each ping is answered, and the answer waits in memory where the viewer does not
 /// read: without a bound one viewer takes all there is.
 pub const VIEWER_PINGS_MAX: u32 = 100;
