@@ -187,7 +187,9 @@ fn layers_keep_to_themselves() {
     }
     for (folder, words, excused) in NEVER {
         for file in code_below(folder) {
-            let is_test = file.ends_with("tests.rs") || file.ends_with("outline.rs") || file.ends_with("growth.rs");
+            let is_test = file.ends_with("tests.rs")
+                || file.ends_with("outline.rs")
+                || file.ends_with("growth.rs");
             if is_test || excused.iter().any(|name| file.ends_with(name)) {
                 continue;
             }

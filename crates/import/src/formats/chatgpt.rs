@@ -175,10 +175,7 @@ fn put_nodes(
                 standing.get(parent).cloned().flatten(),
                 contexts.get(parent).cloned().unwrap_or_default(),
             ),
-            tree::Parent::Lost => (
-                chat.last_id_in(ThreadId::MAIN),
-                calls::Context::default(),
-            ),
+            tree::Parent::Lost => (chat.last_id_in(ThreadId::MAIN), calls::Context::default()),
             tree::Parent::None => (None, calls::Context::default()),
         };
         let id = if used.insert(key.to_string()) {
