@@ -10,7 +10,7 @@ use crate::client::Client;
 /// The data folder, as every command that needs one asks for it.
 #[derive(Args, Clone)]
 pub(crate) struct Data {
-    /// Folder that holds chats, shares and accounts [default: readalong in $XDG_DATA_HOME or ~/.local/share]
+    /// Folder that holds chats, shares and accounts (default: readalong in $XDG_DATA_HOME or ~/.local/share)
     #[arg(
         long,
         value_name = "DIR",

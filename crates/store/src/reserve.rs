@@ -1,8 +1,9 @@
 //! Space on the disk that is kept for taking back: a link can be made dead also where the disk is full.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -52,7 +53,12 @@ impl Reserve {
     }
 
     fn write(&self) -> io::Result<()> {
-        let mut file = File::create(&self.path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&self.path)?;
         file.write_all(&vec![0; RESERVE_BYTES])?;
         file.sync_all()
     }

@@ -48,11 +48,11 @@ pub(crate) struct Share {
     #[arg(long, conflicts_with_all = ["frozen", "chat", "format"])]
     live: bool,
 
-    /// Later messages do not appear [default]
+    /// Later messages do not appear (the default)
     #[arg(long)]
     frozen: bool,
 
-    /// Anyone with the link can open it [default]
+    /// Anyone with the link can open it (the default)
     #[arg(long, conflicts_with = "private")]
     public: bool,
 

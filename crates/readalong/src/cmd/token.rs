@@ -27,10 +27,10 @@ enum Command {
     New {
         /// What it is for
         name: String,
-        /// The user that it stands for [default: the first owner]
+        /// The user that it stands for (default: the first owner)
         #[arg(long)]
         user: Option<String>,
-        /// When it ends: 12h, 90d, a date [default: never]
+        /// When it ends: 12h, 90d, a date (default: never)
         #[arg(long, value_name = "WHEN", value_parser = moment::parse)]
         expires: Option<readalong_model::Timestamp>,
     },
