@@ -49,8 +49,10 @@
     return opened;
   };
 
-  /** Scrolls a piece of text into view, also within the frames around it. @param {AbstractRange} range */
-  const scrollToRange = (range) => {
+  /** Scrolls a piece of text into view, also within the frames around it. What comes into view above it may turn out larger than it was
+   *  taken for: so it is looked at again. @param {AbstractRange} range @param {number} [again] */
+  const scrollToRange = (range, again = 3) => {
+    if (again) setTimeout(() => scrollToRange(range, again - 1), 80);
     const place = document.createRange();
     place.setStart(range.startContainer, range.startOffset);
     place.setEnd(range.endContainer, range.endOffset);
