@@ -755,14 +755,15 @@ fn signals_end_a_server_in_order() {
                 viewer.hear(&mut line, PATIENCE).await;
                 viewers.push((viewer, line));
             }
-            api.say(&chat, 0, 5);
+            // So many that the server is told to stop while they are still rendered.
+            api.say(&chat, 0, 500);
             let begun = Instant::now();
             served.running.signal(signal);
             for (viewer, line) in &mut viewers {
                 let code = viewer.hear_end(line).await;
                 assert!(matches!(code, Some(1001 | 1012)), "{signal}: {code:?}");
                 assert!(
-                    viewer.text().contains("Answer 3."),
+                    viewer.text().contains("Answer 499."),
                     "what was published before comes first"
                 );
             }
@@ -781,7 +782,7 @@ fn signals_end_a_server_in_order() {
             for (viewer, line) in &mut *early {
                 *line = viewer.come_back().await;
             }
-            api.say(&chat, 5, 8);
+            api.say(&chat, 500, 503);
             for (viewer, line) in &mut *late {
                 *line = viewer.come_back().await;
             }
@@ -789,7 +790,7 @@ fn signals_end_a_server_in_order() {
             for (viewer, line) in &mut viewers {
                 viewer
                     .hear_until(line, "a message after the restart", |viewer| {
-                        viewer.text().contains("Answer 7.")
+                        viewer.text().contains("Answer 501.")
                     })
                     .await;
                 assert_same_items(&viewer.page.items, &all, "after the restart");

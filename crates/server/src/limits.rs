@@ -28,8 +28,9 @@ const STREAMS: usize = 50_000;
 const CONNECTIONS: usize = 60_000;
 /// Connections of one address, those of sockets aside: an office behind one address whose browsers hold six each.
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
-/// Time for a request's head: longer is a client that holds a connection for nothing.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a request's head, and for which a connection waits for its next request: longer is a client that holds it for nothing. Clients that keep
+/// connections ready drop them after 15 seconds or later: an end at the same moment would cost them a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes of a request's head: addresses and cookies fit many times.
 const HEAD_BYTES: usize = 16 << 10;
 /// Time between two pieces of a request's body.

@@ -269,7 +269,14 @@ impl LiveShares {
         }
     }
 
-    /// Sends all viewers away: the server stops.
+    /// Publishes what was committed and has not reached the books yet. May take long, and blocks.
+    pub(crate) fn catch_up(&self, service: &Service) {
+        for live in self.all() {
+            drop(live.book_now(service));
+        }
+    }
+
+    /// Sends all viewers away: the server stops. What was published before still reaches them.
     pub(crate) fn close_all(&self) {
         for live in self.all() {
             if let Some(line) = live.line.get() {

@@ -26,7 +26,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::Sleep,
+    task::spawn_blocking,
+    time::{Sleep, timeout},
 };
 use tower::Service as _;
 
@@ -326,12 +327,16 @@ impl Server {
         Ok(())
     }
 
-    /// Sends viewers away and waits for open requests, as long as the limit says.
+    /// Sends viewers away, with all that was answered as written, and waits for open requests, as long as the limit says.
     async fn drain(&self) {
         let service = &self.service;
-        service.stopping.send_replace(true);
-        service.live.close_all();
         let deadline = Instant::now() + service.limits.drain;
+        service.stopping.send_replace(true);
+        let behind = service.clone();
+        let caught_up = spawn_blocking(move || behind.live.catch_up(&behind));
+        // Whoever is sent away without it gets it from the next server.
+        let _ = timeout(service.limits.drain / 2, caught_up).await;
+        service.live.close_all();
         let is_open = || service.addresses.streams() > 0 || service.addresses.connections() > 0;
         while is_open() && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_STEP).await;

@@ -118,15 +118,25 @@
 
   // Where the reader is
   let going = 0; // frames for which it still goes to the end: messages have their heights only when they are seen
-  const isFollowing = () => isEnd() && !document.hidden && (going > 0 || root.scrollHeight - innerHeight - scrollY < 100);
-  const step = () => {
+  let went = 0; // how far it got; a reader who is above turned back
+  const isAtEnd = () => root.scrollHeight - innerHeight - scrollY < 100;
+  const isFollowing = () => isEnd() && !document.hidden && (isAtEnd() || (going > 0 && scrollY >= went));
+  const go = () => {
     scrollTo({ top: root.scrollHeight, behavior: "instant" });
-    if (--going > 0) requestAnimationFrame(step);
+    went = scrollY;
+  };
+  const step = () => {
+    if (scrollY < went && !isAtEnd()) going = 0;
+    if (going <= 0) return;
+    going--;
+    go();
+    requestAnimationFrame(step);
   };
   const toEnd = () => {
     const isGoing = going > 0;
     going = 5;
-    if (!isGoing) step();
+    go();
+    if (!isGoing) requestAnimationFrame(step);
   };
   /** Changes the page; what is read stays where it is. @param {() => void} change */
   const keepPlace = (change) => {
