@@ -6,6 +6,7 @@ mod export;
 mod follow;
 mod formats;
 mod hostile;
+mod secrets;
 mod serve;
 mod served;
 mod tidy;

@@ -5,6 +5,7 @@ mod follow;
 mod forward;
 pub mod hub;
 pub mod protocol;
+pub mod redacting;
 mod sink;
 mod source;
 

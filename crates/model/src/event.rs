@@ -82,6 +82,8 @@ pub enum Change {
         /// The message.
         id: MessageId,
     },
+    /// Secrets were taken out of the chat, in every version of it that is kept; nothing else changed.
+    Redacted,
     /// The owner gave the chat another name.
     Renamed {
         /// The name.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use readalong_server::{RunningServer, ServeError, Server, ServerOptions};
+use readalong_server::{RunningServer, ServeError, Server};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ impl Client {
     pub(crate) fn of(data: PathBuf) -> anyhow::Result<Self> {
         let begun = Instant::now();
         loop {
-            match Server::open(ServerOptions::new(data.clone())) {
+            match Server::open(crate::data::server_options(data.clone())?) {
                 Ok(server) => return Self::in_process(server),
                 Err(busy @ ServeError::Busy { .. }) => match RunningServer::of(&data)? {
                     Some(server) => return Ok(Self::of_server(server)),

@@ -5,7 +5,9 @@ use std::{env, path::PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
-use crate::client::Client;
+use readalong_server::ServerOptions;
+
+use crate::{client::Client, redaction};
 
 /// The data folder, as every command that needs one asks for it.
 #[derive(Args, Clone)]
@@ -39,6 +41,14 @@ impl Data {
             .ok_or_else(|| anyhow!("there is no home folder; name a data folder with --data DIR"))
     }
 
+    /// How a server of the folder is opened in this process.
+    ///
+    /// # Errors
+    /// No folder is named, or the configuration cannot be used.
+    pub(crate) fn server_options(&self) -> anyhow::Result<ServerOptions> {
+        server_options(self.folder()?)
+    }
+
     /// Reaches the folder: through its server where one runs.
     ///
     /// # Errors
@@ -46,4 +56,14 @@ impl Data {
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         Client::of(self.folder()?)
     }
+}
+
+/// How a server of a folder is opened in this process, as the configuration says.
+///
+/// # Errors
+/// The configuration cannot be used.
+pub(crate) fn server_options(folder: PathBuf) -> anyhow::Result<ServerOptions> {
+    let mut options = ServerOptions::new(folder);
+    options.redact = redaction::options(None)?;
+    Ok(options)
 }

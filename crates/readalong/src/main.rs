@@ -11,6 +11,7 @@ mod memory;
 mod moment;
 mod output;
 mod pick;
+mod redaction;
 mod upload;
 
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ use clap::{Parser, Subcommand};
 #[command(
     version,
     arg_required_else_help = true,
-    after_help = "Start with:\n  readalong demo\n  readalong export CHAT.jsonl --open\n  readalong share CHAT.jsonl --live\n\nExit codes: 0 done, 1 verify found something, 2 failed."
+    after_help = "Start with:\n  readalong demo\n  readalong export CHAT.jsonl --open\n  readalong share CHAT.jsonl --live\n\nExit codes: 0 done, 1 verify or inspect --secrets found something, 2 failed."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -44,6 +45,7 @@ enum Command {
     Token(cmd::token::Token),
     Legacy(cmd::legacy::Legacy),
     Inspect(cmd::inspect::Inspect),
+    Rescan(cmd::rescan::Rescan),
     Verify(cmd::verify::Verify),
     Formats(cmd::formats::Formats),
     Theme(cmd::theme::Theme),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Token(command) => command.run(),
         Command::Legacy(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Rescan(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Formats(command) => command.run(),
         Command::Theme(command) => command.run(),

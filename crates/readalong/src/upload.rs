@@ -16,6 +16,7 @@ use crate::{
     files::{self, Neighbours},
     output,
     pick::id,
+    redaction::{self, Redaction, Spooled},
 };
 
 /// Messages in one request.
@@ -32,14 +33,18 @@ pub(crate) fn upload(
     file: &Path,
     pick: Option<&str>,
     format: Option<&str>,
+    redaction: &Redaction,
 ) -> anyhow::Result<Value> {
+    let redactor = redaction.redactor()?;
     let bar = output::progress_bar("reading", 0, true);
     let transcript = Transcript::open(files::source(file, &bar)?, format)?;
     let mut neighbours = Neighbours::of(file).context("cannot make a temporary folder")?;
     let pick = pick.map_or(Pick::Only, |pick| Pick::Named(pick.to_owned()));
     let imported = transcript.read(&pick, &mut neighbours);
     bar.finish_and_clear();
-    let Imported { chat, warnings, .. } = match imported {
+    let Imported {
+        mut chat, warnings, ..
+    } = match imported {
         Err(error @ ImportError::ManyChats { .. }) => {
             list_chats(&transcript)?;
             return Err(error.into());
@@ -47,10 +52,13 @@ pub(crate) fn upload(
         imported => imported?,
     };
     output::print_warnings(&warnings);
+    let report = redactor.chat(&mut chat, &mut Spooled(neighbours.spool()))?;
+    redaction.check(&report)?;
+    redaction::note(&report);
     let source = readalong_live::source_key(&chat.origin, file, &files::host_name());
     let made: Value = client.post(
         "/api/v1/chats",
-        &json!({ "source": source, "head": ChatHead::of(&chat) }),
+        &json!({ "source": source, "head": ChatHead::of(&chat), "kept": redaction.waived() }),
     )?;
     let path = format!("/api/v1/chats/{}", encode(id(&made)));
     for artifact in &chat.artifacts {

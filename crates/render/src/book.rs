@@ -103,6 +103,8 @@ struct Binding {
     number: usize,
     /// Prompts on earlier pages.
     prompts_before: usize,
+    /// Marks of secrets on earlier pages.
+    redacted_before: usize,
     open: OpenPage,
 }
 
@@ -115,6 +117,7 @@ impl Binding {
             back: None,
             number: 1,
             prompts_before: 0,
+            redacted_before: 0,
             open: OpenPage::default(),
         }
     }
@@ -279,6 +282,7 @@ impl<'a> Book<'a> {
             next: has_next.then_some(next.as_str()),
             back: binding.back.as_deref(),
             first_prompt: binding.prompts_before + 1,
+            redacted: binding.redacted_before + open.redacted,
         };
         let sheet = Sheet {
             end,
@@ -299,6 +303,7 @@ impl<'a> Book<'a> {
         self.pages.push((href, open.anchors));
         self.stats.pages += 1;
         binding.prompts_before += open.prompts.len();
+        binding.redacted_before += open.redacted;
         binding.number += 1;
         Ok(())
     }

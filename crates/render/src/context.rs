@@ -103,6 +103,8 @@ pub(crate) struct Page<'a> {
     pub(crate) back: Option<&'a str>,
     /// Number of the page's first prompt.
     pub(crate) first_prompt: usize,
+    /// Marks of secrets that were taken out, on this page and those before it.
+    pub(crate) redacted: usize,
 }
 
 #[derive(PartialEq, Serialize)]

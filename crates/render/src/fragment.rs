@@ -24,6 +24,9 @@ const VERSIONS_MAX: usize = 20;
 /// Versions on either side that are linked where there are many.
 const VERSIONS_AROUND: usize = 5;
 
+/// How a mark begins that stands in the place of a secret.
+const REDACTED: &str = "[redacted: ";
+
 /// An item, rendered.
 pub(crate) struct Fragment {
     pub(crate) html: String,
@@ -33,6 +36,8 @@ pub(crate) struct Fragment {
     pub(crate) prompt: Option<Prompt>,
     /// What find sees of it.
     pub(crate) text: String,
+    /// Marks of secrets that were taken out of it.
+    pub(crate) redacted: usize,
     /// Alternatives that begin here and get pages of their own.
     pub(crate) branches: Vec<usize>,
     /// Threads that are too long to stand within their call.
@@ -75,6 +80,7 @@ impl FragmentRenderer<'_> {
             anchors: Vec::new(),
             prompt: None,
             text: String::new(),
+            redacted: 0,
             branches: Vec::new(),
             threads: Vec::new(),
         };
@@ -121,6 +127,7 @@ impl FragmentRenderer<'_> {
         fragment.html =
             template.render(minijinja::context! { message => Value::from(Serde(&context)) })?;
         text::text_into(&mut fragment.text, &fragment.html);
+        fragment.redacted = fragment.text.matches(REDACTED).count();
         Ok(fragment)
     }
 

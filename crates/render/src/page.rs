@@ -95,6 +95,7 @@ pub(crate) struct OpenPage {
     /// The items, in order.
     pub(crate) html: Vec<String>,
     pub(crate) html_bytes: usize,
+    pub(crate) redacted: usize,
     pub(crate) prompts: Vec<PromptLink>,
     pub(crate) anchors: Vec<String>,
     /// Items for find: anchor of the first message, text.
@@ -104,6 +105,7 @@ pub(crate) struct OpenPage {
 impl OpenPage {
     pub(crate) fn push(&mut self, fragment: Fragment, href: &str) {
         self.html_bytes += fragment.html.len();
+        self.redacted += fragment.redacted;
         self.html.push(fragment.html);
         self.prompts
             .extend(fragment.prompt.map(|prompt| prompt.link(href)));
@@ -230,6 +232,7 @@ impl Face {
             next: next.as_deref(),
             back: None,
             first_prompt: (number - 1) * CONTENTS_PROMPTS_MAX + 1,
+            redacted: 0,
         };
         let sheet = Sheet {
             files: if number == count { files } else { &[] },

@@ -429,6 +429,7 @@ fn page_context<'a>(
             next: Some("x"),
             back: Some("x"),
             first_prompt: 1,
+            redacted: 1,
         },
         chat,
         share: Some(share),

@@ -7,9 +7,13 @@ use std::{
 
 use readalong_live::{
     FollowError, FollowOptions, FollowState, Follower, FollowerHandle, IndexEntry, Sink, SinkError,
+    redacting::RedactingSink,
 };
 use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, UserId};
+use readalong_redact::Report;
 use readalong_store::{Reader, Store, StoreError, Write};
+
+use tokio::runtime::Handle;
 
 use crate::{
     accounts,
@@ -23,11 +27,16 @@ pub(crate) struct Followers {
 }
 
 impl Followers {
-    /// Follows a file or a folder, in the name of the first owner. One that is followed already stays so.
+    /// Follows a file or a folder, in the name of the first owner. One that is followed already stays so. `kept` names secrets that stay in its chats.
     ///
     /// # Errors
     /// The path cannot be read, or the store failed.
-    pub(crate) fn follow(&self, service: &Service, path: &Path) -> Result<(), FollowError> {
+    pub(crate) fn follow(
+        &self,
+        service: &Arc<Service>,
+        path: &Path,
+        kept: Vec<String>,
+    ) -> Result<(), FollowError> {
         let path_error = |source| FollowError::Path {
             path: path.to_owned(),
             source,
@@ -51,7 +60,22 @@ impl Followers {
             store,
             owner,
             revives,
+            kept,
         });
+        let (runtime, behind) = (Handle::current(), Arc::downgrade(service));
+        let tell = move |chat: &ChatId, report: &Report, has_learned: bool| {
+            tell(chat, report);
+            let Some(service) = behind.upgrade().filter(|_| has_learned) else {
+                return;
+            };
+            let chat = chat.clone();
+            runtime.spawn(async move {
+                if let Err(error) = service.rescan(&chat).await {
+                    tracing::warn!("a chat could not be gone over for a secret: {error}");
+                }
+            });
+        };
+        let sink = RedactingSink::new(sink, service.redactions.clone(), tell);
         let follower = Follower::start(&path, sink, FollowOptions::default())?;
         followers.push((path, follower));
         Ok(())
@@ -94,6 +118,8 @@ struct StoreSink {
     owner: UserId,
     /// Whether a chat that was deleted may begin anew.
     revives: bool,
+    /// Secrets that stay in its chats.
+    kept: Vec<String>,
 }
 
 impl Sink for StoreSink {
@@ -115,7 +141,16 @@ impl Sink for StoreSink {
             head: head.clone(),
         });
         let chat = written.map_err(of_store)?.chat;
-        chat.ok_or_else(|| SinkError::Later("the store made no chat".to_owned()))
+        let chat = chat.ok_or_else(|| SinkError::Later("the store made no chat".to_owned()))?;
+        if !self.kept.is_empty() {
+            let keep = Write::Keep {
+                chat: chat.clone(),
+                by: None,
+                kept: self.kept.clone(),
+            };
+            self.store.write_and_wait(keep).map_err(of_store)?;
+        }
+        Ok(chat)
     }
 
     fn index(&self, chat: &ChatId) -> Result<Vec<IndexEntry>, SinkError> {
@@ -145,6 +180,18 @@ impl Sink for StoreSink {
 
     fn keep_artifact(&self, _: &ChatId, bytes: &[u8]) -> Result<Digest, SinkError> {
         self.store.keep_artifact(bytes).map_err(of_store)
+    }
+}
+
+/// Says in the log what was taken out of a chat: kinds, never a secret.
+fn tell(chat: &ChatId, report: &Report) {
+    let kinds = report.removed_by_kind();
+    if !kinds.is_empty() {
+        let kinds: Vec<String> = kinds
+            .iter()
+            .map(|(kind, count)| format!("{kind} ({count})"))
+            .collect();
+        tracing::info!("taken out of chat {chat}: {}", kinds.join(", "));
     }
 }
 

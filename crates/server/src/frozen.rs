@@ -177,6 +177,7 @@ impl FrozenShares {
                 Change::Edited { .. }
                 | Change::Hidden { .. }
                 | Change::Erased { .. }
+                | Change::Redacted
                 | Change::Renamed { .. } => {
                     let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
                     changed.insert(event.chat.clone(), event.seq);
@@ -647,6 +648,7 @@ fn unchanged_until(store: &Store, chat: &ChatId, since: Seq) -> Result<Option<Se
                 Change::Edited { .. }
                     | Change::Hidden { .. }
                     | Change::Erased { .. }
+                    | Change::Redacted
                     | Change::Renamed { .. }
             )
         };

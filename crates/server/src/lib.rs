@@ -17,6 +17,7 @@ mod limits;
 mod live_share;
 mod metrics;
 mod packing;
+mod redaction;
 mod routes;
 mod serve;
 mod service;

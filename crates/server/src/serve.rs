@@ -17,7 +17,9 @@ use data_encoding::HEXLOWER;
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use readalong_live::redacting::{HELD_MS, Redactions};
 use readalong_model::Digest;
+use readalong_redact::Redactor;
 use readalong_render::{RenderError, Renderer};
 use readalong_store::{Store, StoreError};
 use readalong_themes::{Theme, ThemeError};
@@ -36,6 +38,7 @@ use crate::{
     limits::{Limits, Permit},
     live_share::LiveShares,
     metrics::Metrics,
+    redaction,
     routes::{self, Peer, errors::Notices},
     service::{Service, ServiceParts, ShareTable, random},
 };
@@ -74,6 +77,8 @@ pub struct ServerOptions {
     pub follow: Vec<PathBuf>,
     /// How much anybody may take.
     pub limits: Limits,
+    /// What is taken out of chats besides what the built-in rules find, and what stays.
+    pub redact: readalong_redact::Options,
 }
 
 impl ServerOptions {
@@ -86,6 +91,7 @@ impl ServerOptions {
             highlight: true,
             follow: Vec::new(),
             limits: Limits::default(),
+            redact: readalong_redact::Options::default(),
         }
     }
 }
@@ -122,6 +128,9 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// Rules for secrets cannot be used.
+    #[error(transparent)]
+    Redact(#[from] readalong_redact::RedactError),
     /// The system has no random numbers.
     #[error("the system gives no random numbers")]
     Random,
@@ -227,11 +236,17 @@ impl Server {
         };
         let store = Store::open(&data, on_commit)?;
         clear(&data, &store, &frozen)?;
+        let redactor = Redactor::new(options.redact)?;
+        let redactions = {
+            let store = store.clone();
+            Redactions::new(redactor, move |chat| redaction::kept(&store, chat))
+        };
         let token: [u8; 32] = random().map_err(|_| ServeError::Random)?;
         let command_token = HEXLOWER.encode(&token);
         let service = Service::new(ServiceParts {
             store,
             data,
+            redactions: Arc::new(redactions),
             renderer,
             shares,
             live,
@@ -293,9 +308,10 @@ impl Server {
         raise_file_limit(service.limits.connections as u64 + FILES_SPARE);
         let _address = self.announce(&listener)?;
         for path in &self.follow {
-            service.followers.follow(service, path)?;
+            service.followers.follow(service, path, Vec::new())?;
         }
         let housekeeper = tokio::spawn(keep_house(service.clone()));
+        service.set_serving();
         let router = self.router();
         ready();
         tokio::pin!(shutdown);
@@ -332,6 +348,8 @@ impl Server {
         let service = &self.service;
         let deadline = Instant::now() + service.limits.drain;
         service.stopping.send_replace(true);
+        // What was held back is whole from here on.
+        service.release(Instant::now() + Duration::from_millis(HELD_MS));
         let behind = service.clone();
         let caught_up = spawn_blocking(move || behind.live.catch_up(&behind));
         // Whoever is sent away without it gets it from the next server.

@@ -14,6 +14,7 @@ use std::{
 };
 
 use http::{HeaderMap, header::HOST};
+use readalong_live::redacting::Redactions;
 use readalong_model::{
     Change, Digest, Event, Share, ShareCard, ShareId, SnapshotOptions, Timestamp, Updates, UserId,
 };
@@ -118,6 +119,10 @@ pub(crate) struct Service {
     last_url: OnceLock<String>,
     /// The address was given, and not found out from where the server listens.
     has_own_url: AtomicBool,
+    /// It answers others, and goes on: what is held back can be released.
+    is_serving: AtomicBool,
+    /// Takes secrets out of what is written.
+    pub(crate) redactions: Arc<Redactions>,
     /// What the server follows.
     pub(crate) followers: Followers,
 }
@@ -126,6 +131,7 @@ pub(crate) struct Service {
 pub(crate) struct ServiceParts {
     pub(crate) store: Store,
     pub(crate) data: PathBuf,
+    pub(crate) redactions: Arc<Redactions>,
     pub(crate) renderer: Arc<Renderer>,
     pub(crate) shares: Arc<ShareTable>,
     pub(crate) live: Arc<LiveShares>,
@@ -162,6 +168,8 @@ impl Service {
             base_url: OnceLock::new(),
             last_url: OnceLock::new(),
             has_own_url: AtomicBool::new(false),
+            is_serving: AtomicBool::new(false),
+            redactions: parts.redactions,
             followers: Followers::default(),
         })
     }
@@ -190,6 +198,16 @@ impl Service {
     /// True where the address under which people reach the server was given: a proxy may stand before it.
     pub(crate) fn has_own_url(&self) -> bool {
         self.has_own_url.load(Ordering::Relaxed)
+    }
+
+    /// Says that the server answers others from now on.
+    pub(crate) fn set_serving(&self) {
+        self.is_serving.store(true, Ordering::Relaxed);
+    }
+
+    /// True where the server answers others, and goes on.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.is_serving.load(Ordering::Relaxed)
     }
 
     /// Says where the folder was served last.
@@ -237,7 +255,7 @@ impl Service {
         Ok(read.await.map_err(|_| ServiceError::Stopping)??)
     }
 
-    /// Writes; answers when it is durable. Viewers whose sign-in ends by it are cut.
+    /// Writes, without secrets; answers when it is durable. What a source brings goes through [`Service::bring`]. Viewers whose sign-in ends by it are cut.
     ///
     /// # Errors
     /// The store refused or failed.
@@ -250,6 +268,7 @@ impl Service {
                 | Write::RemoveToken { .. }
                 | Write::SetPassword { .. }
         );
+        let write = self.without_secrets(write);
         let (done, written) = oneshot::channel();
         self.store.write(write, move |result| {
             let _ = done.send(result);

@@ -6,11 +6,12 @@ use readalong_model::{
 };
 
 use crate::{
-    ShareChange, StoreError, Write, Written, accounts,
+    Body, Row, ShareChange, StoreError, Write, Written, accounts,
     apply::{
         Log,
         erase::{TITLE_LEFT, is_file_erased, is_title_erased},
         message_seq,
+        rewrite::{drop_unnamed_files, put},
     },
     kind::MESSAGE_PUT,
     reader::shares,
@@ -42,6 +43,13 @@ pub(crate) fn perform(log: &mut Log<'_>, write: Write) -> Result<Written> {
             hidden,
         } => hide(log, &chat, by, id, hidden)?,
         Write::Erase { chat, by, id } => erase(log, &chat, by, id)?,
+        Write::Rewrite { chat, rows } => rewrite(log, &chat, rows)?,
+        Write::Keep { chat, by, kept } => {
+            let key = owned_chat(log, &chat, by)?;
+            let kept = serde_json::to_string(&kept)?;
+            let sql = "UPDATE chats SET kept = ?2 WHERE key = ?1";
+            sql::run(log.connection, sql, (key, kept))?;
+        }
         Write::Rename { chat, by, title } => rename(log, &chat, by, title)?,
         Write::DeleteChat { chat, by } => {
             let key = owned_chat(log, &chat, by)?;
@@ -265,6 +273,27 @@ fn erase(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, id: MessageId) ->
     }
     log.after.unnamed.extend(files);
     log.after.truncate = true;
+    Ok(())
+}
+
+fn rewrite(log: &mut Log<'_>, chat: &ChatId, rows: Vec<Row>) -> Result<()> {
+    let key = owned_chat(log, chat, None)?;
+    let files = files(log, key)?;
+    let mut is_changed = false;
+    for row in &rows {
+        is_changed |= put(log.connection, key, row)?;
+        if let Body::Artifact(artifact) = &row.body
+            && let Some((sha256, _)) = artifact.bytes()
+        {
+            log.after.named.push(sha256);
+        }
+    }
+    if is_changed {
+        drop_unnamed_files(log.connection, key)?;
+        log.append(chat, Change::Redacted)?;
+        log.after.unnamed.extend(files);
+        log.after.truncate = true;
+    }
     Ok(())
 }
 

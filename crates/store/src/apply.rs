@@ -4,6 +4,7 @@
 
 pub(crate) mod erase;
 pub(crate) mod purge;
+pub(crate) mod rewrite;
 
 use readalong_model::{
     Artifact, Change, ChatHead, ChatId, Digest, Event, Message, MessageId, Part, Seq, Share,
@@ -69,6 +70,7 @@ pub(crate) fn apply(connection: &Connection, event: &Event) -> Result<()> {
         Change::Edited { id, parts } => to.edited(id, parts)?,
         Change::Hidden { id, hidden } => to.hidden(id, *hidden)?,
         Change::Erased { id } => to.erased(id)?,
+        Change::Redacted => to.log(kind, None, None, None)?,
         Change::Renamed { title } => to.renamed(title)?,
         Change::ChatDeleted => return to.chat_deleted(&event.chat),
         Change::ShareCreated(share) | Change::ShareChanged(share) => {

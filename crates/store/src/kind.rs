@@ -16,6 +16,7 @@ pub(crate) const CHAT_DELETED: i64 = 11;
 pub(crate) const SHARE_CREATED: i64 = 12;
 pub(crate) const SHARE_CHANGED: i64 = 13;
 pub(crate) const SHARE_DELETED: i64 = 14;
+pub(crate) const REDACTED: i64 = 15;
 
 /// The number of a change's kind.
 pub(crate) fn of(change: &Change) -> i64 {
@@ -29,6 +30,7 @@ pub(crate) fn of(change: &Change) -> i64 {
         Change::Edited { .. } => EDITED,
         Change::Hidden { .. } => HIDDEN,
         Change::Erased { .. } => ERASED,
+        Change::Redacted => REDACTED,
         Change::Renamed { .. } => RENAMED,
         Change::ChatDeleted => CHAT_DELETED,
         Change::ShareCreated(_) => SHARE_CREATED,

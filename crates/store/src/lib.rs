@@ -29,7 +29,7 @@ pub use record::{
 };
 pub use schema::VERSION;
 pub use store::Store;
-pub use write::{ShareChange, Write, Written};
+pub use write::{Body, Row, ShareChange, Write, Written};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,10 @@ use crate::{
 };
 
 /// Statements that make each version of the database out of the one before. What is here is never changed; a new version is a new file.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/1.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+];
 
 /// Version of the database that this readalong writes.
 pub const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -169,6 +172,7 @@ mod tests {
         connection.execute(row, []).unwrap();
         let next = [
             MIGRATIONS[0],
+            MIGRATIONS[1],
             "ALTER TABLE settings ADD COLUMN more TEXT NOT NULL DEFAULT 'c'",
         ];
         migrate(&mut connection, &next).unwrap();
@@ -181,7 +185,7 @@ mod tests {
         assert_eq!(found, ("b".to_owned(), "c".to_owned()));
         let newer = migrate(&mut connection, &MIGRATIONS).unwrap_err();
         assert!(
-            matches!(newer, StoreError::TooNew { found: 2, known: 1 }),
+            matches!(newer, StoreError::TooNew { found: 3, known: 2 }),
             "{newer}"
         );
     }
@@ -192,10 +196,11 @@ mod tests {
         migrate(&mut connection, &MIGRATIONS).unwrap();
         let broken = [
             MIGRATIONS[0],
+            MIGRATIONS[1],
             "CREATE TABLE more (a); CREATE TABLE settings (a)",
         ];
         migrate(&mut connection, &broken).unwrap_err();
-        assert_eq!(pragma(&connection, "user_version").unwrap(), 1);
+        assert_eq!(pragma(&connection, "user_version").unwrap(), 2);
         assert!(connection.prepare("SELECT * FROM more").is_err());
     }
 }

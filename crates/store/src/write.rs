@@ -1,8 +1,8 @@
 //! What can be written, and what comes back.
 
 use readalong_model::{
-    ChangeSet, ChatHead, ChatId, Digest, MessageId, Part, Seq, Share, ShareId, ShareVisibility,
-    Timestamp, Updates, UserId,
+    Artifact, ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Part, Seq, Share, ShareId,
+    ShareVisibility, Thread, Timestamp, Updates, UserId,
 };
 
 use crate::{LegacyLink, UserRole};
@@ -64,6 +64,22 @@ pub enum Write {
         by: Option<UserId>,
         /// The message.
         id: MessageId,
+    },
+    /// Puts other content in place of rows that [`Reader::rows`](crate::Reader::rows) gave, in every version of the chat that is kept, as though it had always been so.
+    Rewrite {
+        /// The chat.
+        chat: ChatId,
+        /// The rows. One that is not there any more is passed over.
+        rows: Vec<Row>,
+    },
+    /// Says which secrets of a chat stay because its owner wants them to.
+    Keep {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// Kinds, rules and ids of secrets.
+        kept: Vec<String>,
     },
     /// Gives a chat another name; the source's own does not come back.
     Rename {
@@ -202,6 +218,7 @@ impl Write {
     pub(crate) fn takes_back(&self) -> bool {
         match self {
             Self::Erase { .. }
+            | Self::Rewrite { .. }
             | Self::Hide { hidden: true, .. }
             | Self::DeleteChat { .. }
             | Self::DeleteShares { .. }
@@ -228,6 +245,32 @@ impl Write {
             _ => 1,
         }
     }
+}
+
+/// Content of a chat that is kept: as it is now, or as a frozen share shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The event that brought it.
+    pub seq: Seq,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What a row says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// The chat as a whole.
+    Head(ChatHead),
+    /// A thread.
+    Thread(Thread),
+    /// An artifact.
+    Artifact(Artifact),
+    /// A message as its source says it.
+    Message(Message),
+    /// What the owner wrote in place of a message.
+    Edited(Vec<Part>),
+    /// The name that the owner gave.
+    Title(String),
 }
 
 /// What of a share is to change; `None` leaves it.

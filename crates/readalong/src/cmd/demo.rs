@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser};
-use readalong_server::{RunningServer, Server, ServerOptions};
+use readalong_server::{RunningServer, Server};
 use serde_json::{Value, json};
 
 use crate::{
@@ -76,7 +76,7 @@ impl Demo {
         fs::write(&growing, joined(&lines[..LINES_AT_FIRST]))?;
         let data = folder.path().join("data");
         serve::log_to_stderr("warn")?;
-        let server = Server::open(ServerOptions::new(data.clone()))?;
+        let server = Server::open(crate::data::server_options(data.clone())?)?;
         serve::serve(server, self.addr, move |_| {
             thread::spawn(move || {
                 let shown = open(&data, &growing, self.no_open);
@@ -99,7 +99,7 @@ impl Demo {
 fn open(data: &std::path::Path, growing: &std::path::Path, no_open: bool) -> anyhow::Result<()> {
     let running = RunningServer::of(data)?.ok_or_else(|| anyhow!("the server did not start"))?;
     let client = Client::of_server(running);
-    let chat = share::follow(&client, growing)?;
+    let chat = share::follow(&client, growing, &[])?;
     let body =
         json!({ "chat": chat, "updates": "live", "visibility": "public", "artifacts": true });
     let share: Value = client.post("/api/v1/shares", &body)?;

@@ -12,6 +12,7 @@ use indicatif::ProgressBar;
 use readalong_bundle::{BundleWriter, Spool, WrittenBundle};
 use readalong_import::{ImportError, Imported, Pick, Transcript};
 use readalong_model::{Artifact, MessageRange, Snapshot, SnapshotOptions, Warning};
+use readalong_redact::{Known, Redactor, Report};
 use readalong_render::{Output, OutputError, RenderStats, Renderer};
 use readalong_themes::Theme;
 use serde_json::json;
@@ -20,6 +21,7 @@ use crate::{
     cancel,
     files::{self, Neighbours},
     output,
+    redaction::{self, Redaction, Spooled},
 };
 
 /// What the manifest names as the bundle's maker.
@@ -31,7 +33,7 @@ const CHATS_LISTED_MAX: usize = 20;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  readalong export session.jsonl --open\n  readalong export export.zip --chat \"Holiday plans\" -o public\n  \
-                        readalong export a.jsonl b.jsonl --no-tools --json\n\nSystem prompts, injected context and profiles are never published."
+                        readalong export a.jsonl b.jsonl --no-tools --json\n\nSystem prompts, injected context and profiles are never published. Secrets (keys, tokens, passwords) are taken out; `readalong inspect --secrets` lists them."
 )]
 pub(crate) struct Export {
     /// Transcripts: session files of coding agents, exports of chat products, message arrays (see `readalong formats`)
@@ -74,6 +76,9 @@ pub(crate) struct Export {
     #[arg(long, value_name = "A..B", value_parser = parse_range)]
     messages: Option<MessageRange>,
 
+    #[command(flatten)]
+    redaction: Redaction,
+
     /// Leave code without colours (faster)
     #[arg(long)]
     no_highlight: bool,
@@ -91,9 +96,10 @@ impl Export {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let theme = Theme::load(&self.theme)?;
         let renderer = Renderer::new(&theme, !self.no_highlight)?;
+        let redactor = self.redaction.redactor()?;
         let mut failed = 0;
         for file in &self.files {
-            match self.export(file, &renderer) {
+            match self.export(file, &redactor, &renderer) {
                 Ok(exported) => self.report(file, &exported)?,
                 // One file that cannot be exported is no reason to leave the others.
                 Err(error) if self.files.len() > 1 => {
@@ -113,37 +119,41 @@ impl Export {
         }
     }
 
-    /// The path of a frozen chat: file, chat, snapshot, pages, bundle.
-    fn export(&self, file: &Path, renderer: &Renderer) -> anyhow::Result<Exported> {
+    /// The path of a frozen chat: file, chat, what is left without secrets, snapshot, pages, bundle.
+    fn export(
+        &self,
+        file: &Path,
+        redactor: &Redactor,
+        renderer: &Renderer,
+    ) -> anyhow::Result<Exported> {
         let bar = output::progress_bar("reading", 0, true);
         let transcript = Transcript::open(files::source(file, &bar)?, self.format.as_deref())?;
         let mut neighbours = Neighbours::of(file).context("cannot make a temporary folder")?;
         let pick = self.chat.clone().map_or(Pick::Only, Pick::Named);
         let imported = transcript.read(&pick, &mut neighbours);
         bar.finish_and_clear();
-        let Imported { chat, warnings, .. } = match imported {
+        let Imported {
+            mut chat, warnings, ..
+        } = match imported {
             Err(error @ ImportError::ManyChats { .. }) => {
                 list_chats(&transcript)?;
                 return Err(error.into());
             }
             imported => imported?,
         };
-        let snapshot = Snapshot::take(chat, &self.snapshot_options());
-
-        let mut bundle = BundleOutput {
-            writer: BundleWriter::create(&self.out)?,
-            bar: output::progress_bar("rendering", snapshot.messages.len() as u64, false),
-        };
         let spool = neighbours.spool();
-        let rendered =
-            renderer.render(&snapshot, &|digest| spool.read(digest).ok(), &mut bundle)?;
-        bundle.copy_artifacts(&snapshot.artifacts, spool)?;
-        bundle.bar.finish_and_clear();
-        cancel::check()?;
-        let written = bundle.writer.finish(GENERATOR)?;
+        let report = redactor.chat(&mut chat, &mut Spooled(spool))?;
+        self.redaction.check(&report)?;
+        let mut options = self.snapshot_options();
+        if let Some(title) = &mut options.title {
+            redactor.text(title, "title", &mut Known::default());
+        }
+        let snapshot = Snapshot::take(chat, &options);
+        let (rendered, written) = write_bundle(&snapshot, &self.out, renderer, spool)?;
         Ok(Exported {
             title: snapshot.title,
             warnings,
+            report,
             rendered,
             written,
         })
@@ -163,10 +173,12 @@ impl Export {
         let Exported {
             title,
             warnings,
+            report,
             rendered,
             written,
         } = exported;
         output::print_warnings(warnings);
+        redaction::note(report);
         let index = written.path.join("index.html");
         if self.json {
             let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
@@ -174,7 +186,7 @@ impl Export {
                 &json!({
                     "file": file, "path": written.path, "index": index, "id": written.id, "title": title,
                     "messages": rendered.messages, "pages": rendered.pages, "files": written.files,
-                    "size_bytes": written.size_bytes, "warnings": warnings,
+                    "size_bytes": written.size_bytes, "warnings": warnings, "redactions": report.findings,
                 })
                 .to_string(),
             )?;
@@ -194,10 +206,61 @@ impl Export {
     }
 }
 
+/// Renders a snapshot into a bundle below a folder.
+fn write_bundle(
+    snapshot: &Snapshot,
+    out: &Path,
+    renderer: &Renderer,
+    spool: &Spool,
+) -> anyhow::Result<(RenderStats, WrittenBundle)> {
+    let mut bundle = BundleOutput {
+        writer: BundleWriter::create(out)?,
+        bar: output::progress_bar("rendering", snapshot.messages.len() as u64, false),
+    };
+    let rendered = renderer.render(snapshot, &|digest| spool.read(digest).ok(), &mut bundle)?;
+    bundle.copy_artifacts(&snapshot.artifacts, spool)?;
+    bundle.bar.finish_and_clear();
+    cancel::check()?;
+    Ok((rendered, bundle.writer.finish(GENERATOR)?))
+}
+
+/// Writes the bundle of a bundle's own `chat.json` anew without the secrets that are found in it; `None` where there are none.
+///
+/// # Errors
+/// It cannot be read or written.
+pub(crate) fn export_anew(
+    chat_json: &Path,
+    out: &Path,
+    redactor: &Redactor,
+    renderer: &Renderer,
+) -> anyhow::Result<Option<(PathBuf, Report)>> {
+    let bar = output::progress_bar("reading", 0, true);
+    let transcript = Transcript::open(files::source(chat_json, &bar)?, None)?;
+    let mut neighbours = Neighbours::of(chat_json).context("cannot make a temporary folder")?;
+    let Imported { mut chat, .. } = transcript.read(&Pick::Only, &mut neighbours)?;
+    bar.finish_and_clear();
+    let spool = neighbours.spool();
+    let report = redactor.chat(&mut chat, &mut Spooled(spool))?;
+    if report.removed() == 0 {
+        return Ok(None);
+    }
+    let everything = SnapshotOptions {
+        title: None,
+        artifacts: true,
+        reasoning: true,
+        tools: true,
+        messages: None,
+    };
+    let snapshot = Snapshot::take(chat, &everything);
+    let (_, written) = write_bundle(&snapshot, out, renderer, spool)?;
+    Ok(Some((written.path, report)))
+}
+
 /// What became of one file.
 struct Exported {
     title: String,
     warnings: Vec<Warning>,
+    report: Report,
     rendered: RenderStats,
     written: WrittenBundle,
 }

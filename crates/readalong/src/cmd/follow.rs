@@ -4,9 +4,15 @@ use std::{env, fs, path::PathBuf, process::ExitCode, sync::Arc, thread, time::Du
 
 use anyhow::{Context, bail};
 use clap::Args;
-use readalong_live::{FollowOptions, FollowState, Follower, FollowerHandle, Following, HttpSink};
+use readalong_live::{
+    FollowOptions, FollowState, Follower, FollowerHandle, Following, HttpSink,
+    redacting::{RedactingSink, Redactions},
+};
 
-use crate::{cancel, files, output};
+use crate::{
+    cancel, files, output,
+    redaction::{self, Redaction},
+};
 
 /// Time between two looks at how the files are.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -33,12 +39,25 @@ pub(crate) struct Follow {
     /// Stop once everything that is there now has arrived
     #[arg(long)]
     once: bool,
+
+    #[command(flatten)]
+    redaction: Redaction,
 }
 
 impl Follow {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let token = self.token()?;
-        let sink = Arc::new(HttpSink::new(&self.to, token.trim())?);
+        let redactor = self.redaction.redactor()?;
+        if self.redaction.is_off() && self.redaction.waived().is_empty() {
+            bail!(
+                "`--redact off` sends secrets as they come; say that you waive it: --waive all, or --waive with kinds or rules"
+            );
+        }
+        let forward = Arc::new(HttpSink::new(&self.to, token.trim())?);
+        let redactions = Arc::new(Redactions::new(redactor, |_| Vec::new()));
+        let sink = RedactingSink::new(forward.clone(), redactions, |_, report, _| {
+            redaction::note(report);
+        });
         let mut options = FollowOptions::default();
         options.host = files::host_name();
         let mut followers = Vec::new();
@@ -71,7 +90,7 @@ impl Follow {
             }
             thread::sleep(LOOK_EVERY);
         };
-        sink.stop();
+        forward.stop();
         for follower in followers {
             follower.stop();
         }

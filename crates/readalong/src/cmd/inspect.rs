@@ -6,12 +6,15 @@ use clap::Args;
 use readalong_import::{Discard, ImportError, Imported, Layout, Pick, Transcript};
 use readalong_model::{Availability, Branches, Chat, Part, Role, ThreadId, Visibility};
 
-use crate::{files, output};
+use crate::{
+    files, output,
+    redaction::{self, Redaction, Spooled},
+};
 
 /// Tell what a transcript is: format and why, chats, messages and parts by kind, artifacts, warnings. Writes nothing.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  readalong inspect session.jsonl\n  readalong inspect conversations.json --chat 3"
+    after_help = "Examples:\n  readalong inspect session.jsonl\n  readalong inspect conversations.json --chat 3\n  readalong inspect session.jsonl --secrets"
 )]
 pub(crate) struct Inspect {
     /// The transcript
@@ -25,6 +28,13 @@ pub(crate) struct Inspect {
     /// Read the file as this format instead of finding it out
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
+
+    /// List the secrets in it instead, with the message of each; exit code 1 where there are any
+    #[arg(long)]
+    secrets: bool,
+
+    #[command(flatten)]
+    redaction: Redaction,
 }
 
 impl Inspect {
@@ -33,7 +43,11 @@ impl Inspect {
         let transcript =
             Transcript::open(files::source(&self.file, &bar)?, self.format.as_deref())?;
         let detection = transcript.detection();
-        output::print_line(&format!(
+        let say = |line: &str| match self.secrets {
+            true => Ok(()),
+            false => output::print_line(line),
+        };
+        say(&format!(
             "Format    {} ({}): {}",
             detection.format.name, detection.format.title, detection.reason
         ))?;
@@ -66,6 +80,9 @@ impl Inspect {
             }
         }
         let pick = self.chat.clone().map_or(Pick::Only, Pick::Named);
+        if self.secrets {
+            return self.list_secrets(&transcript, &pick);
+        }
         let imported = transcript.read(
             &pick,
             &mut Beside {
@@ -75,6 +92,21 @@ impl Inspect {
         bar.finish_and_clear();
         print_chat(&imported)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn list_secrets(&self, transcript: &Transcript, pick: &Pick) -> anyhow::Result<ExitCode> {
+        let redactor = self.redaction.redactor()?;
+        let mut neighbours = files::Neighbours::of(&self.file)?;
+        let mut chat = transcript.read(pick, &mut neighbours)?.chat;
+        let report = redactor.chat(&mut chat, &mut Spooled(neighbours.spool()))?;
+        redaction::print_findings(&report)?;
+        if report.findings.is_empty() {
+            output::note("no secrets found");
+        }
+        Ok(match report.removed() {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::from(1),
+        })
     }
 }
 

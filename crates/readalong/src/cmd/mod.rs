@@ -8,6 +8,7 @@ pub(crate) mod formats;
 pub(crate) mod inspect;
 pub(crate) mod legacy;
 pub(crate) mod list;
+pub(crate) mod rescan;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod share;

@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
-use readalong_server::{Limits, Server, ServerOptions};
+use readalong_server::{Limits, Server};
 use tracing_subscriber::EnvFilter;
 
-use crate::{cancel, data::Data, memory, output};
+use crate::{cancel, data::Data, memory, output, redaction};
 
 /// Where a server listens, where nothing else is said.
 pub(crate) const ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4141);
@@ -49,6 +49,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N")]
     sockets_per_address: Option<usize>,
 
+    /// Configuration file: rules for secrets of your own, and what may stay
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     #[command(flatten)]
     data: Data,
 }
@@ -57,7 +61,10 @@ impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         memory::keep_little();
         log_to_stderr(&self.log)?;
-        let mut options = ServerOptions::new(self.data.folder()?);
+        let mut options = self.data.server_options()?;
+        if let Some(config) = &self.config {
+            options.redact = redaction::options(Some(config))?;
+        }
         options.base_url = self.base_url;
         options.follow = self.follow;
         if let Some(sockets) = self.sockets_per_address {

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{anyhow, bail};
 use clap::Args;
-use readalong_import::{ImportError, Transcript};
+use readalong_import::{ImportError, Imported, Pick, Transcript};
 use readalong_model::Timestamp;
 use readalong_server::{RunningServer, Server, ServerOptions};
 use serde_json::{Map, Value, json};
@@ -24,7 +24,10 @@ use crate::{
         show::print_share,
     },
     data::Data,
-    files, memory, moment, output, pick, upload,
+    files::{self, Neighbours},
+    memory, moment, output, pick,
+    redaction::{self, Redaction, Spooled},
+    upload,
 };
 
 /// How long a server may take to read a transcript before its share is made. A large one goes on growing behind the link.
@@ -37,7 +40,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 #[command(
     after_help = "Examples:\n  readalong share session.jsonl\n  readalong share session.jsonl --live\n  readalong share \"Login bug\" --private --expires 7d\n\n\
                   A frozen share is the chat as it is now. A live one grows with it: where no server runs, --live starts one, until Ctrl-C.\n\
-                  System prompts, injected context and profiles are never shared. Nobody looks for secrets: read the page before you hand on its link."
+                  System prompts, injected context and profiles are never shared. Secrets (keys, tokens, passwords) are taken out, and you are told how many; still, read the page before you hand on its link."
 )]
 pub(crate) struct Share {
     /// A transcript; or a chat by id or title
@@ -89,6 +92,9 @@ pub(crate) struct Share {
     json: bool,
 
     #[command(flatten)]
+    redaction: Redaction,
+
+    #[command(flatten)]
     data: Data,
 }
 
@@ -103,9 +109,13 @@ impl Share {
         let client = self.data.client()?;
         let chat = match pick::find_chat(&client, &self.what)? {
             Some(chat) if !is_file => chat,
-            _ if file.exists() => {
-                upload::upload(&client, &file, self.chat.as_deref(), self.format.as_deref())?
-            }
+            _ if file.exists() => upload::upload(
+                &client,
+                &file,
+                self.chat.as_deref(),
+                self.format.as_deref(),
+                &self.redaction,
+            )?,
             _ => bail!(
                 "`{}` is neither a file nor a chat; `readalong list --chats` lists chats",
                 self.what
@@ -123,17 +133,24 @@ impl Share {
     fn share_growing(self, file: &Path) -> anyhow::Result<ExitCode> {
         let folder = self.data.folder()?;
         let path = file.canonicalize()?;
-        check_is_transcript(file)?;
+        self.check_transcript(file)?;
         if let Ok(Some(running)) = RunningServer::of(&folder) {
             let client = Client::of(folder.clone())?;
             if client.is_served() {
+                if self.redaction.hides_more() {
+                    bail!(
+                        "the server that runs decides what else is taken out of a chat that it follows: set it in its configuration, or end the server first"
+                    );
+                }
                 let share = self.follow_and_make(&Client::of_server(running), &path)?;
                 self.print(&share)?;
                 return Ok(ExitCode::SUCCESS);
             }
         }
         serve::log_to_stderr("warn")?;
-        let server = Server::open(ServerOptions::new(folder.clone()))?;
+        let mut options = ServerOptions::new(folder.clone());
+        options.redact = self.redaction.options()?;
+        let server = Server::open(options)?;
         let addr = self.addr;
         let failed = Arc::new(Mutex::new(None));
         let failure = failed.clone();
@@ -164,8 +181,29 @@ impl Share {
     }
 
     fn follow_and_make(&self, client: &Client, path: &Path) -> anyhow::Result<Value> {
-        let chat = follow(client, path)?;
+        let chat = follow(client, path, self.redaction.waived())?;
         self.make(client, &chat)
+    }
+
+    /// Fails at once where a file is no transcript, in any format, and says what is taken out of it so far. One that has not begun is none yet, and may become one.
+    fn check_transcript(&self, file: &Path) -> anyhow::Result<()> {
+        let bar = output::progress_bar("reading", 0, true);
+        let transcript = match Transcript::open(files::source(file, &bar)?, None) {
+            Ok(transcript) => transcript,
+            Err(ImportError::Empty { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut neighbours = Neighbours::of(file)?;
+        // What is wrong with it is said by whoever follows it.
+        let Ok(Imported { mut chat, .. }) = transcript.read(&Pick::Only, &mut neighbours) else {
+            return Ok(());
+        };
+        bar.finish_and_clear();
+        let redactor = self.redaction.redactor()?;
+        let report = redactor.chat(&mut chat, &mut Spooled(neighbours.spool()))?;
+        self.redaction.check(&report)?;
+        redaction::note(&report);
+        Ok(())
     }
 
     fn make(&self, client: &Client, chat: &str) -> anyhow::Result<Value> {
@@ -197,21 +235,13 @@ impl Share {
     }
 }
 
-/// Fails at once where a file is no transcript, in any format. One that has not begun is none yet, and may become one.
-fn check_is_transcript(file: &Path) -> anyhow::Result<()> {
-    let bar = output::progress_bar("reading", 0, true);
-    match Transcript::open(files::source(file, &bar)?, None) {
-        Ok(_) | Err(ImportError::Empty { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Has a server follow a transcript, and waits until its chat is there; answers with the chat's id.
 ///
 /// # Errors
 /// The server does not follow it, or it is no transcript.
-pub(crate) fn follow(client: &Client, path: &Path) -> anyhow::Result<String> {
-    let mut entry: Value = client.post("/api/v1/follow", &json!({ "path": path }))?;
+pub(crate) fn follow(client: &Client, path: &Path, kept: &[String]) -> anyhow::Result<String> {
+    let follow = json!({ "path": path, "kept": kept });
+    let mut entry: Value = client.post("/api/v1/follow", &follow)?;
     let begun = Instant::now();
     let query = format!("/api/v1/follow?path={}", encode(&path.to_string_lossy()));
     loop {

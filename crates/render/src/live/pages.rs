@@ -292,6 +292,7 @@ impl LiveBook {
             next: next.as_deref(),
             back: None,
             first_prompt: self.prompts_before(self.records_on((first, last)).start) + 1,
+            redacted: self.redacted(last),
         };
         let sheet = Sheet {
             end,
@@ -361,6 +362,7 @@ impl LiveBook {
             next: None,
             back: None,
             first_prompt: 1,
+            redacted: self.redacted(self.pages()),
         };
         let sheet = Sheet {
             end,
@@ -386,6 +388,13 @@ impl LiveBook {
             .iter()
             .filter(|record| record.is_prompt())
             .count()
+    }
+
+    /// Marks of secrets on the pages up to one.
+    fn redacted(&self, page: usize) -> usize {
+        let records = &self.records[..self.records_on((1, page)).end];
+        let marks = records.iter().map(|record| record.facts.redacted as usize);
+        marks.sum()
     }
 
     fn prompts_before(&self, place: usize) -> usize {

@@ -33,6 +33,8 @@ pub(super) struct Record {
 #[derive(Default)]
 pub(super) struct Facts {
     pub(super) html_bytes: u32,
+    /// Marks of secrets that were taken out of it.
+    pub(super) redacted: u32,
     html: u64,
     /// First words of a prompt.
     pub(super) prompt: Option<Box<str>>,
@@ -93,6 +95,7 @@ impl Facts {
         let prompt = fragment.prompt.as_ref();
         Self {
             html_bytes: u32::try_from(fragment.html.len()).unwrap_or(u32::MAX),
+            redacted: u32::try_from(fragment.redacted).unwrap_or(u32::MAX),
             html: hasher.finish(),
             prompt: prompt.map(|prompt| prompt.text.as_str().into()),
             anchors: fragment.anchors.iter().map(anchor).collect(),

@@ -109,6 +109,8 @@ struct Outcome {
     removed: Vec<ItemKey>,
     /// True where operations could not lead from the old items to the new ones: their order changed, or a page went.
     is_mixed: bool,
+    /// The header counts what was taken out.
+    is_header_other: bool,
     html: BTreeMap<usize, String>,
     html_bytes: usize,
 }
@@ -155,6 +157,10 @@ impl LiveBook {
         let moved = self.bind(&outcome);
         self.render_moved(renderer, library, moved, &mut outcome)?;
         self.keep_tail();
+        if outcome.is_header_other && ops.is_empty() {
+            self.header_at = self.seq;
+            ops.push(self.header(renderer)?);
+        }
         ops.extend(self.operations(outcome, &put));
         Ok(ops)
     }
@@ -260,6 +266,8 @@ impl LiveBook {
             | Change::ShareCreated(_)
             | Change::ShareChanged(_)
             | Change::ShareDeleted(_) => {}
+            // All of it may read differently: whoever has a book makes it anew.
+            Change::Redacted => work.head = true,
         }
     }
 
@@ -616,7 +624,10 @@ impl LiveBook {
         for chunk in pending.chunks(ITEMS_AT_ONCE) {
             let fragments = self.fragments(renderer, library, chunk)?;
             for (place, fragment) in chunk.iter().zip(fragments) {
-                if !self.records[*place].take(&fragment) && !outcome.new.contains(place) {
+                let redacted = self.records[*place].facts.redacted;
+                let is_other = self.records[*place].take(&fragment);
+                outcome.is_header_other |= self.records[*place].facts.redacted != redacted;
+                if !is_other && !outcome.new.contains(place) {
                     outcome.pending.remove(place);
                     continue;
                 }

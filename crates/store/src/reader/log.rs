@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reader, chats::number};
 use crate::{
-    StoreError, kind,
+    Body, StoreError, kind,
     sql::{self, Result},
 };
 
@@ -59,6 +59,46 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// Calls `see` with all content of a chat that is kept, as it is now and as frozen shares show it, one row at a time in memory.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn rows(&self, chat: &ChatId, see: &mut dyn FnMut(crate::Row)) -> Result<()> {
+        let Some(key) = self.key(chat)? else {
+            return Ok(());
+        };
+        let sql =
+            "SELECT seq, kind, body FROM events WHERE chat = ?1 AND body IS NOT NULL ORDER BY seq";
+        sql::each(&self.transaction, sql, [key], |row| {
+            let body = match row.get(1)? {
+                kind::HEAD => Body::Head(sql::json(row, 2)?),
+                kind::THREAD_PUT => Body::Thread(sql::json(row, 2)?),
+                kind::ARTIFACT_PUT => Body::Artifact(sql::json(row, 2)?),
+                kind::MESSAGE_PUT => Body::Message(sql::json(row, 2)?),
+                kind::EDITED => Body::Edited(sql::json(row, 2)?),
+                kind::RENAMED => Body::Title(row.get(2)?),
+                _ => return Ok(()),
+            };
+            let seq = sql::seq(row, 0)?;
+            see(crate::Row { seq, body });
+            Ok(())
+        })
+    }
+
+    /// Which secrets of a chat stay because its owner wants them to.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn kept(&self, chat: &ChatId) -> Result<Vec<String>> {
+        let sql = "SELECT kept FROM chats WHERE id = ?1";
+        let kept = sql::one(&self.transaction, sql, [chat.as_str()], |row| {
+            sql::json(row, 0)
+        })?;
+        Ok(kept.unwrap_or_default())
+    }
+}
+
 fn event(row: &Row<'_>) -> Result<Event> {
     let kind: i64 = row.get(2)?;
     let chat = match kind {
@@ -103,6 +143,7 @@ fn change(kind: i64, row: &Row<'_>) -> Result<Change> {
             hidden: row.get(3)?,
         },
         kind::ERASED => Change::Erased { id: message()? },
+        kind::REDACTED => Change::Redacted,
         kind::RENAMED => Change::Renamed { title: row.get(5)? },
         kind::CHAT_DELETED => Change::ChatDeleted,
         kind::SHARE_CREATED => Change::ShareCreated(sql::json(row, 5)?),

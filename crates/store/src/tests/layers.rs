@@ -231,8 +231,12 @@ fn who_applies_the_log_has_the_chat() {
     assert!(matches!(events[0].change, Change::ChatCreated { .. }));
 
     let copy = rusqlite::Connection::open_in_memory().unwrap();
-    copy.execute_batch(include_str!("../migrations/1.sql"))
-        .unwrap();
+    for migration in [
+        include_str!("../migrations/1.sql"),
+        include_str!("../migrations/2.sql"),
+    ] {
+        copy.execute_batch(migration).unwrap();
+    }
     for event in &events {
         crate::apply::apply(&copy, event).unwrap();
     }

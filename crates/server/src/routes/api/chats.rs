@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use readalong_model::{ChatHead, ChatId, Seq, Timestamp};
+use readalong_redact::Finding;
 use readalong_store::{ChatFilter, ChatOrder, ChatRecord, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -76,6 +77,8 @@ pub(crate) struct NewChat {
     /// Instead of `title`, all that is said of a chat as a whole.
     #[schema(value_type = Option<Object>)]
     head: Option<ChatHead>,
+    /// Secrets that stay in it: kinds, rules, ids, or `all`.
+    kept: Option<Vec<String>>,
 }
 
 /// Makes a chat, or finds the one of the same source.
@@ -102,6 +105,9 @@ pub(crate) async fn create(
         },
     };
     let (chat, created) = find_or_create(&service, &owner, new.source, head).await?;
+    if let Some(kept) = new.kept {
+        keep(&service, &owner, &chat, kept).await?;
+    }
     let status = match created {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -249,7 +255,9 @@ pub(crate) async fn one(
 pub(crate) struct ChatChange {
     /// What it is called from now on.
     #[serde(alias = "name")]
-    title: String,
+    title: Option<String>,
+    /// Secrets that stay in it from now on: kinds, rules, ids, or `all`. What was taken out comes back where its source brings it again.
+    kept: Option<Vec<String>>,
 }
 
 /// Gives a chat another name.
@@ -263,13 +271,62 @@ pub(crate) async fn change(
     ApiJson(change): ApiJson<ChatChange>,
 ) -> Result<Json<ChatEntry>, ApiError> {
     let chat = chat_id(&chat)?;
-    let rename = Write::Rename {
+    if change.title.is_none() && change.kept.is_none() {
+        return Err(ApiError::bad_request("give `title` or `kept`"));
+    }
+    if let Some(title) = change.title {
+        let rename = Write::Rename {
+            chat: chat.clone(),
+            by: Some(owner.id),
+            title: heading("title", title)?,
+        };
+        service.write(rename).await.map_err(of_chat)?;
+    }
+    if let Some(kept) = change.kept {
+        keep(&service, &owner, &chat, kept).await?;
+    }
+    Ok(Json(record(&service, &owner, chat).await?.into()))
+}
+
+/// Says which secrets stay in a chat.
+async fn keep(
+    service: &Arc<Service>,
+    owner: &Owner,
+    chat: &ChatId,
+    kept: Vec<String>,
+) -> Result<(), ApiError> {
+    let keep = Write::Keep {
         chat: chat.clone(),
         by: Some(owner.id),
-        title: heading("title", change.title)?,
+        kept,
     };
-    service.write(rename).await.map_err(of_chat)?;
-    Ok(Json(record(&service, &owner, chat).await?.into()))
+    service.write(keep).await.map_err(of_chat)?;
+    service.redactions.forget(chat);
+    Ok(())
+}
+
+/// What going over a chat found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Rescanned {
+    /// Secrets that are not in it any more, and those that stay because the owner wants them to.
+    #[schema(value_type = Vec<Object>)]
+    redactions: Vec<Finding>,
+}
+
+/// Goes over all that is kept of a chat by the rules of now.
+#[utoipa::path(post, path = "/api/v1/chats/{chat}/rescan", tag = "chats", params(("chat" = String, Path)), responses(
+    (status = 200, description = "What was found is taken out.", body = Rescanned),
+))]
+pub(crate) async fn rescan(
+    State(service): State<Arc<Service>>,
+    owner: Owner,
+    ApiPath(chat): ApiPath<String>,
+) -> Result<Json<Rescanned>, ApiError> {
+    let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
+    let report = service.rescan(&chat).await?;
+    Ok(Json(Rescanned {
+        redactions: report.findings,
+    }))
 }
 
 /// Deletes a chat and all its shares.

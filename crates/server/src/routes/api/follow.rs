@@ -116,6 +116,9 @@ pub(crate) struct NewFollowed {
     /// The whole path of a file or folder on the server's machine.
     #[schema(value_type = String)]
     path: PathBuf,
+    /// Secrets that stay in its chats: kinds, rules, ids, or `all`.
+    #[serde(default)]
+    kept: Vec<String>,
 }
 
 /// Follows a file or folder.
@@ -135,6 +138,7 @@ pub(crate) async fn add(
     let follow = {
         let service = service.clone();
         move || {
+            let kept = new.kept;
             let path = new
                 .path
                 .canonicalize()
@@ -142,7 +146,7 @@ pub(crate) async fn add(
                     path: new.path,
                     source,
                 })?;
-            service.followers.follow(&service, &path)?;
+            service.followers.follow(&service, &path, kept)?;
             Ok(path)
         }
     };

@@ -8,7 +8,9 @@ use axum::{
     http::StatusCode,
 };
 use readalong_import::{ImportError, Imported, Pick, Source, Surroundings, Transcript};
+use readalong_live::redacting::Renamed;
 use readalong_model::{ChangeSet, Chat, ChatHead, ChatId, Digest};
+use readalong_redact::{Finding, Known, Redactor, Report};
 use readalong_store::{Reader, Store, StoreError, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -68,6 +70,9 @@ pub(crate) struct Read {
     chat: ChatEntry,
     /// What could not be read or was repaired.
     warnings: Vec<String>,
+    /// Secrets that were taken out.
+    #[schema(value_type = Vec<Object>)]
+    redactions: Vec<Finding>,
 }
 
 /// Reads a transcript into a new chat, or the one of its source.
@@ -90,7 +95,7 @@ pub(crate) async fn create(
         .transpose()?;
     let source = wish.source.clone();
     let imported = read_transcript(&service, wish, request).await?;
-    let mut head = ChatHead::of(&imported.chat);
+    let mut head = ChatHead::of(&imported.0.chat);
     head.title = shortened_title(head.title);
     let (chat, created) = find_or_create(&service, &owner, source, head).await?;
     let taken = take(&service, &owner, &chat, imported, title).await;
@@ -133,7 +138,7 @@ async fn read_transcript(
     service: &Arc<Service>,
     wish: Wish,
     request: Request,
-) -> Result<Imported, ApiError> {
+) -> Result<(Imported, Report), ApiError> {
     let upload = Upload::of_request(service, request, TRANSCRIPT_BYTES_MAX).await?;
     let _turn = service
         .api
@@ -142,7 +147,12 @@ async fn read_transcript(
         .acquire()
         .await
         .map_err(ApiError::internal)?;
-    let mut kept = Kept(service.store.clone());
+    let mut kept = Kept {
+        store: service.store.clone(),
+        redactor: service.redactions.redactor().clone(),
+        renamed: Renamed::default(),
+        report: Report::default(),
+    };
     let read = move || {
         let name = wish.name.or_else(|| upload.name.clone());
         let path = upload.path.to_path_buf();
@@ -155,20 +165,36 @@ async fn read_transcript(
         let imported = transcript.read(&pick, &mut kept);
         // The file goes only now: whatever was read, was read.
         drop(upload);
-        imported
+        let mut imported = imported?;
+        for artifact in &mut imported.chat.artifacts {
+            kept.renamed.rename(artifact);
+        }
+        Ok((imported, kept.report))
     };
-    let imported: Result<Imported, ImportError> = tokio::task::spawn_blocking(read)
+    let imported: Result<(Imported, Report), ImportError> = tokio::task::spawn_blocking(read)
         .await
         .map_err(|error| ApiError::internal(format!("an import failed: {error}")))?;
     Ok(imported?)
 }
 
-/// Artifacts go to the store; nothing lies beside what was sent.
-struct Kept(Store);
+/// Artifacts go to the store, without their secrets; nothing lies beside what was sent.
+struct Kept {
+    store: Store,
+    redactor: Redactor,
+    renamed: Renamed,
+    report: Report,
+}
 
 impl Surroundings for Kept {
     fn keep(&mut self, bytes: &[u8]) -> io::Result<Digest> {
-        self.0.keep_artifact(bytes).map_err(io::Error::other)
+        let Some((new, report)) = self.redactor.file("", bytes, &mut Known::default()) else {
+            return self.store.keep_artifact(bytes).map_err(io::Error::other);
+        };
+        self.store.keep_artifact(&new).map_err(io::Error::other)?;
+        self.renamed
+            .insert(Digest::of(bytes), Digest::of(&new), new.len() as u64);
+        self.report.add(report);
+        Ok(Digest::of(bytes))
     }
 
     fn beside(&mut self, _path: &str) -> io::Result<Option<Vec<u8>>> {
@@ -185,7 +211,7 @@ async fn take(
     service: &Arc<Service>,
     owner: &Owner,
     chat: &ChatId,
-    imported: Imported,
+    (imported, of_files): (Imported, Report),
     title: Option<String>,
 ) -> Result<Read, ApiError> {
     let Imported {
@@ -193,17 +219,13 @@ async fn take(
         warnings,
         ..
     } = imported;
+    let mut redactions = of_files.findings;
     {
         let _turn = service.api.sources.turn(chat).await;
         let id = chat.clone();
         let changes = service.read(move |r| changes_to(r, &id, read)).await?;
-        let apply = Write::Apply {
-            chat: chat.clone(),
-            by: Some(owner.id),
-            changes,
-            durable: true,
-        };
-        service.write(apply).await.map_err(of_chat)?;
+        let brought = service.bring(chat.clone(), Some(owner.id), changes, true);
+        redactions.extend(brought.await.map_err(of_chat)?.1.findings);
     }
     if let Some(title) = title {
         let rename = Write::Rename {
@@ -216,6 +238,7 @@ async fn take(
     let warnings = warnings.iter().take(WARNINGS_MAX);
     Ok(Read {
         warnings: warnings.map(ToString::to_string).collect(),
+        redactions,
         chat: record(service, owner, chat.clone()).await?.into(),
     })
 }

@@ -6,6 +6,7 @@ use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use readalong_model::{
     Author, ChangeSet, ChatId, Message, MessageId, Part, Role, Seq, Status, Timestamp,
 };
+use readalong_redact::Finding;
 use readalong_store::{Reader, StoreError, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -62,6 +63,9 @@ pub(crate) struct Put {
     ids: Vec<MessageId>,
     /// How many messages the chat has now.
     messages: u32,
+    /// Secrets that were taken out of them.
+    #[schema(value_type = Vec<Object>)]
+    redactions: Vec<Finding>,
 }
 
 /// Adds messages, or replaces those with the same id.
@@ -84,15 +88,11 @@ pub(crate) async fn put(
         let chat = chat.clone();
         service.read(move |r| placed(r, &chat, sent)).await?
     };
-    let apply = Write::Apply {
-        chat: chat.clone(),
-        by: Some(owner.id),
-        changes,
-        durable: true,
-    };
-    service.write(apply).await.map_err(of_chat)?;
+    let brought = service.bring(chat.clone(), Some(owner.id), changes, true);
+    let (_, report) = brought.await.map_err(of_chat)?;
     let chat = record(&service, &owner, chat).await?;
     Ok(Json(Put {
+        redactions: report.findings,
         seq: chat.last_seq,
         ids,
         messages: chat.messages,

@@ -101,6 +101,7 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(chats::create, chats::list))
         .routes(routes!(chats::count))
         .routes(routes!(chats::one, chats::change, chats::delete))
+        .routes(routes!(chats::rescan))
         .routes(routes!(messages::one, messages::edit, messages::erase))
         .routes(routes!(source::index))
         .routes(routes!(

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
+    io::Read,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use axum::{
 use readalong_model::{
     Artifact, ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Seq, Thread,
 };
-use readalong_store::Write;
+use readalong_redact::Finding;
 use serde::{Deserialize, Serialize};
 use tokio::sync::MutexGuard;
 use utoipa::ToSchema;
@@ -35,6 +36,8 @@ use crate::{
 
 /// Bytes of an artifact: recordings and archives, not disks.
 const ARTIFACT_BYTES_MAX: u64 = 256 << 20;
+/// The largest artifact in which secrets are looked for: text is not longer.
+const TEXT_BYTES_MAX: u64 = 64 << 20;
 /// How long a chat may take to name an artifact that was sent: as long as the store keeps what nobody names.
 const NAMED_WITHIN: Duration = Duration::from_secs(600);
 /// Chats that are written to side by side; two of the same turn wait for each other for nothing.
@@ -117,6 +120,9 @@ impl Default for Changes {
 pub(crate) struct Changed {
     /// The last event of the chat.
     seq: Seq,
+    /// Secrets that were taken out.
+    #[schema(value_type = Vec<Object>)]
+    redactions: Vec<Finding>,
 }
 
 /// Takes what a source brings.
@@ -130,25 +136,27 @@ pub(crate) async fn change(
 ) -> Result<Json<Changed>, ApiError> {
     let chat = chat_id(&chat)?;
     let _turn = service.api.sources.turn(&chat).await;
+    for (_, artifact) in &mut changes.artifacts {
+        service.redactions.rename(&chat, artifact);
+    }
     check(&service, &owner, &chat, &changes).await?;
     if let Some(head) = &mut changes.head {
         head.title = shortened_title(std::mem::take(&mut head.title));
     }
-    let apply = Write::Apply {
-        chat: chat.clone(),
-        by: Some(owner.id),
-        durable: changes.durable,
-        changes: ChangeSet {
-            head: changes.head,
-            threads: changes.threads,
-            artifacts: changes.artifacts,
-            messages: changes.messages,
-            removed: changes.removed,
-        },
+    let set = ChangeSet {
+        head: changes.head,
+        threads: changes.threads,
+        artifacts: changes.artifacts,
+        messages: changes.messages,
+        removed: changes.removed,
     };
-    service.write(apply).await.map_err(of_chat)?;
+    let brought = service.bring(chat.clone(), Some(owner.id), set, changes.durable);
+    let (_, report) = brought.await.map_err(of_chat)?;
     let seq = record(&service, &owner, chat).await?.last_seq;
-    Ok(Json(Changed { seq }))
+    Ok(Json(Changed {
+        seq,
+        redactions: report.findings,
+    }))
 }
 
 /// Refuses places that leave gaps, ids that are none, and artifacts whose bytes are not there.
@@ -256,7 +264,7 @@ pub(crate) async fn head_artifact(
     ApiPath((chat, sha256)): ApiPath<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
-    let sha256 = digest(&sha256)?;
+    let sha256 = service.redactions.renamed(&chat, digest(&sha256)?);
     let id = chat.clone();
     let artifacts = service.read(move |r| r.artifacts(&id)).await?;
     match is_there(&service, &chat, &artifacts, sha256) {
@@ -286,14 +294,25 @@ pub(crate) async fn put_artifact(
             upload.sha256
         )));
     }
-    let store = service.store.clone();
-    let keep = move || {
-        let mut file = Upload::open(&upload.path).map_err(ApiError::internal)?;
-        store.keep_artifact_from(&mut file).map_err(ApiError::from)
+    let keep = {
+        let (service, chat) = (service.clone(), chat.clone());
+        move || {
+            let mut file = Upload::open(&upload.path).map_err(ApiError::internal)?;
+            let size_bytes = file.metadata().map_or(0, |meta| meta.len());
+            if size_bytes <= TEXT_BYTES_MAX {
+                let mut bytes = Vec::with_capacity(size_bytes as usize);
+                file.read_to_end(&mut bytes).map_err(ApiError::internal)?;
+                let new = service.redactions.file(&chat, &bytes);
+                let bytes = new.map_or(bytes, |(new, _)| new);
+                return service.store.keep_artifact(&bytes).map_err(ApiError::from);
+            }
+            let kept = service.store.keep_artifact_from(&mut file);
+            kept.map_err(ApiError::from)
+        }
     };
     let kept = tokio::task::spawn_blocking(keep).await;
-    kept.map_err(ApiError::internal)??;
-    service.api.sources.uploaded(chat, sha256);
+    let kept = kept.map_err(ApiError::internal)??;
+    service.api.sources.uploaded(chat, kept);
     Ok(StatusCode::CREATED)
 }
 

@@ -1,0 +1,144 @@
+//! `readalong rescan`: what was shared or exported before the rules knew a secret loses it now.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use readalong_redact::Report;
+use readalong_render::Renderer;
+use readalong_themes::Theme;
+use serde_json::Value;
+
+use crate::{
+    cancel,
+    client::{Client, encode},
+    cmd::export,
+    data::Data,
+    output,
+    pick::id,
+    redaction::{self, Redaction},
+};
+
+/// Chats that are asked for at once.
+const CHATS_AT_ONCE: usize = 500;
+
+/// Go over all shares, and bundles that you name, with the rules of now: what holds a secret is published anew without it
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  readalong rescan\n  readalong rescan exports/*\n\n\
+                  A share keeps its link: open pages follow, frozen shares get a new bundle. A bundle that holds a secret is written anew beside the old one, under its \
+                  new id, and the old one is removed. What others have downloaded cannot be recalled."
+)]
+pub(crate) struct Rescan {
+    /// Bundles to go over instead of the shares
+    #[arg(value_name = "BUNDLE")]
+    bundles: Vec<PathBuf>,
+
+    #[command(flatten)]
+    redaction: Redaction,
+
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Rescan {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.bundles.is_empty() {
+            true => self.shares()?,
+            false => self.bundles()?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn shares(&self) -> anyhow::Result<()> {
+        let client = self.data.client()?;
+        let mut chats: Vec<Value> = Vec::new();
+        loop {
+            let offset = chats.len();
+            let path = format!("/api/v1/chats?sort=created&offset={offset}&limit={CHATS_AT_ONCE}");
+            let more: Vec<Value> = client.get(&path)?;
+            if more.is_empty() {
+                break;
+            }
+            chats.extend(more);
+        }
+        let bar = output::progress_bar("looking", chats.len() as u64, false);
+        let mut changed = 0;
+        for chat in &chats {
+            cancel::check()?;
+            let report = rescan(&client, chat)?;
+            bar.inc(1);
+            if report.removed() > 0 {
+                changed += 1;
+                let title = chat["title"].as_str().unwrap_or_default();
+                bar.suspend(|| {
+                    output::print_line(&format!(
+                        "{title}: {} taken out",
+                        redaction::summary(&report)
+                    ))
+                })?;
+            }
+        }
+        bar.finish_and_clear();
+        output::note(&format!(
+            "{} chats looked at, {changed} changed",
+            chats.len()
+        ));
+        Ok(())
+    }
+
+    fn bundles(&self) -> anyhow::Result<()> {
+        let redactor = self.redaction.redactor()?;
+        let renderer = Renderer::new(&Theme::load(readalong_themes::DEFAULT)?, true)?;
+        let mut changed = 0;
+        for bundle in &self.bundles {
+            cancel::check()?;
+            let about = || format!("bundle `{}`", bundle.display());
+            let verified = readalong_bundle::verify(bundle).with_context(about)?;
+            if verified.into_verified().is_err() {
+                bail!(
+                    "bundle `{}` is damaged; `readalong verify` says where",
+                    bundle.display()
+                );
+            }
+            let parent = parent(bundle)?;
+            let new = export::export_anew(&bundle.join("chat.json"), &parent, &redactor, &renderer);
+            let Some((path, report)) = new.with_context(about)? else {
+                continue;
+            };
+            changed += 1;
+            fs::remove_dir_all(bundle).with_context(about)?;
+            output::print_line(&format!(
+                "{} is now {}: {} taken out",
+                bundle.display(),
+                path.display(),
+                redaction::summary(&report)
+            ))?;
+        }
+        output::note(&format!(
+            "{} bundles looked at, {changed} changed",
+            self.bundles.len()
+        ));
+        Ok(())
+    }
+}
+
+fn parent(bundle: &Path) -> anyhow::Result<PathBuf> {
+    let bundle = bundle.canonicalize()?;
+    let parent = bundle
+        .parent()
+        .ok_or_else(|| anyhow!("it lies in no folder"))?;
+    Ok(parent.to_owned())
+}
+
+fn rescan(client: &Client, chat: &Value) -> anyhow::Result<Report> {
+    let path = format!("/api/v1/chats/{}/rescan", encode(id(chat)));
+    let answer: Value = client.post(&path, &Value::Null)?;
+    Ok(Report {
+        findings: serde_json::from_value(answer["redactions"].clone())?,
+    })
+}
