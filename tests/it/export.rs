@@ -425,7 +425,8 @@ fn json_for_scripts() {
             "pages",
             "files",
             "size_bytes",
-            "warnings"
+            "warnings",
+            "redactions"
         ]
     );
     assert_eq!(said["file"], agent.to_str().unwrap());

@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::json;
 
@@ -245,6 +250,24 @@ fn rescan_takes_out_what_was_shared_before_the_rules_knew_it() {
         );
     }
     assert_eq!(served.done(&["rescan"]), "", "nothing is left to be found");
+    // What no rule knows goes where its owner names it.
+    assert!(get_text(&link).contains("and ended"));
+    let mut named = on(&data)
+        .args(["rescan", "--texts-stdin"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    named
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"and ended\n")
+        .unwrap();
+    assert!(named.wait().unwrap().success());
+    for link in [&link, &live] {
+        let page = get_text(link);
+        assert!(page.contains("[redacted: removed by the owner]") && !page.contains("and ended"));
+    }
     served.running.stop("-TERM");
     assert_nowhere(&data);
 

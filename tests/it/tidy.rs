@@ -219,7 +219,9 @@ fn has_word(code: &str, word: &str) -> bool {
 fn vendors_are_named_by_importers_only() {
     let mut files = files_below("crates");
     files.extend(files_below("themes"));
-    files.retain(|file| !file.starts_with("crates/import/"));
+    // Rules for secrets say whose they are.
+    files
+        .retain(|file| !file.starts_with("crates/import/") && !file.ends_with("redact/rules.toml"));
     let mut named = Vec::new();
     for file in files {
         let text = String::from_utf8_lossy(&fs::read(root().join(&file)).unwrap()).to_lowercase();

@@ -33,9 +33,15 @@ const NAME_BYTES_MAX: usize = 64;
 const SPACES_MAX: usize = 24;
 /// The longest value.
 const VALUE_BYTES_MAX: usize = 4_096;
+/// Names within a value of more bytes are not looked at.
+const LONG_BYTES: usize = 192;
 /// The shortest password, and the shortest of other secrets.
 const PASSWORD_CHARS_MIN: usize = 4;
 const SECRET_CHARS_MIN: usize = 10;
+/// The longest password.
+const PASSWORD_CHARS_MAX: usize = 256;
+/// The shortest secret of small letters alone.
+const LETTERS_MIN: usize = 24;
 /// Bits a character of other secrets, at least.
 const ENTROPY_MIN: f64 = 2.8;
 
@@ -73,7 +79,8 @@ impl Kind {
 
 type Found = (Range<usize>, Kind, Sure);
 
-/// The secret that is the value of the name in which a keyword stands, and where that name ends.
+/// The secret that is the value of the name in which a keyword stands, and where that name ends: behind its value where that is long, so that names within it are
+/// not looked at one after the other.
 pub(crate) fn at(text: &str, keyword: Range<usize>) -> (usize, Option<Found>) {
     let bytes = text.as_bytes();
     let start = name_start(bytes, keyword.start);
@@ -84,8 +91,15 @@ pub(crate) fn at(text: &str, keyword: Range<usize>) -> (usize, Option<Found>) {
     let Some(meaning) = Meaning::of(&text[start..end]) else {
         return (end, None);
     };
-    (end, value_of(text, start..end, meaning))
+    let mut looked = Looked::default();
+    let found = value_of(text, start..end, meaning, &mut looked);
+    let is_long = looked.0.len() > LONG_BYTES;
+    (if is_long { looked.0.end } else { end }, found)
 }
+
+/// The value that was looked at last.
+#[derive(Default)]
+struct Looked(Range<usize>);
 
 /// True where something stands behind a name that a value could follow: most names stand in sentences and calls.
 fn could_have_value(bytes: &[u8], start: usize, end: usize) -> bool {
@@ -416,7 +430,12 @@ fn words(name: &str) -> Vec<String> {
 }
 
 /// The value behind a name.
-fn value_of(text: &str, name: Range<usize>, meaning: Meaning) -> Option<Found> {
+fn value_of(
+    text: &str,
+    name: Range<usize>,
+    meaning: Meaning,
+    looked: &mut Looked,
+) -> Option<Found> {
     let bytes = text.as_bytes();
     let is_tag = name.start > 0 && bytes[name.start - 1] == b'<';
     let quoted = |at: usize| at > 0 && matches!(bytes[at - 1], b'"' | b'\'' | b'`');
@@ -430,7 +449,7 @@ fn value_of(text: &str, name: Range<usize>, meaning: Meaning) -> Option<Found> {
         // `--password hunter2`, `IDENTIFIED BY`-like words have rules of their own.
         let is_given = meaning.is_flag && spaces_before > 0;
         return is_given
-            .then(|| judged(text, at, meaning, Style::default()))
+            .then(|| judged(text, at, (meaning, Style::default()), looked))
             .flatten();
     };
     at += length;
@@ -454,7 +473,7 @@ fn value_of(text: &str, name: Range<usize>, meaning: Meaning) -> Option<Found> {
     if sign == Sign::Comma && !is_quoted_name {
         return None;
     }
-    judged(text, at, meaning, style)
+    judged(text, at, (meaning, style), looked)
 }
 
 /// How a value is written.
@@ -577,8 +596,14 @@ fn line_begins_with(bytes: &[u8], name: usize) -> bool {
         .contains(&line)
 }
 
-fn judged(text: &str, at: usize, meaning: Meaning, style: Style) -> Option<Found> {
+fn judged(
+    text: &str,
+    at: usize,
+    (meaning, style): (Meaning, Style),
+    looked: &mut Looked,
+) -> Option<Found> {
     let (range, is_quoted) = value_at(text, at, style)?;
+    looked.0 = range.clone();
     if style.needs_quotes && !is_quoted {
         return None;
     }
@@ -746,7 +771,8 @@ impl Value<'_> {
             }
             upper += usize::from(char.is_uppercase());
         }
-        if chars < PASSWORD_CHARS_MIN || chars > 256 || !meaning.is_telling && letters == chars {
+        let is_long_enough = (PASSWORD_CHARS_MIN..=PASSWORD_CHARS_MAX).contains(&chars);
+        if !is_long_enough || (!meaning.is_telling && letters == chars) {
             return None;
         }
         if letters == chars {
@@ -792,7 +818,8 @@ impl Value<'_> {
             return None;
         }
         let is_mixed = digits > 0 || (upper > 0 && upper < letters && chars >= 20);
-        if !is_mixed && !(chars >= 24 && meaning.is_telling && self.is_quoted) {
+        let is_long = chars >= LETTERS_MIN && meaning.is_telling && self.is_quoted;
+        if !is_mixed && !is_long {
             return None;
         }
         if entropy(value) < ENTROPY_MIN || is_wordy(value) {

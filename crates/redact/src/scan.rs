@@ -54,6 +54,8 @@ pub(crate) enum What {
     Url,
     /// A value of a name.
     Assigned(assignment::Kind),
+    /// The owner, who named it.
+    Told,
 }
 
 impl Hit {
@@ -298,6 +300,7 @@ impl Scanner {
             What::Pem => "private key",
             What::Url => "password in a URL",
             What::Assigned(kind) => kind.words(),
+            What::Told => "removed by the owner",
         }
     }
 
@@ -308,6 +311,7 @@ impl Scanner {
             What::Pem => "private-key-pem",
             What::Url => "url-password",
             What::Assigned(kind) => kind.id(),
+            What::Told => "owner",
         }
     }
 }

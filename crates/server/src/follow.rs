@@ -70,7 +70,7 @@ impl Followers {
             };
             let chat = chat.clone();
             runtime.spawn(async move {
-                if let Err(error) = service.rescan(&chat).await {
+                if let Err(error) = service.rescan(&chat, Vec::new()).await {
                     tracing::warn!("a chat could not be gone over for a secret: {error}");
                 }
             });

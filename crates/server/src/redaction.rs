@@ -70,7 +70,7 @@ impl Service {
         if has_learned {
             let (service, chat) = (self.clone(), chat.clone());
             tokio::spawn(async move {
-                if let Err(error) = service.rescan(&chat).await {
+                if let Err(error) = service.rescan(&chat, Vec::new()).await {
                     tracing::warn!("a chat could not be gone over for a secret: {error}");
                 }
             });
@@ -161,14 +161,19 @@ impl Service {
         text
     }
 
-    /// Goes over all that is kept of a chat by the rules of now, and takes out of every version what they find. Open pages and frozen shares follow.
+    /// Goes over all that is kept of a chat by the rules of now, and takes out of every version what they find, and `texts` wherever they stand. Open pages and frozen shares follow.
     ///
     /// # Errors
     /// The store failed.
-    pub(crate) async fn rescan(self: &Arc<Self>, chat: &ChatId) -> Result<Report, ServiceError> {
+    pub(crate) async fn rescan(
+        self: &Arc<Self>,
+        chat: &ChatId,
+        texts: Vec<String>,
+    ) -> Result<Report, ServiceError> {
         let (service, id) = (self.clone(), chat.clone());
         let look = move || {
             service.redactions.with(&id, |redactor, known| {
+                texts.iter().for_each(|text| known.add(text));
                 let mut rescan = Rescan {
                     store: &service.store,
                     redactor,

@@ -11,7 +11,7 @@ use clap::Args;
 use readalong_redact::Report;
 use readalong_render::Renderer;
 use readalong_themes::Theme;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     cancel,
@@ -38,6 +38,10 @@ pub(crate) struct Rescan {
     #[arg(value_name = "BUNDLE")]
     bundles: Vec<PathBuf>,
 
+    /// Also take out, wherever they stand in a chat, the texts that standard input has, one a line
+    #[arg(long, conflicts_with = "bundles")]
+    texts_stdin: bool,
+
     #[command(flatten)]
     redaction: Redaction,
 
@@ -55,6 +59,7 @@ impl Rescan {
     }
 
     fn shares(&self) -> anyhow::Result<()> {
+        let texts = self.texts()?;
         let client = self.data.client()?;
         let mut chats: Vec<Value> = Vec::new();
         loop {
@@ -70,7 +75,7 @@ impl Rescan {
         let mut changed = 0;
         for chat in &chats {
             cancel::check()?;
-            let report = rescan(&client, chat)?;
+            let report = rescan(&client, chat, &texts)?;
             bar.inc(1);
             if report.removed() > 0 {
                 changed += 1;
@@ -89,6 +94,18 @@ impl Rescan {
             chats.len()
         ));
         Ok(())
+    }
+
+    fn texts(&self) -> anyhow::Result<Vec<String>> {
+        if !self.texts_stdin {
+            return Ok(Vec::new());
+        }
+        let lines = std::io::stdin().lines().collect::<Result<Vec<_>, _>>();
+        let lines = lines.context("cannot read standard input")?;
+        Ok(lines
+            .into_iter()
+            .filter(|line| !line.trim().is_empty())
+            .collect())
     }
 
     fn bundles(&self) -> anyhow::Result<()> {
@@ -135,9 +152,9 @@ fn parent(bundle: &Path) -> anyhow::Result<PathBuf> {
     Ok(parent.to_owned())
 }
 
-fn rescan(client: &Client, chat: &Value) -> anyhow::Result<Report> {
+fn rescan(client: &Client, chat: &Value, texts: &[String]) -> anyhow::Result<Report> {
     let path = format!("/api/v1/chats/{}/rescan", encode(id(chat)));
-    let answer: Value = client.post(&path, &Value::Null)?;
+    let answer: Value = client.post(&path, &json!({ "texts": texts }))?;
     Ok(Report {
         findings: serde_json::from_value(answer["redactions"].clone())?,
     })

@@ -199,12 +199,14 @@ fn every_field_is_gone_over() {
 
 #[test]
 fn what_is_known_is_found_where_nothing_tells() {
-    let mut chat = Chat::default();
-    chat.messages = vec![
-        said("it printed tr0ub4dor&3xyz and ended"),
-        said("DB_PASSWORD=tr0ub4dor&3xyz"),
-        said("say tr0ub4dor&3xyz again"),
-    ];
+    let mut chat = Chat {
+        messages: vec![
+            said("it printed tr0ub4dor&3xyz and ended"),
+            said("DB_PASSWORD=tr0ub4dor&3xyz"),
+            said("say tr0ub4dor&3xyz again"),
+        ],
+        ..Chat::default()
+    };
     REDACTOR.chat(&mut chat, &mut Kept::default()).unwrap();
     for message in &chat.messages {
         assert!(

@@ -288,6 +288,9 @@ pub(crate) async fn change(
     Ok(Json(record(&service, &owner, chat).await?.into()))
 }
 
+/// Characters of a text that is taken out wherever it stands.
+const TEXT_CHARS_MIN: usize = 4;
+
 /// Says which secrets stay in a chat.
 async fn keep(
     service: &Arc<Service>,
@@ -313,17 +316,32 @@ pub(crate) struct Rescanned {
     redactions: Vec<Finding>,
 }
 
+/// What is to go besides what the rules find.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Removal {
+    /// Texts that go wherever they stand.
+    texts: Vec<String>,
+}
+
 /// Goes over all that is kept of a chat by the rules of now.
-#[utoipa::path(post, path = "/api/v1/chats/{chat}/rescan", tag = "chats", params(("chat" = String, Path)), responses(
+#[utoipa::path(post, path = "/api/v1/chats/{chat}/rescan", tag = "chats", params(("chat" = String, Path)), request_body = Removal, responses(
     (status = 200, description = "What was found is taken out.", body = Rescanned),
 ))]
 pub(crate) async fn rescan(
     State(service): State<Arc<Service>>,
     owner: Owner,
     ApiPath(chat): ApiPath<String>,
+    ApiJson(removal): ApiJson<Removal>,
 ) -> Result<Json<Rescanned>, ApiError> {
     let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
-    let report = service.rescan(&chat).await?;
+    let is_short = |text: &String| text.trim().chars().count() < TEXT_CHARS_MIN;
+    if removal.texts.iter().any(is_short) {
+        return Err(ApiError::bad_request(format!(
+            "a text that is to go has at least {TEXT_CHARS_MIN} characters: a shorter one stands everywhere"
+        )));
+    }
+    let report = service.rescan(&chat, removal.texts).await?;
     Ok(Json(Rescanned {
         redactions: report.findings,
     }))
