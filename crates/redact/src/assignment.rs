@@ -778,7 +778,11 @@ impl Value<'_> {
         if letters == chars {
             // A word: of people's names for passwords, labels and types most are words too.
             let is_label = upper == 1 && value.starts_with(char::is_uppercase);
+            // Capitals in the middle, and no words: somebody let a program make it.
+            let is_random = upper >= 2 && upper < chars && chars >= 8 && !is_wordy(value);
+            let is_named = self.is_env || self.is_quoted || self.is_line;
             let is_secret = match (self.is_env, self.is_quoted) {
+                _ if is_random && is_named => true,
                 (true, _) => chars >= 6 && meaning.is_shouted,
                 (_, true) => chars >= 8 && !is_label && !is_camel(value),
                 _ => meaning.is_flag && chars >= 6,
@@ -791,6 +795,11 @@ impl Value<'_> {
         }
         let is_name = is_code(value) && !(self.is_line && digits > 0 && !names_secret(value));
         if !self.is_env && !self.is_quoted && (is_name || others == chars || chars < 6) {
+            return None;
+        }
+        // An argument that is handed on: `key_password=key_password,`.
+        let handed_on = value.trim_end_matches([',', ';']);
+        if !self.is_quoted && !meaning.is_shouted && is_code(handed_on) && names_secret(handed_on) {
             return None;
         }
         // `user_password`, `new-password`, `auth.password.reset`
@@ -910,6 +919,7 @@ mod tests {
     fn values_are_found_in_every_syntax() {
         for (text, secret) in [
             ("DB_PASSWORD=hunter2", "hunter2"),
+            ("password=RhhcYwCHRHYC", "RhhcYwCHRHYC"),
             ("export API_KEY=Zq7Lw2Kd9Xc4Vb6N", "Zq7Lw2Kd9Xc4Vb6N"),
             ("\"api_key\": \"Zq7Lw2Kd9Xc4Vb6N\"", "Zq7Lw2Kd9Xc4Vb6N"),
             ("{\\\"password\\\": \\\"hunter2\\\"}", "hunter2"),
@@ -947,6 +957,7 @@ mod tests {
     fn what_is_no_secret_stays() {
         for text in [
             "password: string;",
+            "key_password=key_password,",
             "password = request.form.password",
             "token = generate_token()",
             "max_tokens: 4096",

@@ -9,7 +9,7 @@ use memchr::{memchr_iter, memchr3};
 /// Escapes within escapes that are undone: JSON in JSON in a shell's string.
 const LEVELS_MAX: usize = 3;
 /// Before and after a broken line so many characters together make it worth joining: ordinary words are shorter.
-const JOINED_CHARS_MIN: usize = 16;
+const JOINED_CHARS_MIN: usize = 12;
 /// How far from a broken line its name and its rest may stand.
 const NEAR_BYTES: usize = 2_048;
 /// What may stand before a continued line besides white space: line numbers and margins of listings, quotes and diffs.
