@@ -32,6 +32,7 @@ mod promise {
     pub(super) const BUNDLE: f64 = 2.0;
     pub(super) const PAGE_ONE_KB: f64 = 500.0;
     pub(super) const VERIFY: f64 = 1.5;
+    pub(super) const REDACTION: f64 = 0.25;
 }
 
 fn main() -> Outcome<()> {
@@ -139,6 +140,9 @@ struct Measured {
     highlighted: Cost,
     verify: Cost,
     sha256sum: Cost,
+    /// What reading costs, and what reading and looking for secrets.
+    inspect: Cost,
+    secrets: Cost,
     transcript_bytes: u64,
     page_bytes: u64,
     bundle_bytes: u64,
@@ -164,7 +168,10 @@ fn bench_one(
         .cloned()
         .chain([OsString::from("--no-highlight")])
         .collect();
+    let inspect_arguments = words(&[&"inspect", &transcript]);
+    let secrets_arguments = words(&[&"inspect", &"--secrets", &transcript]);
     let (mut limit, mut plain, mut highlighted) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut inspect, mut secrets) = (Vec::new(), Vec::new());
     for _ in 0..plan.rounds(messages) {
         fresh(&limit_folder)?;
         limit.push(measure(&this, &limit_arguments, &log)?);
@@ -172,6 +179,8 @@ fn bench_one(
         plain.push(measure(&plan.program, &plain_arguments, &log)?);
         fresh(&out_folder)?;
         highlighted.push(measure(&plan.program, &export_arguments, &log)?);
+        inspect.push(measure(&plan.program, &inspect_arguments, &log)?);
+        secrets.push(measure(&plan.program, &secrets_arguments, &log)?);
     }
     let bundle = bundle_in(&out_folder)?;
     let files = files_below(&bundle)?;
@@ -202,6 +211,8 @@ fn bench_one(
         highlighted: median(highlighted),
         verify: median(verify),
         sha256sum: median(sha256sum),
+        inspect: median(inspect),
+        secrets: median(secrets),
         transcript_bytes: written.bytes - written.image_bytes,
         page_bytes: pages.iter().sum(),
         bundle_bytes: files.iter().map(|(_, size)| size).sum::<u64>() - image_files,
@@ -223,6 +234,8 @@ impl Measured {
             ("export", &self.highlighted),
             ("sha256sum", &self.sha256sum),
             ("verify", &self.verify),
+            ("inspect", &self.inspect),
+            ("inspect --secrets", &self.secrets),
         ] {
             let ratio = cost.cpu_s / self.limit.cpu_s;
             println!(
@@ -245,6 +258,19 @@ impl Measured {
             self.highlighted.cpu_s / self.limit.cpu_s,
             promise::CPU_HIGHLIGHTED,
             "× limit",
+        );
+        let redaction = self.secrets.cpu_s - self.inspect.cpu_s;
+        row(
+            "redaction",
+            redaction / self.highlighted.cpu_s,
+            promise::REDACTION,
+            "of an export's CPU",
+        );
+        row(
+            "redaction, highlighting off",
+            redaction / self.plain.cpu_s,
+            promise::REDACTION,
+            "of an export's CPU",
         );
         row(
             "peak memory",

@@ -98,7 +98,7 @@ impl Scanner {
         let keywords = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(&words)
             .map_err(|error| RedactError::Pattern {
                 rule: "keywords".to_owned(),
