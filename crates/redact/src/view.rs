@@ -25,12 +25,12 @@ pub(crate) struct View {
 #[derive(Clone, Copy)]
 struct Piece {
     view: usize,
-    source: Range2,
+    source: Span,
     is_copy: bool,
 }
 
 #[derive(Clone, Copy)]
-struct Range2 {
+struct Span {
     start: usize,
     end: usize,
 }
@@ -108,7 +108,7 @@ impl View {
                 let source = self.source(piece.source.start..piece.source.end);
                 pieces.push(Piece {
                     view: piece.view,
-                    source: Range2 {
+                    source: Span {
                         start: source.start,
                         end: source.end,
                     },
@@ -130,7 +130,7 @@ impl View {
                     .map_or(stop, |after| after.view.min(stop))
                     .max(at + 1);
                 let source = match before.is_copy {
-                    true => Range2 {
+                    true => Span {
                         start: before.source.start + (at - before.view),
                         end: before.source.start + (until - before.view),
                     },
@@ -147,7 +147,7 @@ impl View {
         if pieces.is_empty() {
             pieces.push(Piece {
                 view: 0,
-                source: Range2 { start: 0, end: 0 },
+                source: Span { start: 0, end: 0 },
                 is_copy: true,
             });
         }
@@ -166,7 +166,7 @@ impl<'a> Builder<'a> {
                 text: String::with_capacity(source.len()),
                 pieces: vec![Piece {
                     view: 0,
-                    source: Range2 { start: 0, end: 0 },
+                    source: Span { start: 0, end: 0 },
                     is_copy: true,
                 }],
             },
@@ -194,7 +194,7 @@ impl<'a> Builder<'a> {
         if to > self.done {
             self.view.pieces.push(Piece {
                 view: self.view.text.len(),
-                source: Range2 {
+                source: Span {
                     start: self.done,
                     end: to,
                 },
@@ -216,7 +216,7 @@ impl<'a> Builder<'a> {
         self.copy(range.start);
         self.view.pieces.push(Piece {
             view: self.view.text.len(),
-            source: Range2 {
+            source: Span {
                 start: range.start,
                 end: range.end,
             },

@@ -7,7 +7,7 @@ use std::{
 };
 
 use readalong_live::redacting::HELD_MS;
-use readalong_model::{Artifact, ChangeSet, ChatId, Message, Role, Share, UserId};
+use readalong_model::{Artifact, ChangeSet, ChatId, Message, Role, Share, Updates, UserId};
 use readalong_redact::{Finding, Known, Redactor, Report};
 use readalong_store::{Body, Row, ShareChange, Store, StoreError, Write, Written};
 use tokio::sync::oneshot;
@@ -205,6 +205,15 @@ impl Service {
             self.change_share(&share.id, None, change).await?;
         }
         // Bundles are made anew before this answers, so that what was taken out is nowhere.
+        let chat = chat.clone();
+        for share in self
+            .read(move |reader| reader.shares_of_chat(&chat))
+            .await?
+        {
+            if share.updates == Updates::Frozen {
+                self.frozen.open(self, &share).await?;
+            }
+        }
         self.frozen.catch_up(self).await;
         Ok(report)
     }

@@ -207,11 +207,12 @@ impl Store {
 impl Drop for Inner {
     /// Lets the writer finish what waits. The last clone may well go on the writer's own thread, which cannot wait for itself.
     fn drop(&mut self) {
-        self.jobs = None;
+        // Readers go first: the last connection to be closed empties SQLite's log, which one that only reads cannot.
         self.readers
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+        self.jobs = None;
         if let Some(writer) = self.writer.take()
             && writer.thread().id() != thread::current().id()
         {
