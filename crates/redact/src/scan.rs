@@ -9,11 +9,15 @@ use crate::{
     RedactError, Sure, assignment, encoded, pem, placeholder,
     rules::{self, Compiled, Rule},
     url,
-    view::View,
+    view::{View, is_token},
 };
 
 /// Base64 within base64 that is looked into.
 const DEPTH_MAX: usize = 2;
+/// A line that is shorter was not broken for want of room.
+const WRAPPED_LINE_MIN: usize = 60;
+/// Fewer characters are no rest of a secret of which a line is a whole one already.
+const WRAPPED_REST_MIN: usize = 16;
 /// Where a keyword stands more often than once in so many bytes, the text is searched in one go.
 const DENSE_BYTES: usize = 64;
 
@@ -59,6 +63,31 @@ pub(crate) enum What {
 }
 
 impl Hit {
+    /// True where a secret that was found within a line shows that one which goes over lines is none: another begins in it, or it is whole as it is.
+    fn ends_before(&self, over_lines: &Self, text: &str) -> bool {
+        let (this, over) = (&self.range, &over_lines.range);
+        if this.start >= over.end || over.start >= this.end {
+            return false;
+        }
+        if over.start < this.start {
+            return true;
+        }
+        if over.end <= this.end {
+            return false;
+        }
+        // What goes on stands alone on its line, or is as long as what was broken for want of room.
+        let next = text.as_bytes().get(over.end);
+        let is_alone = next.is_none_or(|byte| b"\n\r\"'`,;)}]\\".contains(byte));
+        let line = text[..this.end]
+            .rfind('\n')
+            .map_or(0, |newline| newline + 1);
+        let rest = text[this.end..over.end]
+            .bytes()
+            .filter(|byte| is_token(*byte));
+        let is_full = this.end - line >= WRAPPED_LINE_MIN && rest.count() >= WRAPPED_REST_MIN;
+        !is_alone && !is_full
+    }
+
     /// Remembers what it says in a text that is not the one that it will have a place in.
     fn say(&mut self, text: &str) {
         if self.said.is_empty() {
@@ -134,11 +163,10 @@ impl Scanner {
                 if let Some(plain) = &plain {
                     hit.range = plain.source(hit.range);
                 }
-                // Where another secret begins on the next line, the one before did not go on.
-                let begins_within = |other: &Hit| {
-                    hit.range.start < other.range.start && other.range.start < hit.range.end
-                };
-                if !hits[..in_lines].iter().any(begins_within) {
+                if !hits[..in_lines]
+                    .iter()
+                    .any(|other| other.ends_before(&hit, text))
+                {
                     hits.push(hit);
                 }
             }

@@ -422,6 +422,8 @@ fn join_at(bytes: &[u8], newline: usize) -> Option<Range<usize>> {
     let before = run(bytes[..start].iter().rev());
     let after = run(bytes[end..].iter());
     let is_worth_it = !after.is_word
+        && !after.is_assignment
+        && bytes[end] != b'.'
         && before.chars + after.chars >= JOINED_CHARS_MIN
         && (before.is_odd() || after.is_odd())
         && before.chars.max(after.chars) >= JOINED_CHARS_MIN / 2;
@@ -480,6 +482,8 @@ struct Run {
     upper: usize,
     /// Small letters alone, as in a sentence that goes on.
     is_word: bool,
+    /// Something stands behind an equals sign.
+    is_assignment: bool,
 }
 
 impl Run {
@@ -495,9 +499,13 @@ fn run<'a>(bytes: impl Iterator<Item = &'a u8>) -> Run {
         digits: 0,
         upper: 0,
         is_word: true,
+        is_assignment: false,
     };
+    let mut has_equals = false;
     for byte in bytes.take(40).take_while(|byte| is_token(**byte)) {
         run.chars += 1;
+        run.is_assignment |= has_equals && *byte != b'=';
+        has_equals |= *byte == b'=';
         run.digits += usize::from(byte.is_ascii_digit());
         run.upper += usize::from(byte.is_ascii_uppercase());
         run.is_word &= byte.is_ascii_lowercase() || *byte == b'.';

@@ -82,6 +82,18 @@ fn a_mark_stands_in_the_place_of_a_secret_however_it_is_written() {
             format!("https://h/?t%3D{MARK}"),
         ),
         (format!("x: {base64}!"), format!("x: {MARK}!")),
+        (
+            format!("A={TOKEN}\n./deploy.sh --env"),
+            format!("A={MARK}\n./deploy.sh --env"),
+        ),
+        (
+            format!("GITHUB_TOKEN={TOKEN}\nPORT=8080\n"),
+            format!("GITHUB_TOKEN={MARK}\nPORT=8080\n"),
+        ),
+        (
+            format!("{TOKEN}\nc0ntinues here"),
+            format!("{MARK}\nc0ntinues here"),
+        ),
         (format!("{TOKEN}{TOKEN}"), String::new()),
         (
             format!("GITHUB_TOKEN={TOKEN}"),
