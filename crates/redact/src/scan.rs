@@ -205,6 +205,10 @@ impl Scanner {
         for found in self.keywords.find_overlapping_iter(text) {
             for target in &self.targets[found.pattern().as_usize()] {
                 match target {
+                    // A name without a value is most often a word of a sentence.
+                    Target::Rule(rule)
+                        if self.rules[usize::from(*rule)].has_context
+                            && !has_value_near(text.as_bytes(), found.end()) => {}
                     Target::Rule(rule) => windows.push(Window {
                         rule: *rule,
                         keyword: found.start(),
@@ -406,6 +410,32 @@ impl Matches<'_> {
         Some(whole.end)
     }
 }
+
+/// True where something that could be a key stands on the same line, as far behind a name as a rule allows.
+fn has_value_near(bytes: &[u8], at: usize) -> bool {
+    let (mut run, mut has_digit) = (0, false);
+    for byte in bytes[at..].iter().take(NAMED_WITHIN) {
+        if !is_token(*byte) && !byte.is_ascii_punctuation() {
+            if *byte == b'\n' {
+                return false;
+            }
+            (run, has_digit) = (0, false);
+            continue;
+        }
+        run += 1;
+        has_digit |= byte.is_ascii_digit();
+        if run >= VALUE_LETTERS_MIN || (run >= VALUE_CHARS_MIN && has_digit) {
+            return true;
+        }
+    }
+    false
+}
+
+/// How far behind a keyword the first characters of a named value stand: the rest of the name, a gap, a sign, and some of the value.
+const NAMED_WITHIN: usize = 160;
+/// Characters of a value with a digit, and without one, that make it worth a look.
+const VALUE_CHARS_MIN: usize = 10;
+const VALUE_LETTERS_MIN: usize = 20;
 
 /// True where what stands between a service's name and a value says that the value is no secret: `heroku_app_id`, `vault token sha256`.
 fn names_other(gap: &str) -> bool {
