@@ -8,6 +8,8 @@ use memchr::{memchr_iter, memchr3};
 
 /// Escapes within escapes that are undone: JSON in JSON in a shell's string.
 const LEVELS_MAX: usize = 3;
+/// More backslashes in a row escape nothing.
+const BACKSLASHES_MAX: usize = 64;
 /// Before and after a broken line so many characters together make it worth joining: ordinary words are shorter.
 const JOINED_CHARS_MIN: usize = 12;
 /// How far from a broken line its name and its rest may stand.
@@ -246,6 +248,16 @@ fn plain_once(text: &str) -> Option<View> {
     let mut builder: Option<Builder<'_>> = None;
     let mut at = first;
     while at < bytes.len() {
+        if bytes[at] == b'\\' {
+            let run = bytes[at..]
+                .iter()
+                .take_while(|byte| **byte == b'\\')
+                .count();
+            if run > BACKSLASHES_MAX {
+                at += run;
+                continue;
+            }
+        }
         let Some(found) = hidden_at(text, at) else {
             at += 1;
             // To the next byte that can begin something.
