@@ -202,6 +202,7 @@ impl Scanner {
     fn pass(&self, text: &str, hits: &mut Vec<Hit>) {
         let mut windows: Vec<Window> = Vec::new();
         let mut named_until = 0;
+        let mut run = None;
         for found in self.keywords.find_overlapping_iter(text) {
             for target in &self.targets[found.pattern().as_usize()] {
                 match target {
@@ -209,10 +210,16 @@ impl Scanner {
                     Target::Rule(rule)
                         if self.rules[usize::from(*rule)].has_context
                             && !has_value_near(text.as_bytes(), found.end()) => {}
-                    Target::Rule(rule) => windows.push(Window {
-                        rule: *rule,
-                        keyword: found.start(),
-                    }),
+                    // A keyword of one letter stands at each place of a long run of it: the first is where a secret begins.
+                    Target::Rule(rule) => {
+                        let before = run.replace((*rule, found.start() + 1));
+                        if before != Some((*rule, found.start())) {
+                            windows.push(Window {
+                                rule: *rule,
+                                keyword: found.start(),
+                            });
+                        }
+                    }
                     // Several keywords may stand in one name.
                     Target::Name if found.start() < named_until => {}
                     Target::Name => {
