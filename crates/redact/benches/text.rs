@@ -27,10 +27,13 @@ fn main() {
     for (name, piece) in [
         ("prose", PROSE),
         ("one letter", "a"),
+        ("colons", ":"),
+        ("newlines", "\n"),
         ("a=", "a="),
         ("=", "="),
         ("backslashes", "\\"),
         ("token=", "token="),
+        ("names of secrets", "api_key: token = x, "),
         ("https://", "https://"),
         ("://a:", "://a:"),
         ("eyJ", "eyJ"),

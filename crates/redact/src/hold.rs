@@ -1,6 +1,6 @@
 //! Text that grows: an end that could be the beginning of a secret is not shown before it is known what it is.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use regex_automata::Input;
 
@@ -23,11 +23,22 @@ impl Scanner {
         while !text.is_char_boundary(from) {
             from += 1;
         }
-        let tail = &text[from..];
+        let tail = Tail {
+            text: &text[from..],
+            value: format!("{}{MORE}", &text[from..]),
+            password: format!("{}{MORE}@host", &text[from..]),
+        };
         let mut earliest: Option<(usize, What)> = None;
-        for found in self.keywords.find_overlapping_iter(tail) {
+        let mut tried = HashSet::new();
+        for found in self.keywords.find_overlapping_iter(tail.text) {
             for target in &self.targets[found.pattern().as_usize()] {
-                let open = self.could_begin(tail, *target, found.range());
+                // A rule is tried on all of the tail, whichever keyword leads to it.
+                if let Target::Rule(place) = target
+                    && !tried.insert(*place)
+                {
+                    continue;
+                }
+                let open = self.could_begin(&tail, *target, found.range());
                 if let Some(open) = open
                     && earliest.is_none_or(|(at, _)| open.0 < at)
                 {
@@ -41,30 +52,37 @@ impl Scanner {
     /// Where a secret could begin that has this keyword and is not there whole.
     fn could_begin(
         &self,
-        tail: &str,
+        tail: &Tail<'_>,
         target: Target,
         keyword: Range<usize>,
     ) -> Option<(usize, What)> {
         match target {
             Target::Rule(place) => {
-                let at = could_match(self.rule(place), tail)?;
+                let at = could_match(self.rule(place), tail.text)?;
                 Some((at, What::Rule(place)))
             }
             Target::Name => {
-                let grown = format!("{tail}{MORE}");
-                let (_, found) = assignment::at(&grown, keyword);
+                let (_, found) = assignment::at(&tail.value, keyword);
                 let (range, kind, _) = found?;
-                is_crossing(&range, tail).then_some((range.start, What::Assigned(kind)))
+                is_crossing(&range, tail.text).then_some((range.start, What::Assigned(kind)))
             }
             Target::Url => {
-                let grown = format!("{tail}{MORE}@host");
-                let range = url::at(&grown, keyword)?;
-                is_crossing(&range, tail).then_some((range.start, What::Url))
+                let range = url::at(&tail.password, keyword)?;
+                is_crossing(&range, tail.text).then_some((range.start, What::Url))
             }
             // A key without an end is taken as far as it goes.
             Target::Pem => None,
         }
     }
+}
+
+/// The end of a text, as it is and as it could go on.
+struct Tail<'a> {
+    text: &'a str,
+    /// With the rest of a value.
+    value: String,
+    /// With the rest of a URL's password.
+    password: String,
 }
 
 fn is_crossing(range: &Range<usize>, tail: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input as Piece, MatchKind};
 use regex_automata::{Anchored, Input};
 
 use crate::{
@@ -18,6 +18,8 @@ const DEPTH_MAX: usize = 2;
 const WRAPPED_LINE_MIN: usize = 60;
 /// Fewer characters are no rest of a secret of which a line is a whole one already.
 const WRAPPED_REST_MIN: usize = 16;
+/// Of a longer row of one character only so many at each end are looked at: no keyword and no beginning of a secret is longer.
+const ROW_ENDS: usize = 64;
 /// Where a keyword stands more often than once in so many bytes, the text is searched in one go.
 const DENSE_BYTES: usize = 64;
 
@@ -202,24 +204,19 @@ impl Scanner {
     fn pass(&self, text: &str, hits: &mut Vec<Hit>) {
         let mut windows: Vec<Window> = Vec::new();
         let mut named_until = 0;
-        let mut run = None;
-        for found in self.keywords.find_overlapping_iter(text) {
+        let pieces = without_rows(text.as_bytes());
+        let input = |piece| Piece::new(text).range(piece);
+        for found in pieces.flat_map(|piece| self.keywords.find_overlapping_iter(input(piece))) {
             for target in &self.targets[found.pattern().as_usize()] {
                 match target {
                     // A name without a value is most often a word of a sentence.
                     Target::Rule(rule)
                         if self.rules[usize::from(*rule)].has_context
                             && !has_value_near(text.as_bytes(), found.end()) => {}
-                    // A keyword of one letter stands at each place of a long run of it: the first is where a secret begins.
-                    Target::Rule(rule) => {
-                        let before = run.replace((*rule, found.start() + 1));
-                        if before != Some((*rule, found.start())) {
-                            windows.push(Window {
-                                rule: *rule,
-                                keyword: found.start(),
-                            });
-                        }
-                    }
+                    Target::Rule(rule) => windows.push(Window {
+                        rule: *rule,
+                        keyword: found.start(),
+                    }),
                     // Several keywords may stand in one name.
                     Target::Name if found.start() < named_until => {}
                     Target::Name => {
@@ -418,6 +415,35 @@ impl Matches<'_> {
     }
 }
 
+/// A text's pieces between the middles of long rows of one byte.
+fn without_rows(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let (mut from, mut at) = (0, 0);
+    std::iter::from_fn(move || {
+        if from >= bytes.len() {
+            return None;
+        }
+        // A row that is worth it has two places of this grid within it.
+        while at + ROW_ENDS < bytes.len() {
+            let byte = bytes[at];
+            let in_row = |other: &u8| *other == byte;
+            if !bytes[at..=at + ROW_ENDS].iter().rev().all(in_row) {
+                at += ROW_ENDS;
+                continue;
+            }
+            let before = bytes[from..at].iter().rev();
+            let start = at - before.take_while(|other| in_row(other)).count();
+            let end = at + bytes[at..].iter().take_while(|other| in_row(other)).count();
+            at = end;
+            if end - start > 4 * ROW_ENDS {
+                let piece = from..start + ROW_ENDS;
+                from = end - ROW_ENDS;
+                return Some(piece);
+            }
+        }
+        Some(std::mem::replace(&mut from, bytes.len())..bytes.len())
+    })
+}
+
 /// True where something that could be a key stands on the same line, as far behind a name as a rule allows.
 fn has_value_near(bytes: &[u8], at: usize) -> bool {
     let (mut run, mut has_digit) = (0, false);
@@ -525,4 +551,34 @@ fn merged(text: &str, mut hits: Vec<Hit>) -> Vec<Hit> {
         }
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_long_rows_the_ends_are_looked_at() {
+        let pieces = |text: &str| without_rows(text.as_bytes()).collect::<Vec<_>>();
+        assert!(pieces("").is_empty());
+        assert_eq!(pieces("short"), [0..5]);
+        assert_eq!(pieces(&"a".repeat(256)), [0..256]);
+        assert_eq!(pieces(&"a".repeat(1000)), [0..64, 936..1000]);
+        for before in [0, 1, 63, 64, 65, 300] {
+            for row in [257, 300, 5000] {
+                let text = format!(
+                    "{}{}{}end",
+                    "xy".repeat(before),
+                    "=".repeat(row),
+                    "-".repeat(400)
+                );
+                let (start, end) = (2 * before, 2 * before + row);
+                assert_eq!(
+                    pieces(&text),
+                    [0..start + 64, end - 64..end + 64, end + 336..text.len()],
+                    "{before} {row}"
+                );
+            }
+        }
+    }
 }
