@@ -129,7 +129,7 @@ impl Scanner {
         let keywords = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .kind(Some(AhoCorasickKind::DFA))
             .build(&words)
             .map_err(|error| RedactError::Pattern {
                 rule: "keywords".to_owned(),

@@ -1,7 +1,7 @@
 //! Reading: one transaction, so that all that one reader tells fits together.
 
 mod accounts;
-mod chats;
+pub(crate) mod chats;
 pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod shares;

@@ -338,3 +338,36 @@ fn a_message_is_found_by_its_place_without_going_through_the_chat() {
         .collect();
     assert!(plan[0].contains("chat=? AND place=?"), "{plan:?}");
 }
+
+#[test]
+fn what_is_told_of_a_chat_costs_the_same_however_long_it_is() {
+    let world = World::new();
+    let steps = || {
+        let connection =
+            rusqlite::Connection::open(world.folder.path().join("readalong.db")).unwrap();
+        connection
+            .set_db_config(
+                rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
+                true,
+            )
+            .unwrap();
+        let sql = format!("{} WHERE c.id = ?1", crate::reader::chats::CHAT);
+        let mut statement = connection.prepare(&sql).unwrap();
+        statement
+            .query_row([world.chat.as_str()], |_| Ok(()))
+            .unwrap();
+        statement.get_status(rusqlite::StatementStatus::VmStep)
+    };
+    world.put(
+        (0..10)
+            .map(|place| (place, message(&format!("m{place}"), "x")))
+            .collect(),
+    );
+    let short = steps();
+    world.put(
+        (10..1_000)
+            .map(|place| (place, message(&format!("m{place}"), "x")))
+            .collect(),
+    );
+    assert_eq!(steps(), short);
+}
