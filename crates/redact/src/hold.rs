@@ -30,22 +30,22 @@ impl Scanner {
         };
         let mut earliest: Option<(usize, What)> = None;
         let mut tried = HashSet::new();
-        for found in self.keywords.find_overlapping_iter(tail.text) {
-            for target in &self.targets[found.pattern().as_usize()] {
+        self.keywords.each(tail.text, |keyword, targets| {
+            for target in targets {
                 // A rule is tried on all of the tail, whichever keyword leads to it.
                 if let Target::Rule(place) = target
                     && !tried.insert(*place)
                 {
                     continue;
                 }
-                let open = self.could_begin(&tail, *target, found.range());
+                let open = self.could_begin(&tail, *target, keyword.clone());
                 if let Some(open) = open
                     && earliest.is_none_or(|(at, _)| open.0 < at)
                 {
                     earliest = Some(open);
                 }
             }
-        }
+        });
         earliest.map(|(at, what)| (from + at..text.len(), what))
     }
 

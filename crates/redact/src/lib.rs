@@ -12,6 +12,7 @@ mod fields;
 mod files;
 mod hold;
 mod json;
+mod keywords;
 mod known;
 mod pem;
 mod personal;

@@ -1,12 +1,13 @@
 //! Finding secrets in one text: what stands there, and what stands there once it is decoded.
 
-use std::ops::Range;
+use std::{cell::OnceCell, ops::Range};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input as Piece, MatchKind};
 use regex_automata::{Anchored, Input};
 
 use crate::{
-    RedactError, Sure, assignment, encoded, pem, placeholder,
+    RedactError, Sure, assignment, encoded,
+    keywords::Keywords,
+    pem, placeholder,
     rules::{self, Compiled, Rule},
     url,
     view::{View, is_token},
@@ -18,17 +19,13 @@ const DEPTH_MAX: usize = 2;
 const WRAPPED_LINE_MIN: usize = 60;
 /// Fewer characters are no rest of a secret of which a line is a whole one already.
 const WRAPPED_REST_MIN: usize = 16;
-/// Of a longer row of one character only so many at each end are looked at: no keyword and no beginning of a secret is longer.
-const ROW_ENDS: usize = 64;
 /// Where a keyword stands more often than once in so many bytes, the text is searched in one go.
 const DENSE_BYTES: usize = 64;
 
 /// Everything that is looked for.
 pub(crate) struct Scanner {
     pub(crate) rules: Vec<Rule>,
-    pub(crate) keywords: AhoCorasick,
-    /// What each keyword leads to.
-    pub(crate) targets: Vec<Vec<Target>>,
+    pub(crate) keywords: Keywords<Target>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -107,39 +104,16 @@ struct Window {
 impl Scanner {
     pub(crate) fn new(own: Option<&str>) -> Result<Self, RedactError> {
         let rules = rules::read(own)?;
-        let mut words: Vec<String> = Vec::new();
-        let mut targets: Vec<Vec<Target>> = Vec::new();
-        let mut add = |word: &str, target| match words.iter().position(|known| known == word) {
-            Some(at) => targets[at].push(target),
-            None => {
-                words.push(word.to_owned());
-                targets.push(vec![target]);
-            }
-        };
-        for (place, rule) in rules.iter().enumerate() {
-            for keyword in &rule.keywords {
-                add(keyword, Target::Rule(place as u16));
-            }
-        }
-        for name in assignment::KEYWORDS {
-            add(name, Target::Name);
-        }
-        add(url::KEYWORD, Target::Url);
-        add(pem::KEYWORD, Target::Pem);
-        let keywords = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&words)
-            .map_err(|error| RedactError::Pattern {
-                rule: "keywords".to_owned(),
-                reason: error.to_string(),
-            })?;
-        Ok(Self {
-            rules,
-            keywords,
-            targets,
-        })
+        let of_rules = rules.iter().enumerate().flat_map(|(place, rule)| {
+            let target = Target::Rule(place as u16);
+            rule.keywords
+                .iter()
+                .map(move |keyword| (&**keyword, target))
+        });
+        let of_names = assignment::KEYWORDS.map(|name| (name, Target::Name));
+        let others = [(url::KEYWORD, Target::Url), (pem::KEYWORD, Target::Pem)];
+        let keywords = Keywords::new(of_rules.chain(of_names).chain(others))?;
+        Ok(Self { rules, keywords })
     }
 
     /// All secrets of a text, in order, none within another.
@@ -204,58 +178,43 @@ impl Scanner {
     fn pass(&self, text: &str, hits: &mut Vec<Hit>) {
         let mut windows: Vec<Window> = Vec::new();
         let mut named_until = 0;
-        let pieces = without_rows(text.as_bytes());
-        let input = |piece| Piece::new(text).range(piece);
-        for found in pieces.flat_map(|piece| self.keywords.find_overlapping_iter(input(piece))) {
-            for target in &self.targets[found.pattern().as_usize()] {
-                match target {
-                    // A name without a value is most often a word of a sentence.
-                    Target::Rule(rule)
-                        if self.rules[usize::from(*rule)].has_context
-                            && !has_value_near(text.as_bytes(), found.end()) => {}
-                    Target::Rule(rule) => windows.push(Window {
-                        rule: *rule,
-                        keyword: found.start(),
-                    }),
+        self.keywords.each(text, |keyword, targets| {
+            // A name without a value is most often a word of a sentence.
+            let has_value = OnceCell::new();
+            let has_value =
+                || *has_value.get_or_init(|| has_value_near(text.as_bytes(), keyword.end));
+            for target in targets {
+                let hit = match target {
+                    Target::Rule(rule) => {
+                        if !self.rule(*rule).has_context || has_value() {
+                            windows.push(Window {
+                                rule: *rule,
+                                keyword: keyword.start,
+                            });
+                        }
+                        None
+                    }
                     // Several keywords may stand in one name.
-                    Target::Name if found.start() < named_until => {}
+                    Target::Name if keyword.start < named_until => None,
                     Target::Name => {
-                        let (end, value) = assignment::at(text, found.range());
+                        let (end, value) = assignment::at(text, keyword.clone());
                         named_until = end;
-                        if let Some((range, kind, sure)) = value {
-                            hits.push(Hit {
-                                range,
-                                what: What::Assigned(kind),
-                                sure,
-                                said: Vec::new(),
-                            });
-                        }
+                        value.map(|(range, kind, sure)| (range, What::Assigned(kind), sure))
                     }
-                    Target::Url => {
-                        if let Some(range) = url::at(text, found.range())
-                            && !placeholder::is_placeholder(&text[range.clone()])
-                        {
-                            hits.push(Hit {
-                                range,
-                                what: What::Url,
-                                sure: Sure::Likely,
-                                said: Vec::new(),
-                            });
-                        }
-                    }
-                    Target::Pem => {
-                        if let Some(range) = pem::at(text, found.range()) {
-                            hits.push(Hit {
-                                range,
-                                what: What::Pem,
-                                sure: Sure::Certain,
-                                said: Vec::new(),
-                            });
-                        }
-                    }
-                }
+                    Target::Url => url::at(text, keyword.clone())
+                        .filter(|range| !placeholder::is_placeholder(&text[range.clone()]))
+                        .map(|range| (range, What::Url, Sure::Likely)),
+                    Target::Pem => pem::at(text, keyword.clone())
+                        .map(|range| (range, What::Pem, Sure::Certain)),
+                };
+                hits.extend(hit.map(|(range, what, sure)| Hit {
+                    range,
+                    what,
+                    sure,
+                    said: Vec::new(),
+                }));
             }
-        }
+        });
         windows.sort_unstable_by_key(|window| (window.rule, window.keyword));
         for of_rule in windows.chunk_by(|a, b| a.rule == b.rule) {
             self.search(text, of_rule, hits);
@@ -314,7 +273,9 @@ impl Scanner {
 
     /// True where a name holds a word that something is looked for by.
     pub(crate) fn is_telling(&self, name: &str) -> bool {
-        self.keywords.is_match(name)
+        let mut is_telling = false;
+        self.keywords.each(name, |_, _| is_telling = true);
+        is_telling
     }
 
     /// True where a rule finds a secret in a text, whatever others do.
@@ -413,35 +374,6 @@ impl Matches<'_> {
         // What was no secret may hide the beginning of one: `sk-xxxx` before a real key.
         Some(whole.end)
     }
-}
-
-/// A text's pieces between the middles of long rows of one byte.
-fn without_rows(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
-    let (mut from, mut at) = (0, 0);
-    std::iter::from_fn(move || {
-        if from >= bytes.len() {
-            return None;
-        }
-        // A row that is worth it has two places of this grid within it.
-        while at + ROW_ENDS < bytes.len() {
-            let byte = bytes[at];
-            let in_row = |other: &u8| *other == byte;
-            if !bytes[at..=at + ROW_ENDS].iter().rev().all(in_row) {
-                at += ROW_ENDS;
-                continue;
-            }
-            let before = bytes[from..at].iter().rev();
-            let start = at - before.take_while(|other| in_row(other)).count();
-            let end = at + bytes[at..].iter().take_while(|other| in_row(other)).count();
-            at = end;
-            if end - start > 4 * ROW_ENDS {
-                let piece = from..start + ROW_ENDS;
-                from = end - ROW_ENDS;
-                return Some(piece);
-            }
-        }
-        Some(std::mem::replace(&mut from, bytes.len())..bytes.len())
-    })
 }
 
 /// True where something that could be a key stands on the same line, as far behind a name as a rule allows.
@@ -551,34 +483,4 @@ fn merged(text: &str, mut hits: Vec<Hit>) -> Vec<Hit> {
         }
     }
     merged
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_long_rows_the_ends_are_looked_at() {
-        let pieces = |text: &str| without_rows(text.as_bytes()).collect::<Vec<_>>();
-        assert!(pieces("").is_empty());
-        assert_eq!(pieces("short"), [0..5]);
-        assert_eq!(pieces(&"a".repeat(256)), [0..256]);
-        assert_eq!(pieces(&"a".repeat(1000)), [0..64, 936..1000]);
-        for before in [0, 1, 63, 64, 65, 300] {
-            for row in [257, 300, 5000] {
-                let text = format!(
-                    "{}{}{}end",
-                    "xy".repeat(before),
-                    "=".repeat(row),
-                    "-".repeat(400)
-                );
-                let (start, end) = (2 * before, 2 * before + row);
-                assert_eq!(
-                    pieces(&text),
-                    [0..start + 64, end - 64..end + 64, end + 336..text.len()],
-                    "{before} {row}"
-                );
-            }
-        }
-    }
 }
