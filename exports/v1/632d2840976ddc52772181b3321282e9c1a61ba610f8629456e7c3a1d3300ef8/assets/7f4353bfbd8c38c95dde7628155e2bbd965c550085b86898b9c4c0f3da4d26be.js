@@ -152,6 +152,8 @@
   };
   input.addEventListener("input", () => {
     clearTimeout(timer);
+    run++;
+    output.textContent = ""; // the count of what no longer stands in the field
     timer = setTimeout(start, 150);
   });
   document.addEventListener("keydown", (event) => {
