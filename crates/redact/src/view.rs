@@ -433,7 +433,10 @@ fn join_at(bytes: &[u8], newline: usize) -> Option<Range<usize>> {
     }
     let before = run(bytes[..start].iter().rev());
     let after = run(bytes[end..].iter());
+    // A line that begins with a name of its own goes on with nothing.
+    let is_named = bytes[end + after.chars..].starts_with(b": ");
     let is_worth_it = !after.is_word
+        && !is_named
         && !after.is_assignment
         && bytes[end] != b'.'
         && before.chars + after.chars >= JOINED_CHARS_MIN
@@ -600,6 +603,7 @@ mod tests {
             "some words\nand others",
             "fn a() {\n    b();\n}",
             "one two\nthree\nfour",
+            "token: 4060\nof_as_44: 2700",
         ] {
             assert!(View::unwrapped(text).is_none(), "{text}");
         }
