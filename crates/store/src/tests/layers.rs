@@ -343,14 +343,8 @@ fn a_message_is_found_by_its_place_without_going_through_the_chat() {
 fn what_is_told_of_a_chat_costs_the_same_however_long_it_is() {
     let world = World::new();
     let steps = || {
-        let connection =
-            rusqlite::Connection::open(world.folder.path().join("readalong.db")).unwrap();
-        connection
-            .set_db_config(
-                rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
-                true,
-            )
-            .unwrap();
+        let file = world.folder.path().join("readalong.db");
+        let connection = crate::schema::open_reader(&file).unwrap();
         let sql = format!("{} WHERE c.id = ?1", crate::reader::chats::CHAT);
         let mut statement = connection.prepare(&sql).unwrap();
         statement
