@@ -53,6 +53,9 @@ fn after_serve(error: &ServeError) -> Option<String> {
         ServeError::Listen { .. } => {
             "name another address with --addr; port 0 takes any that is free"
         }
+        ServeError::Store(StoreError::Full) => {
+            "free some space where the data folder lies, or name another one with --data DIR; what is in it is safe"
+        }
         ServeError::Store(StoreError::TooNew { .. }) => "use a newer readalong",
         ServeError::Store(
             StoreError::NotOurs { .. } | StoreError::Damaged { .. } | StoreError::Database(_),
