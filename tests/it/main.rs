@@ -2,6 +2,7 @@
 
 mod chaos;
 mod commands;
+mod configuration;
 mod export;
 mod follow;
 mod formats;

@@ -353,9 +353,10 @@ fn every_command_and_option_is_documented() {
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c == '-')
         });
-        // The data folder is the same for all; `serve` tells of it.
+        // The data folder and the configuration are the same for all; `serve` tells of them.
+        let is_shared = |option: &str| ["--data", "--config"].contains(&option);
         let is_own =
-            |option: &&str| *option != "--help" && (command == "serve" || *option != "--data");
+            |option: &&str| *option != "--help" && (command == "serve" || !is_shared(option));
         for option in options.filter(is_own) {
             assert!(
                 documented.contains(option),

@@ -3,7 +3,6 @@
 //! One path for both, so that a command has no rules of its own and open viewers see at once what it did.
 
 use std::{
-    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use readalong_server::{RunningServer, ServeError, Server};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::cancel;
+use crate::{cancel, config::Config};
 
 /// How long a server may take to answer. Freezing a large chat renders all of it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
@@ -58,10 +57,11 @@ impl Client {
     ///
     /// # Errors
     /// The folder cannot be opened, or its server does not answer.
-    pub(crate) fn of(data: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn of(config: &Config) -> anyhow::Result<Self> {
+        let data = config.data()?;
         let begun = Instant::now();
         loop {
-            match Server::open(crate::data::server_options(data.clone())?) {
+            match Server::open(config.server_options()?) {
                 Ok(server) => return Self::in_process(server),
                 Err(busy @ ServeError::Busy { .. }) => match RunningServer::of(&data)? {
                     Some(server) => return Ok(Self::of_server(server)),

@@ -3,6 +3,7 @@
 mod cancel;
 mod client;
 mod cmd;
+mod config;
 mod data;
 mod files;
 mod help;
@@ -49,6 +50,7 @@ enum Command {
     Verify(cmd::verify::Verify),
     Formats(cmd::formats::Formats),
     Theme(cmd::theme::Theme),
+    Config(cmd::config::Config),
     Completions(cmd::completions::Completions),
 }
 
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Verify(command) => command.run(),
         Command::Formats(command) => command.run(),
         Command::Theme(command) => command.run(),
+        Command::Config(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     match result {

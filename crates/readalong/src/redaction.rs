@@ -1,24 +1,14 @@
-//! What commands take out of chats: flags, the configuration file, and what is said of it at the end.
+//! What commands take out of chats: the configuration, flags, and what is said of it at the end.
 
-use std::{
-    collections::BTreeSet,
-    env, fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, io};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use readalong_bundle::Spool;
 use readalong_model::Digest;
-use readalong_redact::{Files, Finding, Options, Personal, Redactor, Report};
-use serde::Deserialize;
+use readalong_redact::{Files, Finding, Options, Redactor, Report};
 
-use crate::output;
-
-/// Name of the configuration file below the folder for that.
-const CONFIG_FILE: &str = "readalong/config.toml";
-/// Names another configuration file.
-const CONFIG_ENV: &str = "READALONG_CONFIG";
+use crate::{config::Config, output};
 
 /// Whether secrets are taken out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -64,10 +54,6 @@ pub(crate) struct Redaction {
     /// Also take out characters that nobody sees
     #[arg(long)]
     hide_invisible: bool,
-
-    /// Configuration file with rules of your own and what may stay
-    #[arg(long, value_name = "FILE", env = CONFIG_ENV, hide_env_values = true)]
-    config: Option<PathBuf>,
 }
 
 impl Redaction {
@@ -75,16 +61,16 @@ impl Redaction {
     ///
     /// # Errors
     /// The configuration cannot be used.
-    pub(crate) fn redactor(&self) -> anyhow::Result<Redactor> {
-        Ok(Redactor::new(self.options()?)?)
+    pub(crate) fn redactor(&self, config: &Config) -> anyhow::Result<Redactor> {
+        Ok(Redactor::new(self.options(config)?)?)
     }
 
     /// What is taken out, and what stays.
     ///
     /// # Errors
     /// The configuration cannot be used.
-    pub(crate) fn options(&self) -> anyhow::Result<Options> {
-        let mut options = options(self.config.as_deref())?;
+    pub(crate) fn options(&self, config: &Config) -> anyhow::Result<Options> {
+        let mut options = config.redact()?;
         options.kept.extend(self.waive.iter().cloned());
         let personal = &mut options.personal;
         personal.home_paths |= self.hide_home_paths;
@@ -130,90 +116,6 @@ impl Redaction {
             summary(report)
         )
     }
-}
-
-/// The configuration file. Members that it does not know are an error: a slip of the pen must not leave a secret in.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Config {
-    redact: RedactConfig,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RedactConfig {
-    /// What may stay everywhere.
-    keep: Vec<String>,
-    home_paths: bool,
-    names: bool,
-    mail: bool,
-    phones: bool,
-    addresses: bool,
-    invisible: bool,
-    /// Rules of one's own.
-    rule: Vec<toml::Table>,
-}
-
-/// What the configuration says: the file that is named, else the usual one where it is there.
-///
-/// # Errors
-/// The file cannot be read or says something that is not known.
-pub(crate) fn options(named: Option<&Path>) -> anyhow::Result<Options> {
-    let from_env = || {
-        env::var_os(CONFIG_ENV)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let path = match named.map(Path::to_owned).or_else(from_env) {
-        Some(path) => path,
-        None => match usual_path().filter(|path| path.is_file()) {
-            Some(path) => path,
-            None => return Ok(Options::default()),
-        },
-    };
-    let reading = || format!("cannot use the configuration `{}`", path.display());
-    let text = fs::read_to_string(&path).with_context(reading)?;
-    let config: Config = toml::from_str(&text).with_context(reading)?;
-    let RedactConfig {
-        keep,
-        home_paths,
-        names,
-        mail,
-        phones,
-        addresses,
-        invisible,
-        rule,
-    } = config.redact;
-    let rules = match rule.is_empty() {
-        true => None,
-        false => {
-            let mut rules = toml::Table::new();
-            rules.insert("rule".to_owned(), rule.into());
-            Some(toml::to_string(&rules).with_context(reading)?)
-        }
-    };
-    Ok(Options {
-        rules,
-        kept: keep,
-        personal: Personal {
-            home_paths,
-            names,
-            mail,
-            phones,
-            addresses,
-            hidden: invisible,
-        },
-    })
-}
-
-fn usual_path() -> Option<PathBuf> {
-    let named = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let folder = named("XDG_CONFIG_HOME").or_else(|| Some(named("HOME")?.join(".config")))?;
-    Some(folder.join(CONFIG_FILE))
 }
 
 /// Artifacts of a chat that lie in a spool.

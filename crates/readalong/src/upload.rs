@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{Client, encode},
     cmd::export::list_chats,
+    config::Config,
     files::{self, Neighbours},
     output,
     pick::id,
@@ -33,9 +34,9 @@ pub(crate) fn upload(
     file: &Path,
     pick: Option<&str>,
     format: Option<&str>,
-    redaction: &Redaction,
+    (redaction, config): (&Redaction, &Config),
 ) -> anyhow::Result<Value> {
-    let redactor = redaction.redactor()?;
+    let redactor = redaction.redactor(config)?;
     let bar = output::progress_bar("reading", 0, true);
     let transcript = Transcript::open(files::source(file, &bar)?, format)?;
     let mut neighbours = Neighbours::of(file).context("cannot make a temporary folder")?;

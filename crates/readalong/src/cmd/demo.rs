@@ -19,6 +19,7 @@ use crate::{
     cancel,
     client::Client,
     cmd::{export::Export, serve, share},
+    config::{Config, ConfigFile},
     link, output,
 };
 
@@ -45,6 +46,9 @@ pub(crate) struct Demo {
     /// Print the address and open no browser
     #[arg(long)]
     no_open: bool,
+
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 /// The options of `export`, with their defaults.
@@ -56,6 +60,7 @@ struct ExportLine {
 
 impl Demo {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let mut config = self.config.config()?;
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let whole = folder.path().join("agent.jsonl");
         let beside = folder.path().join("agent/subagents");
@@ -76,10 +81,12 @@ impl Demo {
         fs::write(&growing, joined(&lines[..LINES_AT_FIRST]))?;
         let data = folder.path().join("data");
         serve::log_to_stderr("warn")?;
-        let server = Server::open(crate::data::server_options(data.clone())?)?;
+        config.data = Some(data.clone());
+        config.base_url = None;
+        let server = Server::open(config.server_options()?)?;
         serve::serve(server, self.addr, move |_| {
             thread::spawn(move || {
-                let shown = open(&data, &growing, self.no_open);
+                let shown = open(&config, &growing, self.no_open);
                 match shown.and_then(|()| grow(&growing, &lines[LINES_AT_FIRST..])) {
                     Ok(()) => {}
                     Err(_) if cancel::is_cancelled() => {}
@@ -96,8 +103,9 @@ impl Demo {
 }
 
 /// Shares the growing chat and opens its page.
-fn open(data: &std::path::Path, growing: &std::path::Path, no_open: bool) -> anyhow::Result<()> {
-    let running = RunningServer::of(data)?.ok_or_else(|| anyhow!("the server did not start"))?;
+fn open(config: &Config, growing: &std::path::Path, no_open: bool) -> anyhow::Result<()> {
+    let running =
+        RunningServer::of(&config.data()?)?.ok_or_else(|| anyhow!("the server did not start"))?;
     let client = Client::of_server(running);
     let chat = share::follow(&client, growing, &[])?;
     let body =

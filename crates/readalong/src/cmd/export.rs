@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::{
     cancel,
+    config::ConfigFile,
     files::{self, Neighbours},
     output,
     redaction::{self, Redaction, Spooled},
@@ -79,6 +80,9 @@ pub(crate) struct Export {
     #[command(flatten)]
     redaction: Redaction,
 
+    #[command(flatten)]
+    config: ConfigFile,
+
     /// Leave code without colours (faster)
     #[arg(long)]
     no_highlight: bool,
@@ -96,7 +100,7 @@ impl Export {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let theme = Theme::load(&self.theme)?;
         let renderer = Renderer::new(&theme, !self.no_highlight)?;
-        let redactor = self.redaction.redactor()?;
+        let redactor = self.redaction.redactor(&self.config.config()?)?;
         let mut failed = 0;
         for file in &self.files {
             match self.export(file, &redactor, &renderer) {

@@ -10,7 +10,9 @@ use readalong_live::{
 };
 
 use crate::{
-    cancel, files, output,
+    cancel,
+    config::ConfigFile,
+    files, output,
     redaction::{self, Redaction},
 };
 
@@ -42,12 +44,16 @@ pub(crate) struct Follow {
 
     #[command(flatten)]
     redaction: Redaction,
+
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 impl Follow {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.config.config()?;
         let token = self.token()?;
-        let redactor = self.redaction.redactor()?;
+        let redactor = self.redaction.redactor(&config)?;
         if self.redaction.is_off() && self.redaction.waived().is_empty() {
             bail!(
                 "`--redact off` sends secrets as they come; say that you waive it: --waive all, or --waive with kinds or rules"

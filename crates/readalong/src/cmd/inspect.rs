@@ -7,6 +7,7 @@ use readalong_import::{Discard, ImportError, Imported, Layout, Pick, Transcript}
 use readalong_model::{Availability, Branches, Chat, Part, Role, ThreadId, Visibility};
 
 use crate::{
+    config::ConfigFile,
     files, output,
     redaction::{self, Redaction, Spooled},
 };
@@ -35,6 +36,9 @@ pub(crate) struct Inspect {
 
     #[command(flatten)]
     redaction: Redaction,
+
+    #[command(flatten)]
+    config: ConfigFile,
 }
 
 impl Inspect {
@@ -95,7 +99,7 @@ impl Inspect {
     }
 
     fn list_secrets(&self, transcript: &Transcript, pick: &Pick) -> anyhow::Result<ExitCode> {
-        let redactor = self.redaction.redactor()?;
+        let redactor = self.redaction.redactor(&self.config.config()?)?;
         let mut neighbours = files::Neighbours::of(&self.file)?;
         let mut chat = transcript.read(pick, &mut neighbours)?.chat;
         let report = redactor.chat(&mut chat, &mut Spooled(neighbours.spool()))?;

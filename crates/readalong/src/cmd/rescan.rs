@@ -109,7 +109,7 @@ impl Rescan {
     }
 
     fn bundles(&self) -> anyhow::Result<()> {
-        let redactor = self.redaction.redactor()?;
+        let redactor = self.redaction.redactor(&self.data.config()?)?;
         let renderer = Renderer::new(&Theme::load(readalong_themes::DEFAULT)?, true)?;
         let mut changed = 0;
         for bundle in &self.bundles {

@@ -1,80 +1,100 @@
 //! `readalong serve`: the small server that shows shares and keeps live pages in step.
 
-use std::{
-    io::IsTerminal,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use readalong_server::{Limits, Server};
+use readalong_server::Server;
 use tracing_subscriber::EnvFilter;
 
-use crate::{cancel, data::Data, memory, output, redaction};
-
-/// Where a server listens, where nothing else is said.
-pub(crate) const ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4141);
+use crate::{
+    cancel,
+    config::{self, Flags},
+    data::Data,
+    memory, output,
+};
 
 /// Serve shares: frozen ones as files, live ones as pages that are kept in step while their chat goes on
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  readalong serve\n  readalong serve ~/.agent/sessions\n  readalong serve --addr 0.0.0.0:4141 --base-url https://chats.example\n\n\
-                  Nobody sees a followed chat before it is shared: `readalong share`. Ctrl-C ends the server in order."
+                  Nobody sees a followed chat before it is shared: `readalong share`. Ctrl-C ends the server in order. `readalong config` prints what is set."
 )]
 pub(crate) struct Serve {
-    /// Folders and transcripts to follow; each transcript is a chat
-    #[arg(value_name = "FOLDER")]
-    follow: Vec<PathBuf>,
-
-    /// Address and port to listen at; port 0 takes a free one
-    #[arg(long, default_value_t = ADDR, value_name = "ADDRESS")]
-    addr: SocketAddr,
-
-    /// What links begin with, where a reverse proxy stands in front
-    #[arg(long, value_name = "URL", value_parser = base_url)]
-    base_url: Option<String>,
-
-    /// What is logged: warn, info, debug, or by part
-    #[arg(
-        long,
-        default_value = "info",
-        value_name = "FILTER",
-        env = "READALONG_LOG"
-    )]
-    log: String,
-
-    /// Open pages that one address may have; programs on this machine are not counted
-    #[arg(long, value_name = "N")]
-    sockets_per_address: Option<usize>,
-
-    /// Configuration file: rules for secrets of your own, and what may stay
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: ServerFlags,
 
     #[command(flatten)]
     data: Data,
 }
 
+/// What can be said of a server on the command line; everything else is set in the configuration.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServerFlags {
+    /// Folders and transcripts to follow; each transcript is a chat
+    #[arg(value_name = "FOLDER")]
+    follow: Vec<PathBuf>,
+
+    /// Address and port to listen at (default: 127.0.0.1:4141); port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    addr: Option<SocketAddr>,
+
+    /// What links begin with, where a reverse proxy stands in front
+    #[arg(long, value_name = "URL", value_parser = config::base_url)]
+    base_url: Option<String>,
+
+    /// What is logged: warn, info (the default), debug, or by part
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+
+    /// Open pages that one address may have; programs on this machine are not counted
+    #[arg(long, value_name = "N")]
+    sockets_per_address: Option<u32>,
+}
+
+impl ServerFlags {
+    /// What was said.
+    pub(crate) fn flags(&self) -> Flags {
+        let mut flags = Flags::new();
+        if !self.follow.is_empty() {
+            let paths = self.follow.iter().map(|path| path.to_string_lossy());
+            let paths: Vec<String> = paths.map(std::borrow::Cow::into_owned).collect();
+            flags.push(("follow", "FOLDER", paths.into()));
+        }
+        if let Some(addr) = self.addr {
+            flags.push(("addr", "--addr", addr.to_string().into()));
+        }
+        if let Some(url) = &self.base_url {
+            flags.push(("base_url", "--base-url", url.as_str().into()));
+        }
+        if let Some(log) = &self.log {
+            flags.push(("log", "--log", log.as_str().into()));
+        }
+        if let Some(sockets) = self.sockets_per_address {
+            let flag = "--sockets-per-address";
+            flags.push((
+                "limits.streams_per_address",
+                flag,
+                i64::from(sockets).into(),
+            ));
+        }
+        flags
+    }
+}
+
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         memory::keep_little();
-        log_to_stderr(&self.log)?;
-        let mut options = self.data.server_options()?;
-        if let Some(config) = &self.config {
-            options.redact = redaction::options(Some(config))?;
-        }
-        options.base_url = self.base_url;
-        options.follow = self.follow;
-        if let Some(sockets) = self.sockets_per_address {
-            options.limits = Limits {
-                streams_per_address: sockets,
-                ..options.limits
-            };
-        }
+        let config = self.data.settings(self.flags.flags())?.config;
+        log_to_stderr(&config.log)?;
+        let mut options = config.server_options()?;
+        // Paths need not be text.
+        options.follow = match self.flags.follow.is_empty() {
+            true => config.follow.clone(),
+            false => self.flags.follow,
+        };
         let server = Server::open(options)?;
-        serve(server, self.addr, |server| {
+        serve(server, config.addr, |server| {
             let base = server.base_url().unwrap_or_default();
             output::print_line(&format!("readalong serves {base}"))?;
             if let Some(path) = server.owner_link()? {
@@ -133,15 +153,4 @@ pub(crate) fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
         .with_target(false)
         .init();
     Ok(())
-}
-
-fn base_url(text: &str) -> Result<String, String> {
-    let url = text.trim_end_matches('/');
-    let host = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"));
-    match host {
-        Some(host) if !host.is_empty() && !host.contains(['?', '#', ' ']) => Ok(url.to_owned()),
-        _ => Err("write an address that begins with https:// or http://".to_owned()),
-    }
 }

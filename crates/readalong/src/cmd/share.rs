@@ -13,16 +13,14 @@ use anyhow::{anyhow, bail};
 use clap::Args;
 use readalong_import::{ImportError, Imported, Pick, Transcript};
 use readalong_model::Timestamp;
-use readalong_server::{RunningServer, Server, ServerOptions};
+use readalong_server::{RunningServer, Server};
 use serde_json::{Map, Value, json};
 
 use crate::{
     cancel,
     client::{Client, encode},
-    cmd::{
-        serve::{self, ADDR},
-        show::print_share,
-    },
+    cmd::{serve, show::print_share},
+    config::Config,
     data::Data,
     files::{self, Neighbours},
     memory, moment, output, pick,
@@ -84,8 +82,8 @@ pub(crate) struct Share {
     format: Option<String>,
 
     /// Where the server listens that --live starts
-    #[arg(long, default_value_t = ADDR, value_name = "ADDRESS")]
-    addr: SocketAddr,
+    #[arg(long, value_name = "ADDRESS")]
+    addr: Option<SocketAddr>,
 
     /// Print the share as one line of JSON, for scripts
     #[arg(long)]
@@ -106,7 +104,8 @@ impl Share {
             memory::keep_little();
             return self.share_growing(&file);
         }
-        let client = self.data.client()?;
+        let config = self.data.config()?;
+        let client = Client::of(&config)?;
         let chat = match pick::find_chat(&client, &self.what)? {
             Some(chat) if !is_file => chat,
             _ if file.exists() => upload::upload(
@@ -114,7 +113,7 @@ impl Share {
                 &file,
                 self.chat.as_deref(),
                 self.format.as_deref(),
-                &self.redaction,
+                (&self.redaction, &config),
             )?,
             _ => bail!(
                 "`{}` is neither a file nor a chat; `readalong list --chats` lists chats",
@@ -131,11 +130,12 @@ impl Share {
 
     /// Shares a transcript that goes on: by the server that runs, or by one of our own, here, until somebody cancels.
     fn share_growing(self, file: &Path) -> anyhow::Result<ExitCode> {
-        let folder = self.data.folder()?;
+        let config = self.data.config()?;
+        let folder = config.data()?;
         let path = file.canonicalize()?;
-        self.check_transcript(file)?;
+        self.check_transcript(file, &config)?;
         if let Ok(Some(running)) = RunningServer::of(&folder) {
-            let client = Client::of(folder.clone())?;
+            let client = Client::of(&config)?;
             if client.is_served() {
                 if self.redaction.hides_more() {
                     bail!(
@@ -148,10 +148,10 @@ impl Share {
             }
         }
         serve::log_to_stderr("warn")?;
-        let mut options = ServerOptions::new(folder.clone());
-        options.redact = self.redaction.options()?;
+        let mut options = config.server_options()?;
+        options.redact = self.redaction.options(&config)?;
         let server = Server::open(options)?;
-        let addr = self.addr;
+        let addr = self.addr.unwrap_or(config.addr);
         let failed = Arc::new(Mutex::new(None));
         let failure = failed.clone();
         serve::serve(server, addr, move |_| {
@@ -186,7 +186,7 @@ impl Share {
     }
 
     /// Fails at once where a file is no transcript, in any format, and says what is taken out of it so far. One that has not begun is none yet, and may become one.
-    fn check_transcript(&self, file: &Path) -> anyhow::Result<()> {
+    fn check_transcript(&self, file: &Path, config: &Config) -> anyhow::Result<()> {
         let bar = output::progress_bar("reading", 0, true);
         let transcript = match Transcript::open(files::source(file, &bar)?, None) {
             Ok(transcript) => transcript,
@@ -199,7 +199,7 @@ impl Share {
             return Ok(());
         };
         bar.finish_and_clear();
-        let redactor = self.redaction.redactor()?;
+        let redactor = self.redaction.redactor(config)?;
         let report = redactor.chat(&mut chat, &mut Spooled(neighbours.spool()))?;
         self.redaction.check(&report)?;
         redaction::note(&report);
