@@ -20,6 +20,8 @@ use crate::{
     service::{Service, now},
 };
 
+/// Its name where the server has a part of a host only, which other programs share.
+const COOKIE_BELOW: &str = "__Secure-readalong";
 /// Name of the session cookie on https: a browser takes it only with `Secure`, from this host and for all of it.
 const COOKIE_SECURE: &str = "__Host-readalong";
 /// Name of the session cookie on http, where browsers do not take the other one.
@@ -206,7 +208,7 @@ pub(crate) fn no_session_header(service: &Service) -> HeaderValue {
 fn cookie(service: &Service, value: String) -> SessionCookie {
     SessionCookie(
         Cookie::build((cookie_name(service), value))
-            .path("/")
+            .path(service.root().to_owned())
             .http_only(true)
             .same_site(SameSite::Lax)
             .secure(is_https(service))
@@ -234,9 +236,10 @@ fn session_cookie(service: &Service, headers: &HeaderMap) -> Option<String> {
 }
 
 fn cookie_name(service: &Service) -> &'static str {
-    match is_https(service) {
-        true => COOKIE_SECURE,
-        false => COOKIE_PLAIN,
+    match (is_https(service), service.root()) {
+        (true, "/") => COOKIE_SECURE,
+        (true, _) => COOKIE_BELOW,
+        (false, _) => COOKIE_PLAIN,
     }
 }
 

@@ -2,12 +2,14 @@
 
 use axum::body::{Body, to_bytes};
 use http::{Request, header};
-use readalong_store::{UserRole, Write};
+use readalong_store::{Store, UserRole, Write};
 use tower::ServiceExt as _;
 
 use crate::{
     accounts,
+    routes::OUR_PATHS,
     serve::{ServeError, Server},
+    service::root_of,
 };
 
 /// Name of the owner that a data folder has from the beginning.
@@ -73,8 +75,8 @@ impl Server {
         Ok(users.iter().any(|user| is_owner(user) && user.has_password))
     }
 
-    /// Makes the first owner of a new data folder, and settles what links begin with: as said now, or as said before.
-    pub(crate) fn begin(&self, base_url: Option<&str>) -> Result<(), ServeError> {
+    /// Makes the first owner of a new data folder, and settles what links begin with as long as nobody serves.
+    pub(crate) fn begin(&self) -> Result<(), ServeError> {
         let service = self.service();
         let users = service.read_now(|reader| reader.users())?;
         if accounts::first_owner(users).is_none() {
@@ -84,16 +86,25 @@ impl Server {
                 password_hash: None,
             })?;
         }
-        let known = service.read_now(|reader| reader.setting(BASE_URL))?;
-        if let Some(url) = base_url.filter(|url| known.as_deref() != Some(*url)) {
-            self.remember(BASE_URL, url)?;
-        }
-        if let Some(url) = base_url.or(known.as_deref()) {
-            service.set_own_url(url);
-        }
         let last = service.read_now(|reader| reader.setting(LAST_URL))?;
         service.set_last_url(last.as_deref().unwrap_or(LAST_URL_AT_FIRST));
         Ok(())
+    }
+
+    /// The address under which people reach the server: as said now, which is kept, or as said before.
+    pub(crate) fn own_url(
+        store: &Store,
+        said: Option<String>,
+    ) -> Result<Option<String>, ServeError> {
+        let known = store.read(|reader| reader.setting(BASE_URL))?;
+        let Some(said) = said else { return Ok(known) };
+        if is_taken(&root_of(Some(&said))) {
+            return Err(ServeError::BaseUrl { url: said });
+        }
+        if known.as_ref() != Some(&said) {
+            store.write_and_wait(setting(BASE_URL, &said))?;
+        }
+        Ok(Some(said))
     }
 
     /// Keeps where the folder is served: links that are printed while nobody serves begin so.
@@ -101,16 +112,24 @@ impl Server {
         let known = self.service().read_now(|reader| reader.setting(LAST_URL))?;
         match known.as_deref() == Some(url) {
             true => Ok(()),
-            false => self.remember(LAST_URL, url),
+            false => {
+                let write = setting(LAST_URL, url);
+                self.service().store.write_and_wait(write)?;
+                Ok(())
+            }
         }
     }
+}
 
-    fn remember(&self, key: &str, value: &str) -> Result<(), ServeError> {
-        let write = Write::Setting {
-            key: key.to_owned(),
-            value: Some(value.to_owned()),
-        };
-        self.service().store.write_and_wait(write)?;
-        Ok(())
+/// True for a path below which the server's own begin: a proxy that leaves it away and one that does not could not be told apart.
+fn is_taken(root: &str) -> bool {
+    let first = root.split('/').nth(1).unwrap_or_default();
+    OUR_PATHS.contains(&format!("/{first}").as_str())
+}
+
+fn setting(key: &str, value: &str) -> Write {
+    Write::Setting {
+        key: key.to_owned(),
+        value: Some(value.to_owned()),
     }
 }

@@ -843,8 +843,8 @@ impl LiveShare {
         };
         let library = StoreLibrary::new(&service.store, &self.chat);
         let signin = match &self.link {
-            Link::Share(id) => format!("/signin?next=/s/{id}/"),
-            Link::Legacy(_) => "/signin".to_owned(),
+            Link::Share(id) => service.path(&format!("/signin?next=/s/{id}/")),
+            Link::Legacy(_) => service.path("/signin"),
         };
         let moment = Moment {
             epoch: service.store.epoch(),

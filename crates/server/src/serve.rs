@@ -40,7 +40,7 @@ use crate::{
     metrics::Metrics,
     redaction,
     routes::{self, Peer, errors::Notices},
-    service::{Service, ServiceParts, ShareTable, random},
+    service::{Service, ServiceParts, ShareTable, random, root_of},
 };
 
 /// Name of the file that says where a server of this data folder is reached.
@@ -128,6 +128,12 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// The server's address ends in a path that it needs itself.
+    #[error("`{url}` cannot be the base URL: its path is one of readalong's own")]
+    BaseUrl {
+        /// The address.
+        url: String,
+    },
     /// Rules for secrets cannot be used.
     #[error(transparent)]
     Redact(#[from] readalong_redact::RedactError),
@@ -214,7 +220,6 @@ impl Server {
         let lock = lock(&data)?;
         let theme = Theme::load(&options.theme)?;
         let renderer = Arc::new(Renderer::new(&theme, options.highlight)?);
-        let notices = Notices::new(&renderer)?;
         let metrics = Arc::new(Metrics::default());
         let shares = Arc::new(ShareTable::default());
         let live = Arc::new(LiveShares::new(&options.limits, metrics.clone()));
@@ -236,6 +241,8 @@ impl Server {
         };
         let store = Store::open(&data, on_commit)?;
         clear(&data, &store, &frozen)?;
+        let own_url = Self::own_url(&store, options.base_url)?;
+        let notices = Notices::new(&renderer, &root_of(own_url.as_deref()))?;
         let redactor = Redactor::new(options.redact)?;
         let redactions = {
             let store = store.clone();
@@ -255,6 +262,7 @@ impl Server {
             notices,
             metrics,
             command_token: Digest::of(command_token.as_bytes()),
+            own_url,
         });
         let server = Self {
             service,
@@ -262,7 +270,7 @@ impl Server {
             command_token,
             _lock: lock,
         };
-        server.begin(options.base_url.as_deref())?;
+        server.begin()?;
         Ok(server)
     }
 

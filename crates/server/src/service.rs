@@ -13,7 +13,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use http::{HeaderMap, header::HOST};
+use http::{HeaderMap, Uri, header::HOST};
 use readalong_live::redacting::Redactions;
 use readalong_model::{
     Change, Digest, Event, Share, ShareCard, ShareId, SnapshotOptions, Timestamp, Updates, UserId,
@@ -115,6 +115,7 @@ pub(crate) struct Service {
     /// The theme's files, as live pages name them.
     assets: HashMap<String, Arc<LivePage>>,
     base_url: OnceLock<String>,
+    root: String,
     /// What links begin with as long as nobody serves: where the folder was served last.
     last_url: OnceLock<String>,
     /// The address was given, and not found out from where the server listens.
@@ -140,6 +141,8 @@ pub(crate) struct ServiceParts {
     pub(crate) notices: Notices,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) command_token: Digest,
+    /// The address that people use, where its owner has given one.
+    pub(crate) own_url: Option<String>,
 }
 
 impl Service {
@@ -149,7 +152,7 @@ impl Service {
             let page = LivePage::new(frozen::media_type(path), bytes.to_vec());
             (path.to_owned(), Arc::new(page))
         });
-        Arc::new(Self {
+        let service = Self {
             accounts: Accounts::default(),
             api: ApiState::default(),
             addresses: Addresses::new(&parts.limits),
@@ -166,12 +169,18 @@ impl Service {
             stopping: watch::Sender::new(false),
             assets: assets.collect(),
             base_url: OnceLock::new(),
+            root: root_of(parts.own_url.as_deref()),
             last_url: OnceLock::new(),
             has_own_url: AtomicBool::new(false),
             is_serving: AtomicBool::new(false),
             redactions: parts.redactions,
             followers: Followers::default(),
-        })
+        };
+        if let Some(url) = &parts.own_url {
+            service.set_base_url(url);
+            service.has_own_url.store(true, Ordering::Relaxed);
+        }
+        Arc::new(service)
     }
 
     /// The address that links begin with, without a slash at its end; `None` as long as it is not known.
@@ -184,15 +193,19 @@ impl Service {
         let _ = self.base_url.set(url.trim_end_matches('/').to_owned());
     }
 
+    /// What paths of the server begin with for whoever asks, with a slash at its end: `/`, or `/chats/` where a proxy has the server below that.
+    pub(crate) fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// The path of ours that a browser knows as this one.
+    pub(crate) fn path(&self, path: &str) -> String {
+        format!("{}{}", self.root, path.trim_start_matches('/'))
+    }
+
     /// A file of the theme, by its path.
     pub(crate) fn asset(&self, path: &str) -> Option<Arc<LivePage>> {
         self.assets.get(path).cloned()
-    }
-
-    /// Says under which address people reach the server, where its owner has given one.
-    pub(crate) fn set_own_url(&self, url: &str) {
-        self.set_base_url(url);
-        self.has_own_url.store(true, Ordering::Relaxed);
     }
 
     /// True where the address under which people reach the server was given: a proxy may stand before it.
@@ -364,6 +377,16 @@ impl Service {
             tools: true,
             messages: None,
         }
+    }
+}
+
+/// The path of an address, with a slash at its end.
+pub(crate) fn root_of(url: Option<&str>) -> String {
+    let url = url.and_then(|url| url.parse::<Uri>().ok());
+    let path = url.as_ref().map_or("", |url| url.path());
+    match path.trim_matches('/') {
+        "" => "/".to_owned(),
+        path => format!("/{path}/"),
     }
 }
 

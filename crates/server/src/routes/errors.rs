@@ -133,20 +133,21 @@ impl Said {
 pub(crate) struct Notices(HashMap<Said, Bytes>);
 
 impl Notices {
-    /// Renders them in the look of a theme.
+    /// Renders them in the look of a theme, for a server whose paths begin with `root`.
     ///
     /// # Errors
     /// The theme's template is wrong.
-    pub(crate) fn new(renderer: &Renderer) -> Result<Self, RenderError> {
+    pub(crate) fn new(renderer: &Renderer, root: &str) -> Result<Self, RenderError> {
+        let signin = format!("{root}signin");
         let page = |said: Said| {
             let (heading, text) = said.words();
-            let link = (said == Said::SignIn).then_some(("/signin", "Sign in"));
+            let link = (said == Said::SignIn).then_some((signin.as_str(), "Sign in"));
             let page = renderer.notice_page(&NoticePage {
                 title: heading,
                 heading,
                 text,
                 link,
-                root: "/",
+                root,
             })?;
             Ok((said, Bytes::from(page)))
         };

@@ -34,9 +34,14 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderValue, StatusCode, Uri, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, StatusCode, Uri,
+    header::{CONTENT_TYPE, LOCATION},
+    uri::PathAndQuery,
+};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
+use tower::util::MapRequest;
 
 use crate::{
     content::Takes,
@@ -55,6 +60,20 @@ const SECRET_DIGITS: usize = 22;
 /// Bytes of a body that have to come in the time of [`crate::limits::Limits::body_timeout`], or its end: one byte now and then holds a connection for days.
 const BODY_PIECE_BYTES: usize = 4 << 10;
 
+/// Paths that are ours, with all below them: no old link and no base URL can be there.
+pub(crate) const OUR_PATHS: [&str; 10] = [
+    "/s",
+    "/assets",
+    "/api",
+    "/rpc",
+    "/signin",
+    "/signout",
+    "/health",
+    "/metrics",
+    "/robots.txt",
+    "/openapi.json",
+];
+
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
@@ -65,7 +84,8 @@ pub(crate) struct AskedBy(pub(crate) Asker);
 
 /// Everything that the server answers.
 pub(crate) fn router(service: Arc<Service>) -> Router {
-    Router::new()
+    let root = service.root().to_owned();
+    let router = Router::new()
         .route("/", get(home))
         .route("/robots.txt", get(robots))
         .route("/assets/{file}", get(assets))
@@ -79,7 +99,41 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .fallback(fallback)
         .layer(DefaultBodyLimit::max(service.limits.body_bytes))
         .layer(middleware::from_fn_with_state(service.clone(), around))
-        .with_state(service)
+        .with_state(service);
+    match root.as_str() {
+        "/" => router,
+        _ => Router::new().fallback_service(MapRequest::new(router, move |request| {
+            without_root(request, &root)
+        })),
+    }
+}
+
+/// A request whose path begins where ours do: some proxies leave away what they have us below, others do not.
+fn without_root(mut request: Request, root: &str) -> Request {
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let folder = root.trim_end_matches('/');
+    let rest = match path.strip_prefix(folder) {
+        Some(rest) if rest.starts_with('/') => rest.to_owned(),
+        Some(rest) if rest.is_empty() || rest.starts_with('?') => format!("/{rest}"),
+        _ => return request,
+    };
+    if let Ok(uri) = rest.parse() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// What a route leads on to, for a browser that knows us below a root.
+fn lead_below(root: &str, headers: &mut HeaderMap) {
+    let Some(to) = headers.get(LOCATION).and_then(|to| to.to_str().ok()) else {
+        return;
+    };
+    if let Some(path) = to.strip_prefix('/')
+        && let Ok(to) = HeaderValue::try_from(format!("{root}{path}"))
+    {
+        headers.insert(LOCATION, to);
+    }
 }
 
 /// Old paths that still lead somewhere; everything else is nowhere.
@@ -106,9 +160,12 @@ async fn assets(State(service): State<Arc<Service>>, request: Request) -> Respon
     }
 }
 
-async fn home() -> Response {
-    let body = "<p>Chats are shared here by their links. <a href=\"/signin\">Sign in</a> to open private ones.</p>";
-    errors::page(StatusCode::OK, errors::document("readalong", body))
+async fn home(State(service): State<Arc<Service>>) -> Response {
+    let signin = service.path("/signin");
+    let body = format!(
+        "<p>Chats are shared here by their links. <a href=\"{signin}\">Sign in</a> to open private ones.</p>"
+    );
+    errors::page(StatusCode::OK, errors::document("readalong", &body))
 }
 
 /// Nothing is forbidden to robots: a page that they may not fetch cannot tell them to forget it. Every page does.
@@ -146,6 +203,7 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
         response = error::as_json(response).await;
     }
     service.notices.fill(&mut response);
+    lead_below(service.root(), response.headers_mut());
     headers::secure(response.headers_mut());
     let status = response.status().as_u16();
     service.metrics.requests[usize::from(status / 100).min(5)].add(1);

@@ -161,11 +161,13 @@ async fn end_session(service: &Arc<Service>, caller: &Caller) {
     }
 }
 
-async fn show_signout() -> Response {
-    let body = "<form method=\"post\" action=\"/signout\"><button>Sign out</button></form>";
+async fn show_signout(State(service): State<Arc<Service>>) -> Response {
+    let action = service.path("/signout");
+    let body =
+        format!("<form method=\"post\" action=\"{action}\"><button>Sign out</button></form>");
     no_store(errors::page(
         StatusCode::OK,
-        errors::document("Sign out", body),
+        errors::document("Sign out", &body),
     ))
 }
 
@@ -191,11 +193,11 @@ fn wait(service: &Service, shown: Filled<'_>, seconds: u64) -> Response {
 
 fn form(service: &Service, status: StatusCode, shown: Filled<'_>, problem: &str) -> Response {
     let page = service.renderer.signin_page(&SigninPage {
-        action: "/signin",
+        action: &service.path("/signin"),
         next: shown.next,
         user: shown.name,
         error: Some(problem).filter(|problem| !problem.is_empty()),
-        root: "/",
+        root: service.root(),
     });
     let page = match page {
         Ok(page) => page,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod below;
 mod chats;
 mod documents;
 mod h2ogpte;

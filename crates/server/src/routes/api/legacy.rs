@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::{
     auth::Owner,
     error::ApiError,
+    routes::OUR_PATHS,
     service::{Service, now},
 };
 
@@ -22,19 +23,6 @@ use crate::{
 const LIST_BYTES_MAX: usize = 16 << 20;
 /// Bytes of an old path: longer ones are no addresses.
 const PATH_BYTES_MAX: usize = 2_000;
-/// Paths that are ours already, with all below them.
-const OUR_PATHS: [&str; 10] = [
-    "/s",
-    "/assets",
-    "/api",
-    "/rpc",
-    "/signin",
-    "/signout",
-    "/health",
-    "/metrics",
-    "/robots.txt",
-    "/openapi.json",
-];
 
 /// What became of a list.
 #[derive(Debug, Serialize, ToSchema)]
