@@ -66,6 +66,21 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsConfig,
     /// What is taken out of chats.
     pub(crate) redact: RedactConfig,
+    /// Places to publish to, by name.
+    pub(crate) target: Vec<TargetConfig>,
+}
+
+/// A place to publish to.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TargetConfig {
+    /// How it is called on the command line.
+    pub(crate) name: String,
+    /// The place itself.
+    pub(crate) to: String,
+    /// Under which address readers reach it.
+    #[serde(deserialize_with = "base_url_of")]
+    pub(crate) url: Option<String>,
 }
 
 impl Default for Config {
@@ -80,6 +95,7 @@ impl Default for Config {
             log: "info".to_owned(),
             limits: LimitsConfig::default(),
             redact: RedactConfig::default(),
+            target: Vec::new(),
         }
     }
 }

@@ -12,6 +12,8 @@ mod memory;
 mod moment;
 mod output;
 mod pick;
+mod publications;
+mod publishing;
 mod redaction;
 mod upload;
 
@@ -47,6 +49,9 @@ enum Command {
     Legacy(cmd::legacy::Legacy),
     Inspect(cmd::inspect::Inspect),
     Rescan(cmd::rescan::Rescan),
+    Publish(cmd::publish::Publish),
+    Unpublish(cmd::unpublish::Unpublish),
+    Published(cmd::published::Published),
     Verify(cmd::verify::Verify),
     Formats(cmd::formats::Formats),
     Theme(cmd::theme::Theme),
@@ -71,6 +76,9 @@ fn main() -> ExitCode {
         Command::Legacy(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Rescan(command) => command.run(),
+        Command::Publish(command) => command.run(),
+        Command::Unpublish(command) => command.run(),
+        Command::Published(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Formats(command) => command.run(),
         Command::Theme(command) => command.run(),

@@ -52,6 +52,40 @@ pub(crate) struct NoticeContext<'a> {
     pub(crate) version: &'static str,
 }
 
+/// A page of a published site that belongs to no bundle.
+#[derive(Serialize)]
+pub(crate) struct SiteContext<'a> {
+    pub(crate) site: Site<'a>,
+    /// The style sheet, in the page.
+    pub(crate) style: minijinja::Value,
+    /// The script, in the page; may be empty.
+    pub(crate) script: minijinja::Value,
+    pub(crate) csp: &'a str,
+    pub(crate) version: &'static str,
+}
+
+/// What it says.
+#[derive(Serialize)]
+pub(crate) struct Site<'a> {
+    /// `head`, `gone`, `missing` or `catalogue`.
+    pub(crate) kind: &'static str,
+    pub(crate) title: &'a str,
+    pub(crate) heading: &'a str,
+    pub(crate) text: &'a str,
+    /// Where to go on.
+    pub(crate) href: Option<&'a str>,
+    pub(crate) words: &'a str,
+    pub(crate) shares: Vec<SiteShare<'a>>,
+}
+
+/// A share in the list.
+#[derive(Serialize)]
+pub(crate) struct SiteShare<'a> {
+    pub(crate) href: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) at: String,
+}
+
 /// What `head.html` wants of a page.
 #[derive(Serialize)]
 pub(crate) struct NoticeHead<'a> {

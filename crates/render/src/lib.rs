@@ -22,6 +22,7 @@ mod page;
 mod parts;
 #[cfg(test)]
 mod pattern;
+mod site;
 mod templates;
 mod terminal;
 mod text;
@@ -37,6 +38,7 @@ pub use crate::{
     live::{Library, LiveBook, LiveShare, Moment, Op, Page},
     notice::{NoticePage, SigninPage},
     page::{CSP, CSP_LIVE, CSP_SIGNIN},
+    site::SitePage,
 };
 
 /// Renders snapshots with one theme; made once, used for many.

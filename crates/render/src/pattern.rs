@@ -20,7 +20,7 @@ use readalong_themes::Theme;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{NoticePage, Output, OutputError, Renderer, SigninPage, context};
+use crate::{NoticePage, Output, OutputError, Renderer, SigninPage, SitePage, context};
 
 const DOCUMENT: &str = include_str!("../../../docs/themes.md");
 const SVG: &[u8] =
@@ -112,6 +112,45 @@ fn every_theme_renders_the_pattern() {
         ] {
             assert!(page.contains(seen), "theme {name} does not show `{seen}`");
         }
+        let listed = [(
+            "s/x/".to_owned(),
+            "Seen <chat>".to_owned(),
+            Timestamp::from_millis(0).unwrap(),
+        )];
+        for (page, seen) in [
+            (
+                SitePage::Head {
+                    href: "x/index.html",
+                    title: Some("Seen \"title\""),
+                },
+                vec![
+                    "Seen &quot;title&quot;",
+                    "url=x/index.html",
+                    "id=\"go\" href=\"x/index.html\"",
+                    "location.replace",
+                ],
+            ),
+            (SitePage::Gone, vec!["taken back", "script-src 'sha256-"]),
+            (SitePage::Missing, vec!["nothing here", "location.replace"]),
+            (
+                SitePage::Catalogue(&listed),
+                vec![
+                    "Seen &lt;chat&gt;",
+                    "href=\"s/x/\"",
+                    "1970-01-01",
+                    "addEventListener",
+                ],
+            ),
+        ] {
+            let page = String::from_utf8(renderer.site_page(&page).unwrap()).unwrap();
+            let page = page.replace("&#39;", "'");
+            for seen in seen {
+                assert!(
+                    page.contains(seen),
+                    "theme {name} does not show `{seen}` in {page}"
+                );
+            }
+        }
         let signin = SigninPage {
             action: "/signin",
             next: "/s/\">",
@@ -192,6 +231,7 @@ fn templates_get_what_the_document_lists() {
     add("page.html", json!(page_context(&chat, &share, &left_out)));
     add("notice.html", notice_context(false));
     add("signin.html", notice_context(true));
+    add("site.html", site_context());
     add("message.html", json!({ "message": message_context() }));
     for part in all_parts() {
         let value = json!(part);
@@ -317,8 +357,7 @@ fn documented() -> BTreeSet<(String, String)> {
     let code = |text: &str| text.split('`').nth(1).map(str::to_owned);
     for line in DOCUMENT.lines() {
         if line.starts_with('#') {
-            template =
-                code(line).filter(|name| line.starts_with("### `") && name.contains(".html"));
+            template = code(line).filter(|name| line.starts_with("### `") && name.contains('.'));
             found.extend(template.clone().map(|name| (name, String::new())));
         } else if let (Some(template), true) = (&template, line.starts_with("| `")) {
             found.extend(code(line).map(|path| (template.clone(), path)));
@@ -472,6 +511,28 @@ fn notice_context(has_form: bool) -> serde_json::Value {
         },
         styles: &[text()],
         scripts: &[text()],
+        csp: "x",
+        version: "x",
+    })
+}
+
+fn site_context() -> serde_json::Value {
+    json!(context::SiteContext {
+        site: context::Site {
+            kind: "catalogue",
+            title: "x",
+            heading: "x",
+            text: "x",
+            href: Some("x"),
+            words: "x",
+            shares: vec![context::SiteShare {
+                href: "x",
+                title: "x",
+                at: text(),
+            }],
+        },
+        style: "x".into(),
+        script: "x".into(),
         csp: "x",
         version: "x",
     })

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::{
     cancel,
-    config::ConfigFile,
+    config::{Config, ConfigFile},
     files::{self, Neighbours},
     output,
     redaction::{self, Redaction, Spooled},
@@ -45,6 +45,24 @@ pub(crate) struct Export {
     #[arg(short, long, default_value = "exports", value_name = "DIR")]
     out: PathBuf,
 
+    #[command(flatten)]
+    how: HowToExport,
+
+    #[command(flatten)]
+    config: ConfigFile,
+
+    /// Open the first page in the browser
+    #[arg(long)]
+    open: bool,
+
+    /// Print one line of JSON for each file, for scripts
+    #[arg(long)]
+    json: bool,
+}
+
+/// What of a chat is rendered, and how: for all commands that render transcripts.
+#[derive(Args, Clone)]
+pub(crate) struct HowToExport {
     /// Which chat of a file that holds several: its number, id, or (part of) its title
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     chat: Option<String>,
@@ -80,30 +98,17 @@ pub(crate) struct Export {
     #[command(flatten)]
     redaction: Redaction,
 
-    #[command(flatten)]
-    config: ConfigFile,
-
     /// Leave code without colours (faster)
     #[arg(long)]
     no_highlight: bool,
-
-    /// Open the first page in the browser
-    #[arg(long)]
-    open: bool,
-
-    /// Print one line of JSON for each file, for scripts
-    #[arg(long)]
-    json: bool,
 }
 
 impl Export {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let theme = Theme::load(&self.theme)?;
-        let renderer = Renderer::new(&theme, !self.no_highlight)?;
-        let redactor = self.redaction.redactor(&self.config.config()?)?;
+        let exporter = self.how.exporter(&self.config.config()?)?;
         let mut failed = 0;
         for file in &self.files {
-            match self.export(file, &redactor, &renderer) {
+            match exporter.export(file, &self.out) {
                 Ok(exported) => self.report(file, &exported)?,
                 // One file that cannot be exported is no reason to leave the others.
                 Err(error) if self.files.len() > 1 => {
@@ -120,56 +125,6 @@ impl Export {
                 "{failed} of {} files could not be exported",
                 self.files.len()
             )),
-        }
-    }
-
-    /// The path of a frozen chat: file, chat, what is left without secrets, snapshot, pages, bundle.
-    fn export(
-        &self,
-        file: &Path,
-        redactor: &Redactor,
-        renderer: &Renderer,
-    ) -> anyhow::Result<Exported> {
-        let bar = output::progress_bar("reading", 0, true);
-        let transcript = Transcript::open(files::source(file, &bar)?, self.format.as_deref())?;
-        let mut neighbours = Neighbours::of(file).context("cannot make a temporary folder")?;
-        let pick = self.chat.clone().map_or(Pick::Only, Pick::Named);
-        let imported = transcript.read(&pick, &mut neighbours);
-        bar.finish_and_clear();
-        let Imported {
-            mut chat, warnings, ..
-        } = match imported {
-            Err(error @ ImportError::ManyChats { .. }) => {
-                list_chats(&transcript)?;
-                return Err(error.into());
-            }
-            imported => imported?,
-        };
-        let spool = neighbours.spool();
-        let report = redactor.chat(&mut chat, &mut Spooled(spool))?;
-        self.redaction.check(&report)?;
-        let mut options = self.snapshot_options();
-        if let Some(title) = &mut options.title {
-            redactor.text(title, "title", &mut Known::default());
-        }
-        let snapshot = Snapshot::take(chat, &options);
-        let (rendered, written) = write_bundle(&snapshot, &self.out, renderer, spool)?;
-        Ok(Exported {
-            title: snapshot.title,
-            warnings,
-            report,
-            rendered,
-            written,
-        })
-    }
-
-    fn snapshot_options(&self) -> SnapshotOptions {
-        SnapshotOptions {
-            title: self.title.clone(),
-            artifacts: !self.no_artifacts,
-            reasoning: !self.no_reasoning,
-            tools: !self.no_tools,
-            messages: self.messages,
         }
     }
 
@@ -207,6 +162,83 @@ impl Export {
             })?;
         }
         Ok(())
+    }
+}
+
+impl HowToExport {
+    /// Which chat of a file is meant.
+    pub(crate) fn chat(&self) -> Option<&str> {
+        self.chat.as_deref()
+    }
+
+    /// Gets ready to export as these flags say.
+    ///
+    /// # Errors
+    /// The theme or the rules for secrets are wrong.
+    pub(crate) fn exporter(&self, config: &Config) -> anyhow::Result<Exporter<'_>> {
+        let theme = Theme::load(&self.theme)?;
+        Ok(Exporter {
+            how: self,
+            renderer: Renderer::new(&theme, !self.no_highlight)?,
+            redactor: self.redaction.redactor(config)?,
+        })
+    }
+
+    fn snapshot_options(&self) -> SnapshotOptions {
+        SnapshotOptions {
+            title: self.title.clone(),
+            artifacts: !self.no_artifacts,
+            reasoning: !self.no_reasoning,
+            tools: !self.no_tools,
+            messages: self.messages,
+        }
+    }
+}
+
+/// Exports transcripts, one after the other.
+pub(crate) struct Exporter<'a> {
+    how: &'a HowToExport,
+    renderer: Renderer,
+    redactor: Redactor,
+}
+
+impl Exporter<'_> {
+    /// The path of a frozen chat: file, chat, what is left without secrets, snapshot, pages, bundle.
+    ///
+    /// # Errors
+    /// The file is no transcript, or the bundle cannot be written.
+    pub(crate) fn export(&self, file: &Path, out: &Path) -> anyhow::Result<Exported> {
+        let bar = output::progress_bar("reading", 0, true);
+        let transcript = Transcript::open(files::source(file, &bar)?, self.how.format.as_deref())?;
+        let mut neighbours = Neighbours::of(file).context("cannot make a temporary folder")?;
+        let pick = self.how.chat.clone().map_or(Pick::Only, Pick::Named);
+        let imported = transcript.read(&pick, &mut neighbours);
+        bar.finish_and_clear();
+        let Imported {
+            mut chat, warnings, ..
+        } = match imported {
+            Err(error @ ImportError::ManyChats { .. }) => {
+                list_chats(&transcript)?;
+                return Err(error.into());
+            }
+            imported => imported?,
+        };
+        let spool = neighbours.spool();
+        let report = self.redactor.chat(&mut chat, &mut Spooled(spool))?;
+        self.how.redaction.check(&report)?;
+        let mut options = self.how.snapshot_options();
+        if let Some(title) = &mut options.title {
+            self.redactor.text(title, "title", &mut Known::default());
+        }
+        let snapshot = Snapshot::take(chat, &options);
+        let (rendered, written) = write_bundle(&snapshot, out, &self.renderer, spool)?;
+        Ok(Exported {
+            title: snapshot.title,
+            warnings,
+            report,
+            rendered,
+            written,
+        })
     }
 }
 
@@ -261,12 +293,12 @@ pub(crate) fn export_anew(
 }
 
 /// What became of one file.
-struct Exported {
-    title: String,
-    warnings: Vec<Warning>,
-    report: Report,
-    rendered: RenderStats,
-    written: WrittenBundle,
+pub(crate) struct Exported {
+    pub(crate) title: String,
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) report: Report,
+    pub(crate) rendered: RenderStats,
+    pub(crate) written: WrittenBundle,
 }
 
 /// Takes what is rendered into a bundle.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
-use readalong_model::{ChatId, Share, ShareId, ShareVisibility, Timestamp, Updates};
+use readalong_model::{ChatId, Digest, Share, ShareId, ShareVisibility, Timestamp, Updates};
 use readalong_store::{ShareChange, ShareFilter, StoreError, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -53,6 +53,9 @@ pub(crate) struct ShareEntry {
     expires_at: Option<Timestamp>,
     /// How many have its page open.
     readers: usize,
+    /// Id of the bundle of a frozen share, once it is made: the first who opens the page has it made.
+    #[schema(value_type = Option<String>)]
+    bundle: Option<Digest>,
 }
 
 impl ShareEntry {
@@ -68,6 +71,7 @@ impl ShareEntry {
             created_at: share.created_at,
             expires_at: share.expires_at,
             readers: service.live.readers(&share.id),
+            bundle: share.bundle,
             chat: share.chat.clone(),
             id: share.id.clone(),
         }

@@ -1,0 +1,510 @@
+//! The layout of a site (docs/format.md), and how a share gets into it, is replaced and goes.
+//!
+//! Each version of a share has a folder of its own, which is never changed; a small head, at the share's link, says which one readers see. So a reader sees
+//! one version whole, on any host, and what did not change is copied there instead of being sent again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use readalong_bundle::{MANIFEST, Manifest, VerifiedBundle};
+use readalong_model::{Digest, ShareId, Timestamp};
+
+use crate::{
+    Changes, File, Head, Listed, Listing, Origin, PublishError, Session, ShareRecord, SitePath,
+    Target, Watch,
+    path::VERSION_DIGITS,
+    record::{self, Catalogue, SiteRecord},
+};
+
+/// The version of the site's layout that is written; a higher one is refused.
+pub const SITE_VERSION: u32 = 1;
+/// Times that a publication begins anew because others published to the same place meanwhile.
+const TRIES_MAX: usize = 8;
+
+const INDEX: &str = "index.html";
+const SHARE_RECORD: &str = "share.json";
+const SITE_RECORD: &str = "site.json";
+const CATALOGUE: &str = "catalogue.json";
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// What hosts that read `_headers` are told (Netlify, Cloudflare Pages and others): what readalong's own server says too, as far as it holds for all files.
+const HEADERS: &str = "/*
+  X-Content-Type-Options: nosniff
+  X-Robots-Tag: noindex, nofollow, noarchive
+  Referrer-Policy: no-referrer
+  Cross-Origin-Opener-Policy: same-origin
+  Cross-Origin-Resource-Policy: same-origin
+  Content-Security-Policy: frame-ancestors 'none'
+";
+
+/// Makes the pages of a site that belong to no bundle.
+pub trait SitePages {
+    /// The page at a share's link: sends readers on to the folder of its version.
+    fn head(&self, folder: &str, title: Option<&str>) -> Vec<u8>;
+    /// The page at the link of a share that was taken back.
+    fn tombstone(&self) -> Vec<u8>;
+    /// The page for addresses that lead nowhere. It may stand at any depth.
+    fn missing(&self) -> Vec<u8>;
+    /// The page that lists shares.
+    fn catalogue(&self, shares: &[Listing]) -> Vec<u8>;
+}
+
+/// What a version of a share consists of: every file of a bundle that was verified.
+#[derive(Clone, Debug)]
+pub struct Content {
+    digest: Digest,
+    bundle: Option<Digest>,
+    files: Vec<ContentFile>,
+}
+
+#[derive(Clone, Debug)]
+struct ContentFile {
+    path: String,
+    here: PathBuf,
+    size_bytes: u64,
+    sha256: Option<Digest>,
+    media_type: String,
+}
+
+impl Content {
+    /// The files of a bundle, as they are.
+    pub fn clear(bundle: &VerifiedBundle, manifest_bytes: u64) -> Self {
+        let file = |entry: &readalong_bundle::FileEntry| ContentFile {
+            path: entry.path.to_string(),
+            here: bundle.path.join(entry.path.as_str()),
+            size_bytes: entry.size_bytes,
+            sha256: Some(entry.sha256),
+            media_type: entry.media_type.clone(),
+        };
+        let mut files: Vec<ContentFile> = bundle.manifest.files.iter().map(file).collect();
+        // Last, so that a folder that was left in the middle does not look like a bundle.
+        files.push(ContentFile {
+            path: MANIFEST.to_owned(),
+            here: bundle.path.join(MANIFEST),
+            size_bytes: manifest_bytes,
+            sha256: None,
+            media_type: JSON.to_owned(),
+        });
+        Self {
+            digest: bundle.id,
+            bundle: Some(bundle.id),
+            files,
+        }
+    }
+
+    fn folder(&self) -> String {
+        self.digest.short(VERSION_DIGITS)
+    }
+}
+
+/// A share that is to be at a place.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// The share.
+    pub share: &'a ShareId,
+    /// What readers are to see.
+    pub content: &'a Content,
+    /// What the chat is called; `None` where nobody may know without the key.
+    pub title: Option<&'a str>,
+    /// The time of the publication.
+    pub at: Timestamp,
+    /// Whether the site's catalogue lists it.
+    pub is_listed: bool,
+}
+
+/// What is to be done at a place, and what it is done for.
+pub struct Plan<'a> {
+    session: Box<dyn Session + 'a>,
+    seen: Option<ShareRecord>,
+    /// The changes.
+    pub changes: Changes,
+}
+
+/// What was published.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Name of the page at the share's link, relative to the site.
+    pub link: SitePath,
+    /// What was done; nothing where everything was there.
+    pub changes: Changes,
+}
+
+/// What was taken back.
+#[derive(Clone, Debug)]
+pub struct Unpublished {
+    /// What was done.
+    pub changes: Changes,
+}
+
+/// Puts a share into a site, or another version of it in place of the one that is there.
+///
+/// # Errors
+/// The place cannot be used, is full, or somebody else published the same share at the same time.
+pub fn publish(
+    target: &dyn Target,
+    publication: &Publication<'_>,
+    pages: &dyn SitePages,
+    watch: &dyn Watch,
+) -> Result<Published, PublishError> {
+    let link = SitePath::share(publication.share).file(INDEX);
+    let changes = repeat(target, watch, publication.share, |target| {
+        Plan::publish(target, publication, pages, watch)
+    })?;
+    Ok(Published { link, changes })
+}
+
+/// Takes a share out of a site and leaves a page that says so at its link.
+///
+/// # Errors
+/// It is not there, or the place cannot be used.
+pub fn unpublish(
+    target: &dyn Target,
+    share: &ShareId,
+    pages: &dyn SitePages,
+    watch: &dyn Watch,
+) -> Result<Unpublished, PublishError> {
+    let changes = repeat(target, watch, share, |target| {
+        Plan::unpublish(target, share, pages, watch)
+    })?;
+    Ok(Unpublished { changes })
+}
+
+/// The shares of a site.
+///
+/// # Errors
+/// The place cannot be read.
+pub fn shares(target: &dyn Target, watch: &dyn Watch) -> Result<Vec<ShareRecord>, PublishError> {
+    let mut session = target.begin(watch)?;
+    check_site(target, &mut *session)?;
+    let mut shares = Vec::new();
+    for name in session.folders(&SitePath::shares())? {
+        if watch.is_cancelled() {
+            return Err(PublishError::Cancelled {
+                target: target.name().to_owned(),
+            });
+        }
+        let Ok(id) = name.parse::<ShareId>() else {
+            continue;
+        };
+        shares.extend(read_share(target, &mut *session, &id)?);
+    }
+    shares.sort_by(|a, b| (b.published_at, &b.share).cmp(&(a.published_at, &a.share)));
+    Ok(shares)
+}
+
+/// Plans and applies until nobody comes between.
+fn repeat<'a>(
+    target: &'a dyn Target,
+    watch: &dyn Watch,
+    share: &ShareId,
+    plan: impl Fn(&'a dyn Target) -> Result<Plan<'a>, PublishError>,
+) -> Result<Changes, PublishError> {
+    let mut first_seen = None;
+    let mut tries = 1;
+    loop {
+        let mut planned = plan(target)?;
+        if *first_seen.get_or_insert_with(|| planned.seen.clone()) != planned.seen {
+            return Err(PublishError::OtherPublisher {
+                target: target.name().to_owned(),
+                share: share.to_string(),
+            });
+        }
+        if planned.changes.is_empty() {
+            return Ok(planned.changes);
+        }
+        watch.planned(&planned.changes);
+        match planned.session.apply(&planned.changes, watch) {
+            Err(PublishError::MovedOn { .. }) if tries < TRIES_MAX && !watch.is_cancelled() => {
+                tries += 1
+            }
+            applied => return applied.map(|()| planned.changes),
+        }
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Works out what a publication changes.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    pub fn publish(
+        target: &'a dyn Target,
+        publication: &Publication<'_>,
+        pages: &dyn SitePages,
+        watch: &dyn Watch,
+    ) -> Result<Self, PublishError> {
+        let mut session = target.begin(watch)?;
+        let Publication {
+            share,
+            content,
+            title,
+            at,
+            is_listed,
+        } = *publication;
+        let folder = content.folder();
+        let site = check_site(target, &mut *session)?;
+        let seen = read_share(target, &mut *session, share)?;
+        let record = ShareRecord {
+            format: ShareRecord::FORMAT.to_owned(),
+            share: share.clone(),
+            folder: folder.clone(),
+            bundle: content.bundle,
+            title: title.map(str::to_owned),
+            published_at: at,
+            files: content.files.len(),
+            size_bytes: content.files.iter().map(|file| file.size_bytes).sum(),
+        };
+        let is_same = seen
+            .as_ref()
+            .is_some_and(|seen| seen.says_the_same(&record));
+        let record = if is_same {
+            seen.clone().unwrap_or(record)
+        } else {
+            record
+        };
+        let place = SitePath::share(share);
+        let version = place_of(share, &folder);
+        let mut changes = Changes {
+            subject: format!("Publish share {share}"),
+            ..Changes::default()
+        };
+
+        let there = session.list(&place)?;
+        let missing = missing_files(&mut *session, content, &version, seen.as_ref(), &there)?;
+        if !missing.is_empty() {
+            changes.version = Some((version.clone(), missing));
+        }
+        site_files(&mut changes, site.as_ref(), pages);
+        let index = pages.head(&folder, title);
+        if !is_same {
+            changes
+                .heads
+                .push(head(place.file(SHARE_RECORD), record::write(&record), JSON));
+        }
+        if session.read(&place.file(INDEX))?.as_deref() != Some(&index) {
+            changes.heads.push(head(place.file(INDEX), index, HTML));
+        }
+        let listing = title.filter(|_| is_listed).map(|title| Listing {
+            share: share.clone(),
+            title: title.to_owned(),
+            published_at: record.published_at,
+        });
+        list_in_catalogue(&mut changes, target, &mut *session, (share, listing), pages)?;
+        let kept = [place.file(SHARE_RECORD), place.file(INDEX)];
+        let stale = there.into_iter().map(|listed| listed.path);
+        changes.removed = stale
+            .filter(|path| !path.is_below(&version) && !kept.contains(path))
+            .collect();
+        Ok(Self {
+            session,
+            seen,
+            changes,
+        })
+    }
+
+    /// Works out what taking a share back changes.
+    ///
+    /// # Errors
+    /// It is not there, or the place cannot be read.
+    pub fn unpublish(
+        target: &'a dyn Target,
+        share: &ShareId,
+        pages: &dyn SitePages,
+        watch: &dyn Watch,
+    ) -> Result<Self, PublishError> {
+        let mut session = target.begin(watch)?;
+        let site = check_site(target, &mut *session)?;
+        let seen = read_share(target, &mut *session, share)?;
+        let place = SitePath::share(share);
+        let there = session.list(&place)?;
+        let index = place.file(INDEX);
+        if there.is_empty() {
+            return Err(PublishError::NotThere {
+                target: target.name().to_owned(),
+                share: share.to_string(),
+            });
+        }
+        let mut changes = Changes {
+            subject: format!("Take back share {share}"),
+            ..Changes::default()
+        };
+        site_files(&mut changes, site.as_ref(), pages);
+        let tombstone = pages.tombstone();
+        if session.read(&index)?.as_deref() != Some(&tombstone) {
+            changes.heads.push(head(index.clone(), tombstone, HTML));
+        }
+        list_in_catalogue(&mut changes, target, &mut *session, (share, None), pages)?;
+        changes.removed = there
+            .into_iter()
+            .map(|listed| listed.path)
+            .filter(|path| *path != index)
+            .collect();
+        Ok(Self {
+            session,
+            seen,
+            changes,
+        })
+    }
+}
+
+fn place_of(share: &ShareId, folder: &str) -> SitePath {
+    SitePath::version(share, folder).expect("a digest's first digits name a version")
+}
+
+fn head(path: SitePath, bytes: Vec<u8>, media_type: &'static str) -> Head {
+    Head {
+        path,
+        bytes,
+        media_type,
+    }
+}
+
+/// The site's record, where there is a site; fails where we may not write to it.
+fn check_site(
+    target: &dyn Target,
+    session: &mut dyn Session,
+) -> Result<Option<SiteRecord>, PublishError> {
+    let path = SitePath::root(SITE_RECORD);
+    let site: Option<SiteRecord> =
+        record::read(target.name(), path.as_str(), session.read(&path)?)?;
+    match site {
+        Some(site) if site.version > SITE_VERSION => Err(PublishError::TooNew {
+            target: target.name().to_owned(),
+            version: site.version,
+        }),
+        site => Ok(site),
+    }
+}
+
+fn read_share(
+    target: &dyn Target,
+    session: &mut dyn Session,
+    share: &ShareId,
+) -> Result<Option<ShareRecord>, PublishError> {
+    let path = SitePath::share(share).file(SHARE_RECORD);
+    record::read(target.name(), path.as_str(), session.read(&path)?)
+}
+
+/// Files of a version that are not at their place, and where their bytes come from: from the version before, where it has them.
+fn missing_files(
+    session: &mut dyn Session,
+    content: &Content,
+    version: &SitePath,
+    seen: Option<&ShareRecord>,
+    there: &[Listed],
+) -> Result<Vec<File>, PublishError> {
+    let names: BTreeSet<&SitePath> = there.iter().map(|listed| &listed.path).collect();
+    let path_of = |folder: &SitePath, path: &str| SitePath::parse(&format!("{folder}/{path}"));
+    let mut missing: Vec<(SitePath, &ContentFile)> = Vec::new();
+    for file in &content.files {
+        let path = path_of(version, &file.path).expect("a bundle's names are good in a site");
+        if !names.contains(&path) {
+            missing.push((path, file));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let before = seen
+        .and_then(|seen| SitePath::version(&seen.share, &seen.folder))
+        .filter(|before| before != version);
+    let kept = match before {
+        Some(before) => kept_files(session, &before, &names)?,
+        None => BTreeMap::new(),
+    };
+    let origin = |file: &ContentFile| match file.sha256.and_then(|sha256| kept.get(&sha256)) {
+        Some(path) => Origin::There {
+            path: path.clone(),
+            here: file.here.clone(),
+        },
+        None => Origin::File(file.here.clone()),
+    };
+    let new = missing.into_iter().map(|(path, file)| File {
+        path,
+        origin: origin(file),
+        size_bytes: file.size_bytes,
+        media_type: file.media_type.clone(),
+    });
+    Ok(new.collect())
+}
+
+/// Files of a version that is there, by digest. What its manifest says of files that are not there is not believed.
+fn kept_files(
+    session: &mut dyn Session,
+    version: &SitePath,
+    names: &BTreeSet<&SitePath>,
+) -> Result<BTreeMap<Digest, SitePath>, PublishError> {
+    let Some(manifest) = session.read(&version.file(MANIFEST))? else {
+        return Ok(BTreeMap::new());
+    };
+    // A damaged one only means that everything is sent.
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(&manifest) else {
+        return Ok(BTreeMap::new());
+    };
+    let files = manifest
+        .files
+        .into_iter()
+        .map(|file| (file.sha256, version.of_bundle(&file.path)));
+    Ok(files.filter(|(_, path)| names.contains(path)).collect())
+}
+
+/// The files at the root of the site that all shares have in common, where they are not there as we would write them.
+fn site_files(changes: &mut Changes, site: Option<&SiteRecord>, pages: &dyn SitePages) {
+    let missing = pages.missing();
+    let files: [(&'static str, Vec<u8>, &'static str); 3] = [
+        ("404.html", missing, HTML),
+        (
+            "_headers",
+            HEADERS.as_bytes().to_vec(),
+            "text/plain; charset=utf-8",
+        ),
+        // Tells GitHub Pages to serve files as they are.
+        (".nojekyll", Vec::new(), "text/plain; charset=utf-8"),
+    ];
+    let mut all = Vec::new();
+    files
+        .iter()
+        .for_each(|(_, bytes, _)| all.extend_from_slice(Digest::of(bytes).as_bytes()));
+    let record = SiteRecord {
+        format: SiteRecord::FORMAT.to_owned(),
+        version: SITE_VERSION,
+        files: Digest::of(&all),
+    };
+    if site == Some(&record) {
+        return;
+    }
+    for (name, bytes, media_type) in files {
+        changes
+            .heads
+            .push(head(SitePath::root(name), bytes, media_type));
+    }
+    changes.heads.push(head(
+        SitePath::root(SITE_RECORD),
+        record::write(&record),
+        JSON,
+    ));
+}
+
+/// Brings the catalogue to what it is to say of a share. A site without listed shares has none.
+fn list_in_catalogue(
+    changes: &mut Changes,
+    target: &dyn Target,
+    session: &mut dyn Session,
+    (share, listing): (&ShareId, Option<Listing>),
+    pages: &dyn SitePages,
+) -> Result<(), PublishError> {
+    let path = SitePath::root(CATALOGUE);
+    let old: Option<Catalogue> = record::read(target.name(), path.as_str(), session.read(&path)?)?;
+    let new = old.clone().unwrap_or_default().with(share, listing);
+    if new == old.unwrap_or_default() {
+        return Ok(());
+    }
+    changes.heads.push(head(path, record::write(&new), JSON));
+    changes.heads.push(head(
+        SitePath::root(INDEX),
+        pages.catalogue(&new.shares),
+        HTML,
+    ));
+    Ok(())
+}

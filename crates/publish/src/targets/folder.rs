@@ -1,0 +1,339 @@
+//! A folder of this machine, as a web server serves it.
+//!
+//! A version's folder is written under a name of its own, synced and renamed; so is each head. One publication at a time: the folder is locked by the
+//! operating system, which lets go of it when the program ends, however it ends.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch};
+
+/// How long another publication to the same folder is waited for.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Time between two looks at whether it is done.
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// End of the names of what is not whole yet.
+const PARTIAL: &str = ".readalong-partial";
+
+/// A folder.
+pub(crate) struct Folder {
+    name: String,
+    root: PathBuf,
+}
+
+/// Takes any text as the name of a folder.
+pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> {
+    let path = text.strip_prefix("file://").unwrap_or(text);
+    if path.is_empty() {
+        return None;
+    }
+    if let Some((scheme, _)) = path.split_once("://") {
+        let reason = format!(
+            "`{scheme}://` is not known; there are folders, s3://, gs://, az://, git+URL#BRANCH, rsync://HOST/MODULE and HOST:FOLDER"
+        );
+        return Some(Err(PublishError::BadTarget {
+            target: text.to_owned(),
+            reason,
+        }));
+    }
+    Some(Ok(Box::new(Folder {
+        name: text.to_owned(),
+        root: PathBuf::from(path),
+    })))
+}
+
+impl Target for Folder {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn begin(&self, watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
+        let io = |action, path: &Path| self.io(action, path);
+        fs::create_dir_all(&self.root).map_err(io("making folder", &self.root))?;
+        // Folders cannot be opened everywhere; where they cannot, two publications at once are the owner's to avoid.
+        let lock = if cfg!(unix) {
+            Some(self.lock(watch)?)
+        } else {
+            None
+        };
+        Ok(Box::new(FolderSession {
+            folder: self,
+            _lock: lock,
+        }))
+    }
+}
+
+impl Folder {
+    fn io(
+        &self,
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> PublishError + use<> {
+        let (target, path) = (self.name.clone(), path.to_owned());
+        move |source| PublishError::Io {
+            target,
+            action,
+            path,
+            source,
+        }
+    }
+
+    fn lock(&self, watch: &dyn Watch) -> Result<fs::File, PublishError> {
+        let file = fs::File::open(&self.root).map_err(self.io("opening", &self.root))?;
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(fs::TryLockError::Error(error)) => {
+                    return Err(self.io("locking", &self.root)(error));
+                }
+                Err(fs::TryLockError::WouldBlock) if watch.is_cancelled() => {
+                    return Err(PublishError::Cancelled {
+                        target: self.name.clone(),
+                    });
+                }
+                Err(fs::TryLockError::WouldBlock) if begun.elapsed() > LOCK_WAIT_MAX => {
+                    return Err(PublishError::Busy {
+                        target: self.name.clone(),
+                    });
+                }
+                Err(fs::TryLockError::WouldBlock) => thread::sleep(LOCK_LOOK_EVERY),
+            }
+        }
+    }
+}
+
+struct FolderSession<'a> {
+    folder: &'a Folder,
+    _lock: Option<fs::File>,
+}
+
+impl FolderSession<'_> {
+    fn path(&self, path: &SitePath) -> PathBuf {
+        self.folder.root.join(path.as_str())
+    }
+
+    fn io(
+        &self,
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> PublishError + use<> {
+        self.folder.io(action, path)
+    }
+
+    /// Writes the folder of a version; it is there whole or not at all.
+    fn version(
+        &self,
+        version: &SitePath,
+        files: &[File],
+        watch: &dyn Watch,
+    ) -> Result<(), PublishError> {
+        let place = self.path(version);
+        let partial = partial(&place);
+        remove_folder(&partial).map_err(self.io("removing", &partial))?;
+        // Another version with the same first digits, or one that somebody damaged: what is missing goes in beside what is there.
+        let is_new = !place.exists();
+        let mut folders = vec![if is_new {
+            partial.clone()
+        } else {
+            place.clone()
+        }];
+        fs::create_dir_all(&folders[0]).map_err(self.io("making folder", &folders[0]))?;
+        for file in files {
+            let path = self.path(&file.path);
+            let path = path
+                .strip_prefix(&place)
+                .map_or(path.clone(), |below| folders[0].join(below));
+            if let Some(parent) = path
+                .parent()
+                .filter(|parent| !folders.iter().any(|folder| folder == parent))
+            {
+                fs::create_dir_all(parent).map_err(self.io("making folder", parent))?;
+                folders.push(parent.to_owned());
+            }
+            self.file(file, &path, watch)?;
+        }
+        for folder in folders.iter().rev() {
+            sync_folder(folder).map_err(self.io("syncing", folder))?;
+        }
+        if is_new {
+            fs::rename(&partial, &place).map_err(self.io("writing", &place))?;
+        }
+        let parent = place.parent().unwrap_or(&self.folder.root);
+        sync_folder(parent).map_err(self.io("syncing", parent))
+    }
+
+    /// Writes a file that nothing names yet.
+    fn file(&self, file: &File, path: &Path, watch: &dyn Watch) -> Result<(), PublishError> {
+        if watch.is_cancelled() {
+            return Err(PublishError::Cancelled {
+                target: self.folder.name.clone(),
+            });
+        }
+        if let Origin::There { path: from, .. } = &file.origin {
+            // A link costs nothing; where there are none, the bytes are copied below.
+            if fs::hard_link(self.path(from), path).is_ok() {
+                return Ok(());
+            }
+        }
+        let copied = match &file.origin {
+            Origin::Bytes(bytes) => write(path, &mut bytes.as_slice()),
+            Origin::File(from) | Origin::There { here: from, .. } => {
+                let mut source = fs::File::open(from).map_err(self.io("reading", from))?;
+                write(path, &mut source)
+            }
+        };
+        copied.map_err(self.io("writing", path))?;
+        watch.sent(file.size_bytes);
+        Ok(())
+    }
+
+    /// Writes a file under another name and renames it, so that readers see the old one or the new one.
+    fn replace(&self, path: &SitePath, bytes: &[u8]) -> Result<(), PublishError> {
+        let place = self.path(path);
+        let parent = place.parent().unwrap_or(&self.folder.root).to_owned();
+        let partial = partial(&place);
+        fs::create_dir_all(&parent).map_err(self.io("making folder", &parent))?;
+        let written = write(&partial, &mut &*bytes).and_then(|()| fs::rename(&partial, &place));
+        if written.is_err() {
+            let _ = fs::remove_file(&partial);
+        }
+        written.map_err(self.io("writing", &place))?;
+        sync_folder(&parent).map_err(self.io("syncing", &parent))
+    }
+}
+
+impl Session for FolderSession<'_> {
+    fn read(&mut self, path: &SitePath) -> Result<Option<Vec<u8>>, PublishError> {
+        let path = self.path(path);
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some).map_err(self.io("reading", &path)),
+        }
+    }
+
+    fn list(&mut self, folder: &SitePath) -> Result<Vec<Listed>, PublishError> {
+        let mut listed = Vec::new();
+        let mut open = vec![folder.clone()];
+        while let Some(folder) = open.pop() {
+            let path = self.path(&folder);
+            let entries = match fs::read_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(self.io("reading", &path))?,
+            };
+            for entry in entries {
+                let entry = entry.map_err(self.io("reading", &path))?;
+                // What can be no file of a site is not ours.
+                let name = entry.file_name();
+                let Some(path) = name
+                    .to_str()
+                    .and_then(|name| SitePath::parse(&format!("{folder}/{name}")))
+                else {
+                    continue;
+                };
+                let metadata = entry
+                    .metadata()
+                    .map_err(self.io("reading", &entry.path()))?;
+                match metadata.is_dir() {
+                    true => open.push(path),
+                    false => listed.push(Listed {
+                        path,
+                        size_bytes: metadata.len(),
+                    }),
+                }
+            }
+        }
+        listed.sort();
+        Ok(listed)
+    }
+
+    fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
+        let path = self.path(folder);
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(self.io("reading", &path))?,
+        };
+        let names = entries
+            .flatten()
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| entry.file_name());
+        Ok(names.filter_map(|name| name.into_string().ok()).collect())
+    }
+
+    fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
+        if let Some((version, files)) = &changes.version
+            && let Err(error) = self.version(version, files, watch)
+        {
+            // The place is as it was; what could not be finished is of no use.
+            let _ = remove_folder(&partial(&self.path(version)));
+            return Err(error);
+        }
+        for file in &changes.files {
+            let bytes = file
+                .origin
+                .read()
+                .map_err(self.io("reading", Path::new(file.path.as_str())))?;
+            self.replace(&file.path, &bytes)?;
+            watch.sent(file.size_bytes);
+        }
+        for head in &changes.heads {
+            self.replace(&head.path, &head.bytes)?;
+            watch.sent(head.bytes.len() as u64);
+        }
+        if changes.removed.is_empty() {
+            return Ok(());
+        }
+        watch.visible();
+        for path in &changes.removed {
+            let path = self.path(path);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map_err(self.io("removing", &path))?,
+            }
+            remove_empty(&self.folder.root, path.parent());
+        }
+        Ok(())
+    }
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}{PARTIAL}"))
+}
+
+/// Writes and syncs a file.
+fn write(path: &Path, source: &mut dyn io::Read) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    io::copy(source, &mut file)?;
+    file.flush()?;
+    file.sync_all()
+}
+
+fn remove_folder(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Removes folders that have become empty, up to the site itself.
+fn remove_empty(root: &Path, mut folder: Option<&Path>) {
+    while let Some(path) = folder.filter(|path| *path != root && path.starts_with(root)) {
+        if fs::remove_dir(path).is_err() {
+            return;
+        }
+        folder = path.parent();
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match cfg!(unix) {
+        true => fs::File::open(folder)?.sync_all(),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,415 @@
+//! Object storage: S3 and what speaks like it, Google Cloud Storage, Azure.
+//!
+//! The crate `object_store` speaks to them and finds credentials where each provider's own tools look for them: environment, instance, workload identity.
+//! A head is only written over what was read, so that of two publishers of one share one is told. Its futures need a runtime, which lives in here.
+
+use std::{
+    collections::HashMap,
+    env,
+    io::{self, Write},
+    path::Path as FilePath,
+    sync::Once,
+};
+
+use bytes::Bytes;
+use flate2::{Compression, GzBuilder};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::{
+    Attribute, Attributes, Error, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, UpdateVersion, path::Path,
+};
+use tokio::runtime::{Builder, Runtime};
+use url::Url;
+
+use crate::{Changes, File, Head, Listed, Origin, PublishError, Session, SitePath, Target, Watch};
+
+/// Schemes of the addresses that we take.
+const SCHEMES: [&str; 9] = [
+    "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "memory",
+];
+/// Requests that are under way at once.
+const REQUESTS_AT_ONCE: usize = 16;
+/// Files above this are sent in pieces of this size, in bytes: object storage takes pieces of 5 MiB and more.
+const PIECE_BYTES: u64 = 16 << 20;
+/// Texts below this are sent as they are, in bytes.
+const PACKED_BYTES_MIN: u64 = 1_000;
+/// What never changes may be kept for so long without asking. Not for ever: what is taken back should fade from caches within the hour.
+const LASTING: &str = "public, max-age=3600";
+/// What changes has to be asked for each time; with its ETag that costs nothing.
+const CHANGING: &str = "no-cache";
+
+/// A bucket or container, and a folder in it.
+pub(crate) struct Objects {
+    name: String,
+    store: Box<dyn ObjectStore>,
+    root: Path,
+    runtime: Runtime,
+}
+
+/// Takes addresses such as `s3://bucket/folder`.
+pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> {
+    let (scheme, _) = text.split_once("://")?;
+    SCHEMES
+        .contains(&scheme)
+        .then(|| Objects::open(text).map(|objects| Box::new(objects) as Box<dyn Target>))
+}
+
+impl Objects {
+    fn open(text: &str) -> Result<Self, PublishError> {
+        install_tls();
+        let url = Url::parse(text);
+        // Whoever put a password into the address does not want to read it again.
+        let name = url
+            .as_ref()
+            .map_or_else(|_| text.to_owned(), without_credentials);
+        let bad = |reason: String| PublishError::BadTarget {
+            target: name.clone(),
+            reason,
+        };
+        let url = url.map_err(|error| bad(error.to_string()))?;
+        let settings = env::vars().filter(|(key, _)| {
+            ["AWS_", "GOOGLE_", "AZURE_"]
+                .iter()
+                .any(|prefix| key.starts_with(prefix))
+        });
+        let (store, root) =
+            object_store::parse_url_opts(&url, settings).map_err(|error| bad(error.to_string()))?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| bad(error.to_string()))?;
+        Ok(Self {
+            name,
+            store,
+            root,
+            runtime,
+        })
+    }
+
+    fn at(&self, path: &SitePath) -> Path {
+        path.as_str()
+            .split('/')
+            .fold(self.root.clone(), |path, piece| path.join(piece))
+    }
+
+    /// The name in the site of an object, if it can have one.
+    fn name_of(&self, path: &Path) -> Option<SitePath> {
+        let path: &str = path.as_ref();
+        let below = match self.root.as_ref() {
+            "" => path,
+            root => path.strip_prefix(root)?.strip_prefix('/')?,
+        };
+        SitePath::parse(below)
+    }
+
+    fn failed(&self, action: &'static str, path: &str, source: Error) -> PublishError {
+        let target = self.name.clone();
+        match source {
+            Error::PermissionDenied { source, .. } | Error::Unauthenticated { source, .. } => {
+                PublishError::Denied { target, source }
+            }
+            source
+                if source.to_string().contains("NoSuchBucket")
+                    || source.to_string().contains("ContainerNotFound") =>
+            {
+                PublishError::NoBucket { target }
+            }
+            source => PublishError::Storage {
+                target,
+                action,
+                path: path.to_owned(),
+                source,
+            },
+        }
+    }
+
+    async fn send(&self, file: &File, watch: &dyn Watch) -> Result<(), PublishError> {
+        if watch.is_cancelled() {
+            return Err(PublishError::Cancelled {
+                target: self.name.clone(),
+            });
+        }
+        let to = self.at(&file.path);
+        if let Origin::There { path, .. } = &file.origin {
+            let copied = self.store.copy(&self.at(path), &to).await;
+            return copied.map_err(|error| self.failed("copying", path.as_str(), error));
+        }
+        let failed = |error| self.failed("sending", file.path.as_str(), error);
+        let unread = |path: &FilePath, source| PublishError::Io {
+            target: self.name.clone(),
+            action: "reading",
+            path: path.to_owned(),
+            source,
+        };
+        if let Origin::File(path) = &file.origin
+            && file.size_bytes > PIECE_BYTES
+        {
+            let options = PutMultipartOptions {
+                attributes: attributes(&file.media_type, LASTING, false),
+                ..PutMultipartOptions::default()
+            };
+            let mut source = std::fs::File::open(path).map_err(|error| unread(path, error))?;
+            let mut upload = self
+                .store
+                .put_multipart_opts(&to, options)
+                .await
+                .map_err(failed)?;
+            loop {
+                let mut piece = Vec::new();
+                let read = io::Read::read_to_end(
+                    &mut io::Read::take(&mut source, PIECE_BYTES),
+                    &mut piece,
+                );
+                let read = read.map_err(|error| unread(path, error))?;
+                if read == 0 {
+                    break;
+                }
+                if let Err(error) = upload.put_part(PutPayload::from(piece)).await {
+                    let _ = upload.abort().await;
+                    return Err(failed(error));
+                }
+                watch.sent(read as u64);
+            }
+            upload.complete().await.map_err(failed)?;
+            return Ok(());
+        }
+        let bytes = file.origin.read().map_err(|error| match &file.origin {
+            Origin::File(path) | Origin::There { here: path, .. } => unread(path, error),
+            Origin::Bytes(_) => unread(FilePath::new(file.path.as_str()), error),
+        })?;
+        let (bytes, is_packed) = pack(bytes, &file.media_type);
+        let options = PutOptions {
+            attributes: attributes(&file.media_type, LASTING, is_packed),
+            ..PutOptions::default()
+        };
+        self.store
+            .put_opts(&to, bytes.into(), options)
+            .await
+            .map_err(failed)?;
+        watch.sent(file.size_bytes);
+        Ok(())
+    }
+}
+
+impl Target for Objects {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn begin(&self, _watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
+        Ok(Box::new(ObjectsSession {
+            objects: self,
+            read: HashMap::new(),
+        }))
+    }
+}
+
+struct ObjectsSession<'a> {
+    objects: &'a Objects,
+    /// The version of each object that was looked at; `None` where there was none.
+    read: HashMap<SitePath, Option<UpdateVersion>>,
+}
+
+impl ObjectsSession<'_> {
+    /// Writes a head over what was read before.
+    async fn replace(&self, head: &Head, watch: &dyn Watch) -> Result<(), PublishError> {
+        let objects = self.objects;
+        let mode = match self.read.get(&head.path) {
+            None => PutMode::Overwrite,
+            Some(None) => PutMode::Create,
+            Some(Some(version)) => PutMode::Update(version.clone()),
+        };
+        let to = objects.at(&head.path);
+        let put = async |mode| {
+            let options = PutOptions {
+                mode,
+                attributes: attributes(head.media_type, CHANGING, false),
+                ..PutOptions::default()
+            };
+            objects
+                .store
+                .put_opts(&to, Bytes::from(head.bytes.clone()).into(), options)
+                .await
+        };
+        let written = match put(mode).await {
+            // Not every storage can compare; then the last one wins.
+            Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+                put(PutMode::Overwrite).await
+            }
+            written => written,
+        };
+        match written {
+            Ok(_) => {
+                watch.sent(head.bytes.len() as u64);
+                Ok(())
+            }
+            Err(
+                Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotFound { .. },
+            ) if self.read.contains_key(&head.path) => Err(PublishError::MovedOn {
+                target: objects.name.clone(),
+            }),
+            Err(error) => Err(objects.failed("sending", head.path.as_str(), error)),
+        }
+    }
+}
+
+impl Session for ObjectsSession<'_> {
+    fn read(&mut self, path: &SitePath) -> Result<Option<Vec<u8>>, PublishError> {
+        let objects = self.objects;
+        let read = objects.runtime.block_on(async {
+            match objects.store.get(&objects.at(path)).await {
+                // A missing bucket looks like a missing object to some; it is found out by the first write.
+                Err(Error::NotFound { source, .. })
+                    if !source.to_string().contains("NoSuchBucket") =>
+                {
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+                Ok(found) => {
+                    let version = UpdateVersion {
+                        e_tag: found.meta.e_tag.clone(),
+                        version: found.meta.version.clone(),
+                    };
+                    let is_packed = found
+                        .attributes
+                        .get(&Attribute::ContentEncoding)
+                        .is_some_and(|encoding| encoding.as_ref() == "gzip");
+                    let bytes = found.bytes().await?;
+                    Ok(Some((version, unpack(bytes, is_packed))))
+                }
+            }
+        });
+        let read = read.map_err(|error| objects.failed("reading", path.as_str(), error))?;
+        self.read.insert(
+            path.clone(),
+            read.as_ref().map(|(version, _)| version.clone()),
+        );
+        Ok(read.map(|(_, bytes)| bytes))
+    }
+
+    fn list(&mut self, folder: &SitePath) -> Result<Vec<Listed>, PublishError> {
+        let objects = self.objects;
+        let listed = objects.store.list(Some(&objects.at(folder)));
+        let listed = objects.runtime.block_on(listed.try_collect::<Vec<_>>());
+        let listed = listed.map_err(|error| objects.failed("listing", folder.as_str(), error))?;
+        let listed = listed.into_iter().filter_map(|meta| {
+            let path = objects.name_of(&meta.location)?;
+            Some(Listed {
+                path,
+                size_bytes: meta.size,
+            })
+        });
+        Ok(listed.collect())
+    }
+
+    fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
+        let objects = self.objects;
+        let at = objects.at(folder);
+        let found = objects
+            .runtime
+            .block_on(objects.store.list_with_delimiter(Some(&at)));
+        let found = found.map_err(|error| objects.failed("listing", folder.as_str(), error))?;
+        let names = found
+            .common_prefixes
+            .iter()
+            .filter_map(|path| path.filename().map(str::to_owned));
+        Ok(names.collect())
+    }
+
+    fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
+        let objects = self.objects;
+        objects.runtime.block_on(async {
+            let sending = stream::iter(changes.new_files()).map(|file| objects.send(file, watch));
+            sending
+                .buffer_unordered(REQUESTS_AT_ONCE)
+                .try_collect::<()>()
+                .await?;
+            for head in &changes.heads {
+                if watch.is_cancelled() {
+                    return Err(PublishError::Cancelled {
+                        target: objects.name.clone(),
+                    });
+                }
+                self.replace(head, watch).await?;
+            }
+            Ok(())
+        })?;
+        if changes.removed.is_empty() {
+            return Ok(());
+        }
+        watch.visible();
+        let paths: Vec<_> = changes
+            .removed
+            .iter()
+            .map(|path| Ok(objects.at(path)))
+            .collect();
+        let removed = objects.store.delete_stream(stream::iter(paths).boxed());
+        let removed = removed.filter(|removed| {
+            let is_gone = matches!(removed, Err(Error::NotFound { .. }));
+            std::future::ready(!is_gone)
+        });
+        let removed = objects.runtime.block_on(removed.try_collect::<Vec<_>>());
+        removed
+            .map(drop)
+            .map_err(|error| objects.failed("removing files", changes.removed[0].as_str(), error))
+    }
+}
+
+/// What is said of an object.
+fn attributes(media_type: &str, caching: &'static str, is_packed: bool) -> Attributes {
+    let mut attributes = Attributes::new();
+    attributes.insert(Attribute::ContentType, media_type.to_owned().into());
+    attributes.insert(Attribute::CacheControl, caching.into());
+    if is_packed {
+        attributes.insert(Attribute::ContentEncoding, "gzip".into());
+    }
+    attributes
+}
+
+/// Packs texts: object storage sends what it has. Always to the same bytes.
+fn pack(bytes: Vec<u8>, media_type: &str) -> (Vec<u8>, bool) {
+    let is_text = media_type.starts_with("text/") || matches!(media_type, JSON_TYPE | SVG_TYPE);
+    if !is_text || (bytes.len() as u64) < PACKED_BYTES_MIN {
+        return (bytes, false);
+    }
+    let mut packer = GzBuilder::new().write(Vec::new(), Compression::best());
+    match packer.write_all(&bytes).and_then(|()| packer.finish()) {
+        Ok(packed) if packed.len() < bytes.len() => (packed, true),
+        _ => (bytes, false),
+    }
+}
+
+const JSON_TYPE: &str = "application/json";
+const SVG_TYPE: &str = "image/svg+xml";
+/// The longest file that is unpacked, in bytes: manifests and heads are far below it.
+const UNPACKED_BYTES_MAX: u64 = 256 << 20;
+
+fn unpack(bytes: Bytes, is_packed: bool) -> Vec<u8> {
+    if !is_packed || !bytes.starts_with(&[0x1f, 0x8b]) {
+        return bytes.into();
+    }
+    let mut plain = Vec::new();
+    let unpacker = flate2::read::GzDecoder::new(&*bytes);
+    match io::Read::read_to_end(
+        &mut io::Read::take(unpacker, UNPACKED_BYTES_MAX),
+        &mut plain,
+    ) {
+        Ok(_) => plain,
+        Err(_) => bytes.into(),
+    }
+}
+
+fn without_credentials(url: &Url) -> String {
+    let mut url = url.clone();
+    let _ = url.set_password(None);
+    url.to_string()
+}
+
+/// TLS needs to be told which implementation of its algorithms to use, once a process.
+fn install_tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // Another one that is there already does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}

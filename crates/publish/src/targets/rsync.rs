@@ -1,0 +1,391 @@
+//! A folder of another machine, by the `rsync` program: over ssh with the user's own settings and keys, or to a daemon.
+//!
+//! A version's folder is sent first, hard links stand for what the host has already; then the heads; what is no longer named goes at the end.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use super::program::{self, Ran};
+use crate::{Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch};
+
+/// Seconds without any answer after which the host is given up.
+const TIMEOUT: &str = "--timeout=60";
+/// Folders can be entered and files read by the web server; programs are not among them.
+const CHMOD: &str = "--chmod=D755,F644";
+/// What `rsync` answers where a file is not there: some files could not be sent.
+const PARTLY: i32 = 23;
+
+/// A folder elsewhere.
+pub(crate) struct Rsync {
+    name: String,
+    /// The folder as rsync takes it, with a slash at the end.
+    place: String,
+}
+
+/// Takes `rsync://HOST/MODULE/PATH`, `HOST::MODULE/PATH` and `USER@HOST:FOLDER`.
+pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> {
+    let is_daemon = text.starts_with("rsync://");
+    let is_remote = || {
+        let (host, folder) = text.split_once(':')?;
+        // A drive letter is no host, and a path before the colon is a path.
+        (host.len() > 1 && !host.contains('/') && !folder.starts_with("//")).then_some(())
+    };
+    if !is_daemon {
+        is_remote()?;
+    }
+    let name = text.to_owned();
+    if text.starts_with('-') {
+        return Some(Err(PublishError::BadTarget {
+            target: name,
+            reason: "it names no host".to_owned(),
+        }));
+    }
+    let place = format!("{}/", text.trim_end_matches('/'));
+    Some(Ok(Box::new(Rsync { name, place })))
+}
+
+impl Target for Rsync {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn begin(&self, _watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
+        let folder = tempfile::Builder::new()
+            .prefix("readalong-rsync-")
+            .tempdir();
+        let folder = folder.map_err(|source| {
+            self.io("making a temporary folder", &std::env::temp_dir(), source)
+        })?;
+        Ok(Box::new(RsyncSession {
+            rsync: self,
+            folder,
+            folders: 0,
+        }))
+    }
+}
+
+impl Rsync {
+    fn io(&self, action: &'static str, path: &Path, source: io::Error) -> PublishError {
+        PublishError::Io {
+            target: self.name.clone(),
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    fn at(&self, path: &SitePath) -> String {
+        format!("{}{path}", self.place)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Ran, PublishError> {
+        let mut command = Command::new("rsync");
+        if std::env::var_os("RSYNC_RSH").is_none() {
+            // Nobody is there to answer a question.
+            command.env("RSYNC_RSH", "ssh -oBatchMode=yes");
+        }
+        program::run(
+            &self.name,
+            "rsync",
+            command.arg(TIMEOUT).args(arguments),
+            Vec::new(),
+        )
+    }
+
+    fn rsync(&self, action: &'static str, arguments: &[&str]) -> Result<Vec<u8>, PublishError> {
+        let ran = self.run(arguments)?;
+        match ran.code {
+            0 => Ok(ran.out),
+            _ => Err(self.failed(action, ran)),
+        }
+    }
+
+    fn failed(&self, action: &'static str, ran: Ran) -> PublishError {
+        let (target, says) = (self.name.clone(), ran.says);
+        if [
+            "auth failed",
+            "Permission denied (",
+            "Host key verification failed",
+        ]
+        .iter()
+        .any(|sign| says.contains(sign))
+        {
+            return PublishError::Denied {
+                target,
+                source: says.into(),
+            };
+        }
+        PublishError::Program {
+            target,
+            program: "rsync",
+            action,
+            says,
+        }
+    }
+}
+
+struct RsyncSession<'a> {
+    rsync: &'a Rsync,
+    folder: TempDir,
+    /// Temporary folders that were made.
+    folders: usize,
+}
+
+impl RsyncSession<'_> {
+    /// An empty folder of our own.
+    fn empty(&mut self) -> Result<PathBuf, PublishError> {
+        self.folders += 1;
+        let path = self.folder.path().join(self.folders.to_string());
+        fs::create_dir(&path)
+            .map_err(|source| self.rsync.io("making a temporary folder", &path, source))?;
+        Ok(path)
+    }
+
+    /// Writes files as they are to lie below the place.
+    fn stage<'f>(
+        &mut self,
+        files: impl Iterator<Item = (&'f SitePath, Vec<u8>)>,
+    ) -> Result<PathBuf, PublishError> {
+        let root = self.empty()?;
+        for (path, bytes) in files {
+            let at = root.join(path.as_str());
+            let parent = at.parent().unwrap_or(&root);
+            let written = fs::create_dir_all(parent).and_then(|()| fs::write(&at, bytes));
+            written.map_err(|source| self.rsync.io("writing", &at, source))?;
+        }
+        Ok(root)
+    }
+
+    /// Sends all below a folder to a place below ours.
+    fn send(&self, from: &Path, to: &str, more: &[&str]) -> Result<(), PublishError> {
+        let from = format!("{}/", from.display());
+        let mut arguments = vec!["-r", "--checksum", "--mkpath", "--delay-updates", CHMOD];
+        arguments.extend_from_slice(more);
+        arguments.extend_from_slice(&["--", &from, to]);
+        self.rsync.rsync("sending files", &arguments).map(drop)
+    }
+
+    fn version(&mut self, version: &SitePath, files: &[File]) -> Result<(), PublishError> {
+        let root = self.empty()?;
+        let mut before = None;
+        for file in files {
+            let name = file
+                .path
+                .as_str()
+                .strip_prefix(version.as_str())
+                .unwrap_or_default()
+                .trim_start_matches('/');
+            let at = root.join(name);
+            let parent = at.parent().unwrap_or(&root);
+            let link = |from: &Path| match fs::hard_link(from, &at) {
+                Err(_) => fs::copy(from, &at).map(drop),
+                linked => linked,
+            };
+            let made = fs::create_dir_all(parent).and_then(|()| match &file.origin {
+                Origin::File(from) => link(from),
+                Origin::There { path, here } => {
+                    before.get_or_insert_with(|| {
+                        path.as_str()
+                            .split('/')
+                            .nth(2)
+                            .unwrap_or_default()
+                            .to_owned()
+                    });
+                    link(here)
+                }
+                Origin::Bytes(bytes) => fs::write(&at, bytes),
+            });
+            made.map_err(|source| self.rsync.io("writing", &at, source))?;
+        }
+        let linked = before.map(|before| format!("--link-dest=../{before}/"));
+        let more: Vec<&str> = linked.as_deref().into_iter().collect();
+        self.send(&root, &format!("{}/", self.rsync.at(version)), &more)
+    }
+
+    /// Removes what lies directly in a folder, folders with all that is in them.
+    fn remove(&mut self, folder: &str, names: &BTreeSet<&str>) -> Result<(), PublishError> {
+        let nothing = format!("{}/", self.empty()?.display());
+        let mut arguments = vec!["-r".to_owned(), "--delete".to_owned()];
+        for name in names {
+            arguments.push(format!("--include=/{name}"));
+            arguments.push(format!("--include=/{name}/***"));
+        }
+        arguments.extend([
+            "--exclude=*".to_owned(),
+            "--".to_owned(),
+            nothing,
+            format!("{}{folder}/", self.rsync.place),
+        ]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.rsync.rsync("removing files", &arguments).map(drop)
+    }
+
+    /// Lines of a listing: (is a folder, size, path below the folder); nothing where there is no such folder.
+    fn lines(
+        &self,
+        folder: &SitePath,
+        more: &[&str],
+    ) -> Result<Vec<(bool, u64, String)>, PublishError> {
+        let at = format!("{}/", self.rsync.at(folder));
+        let mut arguments = vec!["--list-only", "--no-human-readable", "--no-motd"];
+        arguments.extend_from_slice(more);
+        arguments.extend_from_slice(&["--", &at]);
+        let ran = self.rsync.run(&arguments)?;
+        match ran.code {
+            0 => {}
+            PARTLY if ran.says.contains("No such file or directory") => return Ok(Vec::new()),
+            _ => return Err(self.rsync.failed("listing files", ran)),
+        }
+        // `drwxr-xr-x          4,096 2026/11/27 08:00:00 name`
+        let text = String::from_utf8_lossy(&ran.out);
+        let lines = text.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let kind = words.next()?;
+            let size: String = words.next()?.chars().filter(char::is_ascii_digit).collect();
+            let name = words.nth(2)?;
+            Some((kind.starts_with('d'), size.parse().ok()?, name.to_owned()))
+        });
+        Ok(lines.filter(|(_, _, name)| name != ".").collect())
+    }
+}
+
+impl Session for RsyncSession<'_> {
+    fn read(&mut self, path: &SitePath) -> Result<Option<Vec<u8>>, PublishError> {
+        let into = self.empty()?;
+        let to = format!("{}/", into.display());
+        let ran = self
+            .rsync
+            .run(&["--no-motd", "--", &self.rsync.at(path), &to])?;
+        match ran.code {
+            0 => {}
+            PARTLY if ran.says.contains("No such file or directory") => return Ok(None),
+            _ => return Err(self.rsync.failed("reading", ran)),
+        }
+        let at = into.join(path.as_str().rsplit('/').next().unwrap_or_default());
+        fs::read(&at)
+            .map(Some)
+            .map_err(|source| self.rsync.io("reading", &at, source))
+    }
+
+    fn list(&mut self, folder: &SitePath) -> Result<Vec<Listed>, PublishError> {
+        let lines = self.lines(folder, &["-r"])?;
+        let files = lines.into_iter().filter(|(is_folder, ..)| !is_folder);
+        let listed = files.filter_map(|(_, size_bytes, name)| {
+            Some(Listed {
+                path: SitePath::parse(&format!("{folder}/{name}"))?,
+                size_bytes,
+            })
+        });
+        Ok(listed.collect())
+    }
+
+    fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
+        let lines = self.lines(folder, &["-d"])?;
+        Ok(lines
+            .into_iter()
+            .filter(|(is_folder, ..)| *is_folder)
+            .map(|(_, _, name)| name)
+            .collect())
+    }
+
+    fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
+        let cancelled = |watch: &dyn Watch| match watch.is_cancelled() {
+            true => Err(PublishError::Cancelled {
+                target: self.rsync.name.clone(),
+            }),
+            false => Ok(()),
+        };
+        cancelled(watch)?;
+        if let Some((version, files)) = &changes.version {
+            self.version(version, files)?;
+            let sent = files
+                .iter()
+                .filter(|file| !matches!(file.origin, Origin::There { .. }));
+            watch.sent(sent.map(|file| file.size_bytes).sum());
+        }
+        let mut files = Vec::new();
+        for file in &changes.files {
+            let bytes = file.origin.read().map_err(|source| {
+                self.rsync
+                    .io("reading", Path::new(file.path.as_str()), source)
+            })?;
+            files.push((&file.path, bytes));
+        }
+        let place = self.rsync.place.clone();
+        if !files.is_empty() {
+            let staged = self.stage(files.into_iter())?;
+            self.send(&staged, &place, &[])?;
+        }
+        if watch.is_cancelled() {
+            return Err(PublishError::Cancelled {
+                target: self.rsync.name.clone(),
+            });
+        }
+        if !changes.heads.is_empty() {
+            let staged = self.stage(
+                changes
+                    .heads
+                    .iter()
+                    .map(|head| (&head.path, head.bytes.clone())),
+            )?;
+            self.send(&staged, &place, &[])?;
+            watch.sent(
+                changes
+                    .heads
+                    .iter()
+                    .map(|head| head.bytes.len() as u64)
+                    .sum(),
+            );
+        }
+        if changes.removed.is_empty() {
+            return Ok(());
+        }
+        watch.visible();
+        // Of a share (`s/<id>/<name>`) whole folders go: what is removed from one is all of it.
+        let mut by_folder: std::collections::BTreeMap<String, BTreeSet<&str>> =
+            std::collections::BTreeMap::new();
+        for path in &changes.removed {
+            let mut pieces = path.as_str().splitn(4, '/');
+            let (Some(s), Some(id), Some(name)) = (pieces.next(), pieces.next(), pieces.next())
+            else {
+                continue;
+            };
+            by_folder
+                .entry(format!("{s}/{id}"))
+                .or_default()
+                .insert(name);
+        }
+        for (folder, names) in &by_folder {
+            self.remove(folder, names)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_told_from_folders() {
+        let opened = |text: &str| open(text).map(|opened| opened.is_ok());
+        for good in [
+            "rsync://127.0.0.1:8730/site",
+            "host::site",
+            "me@host:/var/www",
+            "host:site/",
+        ] {
+            assert_eq!(opened(good), Some(true), "{good}");
+        }
+        assert_eq!(opened("-e:sh"), Some(false));
+        for other in ["site", "C:\\site", "./a:b", "s3://bucket/x", "/srv/www:x"] {
+            assert_eq!(opened(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! `readalong publish`: a chat becomes a link on a host that only serves files.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use readalong_bundle::{MANIFEST, VerifiedBundle, verify};
+use readalong_model::ShareId;
+use readalong_publish::{Content, Plan, publish};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    cmd::export::HowToExport,
+    config::Config,
+    data::Data,
+    link, moment, output,
+    pick::{self, Picked},
+    publications::{Publication, Publications},
+    publishing::{Pages, Place, Progress, print_plan, summary},
+    redaction,
+};
+
+/// Publish a chat to a place that serves files: a folder, S3 and its like, a Git branch, rsync
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  readalong publish session.jsonl --to /var/www/chats\n  readalong publish session.jsonl --to s3://bucket/chats\n  \
+                  readalong publish exports/3f2a… --to git@github.com:me/chats.git#gh-pages\n  readalong publish \"Login bug\" --to me@host:/var/www/chats\n\n\
+                  What was published before gets the new version under the same link. Places can have names: [[target]] in the configuration.\n\
+                  Credentials are found where the tools of each place look for them (AWS_…, GOOGLE_…, AZURE_… in the environment; git's and ssh's own).\n\
+                  Everybody who can guess or get the link can read it, and hosts and readers keep copies: read the page before you publish it."
+)]
+pub(crate) struct Publish {
+    /// A transcript, a bundle, or a frozen share by link, id or name
+    #[arg(value_name = "FILE|BUNDLE|SHARE")]
+    what: String,
+
+    /// Where to: a folder, s3://BUCKET/FOLDER, gs://…, az://…, git+URL#BRANCH, rsync://HOST/MODULE, HOST:FOLDER, or a name of the configuration
+    #[arg(long, value_name = "TARGET")]
+    to: String,
+
+    /// Publish under this link or share id instead of the one that it had before
+    #[arg(long = "as", value_name = "LINK")]
+    link: Option<String>,
+
+    /// List it on the site's first page
+    #[arg(long)]
+    listed: bool,
+
+    /// Say what would be sent and removed, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print what was published as one line of JSON, for scripts
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    how: HowToExport,
+
+    #[command(flatten)]
+    data: Data,
+}
+
+/// What is to be published.
+struct Ready {
+    bundle: VerifiedBundle,
+    title: String,
+    /// What it is remembered under.
+    source: String,
+    /// The share that it is of a server.
+    share: Option<ShareId>,
+    /// Keeps the bundle that was made for this.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Publish {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.data.config()?;
+        let place = Place::of(&self.to, &config)?;
+        let pages = Pages::new(&config)?;
+        let data = config.data()?;
+        let mut publications = Publications::of(&data)?;
+        let ready = self.ready(&config)?;
+        let target = place.target.as_ref();
+        let share = self.share(&ready, &publications, &place.key())?;
+        let manifest_bytes = fs::metadata(ready.bundle.path.join(MANIFEST))?.len();
+        let content = Content::clear(&ready.bundle, manifest_bytes);
+        let at = moment::now();
+        let publication = readalong_publish::Publication {
+            share: &share,
+            content: &content,
+            title: Some(&ready.title),
+            at,
+            is_listed: self.listed,
+        };
+        let progress = Progress::publishing();
+        if self.dry_run {
+            let plan = Plan::publish(target, &publication, &pages, &progress)?;
+            progress.finish();
+            print_plan(&plan.changes)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let published = publish(target, &publication, &pages, &progress)?;
+        progress.finish();
+        let link = place.link(&share);
+        publications.put(Publication {
+            target: place.key(),
+            share: share.clone(),
+            source: ready.source,
+            title: ready.title.clone(),
+            link: link.clone(),
+            bundle: ready.bundle.id,
+            published_at: at,
+        })?;
+        if self.json {
+            let totals = published.changes.totals();
+            let line = json!({
+                "share": share, "link": link, "target": target.name(), "bundle": ready.bundle.id, "title": ready.title,
+                "files_sent": totals.files, "bytes_sent": totals.bytes, "files_copied": totals.copied, "files_removed": totals.removed,
+            });
+            output::print_line(&line.to_string())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        output::note(&format!("{}: {}", ready.title, summary(&published.changes)));
+        if !place.has_address() {
+            output::note(&format!(
+                "The link below {}; give the target a `url` in the configuration to see the whole link.",
+                target.name()
+            ));
+        }
+        link::print(&link)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The bundle to be sent, verified.
+    fn ready(&self, config: &Config) -> anyhow::Result<Ready> {
+        let path = Path::new(&self.what);
+        if path.join(MANIFEST).is_file() {
+            return Ok(Ready {
+                title: title_of(path)?,
+                bundle: verified(path)?,
+                source: source(path, None),
+                share: None,
+                _folder: None,
+            });
+        }
+        if path.is_file() {
+            let folder = tempfile::Builder::new()
+                .prefix("readalong-publish-")
+                .tempdir()
+                .context("cannot make a temporary folder")?;
+            let exported = self.how.exporter(config)?.export(path, folder.path())?;
+            output::print_warnings(&exported.warnings);
+            redaction::note(&exported.report);
+            return Ok(Ready {
+                bundle: verified(&exported.written.path)?,
+                title: exported.title,
+                source: source(path, self.how.chat()),
+                share: None,
+                _folder: Some(folder),
+            });
+        }
+        if path.exists() {
+            bail!(
+                "`{}` is neither a transcript nor a bundle (it has no manifest.json)",
+                path.display()
+            );
+        }
+        self.of_server(config)
+    }
+
+    /// The bundle of a frozen share.
+    fn of_server(&self, config: &Config) -> anyhow::Result<Ready> {
+        let client = self.data.client()?;
+        let share = match pick::share_or_chat(&client, &self.what)? {
+            Picked::Share(share) => share,
+            Picked::Chat(_) => bail!(
+                "`{}` is a chat without a frozen share; share it first: readalong share \"{}\"",
+                self.what,
+                self.what
+            ),
+        };
+        let id = pick::id(&share).to_owned();
+        if share["updates"] != "frozen" {
+            bail!(
+                "share {id} is live; freeze it first (readalong update {id} --frozen), or publish its transcript"
+            );
+        }
+        if share["visibility"] == "private" {
+            bail!(
+                "share {id} is private, and a host that only serves files can ask nobody who they are: make it public first (readalong update {id} --public)"
+            );
+        }
+        // The first who asks has its bundle made.
+        let _: Value = client.get(&format!("/s/{id}/{MANIFEST}"))?;
+        let share: Value = client.get(&format!("/api/v1/shares/{id}"))?;
+        let bundle = share["bundle"]
+            .as_str()
+            .ok_or_else(|| anyhow!("share {id} has no bundle"))?;
+        let title = share["name"]
+            .as_str()
+            .or(share["chat_title"].as_str())
+            .unwrap_or_default()
+            .to_owned();
+        Ok(Ready {
+            bundle: verified(&config.data()?.join("bundles").join(bundle))?,
+            title,
+            source: "share".to_owned(),
+            share: Some(id.parse()?),
+            _folder: None,
+        })
+    }
+
+    /// The share that it is published as.
+    fn share(
+        &self,
+        ready: &Ready,
+        publications: &Publications,
+        target: &str,
+    ) -> anyhow::Result<ShareId> {
+        if let Some(link) = &self.link {
+            return link::share_id(link).ok_or_else(|| {
+                anyhow!(
+                    "`{link}` is no link of a share and no share id (32 digits and letters a to f)"
+                )
+            });
+        }
+        let known = || publications.share_of(&ready.source, target).cloned();
+        match ready.share.clone().or_else(known) {
+            Some(share) => Ok(share),
+            None => new_share(),
+        }
+    }
+}
+
+/// A new id: 128 bits that nobody can guess.
+fn new_share() -> anyhow::Result<ShareId> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+    Ok(ShareId::from_random(bytes))
+}
+
+/// A bundle of which every byte was checked.
+fn verified(path: &Path) -> anyhow::Result<VerifiedBundle> {
+    verify(path)?.into_verified().map_err(|problems| {
+        let first = problems
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        anyhow!(
+            "`{}` is damaged and is not published ({first}); `readalong verify` lists all",
+            path.display()
+        )
+    })
+}
+
+/// What a source is remembered under.
+fn source(path: &Path, chat: Option<&str>) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
+    match chat {
+        Some(chat) => format!("{}#{chat}", path.display()),
+        None => path.display().to_string(),
+    }
+}
+
+/// What the chat of a bundle is called.
+fn title_of(bundle: &Path) -> anyhow::Result<String> {
+    #[derive(Deserialize)]
+    struct Titled {
+        title: String,
+    }
+    let path = bundle.join("chat.json");
+    let reading = || format!("cannot read `{}`", path.display());
+    let file = fs::File::open(&path).with_context(reading)?;
+    let titled: Titled =
+        serde_json::from_reader(std::io::BufReader::new(file)).with_context(reading)?;
+    Ok(titled.title)
+}

@@ -1,0 +1,73 @@
+//! `readalong published`: what is where.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use readalong_publish::shares;
+use serde_json::json;
+
+use crate::{
+    data::Data,
+    output,
+    publications::Publications,
+    publishing::{Place, Progress},
+};
+
+/// List what was published: from here, or at one place whoever published it
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  readalong published\n  readalong published --to s3://bucket/chats"
+)]
+pub(crate) struct Published {
+    /// Ask this place instead of what is remembered here
+    #[arg(long, value_name = "TARGET")]
+    to: Option<String>,
+
+    /// Print one line of JSON for each, for scripts
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Published {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.data.config()?;
+        let mut count = 0;
+        if let Some(to) = &self.to {
+            let place = Place::of(to, &config)?;
+            let progress = Progress::removing();
+            let found = shares(place.target.as_ref(), &progress)?;
+            progress.finish();
+            for share in &found {
+                let link = place.link(&share.share);
+                let title = share.title.as_deref().unwrap_or("(encrypted)");
+                match self.json {
+                    true => output::print_line(&json!({ "link": link, "share": share.share, "title": share.title, "bundle": share.bundle, "published_at": share.published_at, "files": share.files, "size_bytes": share.size_bytes }).to_string())?,
+                    false => output::print_line(&format!("{}  {link}  {title}", share.published_at.date()))?,
+                }
+            }
+            count += found.len();
+        } else {
+            let publications = Publications::of(&config.data()?)?;
+            for one in publications.all.iter().rev() {
+                match self.json {
+                    true => output::print_line(&serde_json::to_string(one)?)?,
+                    false => output::print_line(&format!(
+                        "{}  {}  {}  {}",
+                        one.published_at.date(),
+                        one.target,
+                        one.link,
+                        one.title
+                    ))?,
+                }
+            }
+            count += publications.all.len();
+        }
+        if count == 0 && !self.json {
+            output::note("Nothing was published. Begin with `readalong publish FILE --to TARGET`.");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

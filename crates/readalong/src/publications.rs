@@ -1,0 +1,114 @@
+//! What was published from here, so that it gets the same link the next time: `published.json` in the data folder.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use readalong_model::{Digest, ShareId, Timestamp};
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+/// Name of the file in the data folder.
+const FILE: &str = "published.json";
+
+/// A share at a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Publication {
+    /// The place, as `--to` takes it, without credentials.
+    pub(crate) target: String,
+    /// The share.
+    pub(crate) share: ShareId,
+    /// What it was made from: the path of a transcript or bundle, or `share`.
+    pub(crate) source: String,
+    /// What the chat is called.
+    pub(crate) title: String,
+    /// Where readers find it, as far as that is known.
+    pub(crate) link: String,
+    /// Id of its bundle.
+    pub(crate) bundle: Digest,
+    /// When it was published last.
+    pub(crate) published_at: Timestamp,
+}
+
+/// All that was published from a data folder.
+pub(crate) struct Publications {
+    path: PathBuf,
+    /// The newest last.
+    pub(crate) all: Vec<Publication>,
+}
+
+impl Publications {
+    /// Reads what is remembered.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub(crate) fn of(data: &Path) -> anyhow::Result<Self> {
+        let path = data.join(FILE);
+        let all = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => {
+                let reading = || format!("cannot read `{}`", path.display());
+                serde_json::from_slice(&read.with_context(reading)?).with_context(reading)?
+            }
+        };
+        Ok(Self { path, all })
+    }
+
+    /// The share that a source has been published as, at this place or, so that it has one link's end everywhere, at another.
+    pub(crate) fn share_of(&self, source: &str, target: &str) -> Option<&ShareId> {
+        let of_source = || self.all.iter().rev().filter(|one| one.source == source);
+        let here = of_source().find(|one| one.target == target);
+        here.or_else(|| of_source().next()).map(|one| &one.share)
+    }
+
+    /// The share that a path or title means at a place.
+    pub(crate) fn find(&self, text: &str, target: &str) -> Option<&ShareId> {
+        let path = Path::new(text)
+            .canonicalize()
+            .map(|path| path.display().to_string());
+        let is_meant = |one: &&Publication| {
+            one.target == target
+                && (one.title == text || path.as_ref().is_ok_and(|path| *path == one.source))
+        };
+        self.all.iter().rev().find(is_meant).map(|one| &one.share)
+    }
+
+    /// Remembers what was published, in place of what was there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn put(&mut self, publication: Publication) -> anyhow::Result<()> {
+        self.all
+            .retain(|one| (&one.target, &one.share) != (&publication.target, &publication.share));
+        self.all.push(publication);
+        self.write()
+    }
+
+    /// Forgets what was taken back.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn remove(&mut self, target: &str, share: &ShareId) -> anyhow::Result<()> {
+        self.all
+            .retain(|one| (one.target.as_str(), &one.share) != (target, share));
+        self.write()
+    }
+
+    fn write(&self) -> anyhow::Result<()> {
+        let write = || -> io::Result<()> {
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            fs::create_dir_all(folder)?;
+            // Only for the owner's eyes, as temporary files are: links of shares are in it.
+            let mut file = NamedTempFile::new_in(folder)?;
+            serde_json::to_writer_pretty(&mut file, &self.all)?;
+            file.flush()?;
+            file.as_file().sync_all()?;
+            file.persist(&self.path)?;
+            Ok(())
+        };
+        write().with_context(|| format!("cannot write `{}`", self.path.display()))
+    }
+}

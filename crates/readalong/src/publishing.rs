@@ -1,0 +1,248 @@
+//! What the commands that publish share: the place that is meant, the pages of a site, what people see of the work.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use indicatif::{HumanBytes, ProgressBar};
+use readalong_model::ShareId;
+use readalong_publish::{Changes, Listing, Origin, SitePages, Target, Watch};
+use readalong_render::{Renderer, SitePage};
+
+use crate::{cancel, config::Config, output};
+
+/// How long a version that was replaced stays for those who are just loading a page of it.
+const GRACE: Duration = Duration::from_secs(5);
+/// Time between two looks at whether somebody cancelled.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A place as a person named it.
+pub(crate) struct Place {
+    /// What publishes to it.
+    pub(crate) target: Box<dyn Target>,
+    url: Option<String>,
+    folder: Option<String>,
+}
+
+impl Place {
+    /// Finds the place that a text means: a name of the configuration, or the place itself.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub(crate) fn of(text: &str, config: &Config) -> anyhow::Result<Self> {
+        let named = config.target.iter().find(|target| target.name == text);
+        let to = named.map_or(text, |target| target.to.as_str());
+        if to.is_empty() {
+            bail!("target `{text}` of the configuration has no place: give it `to`");
+        }
+        let target = readalong_publish::open(to)?;
+        let is_folder = !to.contains(':') && !to.ends_with(".git") && !to.contains(".git#");
+        Ok(Self {
+            target,
+            url: named.and_then(|target| target.url.clone()),
+            folder: is_folder.then(|| to.trim_end_matches('/').to_owned()),
+        })
+    }
+
+    /// Where readers find a share.
+    pub(crate) fn link(&self, share: &ShareId) -> String {
+        match (&self.url, &self.folder) {
+            (Some(url), _) => format!("{url}/s/{share}/"),
+            (None, Some(folder)) => format!("{folder}/s/{share}/index.html"),
+            (None, None) => format!("s/{share}/"),
+        }
+    }
+
+    /// How the place is remembered: folders by their whole path, so that it does not matter where one stands.
+    pub(crate) fn key(&self) -> String {
+        let absolute = self
+            .folder
+            .as_ref()
+            .and_then(|folder| std::path::absolute(folder).ok());
+        absolute.map_or_else(
+            || self.target.name().to_owned(),
+            |path| path.display().to_string(),
+        )
+    }
+
+    /// True where the link is only its end, because nobody has said what the place is called on the web.
+    pub(crate) fn has_address(&self) -> bool {
+        self.url.is_some() || self.folder.is_some()
+    }
+}
+
+/// The pages of a site in the default theme.
+pub(crate) struct Pages {
+    renderer: Renderer,
+}
+
+impl Pages {
+    /// Gets ready to make them.
+    ///
+    /// # Errors
+    /// The theme is wrong.
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+        let theme = readalong_themes::Theme::load(&config.theme)?;
+        let renderer = Renderer::new(&theme, false)?;
+        let pages = Self { renderer };
+        // What a theme of the user's own has wrong is found here, and not in the middle of a publication.
+        for page in [
+            SitePage::Gone,
+            SitePage::Missing,
+            SitePage::Catalogue(&[]),
+            SitePage::Head {
+                href: "",
+                title: None,
+            },
+        ] {
+            pages
+                .renderer
+                .site_page(&page)
+                .context("the theme cannot make the pages of a site")?;
+        }
+        Ok(pages)
+    }
+
+    fn page(&self, page: &SitePage<'_>) -> Vec<u8> {
+        self.renderer
+            .site_page(page)
+            .expect("each kind of page was made once")
+    }
+}
+
+impl SitePages for Pages {
+    fn head(&self, folder: &str, title: Option<&str>) -> Vec<u8> {
+        self.page(&SitePage::Head {
+            href: &format!("{folder}/index.html"),
+            title,
+        })
+    }
+
+    fn tombstone(&self) -> Vec<u8> {
+        self.page(&SitePage::Gone)
+    }
+
+    fn missing(&self) -> Vec<u8> {
+        self.page(&SitePage::Missing)
+    }
+
+    fn catalogue(&self, shares: &[Listing]) -> Vec<u8> {
+        let shares: Vec<_> = shares
+            .iter()
+            .map(|one| {
+                (
+                    format!("s/{}/index.html", one.share),
+                    one.title.clone(),
+                    one.published_at,
+                )
+            })
+            .collect();
+        self.page(&SitePage::Catalogue(&shares))
+    }
+}
+
+/// Shows how a publication goes, and stops it on Ctrl-C.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    grace: Duration,
+}
+
+impl Progress {
+    /// For a publication after which readers of what was there before get a moment.
+    pub(crate) fn publishing() -> Self {
+        Self {
+            bar: output::progress_bar("sending", 0, true),
+            grace: GRACE,
+        }
+    }
+
+    /// For taking something back, at once.
+    pub(crate) fn removing() -> Self {
+        Self {
+            bar: output::progress_bar("removing", 0, true),
+            grace: Duration::ZERO,
+        }
+    }
+
+    /// Ends it.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Watch for Progress {
+    fn is_cancelled(&self) -> bool {
+        cancel::is_cancelled()
+    }
+
+    fn planned(&self, changes: &Changes) {
+        self.bar.set_length(changes.totals().bytes);
+        self.bar.set_position(0);
+    }
+
+    fn sent(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    fn visible(&self) {
+        let begun = Instant::now();
+        // Whoever cancels now has what was asked for; only the moment is cut short.
+        while begun.elapsed() < self.grace && !cancel::is_cancelled() {
+            self.bar
+                .set_message("waiting for readers of the version before");
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+/// Says what would be done.
+///
+/// # Errors
+/// Standard output is closed.
+pub(crate) fn print_plan(changes: &Changes) -> anyhow::Result<()> {
+    for file in changes.new_files() {
+        match &file.origin {
+            Origin::There { path, .. } => {
+                output::print_line(&format!("copy    {} (from {path})", file.path))?
+            }
+            _ => output::print_line(&format!(
+                "send    {} ({})",
+                file.path,
+                HumanBytes(file.size_bytes)
+            ))?,
+        }
+    }
+    for head in &changes.heads {
+        output::print_line(&format!(
+            "send    {} ({})",
+            head.path,
+            HumanBytes(head.bytes.len() as u64)
+        ))?;
+    }
+    for path in &changes.removed {
+        output::print_line(&format!("remove  {path}"))?;
+    }
+    output::note(&format!(
+        "{}; nothing was done (--dry-run)",
+        summary(changes)
+    ));
+    Ok(())
+}
+
+/// What a publication did, in a few words.
+pub(crate) fn summary(changes: &Changes) -> String {
+    let totals = changes.totals();
+    if changes.is_empty() {
+        return "everything is there already".to_owned();
+    }
+    let mut words = format!("{} new files, {}", totals.files, HumanBytes(totals.bytes));
+    if totals.copied > 0 {
+        words.push_str(&format!("; {} were there already", totals.copied));
+    }
+    if totals.removed > 0 {
+        words.push_str(&format!("; {} old ones go", totals.removed));
+    }
+    words
+}

@@ -1,0 +1,2 @@
+
+location.replace(document.getElementById("go").href + location.hash);
