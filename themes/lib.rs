@@ -1,11 +1,12 @@
 //! The built-in themes and how a theme's files are looked up.
 //!
 //! A theme is a folder: `theme.toml`, `templates/`, `static/`, `icons/`. A file that it lacks comes from the theme that it extends.
-//! Built-in themes are folders beside this file and need no line of code.
+//! Built-in themes are folders beside this file and need no line of code. The folder `desk` is no theme: it holds the pages of whoever owns chats, which
+//! take colours and type from the theme in force.
 
 use std::{
     borrow::Cow,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -14,6 +15,8 @@ use serde::Deserialize;
 
 /// The theme that all others rest on.
 pub const DEFAULT: &str = "default";
+/// The folder of the desk's pages.
+pub const DESK: &str = "desk";
 /// Themes that may extend each other in a row; more is taken for a circle.
 const LAYERS_MAX: usize = 8;
 /// The largest file of a theme.
@@ -25,6 +28,7 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 #[include = "*/templates/*"]
 #[include = "*/static/*"]
 #[include = "*/icons/*"]
+#[include = "*/texts.toml"]
 struct Builtin;
 
 /// What can be wrong with a theme.
@@ -168,6 +172,32 @@ pub fn builtin_names() -> Vec<String> {
         .collect()
 }
 
+/// Names of the built-in files below a folder, by `theme/folder`, sorted.
+pub fn builtin_names_below(folder: &str) -> BTreeSet<String> {
+    let prefix = format!("{folder}/");
+    let own = |path: Cow<'static, str>| path.strip_prefix(&prefix).map(str::to_owned);
+    Builtin::iter().filter_map(own).collect()
+}
+
+/// The desk's texts by their names: `[chats] empty` is `chats.empty`.
+pub fn desk_texts() -> BTreeMap<String, String> {
+    let bytes = builtin_file(&format!("{DESK}/texts.toml")).unwrap_or_default();
+    let table: toml::Table =
+        toml::from_str(&String::from_utf8_lossy(&bytes)).expect("a test reads the desk's texts");
+    let mut texts = BTreeMap::new();
+    let mut open = vec![(String::new(), table)];
+    while let Some((prefix, table)) = open.pop() {
+        for (name, value) in table {
+            match value {
+                toml::Value::Table(table) => open.push((format!("{prefix}{name}."), table)),
+                toml::Value::String(text) => drop(texts.insert(format!("{prefix}{name}"), text)),
+                other => panic!("a test reads the desk's texts, and `{other}` is none"),
+            }
+        }
+    }
+    texts
+}
+
 /// A file of a built-in theme, by `theme/path`.
 pub fn builtin_file(path: &str) -> Option<Cow<'static, [u8]>> {
     Builtin::get(path).map(|file| file.data)
@@ -291,11 +321,7 @@ impl Layer {
 
     fn names(&self, folder: &str, names: &mut BTreeSet<String>) -> Result<(), ThemeError> {
         match self {
-            Self::Builtin(name) => {
-                let prefix = format!("{name}/{folder}/");
-                let own = |path: &str| path.strip_prefix(&prefix).map(str::to_owned);
-                names.extend(Builtin::iter().filter_map(|path| own(&path)));
-            }
+            Self::Builtin(name) => names.extend(builtin_names_below(&format!("{name}/{folder}"))),
             Self::Folder(root) => {
                 let path = root.join(folder);
                 let failed = |source| ThemeError::Io {
@@ -347,6 +373,14 @@ mod tests {
         assert!(!theme.is_builtin());
         assert!(matches!(init(&folder), Err(ThemeError::Io { .. })));
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_desk_has_its_texts_in_one_place() {
+        let texts = desk_texts();
+        assert_eq!(texts["language"], "en");
+        assert_eq!(texts["nav.chats"], "Chats");
+        assert!(texts.values().all(|text| !text.trim().is_empty()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod book;
 mod context;
 mod copies;
 mod data;
+mod desk;
 mod diff;
 mod fragment;
 mod highlight;
@@ -33,13 +34,14 @@ use minijinja::Environment;
 use readalong_model::{Digest, Snapshot};
 use readalong_themes::{Theme, ThemeError};
 
-use crate::{highlight::Highlighter, templates::Assets};
 pub use crate::{
+    desk::{DeskEntry, DeskPage},
     live::{Library, LiveBook, LiveShare, Moment, Op, Page},
     notice::{NoticePage, SigninPage},
-    page::{CSP, CSP_LIVE, CSP_SIGNIN},
+    page::{CSP, CSP_DESK, CSP_LIVE, CSP_SIGNIN},
     site::SitePage,
 };
+use crate::{highlight::Highlighter, templates::Assets};
 
 /// Renders snapshots with one theme; made once, used for many.
 pub struct Renderer {

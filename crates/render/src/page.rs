@@ -26,6 +26,9 @@ pub const CSP: &str = "default-src 'none'; img-src 'self' data:; media-src 'self
 /// The policy of live pages: they may also connect to the server that they come from.
 pub const CSP_LIVE: &str = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self'; font-src 'self'; script-src 'self'; \
                             connect-src 'self'; base-uri 'none'; form-action 'none'";
+/// The policy of the desk: as that of live pages, and its forms go to the server that they come from.
+pub const CSP_DESK: &str = "default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'self'; font-src 'self'; script-src 'self'; \
+                            connect-src 'self'; base-uri 'none'; form-action 'self'";
 /// The policy of the sign-in page: it runs no script and sends its form to the server that it comes from.
 pub const CSP_SIGNIN: &str = "default-src 'none'; img-src 'self' data:; style-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'";
 

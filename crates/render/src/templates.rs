@@ -1,12 +1,15 @@
 //! A theme's templates as a minijinja environment, with the few functions that they may call.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 use readalong_model::Digest;
-use readalong_themes::Theme;
+use readalong_themes::{DESK, Theme};
 
-use crate::{RenderError, html};
+use crate::{RenderError, desk, html};
 
 /// Instructions that one template of a theme from outside may run: a loop without end stops here.
 const FUEL: u64 = 50_000_000;
@@ -24,67 +27,86 @@ pub(crate) struct Assets {
     pub(crate) all: Vec<Asset>,
     /// What only live pages load.
     pub(crate) live: Vec<Asset>,
+    /// What only the desk's pages load, beside the theme's styles.
+    pub(crate) desk: Vec<Asset>,
     pub(crate) styles: Vec<String>,
     pub(crate) scripts: Vec<String>,
     /// Scripts of live pages: those of all pages first.
     pub(crate) live_scripts: Vec<String>,
+    /// Styles of the desk: those of the theme first.
+    pub(crate) desk_styles: Vec<String>,
+    pub(crate) desk_scripts: Vec<String>,
 }
 
 /// Styles and scripts that must come in this order; others follow by name.
 const STYLES_FIRST: [&str; 3] = ["variables.css", "base.css", "chat.css"];
 const SCRIPTS_FIRST: [&str; 1] = ["viewer.js"];
+const DESK_FIRST: [&str; 2] = ["desk.css", "desk.js"];
 /// How names of scripts begin that only live pages load.
 const LIVE_SCRIPTS: &str = "live";
 
+impl Asset {
+    /// A file under the name of its content.
+    fn new(name: &str, bytes: Vec<u8>) -> Self {
+        let extension = name.rsplit_once('.').map_or("bin", |(_, end)| end);
+        let path = format!("assets/{}.{extension}", Digest::of(&bytes));
+        Self { path, bytes }
+    }
+}
+
+/// Names in the order in which pages load their files.
+fn in_order(names: BTreeSet<String>, first: &[&str]) -> Vec<String> {
+    let rank = |name: &str| first.iter().position(|other| *other == name);
+    let mut names: Vec<String> = names.into_iter().collect();
+    names.sort_by_key(|name| (rank(name).unwrap_or(first.len()), name.clone()));
+    names
+}
+
 impl Assets {
     pub(crate) fn of(theme: &Theme) -> Result<Self, RenderError> {
-        let rank = |name: &str| {
-            let place = |first: &[&str]| {
-                first
-                    .iter()
-                    .position(|other| *other == name)
-                    .unwrap_or(first.len())
-            };
-            if name.ends_with(".css") {
-                place(&STYLES_FIRST)
-            } else {
-                place(&SCRIPTS_FIRST)
-            }
-        };
-        let mut names: Vec<String> = theme.names("static")?.into_iter().collect();
-        names.sort_by_key(|name| (rank(name), name.clone()));
         let mut assets = Self::default();
-        for name in names {
-            let bytes = theme
-                .read(&format!("static/{name}"))?
-                .unwrap_or_default()
-                .into_owned();
-            let extension = name
-                .rsplit_once('.')
-                .map_or("bin", |(_, extension)| extension);
-            let path = format!("assets/{}.{extension}", Digest::of(&bytes));
-            let is_live = extension == "js" && name.starts_with(LIVE_SCRIPTS);
-            match extension {
-                "css" => assets.styles.push(path.clone()),
-                "js" if is_live => assets.live_scripts.push(path.clone()),
-                "js" => assets.scripts.push(path.clone()),
-                _ => {}
-            }
-            let kept = if is_live {
-                &mut assets.live
-            } else {
-                &mut assets.all
+        let first = [STYLES_FIRST.as_slice(), &SCRIPTS_FIRST].concat();
+        for name in in_order(theme.names("static")?, &first) {
+            let bytes = theme.read(&format!("static/{name}"))?;
+            let asset = Asset::new(&name, bytes.unwrap_or_default().into_owned());
+            let is_script = name.ends_with(".js");
+            let is_live = is_script && name.starts_with(LIVE_SCRIPTS);
+            let named = match is_live {
+                true => Some(&mut assets.live_scripts),
+                false if is_script => Some(&mut assets.scripts),
+                false => name.ends_with(".css").then_some(&mut assets.styles),
             };
-            kept.push(Asset { path, bytes });
+            if let Some(named) = named {
+                named.push(asset.path.clone());
+            }
+            match is_live {
+                true => assets.live.push(asset),
+                false => assets.all.push(asset),
+            }
         }
         let scripts = assets.scripts.iter().cloned();
         assets.live_scripts = scripts.chain(assets.live_scripts).collect();
+        assets.add_desk();
         Ok(assets)
     }
 
-    /// All files, those of live pages last.
+    fn add_desk(&mut self) {
+        let folder = format!("{DESK}/static");
+        self.desk_styles.clone_from(&self.styles);
+        for name in in_order(readalong_themes::builtin_names_below(&folder), &DESK_FIRST) {
+            let bytes = readalong_themes::builtin_file(&format!("{folder}/{name}"));
+            let asset = Asset::new(&name, bytes.unwrap_or_default().into_owned());
+            match name.ends_with(".js") {
+                true => self.desk_scripts.push(asset.path.clone()),
+                false => self.desk_styles.push(asset.path.clone()),
+            }
+            self.desk.push(asset);
+        }
+    }
+
+    /// All files, those that bundles do not hold last.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Asset> {
-        self.all.iter().chain(&self.live)
+        self.all.iter().chain(&self.live).chain(&self.desk)
     }
 }
 
@@ -110,6 +132,7 @@ pub(crate) fn environment(theme: &Theme) -> Result<Environment<'static>, RenderE
         icons.get(name).cloned().ok_or_else(unknown)
     });
     environment.add_function("time", time);
+    desk::add_texts(&mut environment);
     Ok(environment)
 }
 
@@ -145,17 +168,25 @@ fn load(theme: &Theme, name: &str) -> Result<Option<String>, Error> {
     Ok(replaced.map(|bytes| text(&bytes)))
 }
 
+/// The theme's icons, and those that only the desk has.
 fn icons(theme: &Theme) -> Result<HashMap<String, Value>, RenderError> {
     let mut icons = HashMap::new();
+    let mut add = |file: &str, bytes: &[u8]| {
+        if let Some(name) = file.strip_suffix(".svg") {
+            let svg = String::from_utf8_lossy(bytes).trim().to_owned();
+            icons.insert(name.to_owned(), Value::from_safe_string(svg));
+        }
+    };
+    let folder = format!("{DESK}/icons");
+    for file in readalong_themes::builtin_names_below(&folder) {
+        let bytes = readalong_themes::builtin_file(&format!("{folder}/{file}"));
+        add(&file, &bytes.unwrap_or_default());
+    }
     for file in theme.names("icons")? {
-        let (Some(name), Some(bytes)) = (
-            file.strip_suffix(".svg"),
-            theme.read(&format!("icons/{file}"))?,
-        ) else {
-            continue;
-        };
-        let svg = String::from_utf8_lossy(&bytes).trim().to_owned();
-        icons.insert(name.to_owned(), Value::from_safe_string(svg));
+        add(
+            &file,
+            &theme.read(&format!("icons/{file}"))?.unwrap_or_default(),
+        );
     }
     Ok(icons)
 }

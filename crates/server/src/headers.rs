@@ -3,7 +3,7 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
-        CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+        CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
         X_CONTENT_TYPE_OPTIONS,
     },
 };
@@ -33,6 +33,7 @@ const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 /// Nothing of a private share stays on a disk.
 const KEEP_NOTHING: HeaderValue = HeaderValue::from_static("private, no-store");
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Puts what every answer carries where a route has not said otherwise.
@@ -76,7 +77,18 @@ pub(crate) fn page(headers: &mut HeaderMap) {
 
 /// Puts the policy of the sign-in page: its form goes back to this server, and it is shown in nobody's frame.
 pub(crate) fn signin(headers: &mut HeaderMap) {
-    let policy = format!("{}; frame-ancestors 'none'", readalong_render::CSP_SIGNIN);
+    unframed(headers, readalong_render::CSP_SIGNIN);
+}
+
+/// Puts what pages of the desk carry: their policy, their type, and that nothing of them stays on a disk.
+pub(crate) fn desk(headers: &mut HeaderMap) {
+    unframed(headers, readalong_render::CSP_DESK);
+    headers.insert(CONTENT_TYPE, HTML);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+}
+
+fn unframed(headers: &mut HeaderMap, policy: &str) {
+    let policy = format!("{policy}; frame-ancestors 'none'");
     if let Ok(policy) = HeaderValue::try_from(policy) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }

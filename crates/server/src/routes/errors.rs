@@ -66,6 +66,8 @@ pub(crate) enum Said {
     SignIn,
     /// 403: the page of another site asks.
     Forbidden,
+    /// 403: a viewer opens a page of owners.
+    ForOwners,
     /// 429: too many requests or sockets of one address.
     TooMany,
     /// 500: our fault.
@@ -75,10 +77,11 @@ pub(crate) enum Said {
 }
 
 impl Said {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Gone,
         Self::SignIn,
         Self::Forbidden,
+        Self::ForOwners,
         Self::TooMany,
         Self::Failed,
         Self::Unavailable,
@@ -88,7 +91,7 @@ impl Said {
         match self {
             Self::Gone => StatusCode::NOT_FOUND,
             Self::SignIn => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::ForOwners => StatusCode::FORBIDDEN,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -109,6 +112,10 @@ impl Said {
             Self::Forbidden => (
                 "Not from here",
                 "Only this server's own pages may ask for this.",
+            ),
+            Self::ForOwners => (
+                "This page is for owners",
+                "You are signed in as a viewer: you can open chats that are shared with you. Ask an owner of this server to make you one, if you want to share chats yourself.",
             ),
             Self::TooMany => ("Too many requests", "Wait a minute, then try again."),
             Self::Failed => (
@@ -206,6 +213,11 @@ pub(crate) fn unauthorized() -> Response {
 /// 403: the page of another site asks.
 pub(crate) fn forbidden() -> Response {
     Said::Forbidden.response()
+}
+
+/// 403: a viewer opens a page of owners.
+pub(crate) fn for_owners() -> Response {
+    Said::ForOwners.response()
 }
 
 /// 429: too many requests or sockets of one address.

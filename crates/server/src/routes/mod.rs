@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 mod artifact;
+mod desk;
 pub(crate) mod errors;
 mod events;
 mod frozen;
@@ -44,6 +45,8 @@ use tokio::time::Sleep;
 use tower::util::MapRequest;
 
 use crate::{
+    accounts,
+    auth::Caller,
     content::Takes,
     error::{self, ApiError},
     headers,
@@ -61,7 +64,7 @@ const SECRET_DIGITS: usize = 22;
 const BODY_PIECE_BYTES: usize = 4 << 10;
 
 /// Paths that are ours, with all below them: no old link and no base URL can be there.
-pub(crate) const OUR_PATHS: [&str; 10] = [
+pub(crate) const OUR_PATHS: [&str; 11] = [
     "/s",
     "/assets",
     "/api",
@@ -72,6 +75,7 @@ pub(crate) const OUR_PATHS: [&str; 10] = [
     "/metrics",
     "/robots.txt",
     "/openapi.json",
+    "/chats",
 ];
 
 /// The other end of a connection.
@@ -96,6 +100,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/s/{share}/{*rest}", get(viewer::anything))
         .merge(api::router(&service))
         .merge(signin::router(&service))
+        .merge(desk::router())
         .fallback(fallback)
         .layer(DefaultBodyLimit::max(service.limits.body_bytes))
         .layer(middleware::from_fn_with_state(service.clone(), around))
@@ -160,7 +165,14 @@ async fn assets(State(service): State<Arc<Service>>, request: Request) -> Respon
     }
 }
 
-async fn home(State(service): State<Arc<Service>>) -> Response {
+/// Where somebody begins who has no link.
+async fn home(State(service): State<Arc<Service>>, caller: Caller) -> Response {
+    if let Caller::User { user, .. } = caller
+        && accounts::is_owner(user.role)
+    {
+        let to = HeaderValue::from_static(desk::HOME);
+        return (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response();
+    }
     let signin = service.path("/signin");
     let body = format!(
         "<p>Chats are shared here by their links. <a href=\"{signin}\">Sign in</a> to open private ones.</p>"

@@ -1,0 +1,148 @@
+//! The desk: pages where owners find, share, change and take back. A page reads the store; what it changes goes through the API, as for any program.
+//!
+//! A new page is a file here with its route, a template in `themes/desk`, its texts in `themes/desk/texts.toml`, and a line in [`NAVIGATION`] where the
+//! navigation leads to it.
+
+mod chats;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use readalong_render::{DeskEntry, DeskPage};
+use readalong_store::User;
+use serde::Serialize;
+
+use super::errors;
+use crate::{
+    accounts,
+    auth::{Caller, Owner, Proof},
+    headers,
+    service::Service,
+};
+
+/// Where the navigation leads, in its order. A page that is not here is not shown there.
+const NAVIGATION: [Entry; 1] = [Entry::for_owners("chats", "chats")];
+
+/// The page where whoever is signed in begins.
+pub(crate) const HOME: &str = "/chats";
+
+/// An entry of the navigation.
+struct Entry {
+    entry: DeskEntry,
+    /// Only owners have it.
+    for_owners: bool,
+}
+
+impl Entry {
+    const fn for_owners(name: &'static str, path: &'static str) -> Self {
+        let entry = DeskEntry { name, path };
+        Self {
+            entry,
+            for_owners: true,
+        }
+    }
+}
+
+/// The desk's pages.
+pub(crate) fn router() -> Router<Arc<Service>> {
+    Router::new().route("/chats", get(chats::show))
+}
+
+/// Whoever is signed in and opens a page; others are led to the sign-in and back.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    user: User,
+    proof: Proof,
+}
+
+impl FromRequestParts<Arc<Service>> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, Response> {
+        match Caller::from_request_parts(parts, service).await {
+            Ok(Caller::User { user, proof }) => Ok(Self { user, proof }),
+            Ok(_) => {
+                let wanted = parts.uri.path_and_query();
+                Err(errors::sign_in(
+                    wanted.map_or(HOME, |wanted| wanted.as_str()),
+                ))
+            }
+            Err(error) => {
+                tracing::error!("a page of the desk could not be opened: {error}");
+                Err(errors::failed())
+            }
+        }
+    }
+}
+
+impl Visitor {
+    fn is_owner(&self) -> bool {
+        accounts::is_owner(self.user.role)
+    }
+}
+
+/// An owner who opens a page; viewers are told that they cannot.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnerVisitor {
+    visitor: Visitor,
+    /// As the API knows them.
+    owner: Owner,
+}
+
+impl FromRequestParts<Arc<Service>> for OwnerVisitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, Response> {
+        let visitor = Visitor::from_request_parts(parts, service).await?;
+        let owner = Owner {
+            id: visitor.user.id,
+            proof: visitor.proof,
+        };
+        match visitor.is_owner() {
+            true => Ok(Self { visitor, owner }),
+            false => Err(errors::for_owners()),
+        }
+    }
+}
+
+/// A page of the desk: the template `template` with `content`, under the entry `here` of the navigation.
+pub(crate) fn page<T: Serialize>(
+    service: &Service,
+    visitor: &Visitor,
+    (template, here): (&str, &str),
+    content: &T,
+) -> Response {
+    let is_theirs = |entry: &&Entry| visitor.is_owner() || !entry.for_owners;
+    let nav = NAVIGATION.iter().filter(is_theirs);
+    let nav: Vec<DeskEntry> = nav.map(|entry| entry.entry).collect();
+    let around = DeskPage {
+        template,
+        here,
+        nav: &nav,
+        user: &visitor.user.name,
+        root: service.root(),
+    };
+    match service.renderer.desk_page(&around, content) {
+        Ok(page) => {
+            let mut response = (StatusCode::OK, page).into_response();
+            headers::desk(response.headers_mut());
+            response
+        }
+        Err(error) => {
+            tracing::error!("a page of the desk could not be rendered: {error:?}");
+            errors::failed()
+        }
+    }
+}
