@@ -54,6 +54,11 @@ impl SitePath {
         is_one.then(|| Self(format!("s/{id}/{version}")))
     }
 
+    /// A file with a name that a version can have, within a folder.
+    pub(crate) fn below(&self, name: &str) -> Option<Self> {
+        Self::parse(&format!("{self}/{name}")).filter(|_| !name.contains(".."))
+    }
+
     /// A file of a bundle within a folder.
     pub(crate) fn of_bundle(&self, path: &BundlePath) -> Self {
         Self(format!("{self}/{path}"))

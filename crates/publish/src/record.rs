@@ -26,6 +26,9 @@ pub struct ShareRecord {
     pub files: usize,
     /// Bytes of them.
     pub size_bytes: u64,
+    /// True where the version grows, as long as somebody publishes what is new.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub live: bool,
 }
 
 impl ShareRecord {

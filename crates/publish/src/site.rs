@@ -21,12 +21,12 @@ pub const SITE_VERSION: u32 = 1;
 /// Times that a publication begins anew because others published to the same place meanwhile.
 const TRIES_MAX: usize = 8;
 
-const INDEX: &str = "index.html";
-const SHARE_RECORD: &str = "share.json";
+pub(crate) const INDEX: &str = "index.html";
+pub(crate) const SHARE_RECORD: &str = "share.json";
 const SITE_RECORD: &str = "site.json";
 const CATALOGUE: &str = "catalogue.json";
-const HTML: &str = "text/html; charset=utf-8";
-const JSON: &str = "application/json";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const JSON: &str = "application/json";
 
 /// What hosts that read `_headers` are told (Netlify, Cloudflare Pages and others): what readalong's own server says too, as far as it holds for all files.
 const HEADERS: &str = "/*
@@ -40,8 +40,8 @@ const HEADERS: &str = "/*
 
 /// Makes the pages of a site that belong to no bundle.
 pub trait SitePages {
-    /// The page at a share's link: sends readers on to the folder of its version.
-    fn head(&self, folder: &str, title: Option<&str>) -> Vec<u8>;
+    /// The page at a share's link: sends readers on to a page of its version.
+    fn head(&self, href: &str, title: Option<&str>) -> Vec<u8>;
     /// The page at the link of a share that was taken back.
     fn tombstone(&self) -> Vec<u8>;
     /// The page for addresses that lead nowhere. It may stand at any depth.
@@ -218,8 +218,19 @@ fn repeat<'a>(
             Err(PublishError::MovedOn { .. }) if tries < TRIES_MAX && !watch.is_cancelled() => {
                 tries += 1
             }
-            applied => return applied.map(|()| planned.changes),
+            applied => applied?,
         }
+        if planned.session.is_exclusive() || tries == TRIES_MAX {
+            return Ok(planned.changes);
+        }
+        // Another publisher may have taken what of ours nothing named yet for something left behind.
+        let done = planned.changes;
+        let again = plan(target)?;
+        if again.changes.version.is_none() {
+            return Ok(done);
+        }
+        tries += 1;
+        first_seen = Some(again.seen);
     }
 }
 
@@ -254,6 +265,7 @@ impl<'a> Plan<'a> {
             published_at: at,
             files: content.files.len(),
             size_bytes: content.files.iter().map(|file| file.size_bytes).sum(),
+            live: false,
         };
         let is_same = seen
             .as_ref()
@@ -276,7 +288,7 @@ impl<'a> Plan<'a> {
             changes.version = Some((version.clone(), missing));
         }
         site_files(&mut changes, site.as_ref(), pages);
-        let index = pages.head(&folder, title);
+        let index = pages.head(&format!("{folder}/{INDEX}"), title);
         if !is_same {
             changes
                 .heads
@@ -352,7 +364,7 @@ fn place_of(share: &ShareId, folder: &str) -> SitePath {
     SitePath::version(share, folder).expect("a digest's first digits name a version")
 }
 
-fn head(path: SitePath, bytes: Vec<u8>, media_type: &'static str) -> Head {
+pub(crate) fn head(path: SitePath, bytes: Vec<u8>, media_type: &'static str) -> Head {
     Head {
         path,
         bytes,
@@ -361,7 +373,7 @@ fn head(path: SitePath, bytes: Vec<u8>, media_type: &'static str) -> Head {
 }
 
 /// The site's record, where there is a site; fails where we may not write to it.
-fn check_site(
+pub(crate) fn check_site(
     target: &dyn Target,
     session: &mut dyn Session,
 ) -> Result<Option<SiteRecord>, PublishError> {
@@ -377,7 +389,7 @@ fn check_site(
     }
 }
 
-fn read_share(
+pub(crate) fn read_share(
     target: &dyn Target,
     session: &mut dyn Session,
     share: &ShareId,
@@ -450,7 +462,7 @@ fn kept_files(
 }
 
 /// The files at the root of the site that all shares have in common, where they are not there as we would write them.
-fn site_files(changes: &mut Changes, site: Option<&SiteRecord>, pages: &dyn SitePages) {
+pub(crate) fn site_files(changes: &mut Changes, site: Option<&SiteRecord>, pages: &dyn SitePages) {
     let missing = pages.missing();
     let files: [(&'static str, Vec<u8>, &'static str); 3] = [
         ("404.html", missing, HTML),

@@ -34,6 +34,11 @@ pub trait Session {
     /// The place cannot be read.
     fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError>;
 
+    /// False where others can change the place between what we read and what we write.
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+
     /// Makes changes. After an error or a crash readers see what they saw before, or all that is new.
     ///
     /// # Errors

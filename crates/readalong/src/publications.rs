@@ -27,8 +27,8 @@ pub(crate) struct Publication {
     pub(crate) title: String,
     /// Where readers find it, as far as that is known.
     pub(crate) link: String,
-    /// Id of its bundle.
-    pub(crate) bundle: Digest,
+    /// Id of its bundle; none for one that grows.
+    pub(crate) bundle: Option<Digest>,
     /// When it was published last.
     pub(crate) published_at: Timestamp,
 }

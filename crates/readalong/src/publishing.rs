@@ -113,11 +113,8 @@ impl Pages {
 }
 
 impl SitePages for Pages {
-    fn head(&self, folder: &str, title: Option<&str>) -> Vec<u8> {
-        self.page(&SitePage::Head {
-            href: &format!("{folder}/index.html"),
-            title,
-        })
+    fn head(&self, href: &str, title: Option<&str>) -> Vec<u8> {
+        self.page(&SitePage::Head { href, title })
     }
 
     fn tombstone(&self) -> Vec<u8> {

@@ -50,7 +50,7 @@ impl Renderer {
             None => String::new(),
         };
         let csp = format!(
-            "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
+            "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
             source_of(&style),
             source_of(&script)
         );

@@ -5,6 +5,7 @@
   const { all, bar, h, main } = readalong;
   const { body, documentElement: root } = document;
   if (!body.dataset.live) return;
+  const isFiles = body.dataset.live === "files"; // on a host that only serves files
 
   // The page
   let seq = Number(body.dataset.seq);
@@ -169,7 +170,7 @@
     main.focus({ preventScroll: true });
     seen();
   } });
-  if (!isEnd()) pill.href = "./";
+  if (!isEnd()) pill.href = isFiles ? "../index.html" : "./";
   main.after(pill);
   const tell = () => {
     pill.textContent = words(unread);
@@ -224,9 +225,8 @@
     });
     if (!fetching) seq = frame.seq; // a page that is being fetched says itself where it stands
   };
-  /** @param {string} data */
-  const hear = (data) => {
-    const frame = JSON.parse(data);
+  /** @param {any} frame */
+  const hear = (frame) => {
     heard = Date.now();
     if (frame.hello) {
       greeted = true;
@@ -242,6 +242,7 @@
   /** Takes the content of the page as it is now. */
   const refetch = async () => {
     if (fetching) return;
+    if (isFiles) return location.reload();
     fetching = true;
     try {
       const answer = await fetch(location.pathname + location.search, { cache: "no-store", redirect: "manual" });
@@ -314,14 +315,40 @@
   const connect = () => {
     disconnect();
     if (over) return;
+    if (isFiles) return poll();
     const address = (/** @type {string} */ name) => new URL(`${name}?epoch=${body.dataset.epoch}&after=${seq}`, location.href).href;
     const isSocket = early % 4 < 2;
     const mine = isSocket ? new WebSocket(address("live").replace(/^http/, "ws")) : new EventSource(address("events"));
     const ended = (/** @type {number} */ code) => link === mine && lost(code);
     link = mine;
-    mine.onmessage = ({ data }) => link === mine && hear(data);
+    mine.onmessage = ({ data }) => link === mine && hear(JSON.parse(data));
     mine.onerror = () => !isSocket && ended(0);
     mine.addEventListener("close", (/** @type {any} */ event) => ended(event.code || JSON.parse(event.data || "{}").code));
+  };
+  // Among files: data/live.js says which files of frames there are
+  const POLL_MS = 2000;
+  const FILES_MAX = 200; // one who lacks more takes the page anew
+  let applied = 0;
+  const ask = async () => {
+    if (!location.protocol.startsWith("http")) return readalong.load("live");
+    const answer = await fetch("data/live.js", { cache: "no-cache" });
+    // Another version is there now, or nothing any more: the share's link knows.
+    if ([404, 410].includes(answer.status)) location.replace("../index.html" + location.hash);
+    const text = await answer.text();
+    return JSON.parse(text.slice(text.indexOf(",") + 1, text.lastIndexOf(")")));
+  };
+  const poll = async () => {
+    try {
+      const { first, last } = await ask();
+      if (applied && last - applied > FILES_MAX) return location.reload();
+      for (applied ||= isEnd() ? first - 1 : last; applied < last; applied++) for (const frame of await readalong.load(`live-${applied + 1}`)) hear(frame);
+      heard = Date.now();
+      greeted = true;
+    } catch {
+      greeted = false;
+    }
+    show();
+    timer = setTimeout(poll, document.hidden ? 15 * POLL_MS : POLL_MS);
   };
   /** @param {number} code */
   const lost = (code) => {
@@ -353,7 +380,7 @@
 
   addEventListener("DOMContentLoaded", () => {
     const [visit] = /** @type {any} */ (performance.getEntriesByType("navigation"));
-    if (visit?.type === "navigate" && isEnd() && location.pathname.endsWith("/") && !location.hash) toEnd();
+    if (visit?.type === "navigate" && isEnd() && (isFiles || location.pathname.endsWith("/")) && !location.hash) toEnd();
     show();
     connect();
   });

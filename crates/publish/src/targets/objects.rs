@@ -221,15 +221,13 @@ impl ObjectsSession<'_> {
         };
         let to = objects.at(&head.path);
         let put = async |mode| {
+            let (bytes, is_packed) = pack(head.bytes.clone(), head.media_type);
             let options = PutOptions {
                 mode,
-                attributes: attributes(head.media_type, CHANGING, false),
+                attributes: attributes(head.media_type, CHANGING, is_packed),
                 ..PutOptions::default()
             };
-            objects
-                .store
-                .put_opts(&to, Bytes::from(head.bytes.clone()).into(), options)
-                .await
+            objects.store.put_opts(&to, bytes.into(), options).await
         };
         let written = match put(mode).await {
             // Not every storage can compare; then the last one wins.

@@ -165,7 +165,7 @@ impl RsyncSession<'_> {
     /// Sends all below a folder to a place below ours.
     fn send(&self, from: &Path, to: &str, more: &[&str]) -> Result<(), PublishError> {
         let from = format!("{}/", from.display());
-        let mut arguments = vec!["-r", "--checksum", "--mkpath", "--delay-updates", CHMOD];
+        let mut arguments = vec!["-r", "--checksum", "--mkpath", CHMOD];
         arguments.extend_from_slice(more);
         arguments.extend_from_slice(&["--", &from, to]);
         self.rsync.rsync("sending files", &arguments).map(drop)
@@ -294,6 +294,10 @@ impl Session for RsyncSession<'_> {
             .collect())
     }
 
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
     fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
         let cancelled = |watch: &dyn Watch| match watch.is_cancelled() {
             true => Err(PublishError::Cancelled {
@@ -362,6 +366,16 @@ impl Session for RsyncSession<'_> {
                 .insert(name);
         }
         for (folder, names) in &by_folder {
+            // Another publisher's version is theirs to replace.
+            let record = changes
+                .heads
+                .iter()
+                .find(|head| head.path.as_str() == format!("{folder}/share.json"));
+            if let Some(record) = record
+                && self.read(&record.path)?.as_ref() != Some(&record.bytes)
+            {
+                continue;
+            }
             self.remove(folder, names)?;
         }
         Ok(())

@@ -84,7 +84,7 @@ impl Demo {
         config.data = Some(data.clone());
         config.base_url = None;
         let server = Server::open(config.server_options()?)?;
-        serve::serve(server, self.addr, move |_| {
+        serve::serve(server, self.addr, cancel::cancelled(), move |_| {
             thread::spawn(move || {
                 let shown = open(&config, &growing, self.no_open);
                 match shown.and_then(|()| grow(&growing, &lines[LINES_AT_FIRST..])) {

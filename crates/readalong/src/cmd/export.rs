@@ -171,6 +171,21 @@ impl HowToExport {
         self.chat.as_deref()
     }
 
+    /// The title that is to stand instead of the chat's own.
+    pub(crate) fn title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// Whether images and files are to be there.
+    pub(crate) fn artifacts(&self) -> bool {
+        !self.no_artifacts
+    }
+
+    /// What is taken out.
+    pub(crate) fn redaction(&self) -> &Redaction {
+        &self.redaction
+    }
+
     /// Gets ready to export as these flags say.
     ///
     /// # Errors

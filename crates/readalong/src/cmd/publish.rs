@@ -1,5 +1,7 @@
 //! `readalong publish`: a chat becomes a link on a host that only serves files.
 
+mod live;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -29,7 +31,7 @@ use crate::{
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  readalong publish session.jsonl --to /var/www/chats\n  readalong publish session.jsonl --to s3://bucket/chats\n  \
-                  readalong publish exports/3f2a… --to git@github.com:me/chats.git#gh-pages\n  readalong publish \"Login bug\" --to me@host:/var/www/chats\n\n\
+                  readalong publish exports/3f2a… --to git@github.com:me/chats.git#gh-pages\n  readalong publish \"Login bug\" --to me@host:/var/www/chats\n  readalong publish session.jsonl --to s3://bucket/chats --live\n\n\
                   What was published before gets the new version under the same link. Places can have names: [[target]] in the configuration.\n\
                   Credentials are found where the tools of each place look for them (AWS_…, GOOGLE_…, AZURE_… in the environment; git's and ssh's own).\n\
                   Everybody who can guess or get the link can read it, and hosts and readers keep copies: read the page before you publish it."
@@ -50,6 +52,10 @@ pub(crate) struct Publish {
     /// List it on the site's first page
     #[arg(long)]
     listed: bool,
+
+    /// Keep the page in step with the transcript while it grows, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["listed", "dry_run", "chat", "format", "theme", "no_reasoning", "no_tools", "messages", "no_highlight"])]
+    live: bool,
 
     /// Say what would be sent and removed, and do nothing
     #[arg(long)]
@@ -81,13 +87,22 @@ struct Ready {
 impl Publish {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.data.config()?;
+        if self.live {
+            self.live(config)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let place = Place::of(&self.to, &config)?;
         let pages = Pages::new(&config)?;
         let data = config.data()?;
         let mut publications = Publications::of(&data)?;
         let ready = self.ready(&config)?;
         let target = place.target.as_ref();
-        let share = self.share(&ready, &publications, &place.key())?;
+        let share = self.share_of(
+            &ready.source,
+            ready.share.clone(),
+            &publications,
+            &place.key(),
+        )?;
         let manifest_bytes = fs::metadata(ready.bundle.path.join(MANIFEST))?.len();
         let content = Content::clear(&ready.bundle, manifest_bytes);
         let at = moment::now();
@@ -114,7 +129,7 @@ impl Publish {
             source: ready.source,
             title: ready.title.clone(),
             link: link.clone(),
-            bundle: ready.bundle.id,
+            bundle: Some(ready.bundle.id),
             published_at: at,
         })?;
         if self.json {
@@ -216,10 +231,11 @@ impl Publish {
         })
     }
 
-    /// The share that it is published as.
-    fn share(
+    /// The share that a source is published as: as named, as a server has it, as before, or a new one.
+    fn share_of(
         &self,
-        ready: &Ready,
+        source: &str,
+        of_server: Option<ShareId>,
         publications: &Publications,
         target: &str,
     ) -> anyhow::Result<ShareId> {
@@ -230,11 +246,8 @@ impl Publish {
                 )
             });
         }
-        let known = || publications.share_of(&ready.source, target).cloned();
-        match ready.share.clone().or_else(known) {
-            Some(share) => Ok(share),
-            None => new_share(),
-        }
+        let known = || publications.share_of(source, target).cloned();
+        of_server.or_else(known).map_or_else(new_share, Ok)
     }
 }
 

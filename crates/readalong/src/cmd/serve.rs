@@ -94,7 +94,7 @@ impl Serve {
             false => self.flags.follow,
         };
         let server = Server::open(options)?;
-        serve(server, config.addr, |server| {
+        serve(server, config.addr, cancel::cancelled(), |server| {
             let base = server.base_url().unwrap_or_default();
             output::print_line(&format!("readalong serves {base}"))?;
             if let Some(path) = server.owner_link()? {
@@ -107,13 +107,14 @@ impl Serve {
     }
 }
 
-/// Listens and answers until somebody cancels; `ready` is called once the server answers.
+/// Listens and answers until it is to end; `ready` is called once the server answers, and ends it at once where it fails.
 ///
 /// # Errors
 /// The address cannot be listened at, or is open to others and nobody owns the server.
 pub(crate) fn serve(
     server: Server,
     addr: SocketAddr,
+    end: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     if !addr.ip().is_loopback() && !server.has_owner()? {
@@ -134,7 +135,7 @@ pub(crate) fn serve(
                 cancel::cancel();
             }
         };
-        server.serve(listener, cancel::cancelled(), tell).await?;
+        server.serve(listener, end, tell).await?;
         told
     })
 }

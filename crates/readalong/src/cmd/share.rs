@@ -24,7 +24,7 @@ use crate::{
     data::Data,
     files::{self, Neighbours},
     memory, moment, output, pick,
-    redaction::{self, Redaction, Spooled},
+    redaction::{Redaction, Spooled},
     upload,
 };
 
@@ -133,7 +133,7 @@ impl Share {
         let config = self.data.config()?;
         let folder = config.data()?;
         let path = file.canonicalize()?;
-        self.check_transcript(file, &config)?;
+        check_transcript(file, &self.redaction, &config)?;
         if let Ok(Some(running)) = RunningServer::of(&folder) {
             let client = Client::of(&config)?;
             if client.is_served() {
@@ -154,7 +154,7 @@ impl Share {
         let addr = self.addr.unwrap_or(config.addr);
         let failed = Arc::new(Mutex::new(None));
         let failure = failed.clone();
-        serve::serve(server, addr, move |_| {
+        serve::serve(server, addr, cancel::cancelled(), move |_| {
             // The share is made beside the server, which has to answer for it.
             thread::spawn(move || {
                 let made = RunningServer::of(&folder)
@@ -183,27 +183,6 @@ impl Share {
     fn follow_and_make(&self, client: &Client, path: &Path) -> anyhow::Result<Value> {
         let chat = follow(client, path, self.redaction.waived())?;
         self.make(client, &chat)
-    }
-
-    /// Fails at once where a file is no transcript, in any format, and says what is taken out of it so far. One that has not begun is none yet, and may become one.
-    fn check_transcript(&self, file: &Path, config: &Config) -> anyhow::Result<()> {
-        let bar = output::progress_bar("reading", 0, true);
-        let transcript = match Transcript::open(files::source(file, &bar)?, None) {
-            Ok(transcript) => transcript,
-            Err(ImportError::Empty { .. }) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        let mut neighbours = Neighbours::of(file)?;
-        // What is wrong with it is said by whoever follows it.
-        let Ok(Imported { mut chat, .. }) = transcript.read(&Pick::Only, &mut neighbours) else {
-            return Ok(());
-        };
-        bar.finish_and_clear();
-        let redactor = self.redaction.redactor(config)?;
-        let report = redactor.chat(&mut chat, &mut Spooled(neighbours.spool()))?;
-        self.redaction.check(&report)?;
-        redaction::note(&report);
-        Ok(())
     }
 
     fn make(&self, client: &Client, chat: &str) -> anyhow::Result<Value> {
@@ -266,4 +245,32 @@ pub(crate) fn follow(client: &Client, path: &Path, kept: &[String]) -> anyhow::R
         let is_it = |one: &Value| one["path"].as_str().map(PathBuf::from).as_deref() == Some(path);
         entry = entries.into_iter().find(is_it).unwrap_or(Value::Null);
     }
+}
+
+/// Fails at once where a file is no transcript, in any format, and says what is taken out of it so far. One that has not begun is none yet, and may become one.
+///
+/// # Errors
+/// It cannot be read, is no transcript, or the redaction refuses it.
+pub(crate) fn check_transcript(
+    file: &Path,
+    redaction: &Redaction,
+    config: &Config,
+) -> anyhow::Result<()> {
+    let bar = output::progress_bar("reading", 0, true);
+    let transcript = match Transcript::open(files::source(file, &bar)?, None) {
+        Ok(transcript) => transcript,
+        Err(ImportError::Empty { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut neighbours = Neighbours::of(file)?;
+    // What is wrong with it is said by whoever follows it.
+    let Ok(Imported { mut chat, .. }) = transcript.read(&Pick::Only, &mut neighbours) else {
+        return Ok(());
+    };
+    bar.finish_and_clear();
+    let redactor = redaction.redactor(config)?;
+    let report = redactor.chat(&mut chat, &mut Spooled(neighbours.spool()))?;
+    redaction.check(&report)?;
+    crate::redaction::note(&report);
+    Ok(())
 }

@@ -1,0 +1,254 @@
+//! A share that grows on a host that only serves files.
+//!
+//! Its version's folder has the pages, and beside them what came since as small files of frames; a head, `data/live.js`, says how many. The page that is open asks for the head
+//! and loads what it lacks. A page is sent again when as much has come since as it weighs twice, so what is sent for a message does not depend on how many there are.
+
+use std::path::PathBuf;
+
+use readalong_model::{Digest, Seq, ShareId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Changes, File, Head, Origin, PublishError, ShareRecord, SitePages, SitePath, Target, Watch,
+    path::VERSION_DIGITS,
+    record,
+    site::{HTML, INDEX, SHARE_RECORD, check_site, head, read_share, site_files},
+};
+
+/// Name of the head within a version's folder.
+const HEAD: &str = "data/live.js";
+/// What stands before and behind its JSON: it has to load from `file://` too.
+const HEAD_BEGIN: &str = "readalong.data(\"live\",";
+const HEAD_END: &str = ");\n";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// What the head says: to pages which frames there are, to whoever goes on publishing where they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveRecord {
+    /// The epoch of the source's log.
+    pub epoch: String,
+    /// The number of the last change that was sent.
+    pub seq: Seq,
+    /// The first file of frames that the last page may lack.
+    pub first: u64,
+    /// The last file of frames; below `first` where there is none.
+    pub last: u64,
+    /// File name of the last page.
+    pub page: String,
+    /// Bytes of that page as it was sent last.
+    pub page_bytes: u64,
+    /// Bytes of frames that were sent since.
+    pub since_bytes: u64,
+}
+
+/// A version that begins.
+#[derive(Clone, Debug)]
+pub struct LiveVersion {
+    /// All its files.
+    pub files: Vec<NewFile>,
+}
+
+/// A file for the folder of a version.
+#[derive(Clone, Debug)]
+pub struct NewFile {
+    /// Its name there.
+    pub name: String,
+    /// Its bytes.
+    pub origin: Origin,
+    /// How many they are.
+    pub size_bytes: u64,
+    /// What they are.
+    pub media_type: String,
+}
+
+/// What is sent at once.
+#[derive(Clone, Debug)]
+pub struct LiveStep<'a> {
+    /// Folder of the version; [`LiveRecord::folder`] names a new one.
+    pub folder: &'a str,
+    /// All files of the version, where it begins.
+    pub version: Option<LiveVersion>,
+    /// Frames, as JSON texts: the file number `record.last`.
+    pub frames: &'a [String],
+    /// Pages and data that are other than before.
+    pub pages: Vec<(String, Vec<u8>)>,
+    /// Files that were not there.
+    pub files: Vec<NewFile>,
+    /// What the head is to say then.
+    pub record: &'a LiveRecord,
+    /// Whether the share's link has to lead to another page than before.
+    pub is_head_new: bool,
+    /// What the chat is called.
+    pub title: Option<&'a str>,
+    /// The time.
+    pub at: Timestamp,
+}
+
+impl LiveRecord {
+    /// The folder of a version that begins now.
+    pub fn folder(&self, share: &ShareId, at: Timestamp) -> String {
+        let text = format!("{share} {} {} {at}", self.epoch, self.seq);
+        Digest::of(text.as_bytes()).short(VERSION_DIGITS)
+    }
+
+    fn to_script(&self) -> Vec<u8> {
+        let json = serde_json::to_string(self).expect("a record is a map with text keys");
+        format!("{HEAD_BEGIN}{json}{HEAD_END}").into_bytes()
+    }
+
+    fn of_script(script: &[u8]) -> Option<Self> {
+        let json = script
+            .strip_prefix(HEAD_BEGIN.as_bytes())?
+            .strip_suffix(HEAD_END.as_bytes())?;
+        serde_json::from_slice(json).ok()
+    }
+}
+
+/// Where a live share stands at a place: the folder of its version, and what its head says. `None` where there is none that could go on.
+///
+/// # Errors
+/// The place cannot be read.
+pub fn live_record(
+    target: &dyn Target,
+    share: &ShareId,
+    watch: &dyn Watch,
+) -> Result<Option<(String, LiveRecord)>, PublishError> {
+    let mut session = target.begin(watch)?;
+    check_site(target, &mut *session)?;
+    let Some(seen) = read_share(target, &mut *session, share)?.filter(|seen| seen.live) else {
+        return Ok(None);
+    };
+    let Some(version) = SitePath::version(share, &seen.folder) else {
+        return Ok(None);
+    };
+    let script = session.read(&version.file(HEAD))?;
+    let record = script.as_deref().and_then(LiveRecord::of_script);
+    Ok(record.map(|record| (seen.folder, record)))
+}
+
+/// Sends what is new of a live share, the head last.
+///
+/// # Errors
+/// The place cannot be used; readers see what they saw, and the same step can be tried again.
+pub fn live_step(
+    target: &dyn Target,
+    share: &ShareId,
+    step: LiveStep<'_>,
+    pages: &dyn SitePages,
+    watch: &dyn Watch,
+) -> Result<Changes, PublishError> {
+    let mut session = target.begin(watch)?;
+    let place = SitePath::share(share);
+    let version =
+        SitePath::version(share, step.folder).expect("folders of versions are made from digests");
+    let named = |name: &str| {
+        version
+            .below(name)
+            .expect("names of pages and artifacts are good in a site")
+    };
+    let file = |new: NewFile| File {
+        path: named(&new.name),
+        origin: new.origin,
+        size_bytes: new.size_bytes,
+        media_type: new.media_type,
+    };
+    let mut changes = Changes {
+        subject: format!("Go on with share {share}"),
+        ..Changes::default()
+    };
+    if !step.frames.is_empty() {
+        let bytes = format!(
+            "readalong.data(\"live-{}\",[{}]);\n",
+            step.record.last,
+            step.frames.join(",")
+        )
+        .into_bytes();
+        changes.files.push(File {
+            path: named(&format!("data/live-{}.js", step.record.last)),
+            size_bytes: bytes.len() as u64,
+            origin: Origin::Bytes(bytes),
+            media_type: SCRIPT.to_owned(),
+        });
+    }
+    changes.files.extend(step.files.into_iter().map(file));
+    for (name, bytes) in step.pages {
+        let media_type = if name.ends_with(".html") {
+            HTML
+        } else {
+            SCRIPT
+        };
+        changes.heads.push(head(named(&name), bytes, media_type));
+    }
+    if let Some(new) = step.version {
+        let site = check_site(target, &mut *session)?;
+        let there = session.list(&place)?;
+        let kept = [place.file(SHARE_RECORD), place.file(INDEX)];
+        let stale = there.into_iter().map(|listed| listed.path);
+        changes.removed = stale
+            .filter(|path| !path.is_below(&version) && !kept.contains(path))
+            .collect();
+        let mut files: Vec<File> = new.files.into_iter().map(file).collect();
+        let bytes = step.record.to_script();
+        files.push(File {
+            path: version.file(HEAD),
+            size_bytes: bytes.len() as u64,
+            origin: Origin::Bytes(bytes),
+            media_type: SCRIPT.to_owned(),
+        });
+        site_files(&mut changes, site.as_ref(), pages);
+        let record = ShareRecord {
+            format: ShareRecord::FORMAT.to_owned(),
+            share: share.clone(),
+            folder: step.folder.to_owned(),
+            bundle: None,
+            title: step.title.map(str::to_owned),
+            published_at: step.at,
+            files: files.len(),
+            size_bytes: files.iter().map(|file| file.size_bytes).sum(),
+            live: true,
+        };
+        changes.version = Some((version.clone(), files));
+        changes.heads.push(head(
+            place.file(SHARE_RECORD),
+            record::write(&record),
+            "application/json",
+        ));
+    } else {
+        changes.heads.push(Head {
+            path: version.file(HEAD),
+            bytes: step.record.to_script(),
+            media_type: SCRIPT,
+        });
+    }
+    if step.is_head_new {
+        let href = format!("{}/{}", step.folder, step.record.page);
+        changes
+            .heads
+            .push(head(place.file(INDEX), pages.head(&href, step.title), HTML));
+    }
+    watch.planned(&changes);
+    session.apply(&changes, watch)?;
+    Ok(changes)
+}
+
+impl NewFile {
+    /// A file of this machine.
+    pub fn here(name: String, path: PathBuf, size_bytes: u64, media_type: &str) -> Self {
+        Self {
+            name,
+            origin: Origin::File(path),
+            size_bytes,
+            media_type: media_type.to_owned(),
+        }
+    }
+
+    /// Bytes.
+    pub fn bytes(name: String, bytes: Vec<u8>, media_type: &str) -> Self {
+        Self {
+            name,
+            size_bytes: bytes.len() as u64,
+            origin: Origin::Bytes(bytes),
+            media_type: media_type.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,691 @@
+"""Publishing to real places: each does what docs/publishing.md promises, and survives what hosts, disks and other publishers do to it.
+
+Starts an S3 server, nginx and an rsync daemon on loopback, and runs the program in READALONG. Ends with a line of totals, as every step of tests/run does.
+"""
+
+import gzip
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import urllib.parse
+
+READALONG = os.environ["READALONG"]
+STARTS_WITHIN_S = 60
+# Pages are split by weight: so many messages make some.
+MESSAGES = 400
+# File-system calls that a publication makes; a failure of each is tried.
+CALLS = "openat,mkdir,write,fsync,rename,linkat,unlink,unlinkat,rmdir,copy_file_range,ftruncate,flock,newfstatat,statx,getdents64"
+
+scratch = tempfile.TemporaryDirectory(prefix="readalong-places-")
+SCRATCH = pathlib.Path(scratch.name)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(port, process):
+    until = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args[0]} ended with {process.returncode}")
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"nothing listens at {port}")
+
+
+class Nginx:
+    """nginx that serves folders below a path, as a plain host does."""
+
+    def __init__(self, root):
+        self.port = free_port()
+        folder = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        config = folder / "nginx.conf"
+        config.write_text(
+            f"""daemon off; pid {folder}/pid; error_log {folder}/log; worker_processes 1; events {{}}
+http {{ access_log off; types {{ text/html html; text/css css; text/javascript js; application/json json; text/plain txt; }}
+client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+server {{ listen 127.0.0.1:{self.port}; location /chats/ {{ alias {root}/; error_page 404 /chats/404.html; }} }} }}
+"""
+        )
+        # Workers of a server that root starts are another user.
+        for path in [SCRATCH, folder]:
+            path.chmod(0o755)
+        user = ["-g", "user root;"] if os.getuid() == 0 else []
+        self.process = subprocess.Popen(["nginx", "-c", str(config), *user])
+        wait_for(self.port, self.process)
+
+    def get(self, path):
+        return http_get(self.port, f"/chats/{path}")[0]
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def http_get(port, path):
+    """Body (unpacked) and headers; nothing where the host answers 404."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        if response.status == 404:
+            return None, response.headers
+        assert response.status == 200, f"{path}: {response.status}"
+        if response.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        return body, response.headers
+    finally:
+        connection.close()
+
+
+def chat(path, messages=MESSAGES, changed=None, title="A chat that is published"):
+    """A transcript of messages; one of them may say something else."""
+    lines = []
+    for n in range(messages):
+        role = "user" if n % 2 == 0 else "assistant"
+        said = f"Message {n} of a chat. " + "It says a few words more, as messages do. " * 12
+        if n == changed:
+            said = f"Message {n} was written anew. " + "It says other words now, as edited messages do. " * 12
+        lines.append(json.dumps({"id": f"m{n}", "role": role, "content": said}))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class Publisher:
+    """The program with a data folder of its own."""
+
+    def __init__(self):
+        self.data = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "READALONG"))},
+            "READALONG_DATA": str(self.data),
+            "READALONG_CONFIG": os.devnull,
+            "AWS_ACCESS_KEY_ID": "key-of-the-test",
+            "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
+            "AWS_REGION": "us-east-1",
+            "AWS_ALLOW_HTTP": "true",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+
+    def start(self, *arguments, before=(), **more):
+        return subprocess.Popen(
+            [*before, READALONG, *map(str, arguments)],
+            env={**self.env, **more},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments, **more):
+        process = self.start(*arguments, **more)
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out, err
+
+    def ok(self, *arguments, **more):
+        code, out, err = self.run(*arguments, **more)
+        assert code == 0, f"{arguments}: {code}\n{out}{err}"
+        return out, err
+
+    def publish(self, what, target, *arguments):
+        out, _ = self.ok("publish", what, "--to", target, "--json", *arguments)
+        return json.loads(out)
+
+
+def whole(get, share):
+    """Reads a share as a browser does, from its link: every file of one version, each as the manifest says. Answers with the bundle id."""
+    head = get(f"s/{share}/index.html").decode()
+    folder = re.search(r'id="go" href="([0-9a-f]{16})/index.html"', head)
+    if folder is None:
+        return None
+    base = f"s/{share}/{folder.group(1)}"
+    manifest = get(f"{base}/manifest.json")
+    assert manifest is not None, "the head names a version that is not there"
+    for file in json.loads(manifest)["files"]:
+        body = get(f"{base}/{file['path']}")
+        assert body is not None, f"{file['path']} is missing"
+        assert hashlib.sha256(body).hexdigest() == file["sha256"], f"{file['path']} is of another version"
+    return hashlib.sha256(manifest).hexdigest()
+
+
+class Place:
+    """What every place has to do. Those that inherit say how it is reached: `target`, `get(path)`, `names()`."""
+
+    def test_a_share_keeps_its_link_and_sends_only_what_is_new(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl")
+        first = publisher.publish(file, self.target)
+        share = first["share"]
+        self.assertEqual(whole(self.get, share), first["bundle"])
+        before = self.names()
+
+        again = publisher.publish(file, self.target)
+        self.assertEqual((again["share"], again["files_sent"], again["bytes_sent"], again["files_copied"]), (share, 0, 0, 0))
+        self.assertEqual(self.names(), before)
+
+        chat(file, changed=MESSAGES - 3)
+        second = publisher.publish(file, self.target)
+        self.assertEqual(second["share"], share)
+        self.assertNotEqual(second["bundle"], first["bundle"])
+        self.assertEqual(whole(self.get, share), second["bundle"])
+        self.assertGreater(second["files_copied"], second["files_sent"] / 2)
+        # The page, its search data, the two copies of the chat, manifest, record, head.
+        self.assertLessEqual(second["files_sent"], 9)
+        # Nothing of the version before is left.
+        folders = {name.split("/")[2] for name in self.names() if name.startswith(f"s/{share}/") and name.count("/") > 2}
+        self.assertEqual(folders, {second["bundle"][:16]})
+
+        listed, _ = publisher.ok("published", "--to", self.target, "--json")
+        self.assertIn(second["bundle"], listed)
+        publisher.ok("unpublish", file, "--to", self.target)
+        self.assertIn("taken back", self.get(f"s/{share}/index.html").decode())
+        self.assertEqual([name for name in self.names() if name.startswith(f"s/{share}/")], [f"s/{share}/index.html"])
+        listed, _ = publisher.ok("published", "--to", self.target, "--json")
+        self.assertNotIn(share, listed)
+
+    def test_a_catalogue_lists_only_what_is_to_be_listed(self):
+        publisher = Publisher()
+        one = publisher.publish(chat(publisher.data / "one.jsonl", 4), self.target, "--listed", "--title", "Seen by <all>")
+        two = publisher.publish(chat(publisher.data / "two.jsonl", 6), self.target, "--title", "Known to few")
+        index = self.get("index.html").decode()
+        self.assertIn("Seen by &lt;all&gt;", index)
+        self.assertIn(f"s/{one['share']}/", index)
+        self.assertNotIn(two["share"], index + self.get("catalogue.json").decode())
+        publisher.publish(publisher.data / "one.jsonl", self.target, "--title", "Seen by <all>")
+        self.assertNotIn(one["share"], self.get("index.html").decode())
+
+    def test_a_dry_run_does_nothing(self):
+        publisher = Publisher()
+        before = self.names()
+        out, err = publisher.ok("publish", chat(publisher.data / "chat.jsonl", 4), "--to", self.target, "--dry-run")
+        self.assertIn("send    s/", out)
+        self.assertIn("nothing was done", err)
+        self.assertEqual(self.names(), before)
+
+    def test_two_publishers_of_one_share_leave_a_whole_version(self):
+        publisher = Publisher()
+        share = publisher.publish(chat(publisher.data / "chat.jsonl", 40), self.target)["share"]
+        others = []
+        for n in range(3):
+            other = Publisher()
+            others.append(other.start("publish", chat(other.data / "chat.jsonl", 40, changed=n), "--to", self.target, "--as", share, "--json"))
+        bundles = []
+        for other in others:
+            out, err = other.communicate(timeout=120)
+            if other.returncode == 0:
+                bundles.append(json.loads(out)["bundle"])
+            else:
+                self.assertRegex(err, "somebody else|moved on")
+        self.assertTrue(bundles)
+        self.assertIn(whole(self.get, share), bundles)
+
+    def test_readers_never_see_a_mixture(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 60)
+        share = publisher.publish(file, self.target)["share"]
+        seen, failed, done = set(), [], threading.Event()
+
+        def read():
+            while not done.is_set():
+                try:
+                    seen.add(whole(self.get, share))
+                except Exception as error:  # noqa: BLE001 (it is what the test is about)
+                    failed.append(repr(error))
+                    return
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        bundles = {publisher.publish(chat(file, 60, changed=n), self.target)["bundle"] for n in range(2)}
+        done.set()
+        reader.join()
+        self.assertEqual(failed, [])
+        self.assertTrue(seen & bundles)
+
+    def test_a_damaged_bundle_is_not_published(self):
+        publisher = Publisher()
+        before = self.names()
+        out, _ = publisher.ok("export", chat(publisher.data / "chat.jsonl", 4), "-o", publisher.data / "exports", "--json")
+        bundle = pathlib.Path(json.loads(out)["path"])
+        with open(bundle / "chat.md", "a") as file:
+            file.write("x")
+        code, _, err = publisher.run("publish", bundle, "--to", self.target)
+        self.assertEqual(code, 2)
+        self.assertIn("damaged and is not published (changed: chat.md)", err)
+        self.assertEqual(self.names(), before)
+
+    def test_a_kill_in_the_middle_leaves_the_version_before(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl")
+        share = publisher.publish(file, self.target)
+        bundles = {share["bundle"]}
+        pauses = [0.02, 0.1, 0.2, 0.3, 0.45, 0.7]
+        for n, pause in enumerate(pauses):
+            chat(file, changed=n)
+            process = publisher.start("publish", file, "--to", self.target, "--json")
+            time.sleep(pause)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            bundles.add(whole(self.get, share["share"]))
+        last = publisher.publish(file, self.target)
+        self.assertEqual(last["share"], share["share"])
+        self.assertEqual(whole(self.get, share["share"]), last["bundle"])
+        folders = {name.split("/")[2] for name in self.names() if name.startswith(f"s/{share['share']}/") and name.count("/") > 2}
+        self.assertEqual(folders, {last["bundle"][:16]})
+
+
+class FolderTest(Place, unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        cls.root.chmod(0o755)
+        cls.target = str(cls.root)
+        cls.nginx = Nginx(cls.root)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.nginx.stop()
+
+    def get(self, path):
+        return self.nginx.get(path)
+
+    def names(self):
+        return names_below(self.root)
+
+    def test_verify_takes_the_version_of_a_site(self):
+        publisher = Publisher()
+        published = publisher.publish(chat(publisher.data / "chat.jsonl", 4), self.target)
+        version = self.root / "s" / published["share"] / published["bundle"][:16]
+        out, _ = publisher.ok("verify", version)
+        self.assertIn(published["bundle"], out)
+
+    def test_a_failing_disk_leaves_the_version_before(self):
+        """EIO, ENOSPC and a kill at file-system calls of a publication, below the site and elsewhere."""
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        saved = root.with_name(root.name + "-saved")
+        share = publisher.publish(chat(publisher.data / "chat.jsonl", 40), root)["share"]
+        shutil.copytree(root, saved)
+        out, _ = publisher.ok("export", chat(publisher.data / "other.jsonl", 40, changed=3), "-o", publisher.data / "exports", "--json")
+        bundle = json.loads(out)["path"]
+        publish = ["publish", bundle, "--to", root, "--as", share, "--json"]
+
+        def get(path):
+            return (root / path).read_bytes() if (root / path).is_file() else None
+
+        def restore():
+            shutil.rmtree(root)
+            shutil.copytree(saved, root)
+
+        first = whole(get, share)
+        log = publisher.data / "calls"
+        process = publisher.start(*publish, before=["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={CALLS}"])
+        process.communicate(timeout=120)
+        second = whole(get, share)
+        self.assertNotEqual(second, first)
+        restore()
+        # What the program does before it comes to the site is not the site's.
+        made = [re.match(r"\d+ +(\w+)\(", line) for line in log.read_text().splitlines()]
+        made = [call.group(1) for call in made if call]
+        tried = {}
+        for call in sorted(set(made)):
+            count = made.count(call)
+            # The last ones are those below the site.
+            nths = sorted({max(1, count - n) for n in range(0, min(count, 40), max(1, min(count, 40) // 5))})
+            for failure in ["error=EIO", "error=ENOSPC", "signal=KILL"]:
+                for nth in nths:
+                    strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{failure}:when={nth}"]
+                    process = publisher.start(*publish, before=strace)
+                    _, err = process.communicate(timeout=120)
+                    tried[call] = tried.get(call, 0) + 1
+                    case = f"{call} {failure} {nth} of {count}: {err}"
+                    self.assertIn(whole(get, share), [first, second], case)
+                    if failure != "signal=KILL" and process.returncode != 0:
+                        self.assertIn("error:", err, case)
+                    if nth == nths[-1]:
+                        # Each kind of failure leaves something from which the next one goes on.
+                        self.assertEqual(whole(get, publisher.publish(bundle, root, "--as", share)["share"]), second, case)
+                        left = [name for name in names_below(root) if ".readalong-partial" in name and name.startswith(f"s/{share}/")]
+                        self.assertEqual(left, [], case)
+                    restore()
+        print(f"failed calls: {tried}", file=sys.stderr)
+
+    def test_what_is_wrong_is_said(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        for target, says in [
+            ("ftp://host/x", "`ftp://` is not known"),
+            ("", "no place to publish to"),
+            ("/dev/null/x", "help: a file has the name of a folder there"),
+            ("git+file:///nowhere/at/all.git", "nowhere/at/all"),
+            ("s3://no-such-bucket-here/x", "s3://no-such-bucket-here/x"),
+        ]:
+            more = {"AWS_ENDPOINT": "http://127.0.0.1:1"} if target.startswith("s3") else {}
+            code, _, err = publisher.run("publish", file, "--to", target, **more)
+            self.assertEqual(code, 2, target)
+            self.assertIn(says, err)
+        code, _, err = publisher.run("publish", publisher.data / "nothing.jsonl", "--to", self.target)
+        self.assertEqual(code, 2)
+        code, _, err = publisher.run("unpublish", "0" * 32, "--to", self.target)
+        self.assertEqual(code, 2)
+        self.assertIn("has no share 000", err)
+
+    def test_shares_of_a_server_are_published_under_their_own_link(self):
+        publisher = Publisher()
+        out, _ = publisher.ok("share", chat(publisher.data / "chat.jsonl", 4), "--json")
+        share = json.loads(out)["id"]
+        published = publisher.publish(share, self.target)
+        self.assertEqual(published["share"], share)
+        self.assertEqual(whole(self.get, share), published["bundle"])
+        out, _ = publisher.ok("share", publisher.data / "chat.jsonl", "--private", "--json")
+        private = json.loads(out)["id"]
+        code, _, err = publisher.run("publish", private, "--to", self.target)
+        self.assertEqual(code, 2)
+        self.assertIn("private", err)
+        self.assertFalse((self.root / "s" / private).exists())
+
+
+class ObjectsTest(Place, unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.port = free_port()
+        log = open(SCRATCH / "moto.log", "w")
+        cls.server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(cls.port)], stdout=log, stderr=log)
+        wait_for(cls.port, cls.server)
+        import boto3
+
+        cls.client = boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{cls.port}",
+            region_name="us-east-1",
+            aws_access_key_id="key-of-the-test",
+            aws_secret_access_key="secret-of-the-test",
+        )
+        cls.client.create_bucket(Bucket="chats")
+        readers = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::chats/*"}
+        cls.client.put_bucket_policy(Bucket="chats", Policy=json.dumps({"Version": "2012-10-17", "Statement": [readers]}))
+        cls.target = "s3://chats/of/all"
+        cls.endpoint = {"AWS_ENDPOINT": f"http://127.0.0.1:{cls.port}"}
+        cls.old_start = Publisher.start
+        start = Publisher.start
+        Publisher.start = lambda self, *arguments, **more: start(self, *arguments, **{**cls.endpoint, **more})
+
+    @classmethod
+    def tearDownClass(cls):
+        Publisher.start = cls.old_start
+        cls.server.terminate()
+        cls.server.wait()
+
+    def get(self, path):
+        return http_get(self.port, f"/chats/of/all/{path}")[0]
+
+    def names(self):
+        found = []
+        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket="chats", Prefix="of/all/"):
+            found += [entry["Key"].removeprefix("of/all/") for entry in page.get("Contents", [])]
+        return sorted(found)
+
+    def test_objects_say_what_they_are(self):
+        publisher = Publisher()
+        published = publisher.publish(chat(publisher.data / "chat.jsonl", 40), self.target)
+        base = f"/chats/of/all/s/{published['share']}"
+        _, head = http_get(self.port, f"{base}/index.html")
+        self.assertEqual((head["Content-Type"], head["Cache-Control"]), ("text/html; charset=utf-8", "no-cache"))
+        _, page = http_get(self.port, f"{base}/{published['bundle'][:16]}/index.html")
+        self.assertEqual((page["Content-Type"], page["Content-Encoding"]), ("text/html; charset=utf-8", "gzip"))
+        self.assertIn("max-age=3600", page["Cache-Control"])
+
+    def test_a_bucket_that_is_not_there_is_named(self):
+        publisher = Publisher()
+        code, _, err = publisher.run("publish", chat(publisher.data / "chat.jsonl", 4), "--to", "s3://nobody-has-made-it/x")
+        self.assertEqual(code, 2)
+        self.assertIn("s3://nobody-has-made-it/x is not there: no such bucket", err)
+
+    def test_requests_do_not_grow_with_the_site(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 40)
+        target = "s3://chats/large"
+
+        def requests():
+            return (SCRATCH / "moto.log").read_text().count('HTTP/1.1"')
+
+        share = publisher.publish(file, target)["share"]
+        counts = []
+        for shares in [0, 30]:
+            for n in range(shares):
+                key = f"large/s/{n:032x}/share.json"
+                self.client.put_object(Bucket="chats", Key=key, Body=b"{}")
+            before = requests()
+            publisher.publish(chat(file, 40, changed=shares + 2), target, "--as", share)
+            counts.append(requests() - before)
+        self.assertLessEqual(abs(counts[1] - counts[0]), 1)
+
+
+class GitTest(Place, unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.remote = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH)) / "site.git"
+        git("init", "--bare", "--quiet", str(cls.remote))
+        cls.target = f"git+file://{cls.remote}#pages"
+
+    def get(self, path):
+        shown = subprocess.run(["git", "-C", str(self.remote), "cat-file", "blob", f"{self.version}:{path}"], capture_output=True)
+        return shown.stdout if shown.returncode == 0 else None
+
+    @property
+    def version(self):
+        # Hosts serve a checkout of one commit: all that a reader loads at once is of one.
+        frozen = getattr(self, "frozen", None)
+        return frozen or "refs/heads/pages"
+
+    def names(self):
+        listed = subprocess.run(["git", "-C", str(self.remote), "ls-tree", "-r", "--name-only", "refs/heads/pages"], capture_output=True, text=True)
+        return listed.stdout.split()
+
+    def test_readers_never_see_a_mixture(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 40)
+        share = publisher.publish(file, self.target)["share"]
+        before = git("-C", str(self.remote), "rev-parse", "pages").strip()
+        publisher.publish(chat(file, 40, changed=3), self.target)
+        commits = git("-C", str(self.remote), "rev-list", f"{before}..pages").split()
+        self.assertEqual(len(commits), 1)
+        for self.frozen in [before, commits[0]]:
+            self.assertIsNotNone(whole(self.get, share))
+
+    def test_a_branch_that_moved_on_is_kept(self):
+        publisher = Publisher()
+        publisher.publish(chat(publisher.data / "chat.jsonl", 4), self.target)
+        with tempfile.TemporaryDirectory(dir=SCRATCH) as work:
+            git("clone", "--quiet", "--branch", "pages", str(self.remote), work)
+            (pathlib.Path(work) / "CNAME").write_text("chats.example\n")
+            git("-C", work, "add", "CNAME")
+            git("-C", work, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "Name the host")
+            git("-C", work, "push", "--quiet")
+        publisher.publish(chat(publisher.data / "chat.jsonl", 6), self.target)
+        self.assertEqual(self.get("CNAME"), b"chats.example\n")
+        self.assertIn(".nojekyll", self.names())
+
+
+class RsyncTest(Place, unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        cls.port = free_port()
+        config = SCRATCH / "rsyncd.conf"
+        owner = "uid = root\ngid = root\n" if os.getuid() == 0 else ""
+        config.write_text(f"use chroot = no\nlog file = {SCRATCH}/rsyncd.log\n{owner}[site]\npath = {cls.root}\nread only = no\n")
+        cls.server = subprocess.Popen(["rsync", "--daemon", "--no-detach", "--address=127.0.0.1", f"--port={cls.port}", f"--config={config}"])
+        wait_for(cls.port, cls.server)
+        cls.target = f"rsync://127.0.0.1:{cls.port}/site/below"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.terminate()
+        cls.server.wait()
+
+    def get(self, path):
+        path = self.root / "below" / path
+        return path.read_bytes() if path.is_file() else None
+
+    def names(self):
+        return names_below(self.root / "below")
+
+    def test_a_module_that_is_not_there_is_named(self):
+        publisher = Publisher()
+        code, _, err = publisher.run("publish", chat(publisher.data / "chat.jsonl", 4), "--to", f"rsync://127.0.0.1:{self.port}/other")
+        self.assertEqual(code, 2)
+        self.assertIn("Unknown module", err)
+
+
+class LiveTest(unittest.TestCase):
+    """A static page that is kept in step: what is sent, and what is there after each kind of end."""
+
+    @staticmethod
+    def grow(path, begin, end, words=60):
+        with open(path, "a") as file:
+            for n in range(begin, end):
+                said = f"Message {n}. " + "Some words more to read here. " * words
+                file.write(json.dumps({"id": f"m{n}", "role": "user" if n % 4 == 0 else "assistant", "content": said}) + "\n")
+
+    def steps(self, process):
+        """Reads what it says of its steps, in a thread of its own."""
+        said = []
+
+        def read():
+            for line in process.stdout:
+                if line.startswith("{"):
+                    said.append(json.loads(line))
+
+        threading.Thread(target=read, daemon=True).start()
+        return said
+
+    def head(self, root, share):
+        record = json.loads((root / "s" / share / "share.json").read_text())
+        folder = root / "s" / share / record["folder"]
+        script = (folder / "data/live.js").read_text()
+        return folder, json.loads(script[script.index(",") + 1 : script.rindex(")")])
+
+    def shown(self, root, share):
+        """What a reader sees who opens the last page: its items and what the frames bring."""
+        folder, head = self.head(root, share)
+        html = (folder / head["page"]).read_text()
+        seq = int(re.search(r'data-seq="(\d+)"', html).group(1))
+        for n in range(head["first"], head["last"] + 1):
+            script = (folder / f"data/live-{n}.js").read_text()
+            for frame in json.loads(script[script.index(",") + 1 : script.rindex(")")]):
+                if frame["seq"] > seq:
+                    html += "".join(op["put"]["html"] for op in frame["ops"] if "put" in op)
+        return html
+
+    def until(self, condition, within_s=30):
+        end = time.monotonic() + within_s
+        while not condition():
+            self.assertLess(time.monotonic(), end, "it did not come")
+            time.sleep(0.05)
+
+    def test_a_message_costs_the_same_in_a_short_and_a_long_chat(self):
+        costs = {}
+        for before in [20, 2000]:
+            publisher = Publisher()
+            root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+            file = publisher.data / "chat.jsonl"
+            self.grow(file, 0, before)
+            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            said = self.steps(process)
+            self.until(lambda: said, 120)
+            share = os.listdir(root / "s")[0]
+            begun = len(said)
+            new = 120
+            for n in range(before, before + new, 2):
+                self.grow(file, n, n + 2)
+                time.sleep(0.05)
+            self.until(lambda: f"Message {before + new - 1}." in self.shown(root, share))
+            sent = sum(step["bytes_sent"] for step in said[begun:])
+            self.assertTrue(all(step["files_sent"] < 40 for step in said[begun:]), "the whole chat was sent again")
+            folder, _ = self.head(root, share)
+            frames = sum(path.stat().st_size for path in folder.glob("data/live-*.js"))
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+            costs[before] = (sent / new, frames / new)
+        for before, (sent, rendered) in costs.items():
+            print(f"live among files, after {before} messages: {sent:.0f} bytes sent a message, {rendered:.0f} rendered", file=sys.stderr)
+            self.assertLess(sent, 3 * rendered + 2048)
+        self.assertLess(costs[2000][0], 1.25 * costs[20][0])
+
+    def test_it_goes_on_after_a_kill(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        shares = set()
+        count = 4
+        for turn in range(4):
+            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            said = self.steps(process)
+            for _ in range(3):
+                self.grow(file, count, count + 1)
+                count += 1
+                time.sleep(0.4 + turn / 5)
+            self.until(lambda: os.path.isdir(root / "s") and os.listdir(root / "s") and f"Message {count - 1}." in self.shown(root, os.listdir(root / "s")[0]))
+            share = os.listdir(root / "s")[0]
+            shares.add(share)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            self.grow(file, count, count + 1)
+            count += 1
+        self.assertEqual(len(shares), 1)
+        html = self.shown(root, shares.pop())
+        for n in range(count - 1):
+            self.assertIn(f"Message {n}.", html)
+
+    def test_the_link_freezes_when_it_is_published_without_live(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        said = self.steps(process)
+        self.until(lambda: said)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        share = os.listdir(root / "s")[0]
+        published = publisher.publish(file, root)
+        self.assertEqual(published["share"], share)
+        self.assertEqual(whole(lambda path: (root / path).read_bytes(), share), published["bundle"])
+        publisher.ok("unpublish", file, "--to", root)
+
+
+def names_below(root):
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def git(*arguments):
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, env=env).stdout
+
+
+if __name__ == "__main__":
+    program = unittest.main(exit=False, verbosity=2, warnings="ignore")
+    result = program.result
+    bad = len(result.failures) + len(result.errors)
+    print(f"counted: {result.testsRun - bad - len(result.skipped)} passed, {bad} failed, {len(result.skipped)} skipped")
+    scratch.cleanup()
+    sys.exit(1 if bad else 0)
