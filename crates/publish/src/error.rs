@@ -36,7 +36,7 @@ pub enum PublishError {
         /// The object.
         path: String,
         /// Why.
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// The bucket or container is not there.
     #[error("{target} is not there: no such bucket or container")]

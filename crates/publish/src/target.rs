@@ -3,7 +3,7 @@
 use crate::{Changes, PublishError, SitePath, targets};
 
 /// A place that holds a site.
-pub trait Target {
+pub trait Target: Send {
     /// The place as its owner wrote it, without credentials.
     fn name(&self) -> &str;
 
@@ -70,7 +70,7 @@ pub trait Watch: Sync {
     fn visible(&self);
 }
 
-/// Finds the place that a text names. `known` tells what the text looks like to each target in turn.
+/// Finds the place that a text names: the first target that knows its form takes it.
 ///
 /// # Errors
 /// No target knows the text, or its settings are missing.
@@ -82,6 +82,6 @@ pub fn open(text: &str) -> Result<Box<dyn Target>, PublishError> {
     }
     Err(PublishError::BadTarget {
         target: text.to_owned(),
-        reason: "it is empty".to_owned(),
+        reason: "give a folder, s3://BUCKET, git+URL#BRANCH, HOST:FOLDER or the name of a target of the configuration".to_owned(),
     })
 }

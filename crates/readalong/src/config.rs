@@ -66,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsConfig,
     /// What is taken out of chats.
     pub(crate) redact: RedactConfig,
+    /// Where a server publishes its frozen public shares to.
+    pub(crate) mirror: Option<String>,
     /// Places to publish to, by name.
     pub(crate) target: Vec<TargetConfig>,
 }
@@ -95,6 +97,7 @@ impl Default for Config {
             log: "info".to_owned(),
             limits: LimitsConfig::default(),
             redact: RedactConfig::default(),
+            mirror: None,
             target: Vec::new(),
         }
     }

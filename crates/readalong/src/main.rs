@@ -9,6 +9,7 @@ mod files;
 mod help;
 mod link;
 mod memory;
+mod mirror;
 mod moment;
 mod output;
 mod pick;

@@ -1,17 +1,21 @@
 //! What the commands that publish share: the place that is meant, the pages of a site, what people see of the work.
 
 use std::{
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use indicatif::{HumanBytes, ProgressBar};
+use readalong_bundle::{MANIFEST, VerifiedBundle, verify};
 use readalong_model::ShareId;
 use readalong_publish::{Changes, Listing, Origin, SitePages, Target, Watch};
 use readalong_render::{Renderer, SitePage};
 
-use crate::{cancel, config::Config, output};
+use serde_json::Value;
+
+use crate::{cancel, client::Client, config::Config, output};
 
 /// How long a version that was replaced stays for those who are just loading a page of it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -34,7 +38,7 @@ impl Place {
     pub(crate) fn of(text: &str, config: &Config) -> anyhow::Result<Self> {
         let named = config.target.iter().find(|target| target.name == text);
         let to = named.map_or(text, |target| target.to.as_str());
-        if to.is_empty() {
+        if to.is_empty() && named.is_some() {
             bail!("target `{text}` of the configuration has no place: give it `to`");
         }
         let target = readalong_publish::open(to)?;
@@ -242,4 +246,51 @@ pub(crate) fn summary(changes: &Changes) -> String {
         words.push_str(&format!("; {} old ones go", totals.removed));
     }
     words
+}
+
+/// A bundle of which every byte was checked.
+///
+/// # Errors
+/// It is damaged, or no bundle.
+pub(crate) fn verified(path: &Path) -> anyhow::Result<VerifiedBundle> {
+    verify(path)?.into_verified().map_err(|problems| {
+        let first = problems
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        anyhow!(
+            "`{}` is damaged and is not published ({first}); `readalong verify` lists all",
+            path.display()
+        )
+    })
+}
+
+/// The bundle of a frozen share of our server, and what readers see as its title. It is made first where nobody has asked for it.
+///
+/// # Errors
+/// The share is not there, or its bundle cannot be made.
+pub(crate) fn share_bundle(
+    client: &Client,
+    data: &Path,
+    share: &str,
+) -> anyhow::Result<(VerifiedBundle, String)> {
+    let _: Value = client.get(&format!("/s/{share}/{MANIFEST}"))?;
+    let entry: Value = client.get(&format!("/api/v1/shares/{share}"))?;
+    let bundle = entry["bundle"]
+        .as_str()
+        .ok_or_else(|| anyhow!("share {share} has no bundle"))?;
+    let title = entry["name"]
+        .as_str()
+        .or(entry["chat_title"].as_str())
+        .unwrap_or_default()
+        .to_owned();
+    Ok((verified(&data.join("bundles").join(bundle))?, title))
+}
+
+/// Length of a bundle's manifest, in bytes.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn manifest_bytes(bundle: &VerifiedBundle) -> anyhow::Result<u64> {
+    Ok(std::fs::metadata(bundle.path.join(MANIFEST))?.len())
 }

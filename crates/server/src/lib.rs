@@ -24,4 +24,4 @@ mod service;
 
 pub use limits::Limits;
 pub use readalong_store::StoreError;
-pub use serve::{RunningServer, ServeError, Server, ServerOptions};
+pub use serve::{OnChange, RunningServer, ServeError, Server, ServerOptions, Touched};

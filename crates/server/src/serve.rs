@@ -18,7 +18,7 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use readalong_live::redacting::{HELD_MS, Redactions};
-use readalong_model::Digest;
+use readalong_model::{Change, ChatId, Digest, Event, ShareId};
 use readalong_redact::Redactor;
 use readalong_render::{RenderError, Renderer};
 use readalong_store::{Store, StoreError};
@@ -63,7 +63,7 @@ const DRAIN_STEP: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a server is opened with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ServerOptions {
     /// The data folder; it is made if it is not there.
     pub data: PathBuf,
@@ -79,6 +79,20 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// What is taken out of chats besides what the built-in rules find, and what stays.
     pub redact: readalong_redact::Options,
+    /// Told of each share and chat that readers see something new of, after it is durable.
+    pub on_change: Option<OnChange>,
+}
+
+/// Is told of changes, from the thread that writes them: it must not wait for anything.
+pub type OnChange = Arc<dyn Fn(Touched) + Send + Sync>;
+
+/// What was changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Touched {
+    /// A share was made, changed or deleted.
+    Share(ShareId),
+    /// The owner changed or deleted a chat, and so what all its shares show.
+    Chat(ChatId),
 }
 
 impl ServerOptions {
@@ -92,6 +106,28 @@ impl ServerOptions {
             follow: Vec::new(),
             limits: Limits::default(),
             redact: readalong_redact::Options::default(),
+            on_change: None,
+        }
+    }
+}
+
+/// Tells of changes that concern frozen shares too; what comes to a chat later is not in them.
+fn tell_of(events: &[Event], on_change: &OnChange) {
+    for event in events {
+        match &event.change {
+            Change::ShareCreated(share) | Change::ShareChanged(share) => {
+                on_change(Touched::Share(share.id.clone()))
+            }
+            Change::ShareDeleted(id) => on_change(Touched::Share(id.clone())),
+            Change::Edited { .. }
+            | Change::Hidden { .. }
+            | Change::Erased { .. }
+            | Change::Redacted
+            | Change::Renamed { .. }
+            | Change::ChatDeleted => {
+                on_change(Touched::Chat(event.chat.clone()));
+            }
+            _ => {}
         }
     }
 }
@@ -224,6 +260,7 @@ impl Server {
         let shares = Arc::new(ShareTable::default());
         let live = Arc::new(LiveShares::new(&options.limits, metrics.clone()));
         let frozen = Arc::new(FrozenShares::new(&data, &options.limits, metrics.clone()));
+        let on_change = options.on_change;
         let on_commit = {
             let (shares, live, frozen, metrics) = (
                 shares.clone(),
@@ -231,12 +268,15 @@ impl Server {
                 frozen.clone(),
                 metrics.clone(),
             );
-            move |events: &[readalong_model::Event]| {
+            move |events: &[Event]| {
                 metrics.events.add(events.len() as u64);
                 // In this order: whoever is told of a change finds the new record.
                 frozen.on_commit(events);
                 shares.on_commit(events);
                 live.on_commit(events);
+                if let Some(on_change) = &on_change {
+                    tell_of(events, on_change);
+                }
             }
         };
         let store = Store::open(&data, on_commit)?;

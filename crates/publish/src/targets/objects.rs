@@ -118,7 +118,7 @@ impl Objects {
                 target,
                 action,
                 path: path.to_owned(),
-                source,
+                source: Box::new(source),
             },
         }
     }

@@ -10,11 +10,11 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use readalong_bundle::{MANIFEST, VerifiedBundle, verify};
+use readalong_bundle::{MANIFEST, VerifiedBundle};
 use readalong_model::ShareId;
 use readalong_publish::{Content, Plan, publish};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     cmd::export::HowToExport,
@@ -23,7 +23,7 @@ use crate::{
     link, moment, output,
     pick::{self, Picked},
     publications::{Publication, Publications},
-    publishing::{Pages, Place, Progress, print_plan, summary},
+    publishing::{self, Pages, Place, Progress, print_plan, summary, verified},
     redaction,
 };
 
@@ -103,8 +103,7 @@ impl Publish {
             &publications,
             &place.key(),
         )?;
-        let manifest_bytes = fs::metadata(ready.bundle.path.join(MANIFEST))?.len();
-        let content = Content::clear(&ready.bundle, manifest_bytes);
+        let content = Content::clear(&ready.bundle, publishing::manifest_bytes(&ready.bundle)?);
         let at = moment::now();
         let publication = readalong_publish::Publication {
             share: &share,
@@ -211,19 +210,9 @@ impl Publish {
                 "share {id} is private, and a host that only serves files can ask nobody who they are: make it public first (readalong update {id} --public)"
             );
         }
-        // The first who asks has its bundle made.
-        let _: Value = client.get(&format!("/s/{id}/{MANIFEST}"))?;
-        let share: Value = client.get(&format!("/api/v1/shares/{id}"))?;
-        let bundle = share["bundle"]
-            .as_str()
-            .ok_or_else(|| anyhow!("share {id} has no bundle"))?;
-        let title = share["name"]
-            .as_str()
-            .or(share["chat_title"].as_str())
-            .unwrap_or_default()
-            .to_owned();
+        let (bundle, title) = publishing::share_bundle(&client, &config.data()?, &id)?;
         Ok(Ready {
-            bundle: verified(&config.data()?.join("bundles").join(bundle))?,
+            bundle,
             title,
             source: "share".to_owned(),
             share: Some(id.parse()?),
@@ -257,20 +246,6 @@ fn new_share() -> anyhow::Result<ShareId> {
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
     Ok(ShareId::from_random(bytes))
-}
-
-/// A bundle of which every byte was checked.
-fn verified(path: &Path) -> anyhow::Result<VerifiedBundle> {
-    verify(path)?.into_verified().map_err(|problems| {
-        let first = problems
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        anyhow!(
-            "`{}` is damaged and is not published ({first}); `readalong verify` lists all",
-            path.display()
-        )
-    })
 }
 
 /// What a source is remembered under.

@@ -11,7 +11,9 @@ use crate::{
     cancel,
     config::{self, Flags},
     data::Data,
-    memory, output,
+    memory,
+    mirror::Mirror,
+    output,
 };
 
 /// Serve shares: frozen ones as files, live ones as pages that are kept in step while their chat goes on
@@ -93,6 +95,8 @@ impl Serve {
             true => config.follow.clone(),
             false => self.flags.follow,
         };
+        let mirror = Mirror::of(&config)?;
+        options.on_change = mirror.as_ref().map(Mirror::listener);
         let server = Server::open(options)?;
         serve(server, config.addr, cancel::cancelled(), |server| {
             let base = server.base_url().unwrap_or_default();
@@ -101,6 +105,9 @@ impl Serve {
                 output::print_line(&format!("sign in as the owner (works once): {base}{path}"))?;
             }
             output::note("Ctrl-C ends it.");
+            if let Some(mirror) = mirror {
+                mirror.start(&config)?;
+            }
             Ok(())
         })?;
         Ok(ExitCode::SUCCESS)

@@ -65,6 +65,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("redact.addresses", Kind::Flag),
     key("redact.invisible", Kind::Flag),
     key("redact.rule", Kind::Tables),
+    key("mirror", Kind::Text),
     key("target", Kind::Tables),
 ];
 
