@@ -635,7 +635,7 @@ class LiveTest(unittest.TestCase):
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         file = publisher.data / "chat.jsonl"
         self.grow(file, 0, 4)
-        shares = set()
+        folders, shares = set(), set()
         count = 4
         for turn in range(4):
             process = publisher.start("publish", file, "--to", root, "--live", "--json")
@@ -647,11 +647,14 @@ class LiveTest(unittest.TestCase):
             self.until(lambda: os.path.isdir(root / "s") and os.listdir(root / "s") and f"Message {count - 1}." in self.shown(root, os.listdir(root / "s")[0]))
             share = os.listdir(root / "s")[0]
             shares.add(share)
+            folders.add(self.head(root, share)[0])
             process.send_signal(signal.SIGKILL)
             process.wait()
             self.grow(file, count, count + 1)
             count += 1
         self.assertEqual(len(shares), 1)
+        # It went on in the same version: nobody's page was taken away.
+        self.assertEqual(len(folders), 1)
         html = self.shown(root, shares.pop())
         for n in range(count - 1):
             self.assertIn(f"Message {n}.", html)

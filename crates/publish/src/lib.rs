@@ -14,7 +14,7 @@ mod targets;
 
 pub use changes::{Changes, File, Head, Origin, Totals};
 pub use error::PublishError;
-pub use live::{LiveRecord, LiveStep, LiveVersion, NewFile, live_record, live_step};
+pub use live::{LiveRecord, LiveStanding, LiveStep, LiveVersion, NewFile, live_record, live_step};
 pub use path::SitePath;
 pub use record::{Listing, ShareRecord};
 pub use site::{

@@ -104,15 +104,27 @@ impl LiveRecord {
     }
 }
 
-/// Where a live share stands at a place: the folder of its version, and what its head says. `None` where there is none that could go on.
+/// Where a live share stands at a place.
+#[derive(Clone, Debug)]
+pub struct LiveStanding {
+    /// Folder of its version.
+    pub folder: String,
+    /// What its head says.
+    pub record: LiveRecord,
+    /// The file of the publisher's own that was asked for.
+    pub notes: Option<Vec<u8>>,
+}
+
+/// Where a live share stands at a place; `notes` names a file of its version. `None` where there is no version that could go on.
 ///
 /// # Errors
 /// The place cannot be read.
 pub fn live_record(
     target: &dyn Target,
     share: &ShareId,
+    notes: &str,
     watch: &dyn Watch,
-) -> Result<Option<(String, LiveRecord)>, PublishError> {
+) -> Result<Option<LiveStanding>, PublishError> {
     let mut session = target.begin(watch)?;
     check_site(target, &mut *session)?;
     let Some(seen) = read_share(target, &mut *session, share)?.filter(|seen| seen.live) else {
@@ -122,8 +134,18 @@ pub fn live_record(
         return Ok(None);
     };
     let script = session.read(&version.file(HEAD))?;
-    let record = script.as_deref().and_then(LiveRecord::of_script);
-    Ok(record.map(|record| (seen.folder, record)))
+    let Some(record) = script.as_deref().and_then(LiveRecord::of_script) else {
+        return Ok(None);
+    };
+    let notes = match version.below(notes) {
+        Some(path) => session.read(&path)?,
+        None => None,
+    };
+    Ok(Some(LiveStanding {
+        folder: seen.folder,
+        record,
+        notes,
+    }))
 }
 
 /// Sends what is new of a live share, the head last.

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::context::PromptLink;
+use crate::{Op, context::PromptLink};
 
 /// What a script may want to know of the whole chat.
 #[derive(Serialize)]
@@ -41,6 +41,11 @@ pub(crate) fn script(name: &str, value: &impl Serialize) -> Vec<u8> {
 /// The text of a page's items, for find.
 pub(crate) fn search(page: &str, texts: &[(String, String)]) -> Vec<u8> {
     script(&format!("search-{page}"), &texts)
+}
+
+/// The items of a page as operations.
+pub(crate) fn items(page: &str, ops: &[Op]) -> Vec<u8> {
+    script(&format!("items-{page}"), &ops)
 }
 
 /// Prompts, for the rail.

@@ -99,6 +99,8 @@ pub enum Page {
     ContentsData(usize),
     /// What find sees of a page of messages: `data/search-index.js`, `data/search-2.js`.
     Search(usize),
+    /// The items of a page of messages as operations, for whoever catches up page by page: `data/items-index.js`, `data/items-2.js`.
+    Items(usize),
     /// What scripts know of the chat: `data/chat.js`.
     Facts,
     /// Which page has which message: `data/anchors.js`.
@@ -129,7 +131,8 @@ impl Page {
             let contents = data.strip_prefix("contents-");
             let contents = contents.map(|digits| number(digits, 1).map(Self::ContentsData));
             let search = || messages(data.strip_prefix("search-")?).map(Self::Search);
-            return contents.unwrap_or_else(search);
+            let items = || messages(data.strip_prefix("items-")?).map(Self::Items);
+            return contents.unwrap_or_else(|| search().or_else(items));
         }
         let page = name.strip_suffix(".html")?;
         match page.strip_prefix("contents-") {
@@ -142,9 +145,11 @@ impl Page {
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Newest | Self::Messages(_) | Self::Contents(_) => "text/html; charset=utf-8",
-            Self::ContentsData(_) | Self::Search(_) | Self::Facts | Self::Anchors => {
-                "text/javascript; charset=utf-8"
-            }
+            Self::ContentsData(_)
+            | Self::Search(_)
+            | Self::Items(_)
+            | Self::Facts
+            | Self::Anchors => "text/javascript; charset=utf-8",
         }
     }
 
@@ -169,6 +174,9 @@ mod tests {
             ("data/contents-1.js", Some(Page::ContentsData(1))),
             ("data/search-index.js", Some(Page::Search(1))),
             ("data/search-12.js", Some(Page::Search(12))),
+            ("data/items-index.js", Some(Page::Items(1))),
+            ("data/items-2.js", Some(Page::Items(2))),
+            ("data/items-1.js", None),
             ("data/chat.js", Some(Page::Facts)),
             ("data/anchors.js", Some(Page::Anchors)),
             ("1.html", None),

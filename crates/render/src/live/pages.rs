@@ -69,6 +69,10 @@ impl LiveBook {
                 let open = self.open(renderer, library, (number, number))?;
                 data::search(&page::page_name("main", "index", number), &open.texts)
             }
+            Page::Items(number) if (1..=last).contains(&number) => {
+                let name = page::page_name("main", "index", number);
+                data::items(&name, &self.puts(renderer, library, number)?)
+            }
             Page::Facts => self.facts(),
             Page::Anchors => self.anchors(),
             _ => return Ok(None),
@@ -232,6 +236,27 @@ impl LiveBook {
         }
         let at = self.index.names_itself(place);
         library.message(at as u32)?.1.parent
+    }
+
+    /// The items of a page as operations that put them there.
+    fn puts(
+        &self,
+        renderer: &Renderer,
+        library: &dyn Library,
+        number: usize,
+    ) -> Result<Vec<Op>, RenderError> {
+        let records: Vec<usize> = self.records_on((number, number)).collect();
+        let mut ops = Vec::with_capacity(records.len());
+        for chunk in records.chunks(ITEMS_AT_ONCE) {
+            let fragments = self.fragments(renderer, library, chunk)?;
+            ops.extend(
+                chunk
+                    .iter()
+                    .zip(fragments)
+                    .map(|(place, fragment)| self.put(*place, fragment.html, false)),
+            );
+        }
+        Ok(ops)
     }
 
     // Pages of messages

@@ -14,10 +14,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use readalong_model::{Seq, ShareId};
+use readalong_model::{Digest, Seq, ShareId};
 use readalong_publish::{LiveRecord, LiveStep, LiveVersion, NewFile, live_record, live_step};
 use readalong_server::{RunningServer, Server};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -43,6 +43,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 const GROWTH: u64 = 2;
 /// Data about the whole chat are sent again when they have grown by a quarter.
 const GROWTH_OF_WHOLE: (usize, usize) = (5, 4);
+/// Digits of digests that only tell whether something changed.
+const DIGITS: usize = 16;
+/// The file at the place that says what was sent.
+const PAGES_SENT: &str = "data/pages.json";
 /// How long the server may be silent: it speaks every 30 seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
 /// Longest answer of our own server that is taken, in bytes.
@@ -221,6 +225,26 @@ struct Standing {
     files: HashSet<String>,
     /// Lengths of the data about the whole chat as they were sent last.
     whole: BTreeMap<String, usize>,
+    sent: SentPages,
+}
+
+/// Digests of what readers have, at the place as `data/pages.json`: whoever goes on sees whether it changed meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct SentPages {
+    header: String,
+    /// Pages that are finished, by name.
+    pages: BTreeMap<String, String>,
+}
+
+impl SentPages {
+    fn put(&mut self, name: &str, html: &[u8]) {
+        self.header = header_digest(html);
+        self.pages.insert(name.to_owned(), page_digest(html));
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts by names are JSON")
+    }
 }
 
 /// What a frame says, as far as it matters here (docs/protocol.md).
@@ -257,12 +281,21 @@ enum Heard {
 impl Keeper<'_> {
     /// Finds out where the place stands.
     fn resume(&mut self) -> anyhow::Result<()> {
-        let found = live_record(self.place.target.as_ref(), self.share, self.progress)?;
-        self.standing = found.map(|(folder, record)| Standing {
-            folder,
-            record,
+        let found = live_record(
+            self.place.target.as_ref(),
+            self.share,
+            PAGES_SENT,
+            self.progress,
+        )?;
+        self.standing = found.map(|found| Standing {
+            folder: found.folder,
+            record: found.record,
             files: HashSet::new(),
             whole: BTreeMap::new(),
+            sent: found
+                .notes
+                .and_then(|notes| serde_json::from_slice(&notes).ok())
+                .unwrap_or_default(),
         });
         Ok(())
     }
@@ -316,7 +349,10 @@ impl Keeper<'_> {
                 continue;
             }
             if is_stale {
-                let sent = self.begin()?;
+                let sent = match self.catch_up()? {
+                    Some(sent) => sent,
+                    None => self.begin()?,
+                };
                 tell(&sent)?;
                 (is_stale, last_step) = (false, Instant::now());
                 frames.clear();
@@ -331,6 +367,45 @@ impl Keeper<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Sends what came while nobody published, where nothing else has changed.
+    fn catch_up(&mut self) -> anyhow::Result<Option<Sent>> {
+        let Some(standing) = &self.standing else {
+            return Ok(None);
+        };
+        let (from, pages) = (standing.record.page.clone(), self.source.facts()?.pages);
+        let Some(last) = pages.last().filter(|last| number(last) >= number(&from)) else {
+            return Ok(None);
+        };
+        let mark =
+            Mark::of(&self.source.page(last)?).filter(|mark| mark.epoch == standing.record.epoch);
+        let Some(mark) = mark else {
+            return Ok(None);
+        };
+        let finished = pages.iter().filter(|page| number(page) < number(&from));
+        for page in finished {
+            if standing.sent.pages.get(page) != Some(&page_digest(&self.source.page(page)?)) {
+                return Ok(None);
+            }
+        }
+        if standing.sent.header != header_digest(&self.source.page(&from)?) {
+            return Ok(None);
+        }
+        let mut ops: Vec<Value> = Vec::new();
+        for number in number(&from)..=number(last) {
+            let name = page_name(number);
+            let items: Vec<Value> = self
+                .source
+                .data(&format!("items-{}", name.trim_end_matches(".html")))?;
+            let is_new = name != from;
+            ops.extend(items.into_iter().map(|mut op| {
+                op["put"]["new"] = is_new.into();
+                op
+            }));
+        }
+        let frame = json!({ "seq": mark.seq, "ops": ops }).to_string();
+        self.step(&[frame], false)
     }
 
     /// Sends the whole chat as it is now, in a folder of its own.
@@ -352,6 +427,7 @@ impl Keeper<'_> {
             .cloned()
             .unwrap_or_else(|| "index.html".to_owned());
         let (mut seq, mut page_bytes, mut epoch) = (0, 0, String::new());
+        let mut sent_pages = SentPages::default();
         // The last page first: what comes while the others are fetched is in frames after it.
         for page in facts.pages.iter().rev() {
             let html = self.source.page(page)?;
@@ -360,6 +436,7 @@ impl Keeper<'_> {
                     .ok_or_else(|| anyhow!("the server's page does not say where it stands"))?;
                 (seq, epoch, page_bytes) = (mark.seq, mark.epoch, html.len() as u64);
             }
+            sent_pages.put(page, &html);
             whole.put(page, html)?;
             let search = search_of(page);
             whole.put(&search, self.source.get(&search)?)?;
@@ -371,6 +448,7 @@ impl Keeper<'_> {
                 whole.put(&name, bytes)?;
             }
         }
+        whole.put(PAGES_SENT, sent_pages.to_json())?;
         let linked = whole.linked.clone();
         for name in &linked {
             // An artifact that went meanwhile is not there, and its page is sent again.
@@ -408,6 +486,7 @@ impl Keeper<'_> {
             record,
             files: linked.into_iter().collect(),
             whole: lengths,
+            sent: sent_pages,
         });
         Ok(sent)
     }
@@ -462,6 +541,7 @@ impl Keeper<'_> {
             changed.insert(last.clone());
         }
         let mut pages = Vec::new();
+        let mut sent_pages = standing.sent.clone();
         if is_next {
             // All that lie between: one frame can make several.
             let (from, to) = (number(&record.page), number(&last));
@@ -479,7 +559,11 @@ impl Keeper<'_> {
                 let search = search_of(page);
                 pages.push((search.clone(), self.source.get(&search)?));
             }
+            sent_pages.put(page, &html);
             pages.push((page.clone(), html));
+        }
+        if sent_pages != standing.sent {
+            pages.push((PAGES_SENT.to_owned(), sent_pages.to_json()));
         }
         record.page = last;
         if is_next || is_over {
@@ -519,6 +603,7 @@ impl Keeper<'_> {
         let sent = self.send(step)?;
         if let Some(standing) = &mut self.standing {
             standing.record = record;
+            standing.sent = sent_pages;
             standing.files.extend(names);
         }
         Ok(Some(sent))
@@ -616,12 +701,17 @@ impl Source {
     }
 
     fn facts(&self) -> anyhow::Result<Facts> {
-        let script = String::from_utf8(self.get("data/chat.js")?)?;
+        self.data("chat")
+    }
+
+    /// What a script of data hands over.
+    fn data<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<T> {
+        let script = String::from_utf8(self.get(&format!("data/{name}.js"))?)?;
         let json = script
             .split_once(',')
             .and_then(|(_, rest)| rest.rsplit_once(')'));
         let (json, _) =
-            json.ok_or_else(|| anyhow!("our server's `data/chat.js` cannot be read"))?;
+            json.ok_or_else(|| anyhow!("our server's `data/{name}.js` cannot be read"))?;
         Ok(serde_json::from_str(json)?)
     }
 
@@ -720,6 +810,23 @@ impl Mark {
             seq: attribute("data-seq")?.parse().ok()?,
         })
     }
+}
+
+/// Digest of a page but for the number that it stands at.
+fn page_digest(html: &[u8]) -> String {
+    let html = String::from_utf8_lossy(html);
+    let (before, after) = html.split_once(" data-seq=\"").unwrap_or((&html, ""));
+    let after = after.split_once('"').map_or("", |(_, after)| after);
+    Digest::of(format!("{before}{after}").as_bytes()).short(DIGITS)
+}
+
+/// Digest of what stands in a page's header.
+fn header_digest(html: &[u8]) -> String {
+    let html = String::from_utf8_lossy(html);
+    let header = html
+        .split_once("<header")
+        .and_then(|(_, rest)| rest.split_once("</header>"));
+    Digest::of(header.map_or("", |(header, _)| header).as_bytes()).short(DIGITS)
 }
 
 /// A live page as it is to lie among files. Markup stands nowhere in text, where `<` is always written `&lt;`: so these pieces are the theme's own.
