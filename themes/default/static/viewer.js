@@ -7,6 +7,14 @@
   /** @type {(selector: string, scope?: any) => any[]} */
   const all = (selector, scope = document) => [...scope.querySelectorAll(selector)];
   const [bar] = all(".bar");
+  const here = document.body.dataset.page || "index.html";
+  /** Where pages and data are: beside this page, or where a book that is shown in one place says.
+   *  @type {{address: (page: string, anchor: string) => string, read?: (name: string) => Promise<any>}} */
+  const { address, read } = /** @type {any} */ (window).readalong || {
+    address: (/** @type {string} */ page, /** @type {string} */ anchor) => (page === here ? "" : page) + (anchor && `#${anchor}`),
+  };
+  /** The anchor in the address; what follows it is for others. */
+  const anchor = () => location.hash.slice(1).split("&")[0];
 
   /** @type {Map<string, {promise: Promise<any>, resolve: (value: any) => void}>} */
   const loading = new Map();
@@ -16,6 +24,7 @@
   const load = (name) => {
     const known = loading.get(name);
     if (known) return known.promise;
+    if (read) return read(name);
     const script = h("script", { src: `data/${name}.js` });
     let resolve = (/** @type {any} */ _) => {};
     const promise = new Promise((done, fail) => {
@@ -152,5 +161,5 @@
   }, "keys", "menu-keys");
 
   root.classList.add("js");
-  /** @type {any} */ (window).readalong = { all, bar, command, data, h, here: document.body.dataset.page || "index.html", icon, load, main, menu, reveal, scrollToRange };
+  /** @type {any} */ (window).readalong = { address, all, anchor, bar, command, data, h, here, icon, load, main, menu, reveal, scrollToRange };
 })();

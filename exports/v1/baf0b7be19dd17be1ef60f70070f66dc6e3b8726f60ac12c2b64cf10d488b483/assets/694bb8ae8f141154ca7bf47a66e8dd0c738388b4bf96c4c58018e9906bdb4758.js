@@ -2,7 +2,7 @@
 // Only counts are kept of other pages; a step beyond this page's last hit opens the next page with hits, the query in its address.
 "use strict";
 (() => {
-  const { command, findText, h, here, icon, load, main, menu, reveal, scrollToRange } = /** @type {any} */ (window).readalong;
+  const { address, command, findText, h, here, icon, load, main, menu, reveal, scrollToRange } = /** @type {any} */ (window).readalong;
   const { plain, count, search } = findText;
   /** @typedef {{message: HTMLElement, range: StaticRange}} Hit */
 
@@ -69,7 +69,7 @@
       const page = /** @type {string} */ (pages.at((from + by * step) % pages.length));
       const count = counts.get(page);
       if (count === undefined) return (wanted = by), output.append(" …");
-      if (count) return location.assign(`${page}#find=${encodeURIComponent(query)}&hit=${by > 0 ? 0 : -1}`);
+      if (count) return location.assign(address(page, `find=${encodeURIComponent(query)}&hit=${by > 0 ? 0 : -1}`));
     }
     wanted = 0;
     if (hits.length) show(by > 0 ? 0 : hits.length - 1);

@@ -2,7 +2,7 @@
 // And the ways to a message: next and previous prompt, addresses that name something folded or something on another page.
 "use strict";
 (() => {
-  const { all, bar, command, h, here, icon, load, main, reveal } = /** @type {any} */ (window).readalong;
+  const { address, all, anchor, bar, command, h, here, icon, load, main, reveal } = /** @type {any} */ (window).readalong;
   const root = document.documentElement;
   const rail = document.getElementById("rail");
 
@@ -10,7 +10,7 @@
   /** @type {HTMLElement[]} */
   let prompts = [];
   let current = -1;
-  const linkTo = (/** @type {HTMLElement} */ prompt) => rail?.querySelector(`a[href$="#${prompt.id}"]`);
+  const linkTo = (/** @type {HTMLElement} */ prompt) => rail?.querySelector(`a:is([href$="#${prompt.id}"], [href*="#${prompt.id}&"])`);
   const follow = () => {
     let low = 0;
     for (let high = prompts.length; low < high;) {
@@ -50,7 +50,7 @@
       const text = String(prompt.querySelector("h2")?.ariaLabel).replace(/^Prompt \d+:? ?/, "");
       let link = linkTo(prompt);
       if (!link) {
-        link = h("a", { href: `#${prompt.id}`, title: text }, h("bdi"));
+        link = h("a", { href: address(here, prompt.id), title: text }, h("bdi"));
         const line = h("li", {}, link);
         const last = prompts[at - 1] && linkTo(prompts[at - 1])?.parentElement;
         const next = prompts[at + 1] && linkTo(prompts[at + 1])?.parentElement;
@@ -74,7 +74,7 @@
   const step = (/** @type {1 | -1} */ by) => {
     const within = by < 0 && prompts[current]?.getBoundingClientRect().top < 0;
     const to = prompts[within ? current : current + by];
-    if (to) location.replace(`#${to.id}`);
+    if (to) location.replace(address(here, to.id));
     else all(`a[rel=${by > 0 ? "next" : "prev"}]`)[0]?.click();
   };
   command("Next prompt", "j", () => step(1));
@@ -88,7 +88,7 @@
     toggle.ariaExpanded = String(open);
     if (open) focus();
   };
-  const flip = () => (rail ? show(!isOpen()) : location.assign("contents.html"));
+  const flip = () => (rail ? show(!isOpen()) : location.assign(address("contents.html", "")));
   const toggle = h("button", { className: "tool rail-toggle", ariaLabel: "Prompts", ariaExpanded: "false", onclick: flip }, icon("list"));
   if (rail) bar.prepend(toggle);
   command("Prompts", "t", () => (rail?.offsetParent && !isOpen() ? focus() : flip()), "list", "phone-only");
@@ -111,8 +111,8 @@
     });
     const fill = async (/** @type {any} */ list) => {
       const rows = await load(`contents-${lists.indexOf(list) + 1}`);
-      list.append(...rows.map((/** @type {string[]} */ [page, anchor, text]) =>
-        h("li", {}, h("a", { href: `${page === here ? "" : page}#${anchor}`, title: text }, h("bdi", {}, text)))));
+      list.append(...rows.map((/** @type {string[]} */ [page, id, text]) =>
+        h("li", {}, h("a", { href: address(page, id), title: text }, h("bdi", {}, text)))));
       list.firstElementChild.value = list.start; // counters end where content-visibility begins
     };
     const first = Math.floor((own.start - 1) / PER_LIST);
@@ -135,13 +135,13 @@
 
   // Where an address leads
   const arrive = async () => {
-    const id = location.hash.slice(1);
+    const id = anchor();
     const target = document.getElementById(id);
     if (target && reveal(target)) target.scrollIntoView();
     if (target || !/^m[0-9a-f]+$/.test(id)) return;
     const pages = /** @type {[string, string][]} */ (Object.entries(await load("anchors")));
     const page = pages.find(([, anchors]) => ` ${anchors} `.includes(` ${id} `))?.[0];
-    if (page && page !== here) location.replace(`${page}#${id}`);
+    if (page && page !== here) location.replace(address(page, id));
   };
   const follows = () => arrive().catch(() => {});
   addEventListener("hashchange", follows);
