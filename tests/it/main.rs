@@ -7,6 +7,7 @@ mod export;
 mod follow;
 mod formats;
 mod hostile;
+mod pack;
 mod secrets;
 mod serve;
 mod served;

@@ -58,7 +58,7 @@ const ONLY_IN: [(&str, &[&str]); 19] = [
     ("pulldown-cmark", &["readalong-render"]),
     ("syntect", &["readalong-render"]),
     ("sha2", &["readalong-model"]),
-    ("zip", &["readalong-import"]),
+    ("zip", &["readalong-import", "readalong-bundle"]),
 ];
 /// Words that may not stand in the code of a crate, and files that are excused.
 const NEVER: [(&str, &[&str], &[&str]); 4] = [

@@ -2,7 +2,9 @@
 
 use std::{io, path::PathBuf};
 
-use crate::path::BundlePathError;
+use zip::result::ZipError;
+
+use crate::{BundlePath, Problem, path::BundlePathError};
 
 /// What can go wrong in writing or opening a bundle. What a verification finds is no error but a [`Problem`](crate::Problem).
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,62 @@ pub enum BundleError {
         /// Its format version.
         version: u32,
     },
+    /// Whoever takes the package cannot take more.
+    #[error("writing the package failed")]
+    Packing {
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is not what it was when the bundle was verified.
+    #[error("`{path}` changed while it was read")]
+    ChangedMeanwhile {
+        /// The file.
+        path: BundlePath,
+    },
+    /// The file holds no bundle.
+    #[error("`{}` is no bundle that was packed", path.display())]
+    NotAPackage {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The zip is cut or damaged.
+    #[error("the zip `{}` is damaged", path.display())]
+    DamagedZip {
+        /// The zip.
+        path: PathBuf,
+        /// Why.
+        source: ZipError,
+    },
+    /// A bundle is not what its manifest says.
+    #[error("the bundle in `{}` is damaged: {problem}{}", path.display(), and_more(*more))]
+    Damaged {
+        /// Its folder, or its package.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: Problem,
+        /// Further problems.
+        more: usize,
+    },
+    /// A package has more files than any chat.
+    #[error("`{}` has {files} files; more than {files_max} are not read", path.display())]
+    TooManyFiles {
+        /// The package.
+        path: PathBuf,
+        /// Files in it.
+        files: usize,
+        /// Files that are read.
+        files_max: usize,
+    },
+    /// A package grows beyond reason.
+    #[error("`{}` of {size_bytes} bytes would become {total_bytes} bytes", path.display())]
+    Bomb {
+        /// The package.
+        path: PathBuf,
+        /// Its size.
+        size_bytes: u64,
+        /// The size of what it holds.
+        total_bytes: u64,
+    },
     /// A name that no file of a bundle may have.
     #[error(transparent)]
     BadPath(#[from] BundlePathError),
@@ -62,5 +120,13 @@ impl BundleError {
             path,
             source,
         }
+    }
+}
+
+/// How many problems are not named.
+fn and_more(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
     }
 }

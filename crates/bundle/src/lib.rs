@@ -1,9 +1,10 @@
-//! Bundles on disk: digests, the manifest; write, open, verify. The only crate that knows the on-disk format (`docs/format.md`).
+//! Bundles on disk: digests, the manifest; write, open, verify, pack. The only crate that knows the on-disk format (`docs/format.md`).
 //!
 //! A reader sees a whole bundle or none: it is written into a folder of its own, synced and renamed to its id. No clock, no randomness.
 
 mod error;
 mod manifest;
+mod pack;
 mod path;
 mod spool;
 mod verify;
@@ -11,6 +12,7 @@ mod write;
 
 pub use error::BundleError;
 pub use manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest};
+pub use pack::{Package, PackageKind, pack, pack_to};
 pub use path::{BundlePath, BundlePathError};
 pub use spool::Spool;
 pub use verify::{Problem, Verification, VerifiedBundle, verify};

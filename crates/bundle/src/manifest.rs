@@ -51,11 +51,6 @@ impl Manifest {
     /// # Errors
     /// There is none, it is not one of ours, or it is of a later version.
     pub fn open(bundle: &Path) -> Result<(Self, Digest), BundleError> {
-        /// Read first, so that a later version is named as such and not called damaged.
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
         let path = bundle.join(MANIFEST);
         let bytes = match fs::read(&path) {
             Err(error)
@@ -70,18 +65,28 @@ impl Manifest {
             }
             bytes => bytes.map_err(BundleError::io("reading", &path))?,
         };
+        Self::parse(&bytes, bundle)
+    }
+
+    /// The manifest of a bundle that lies at `bundle`, or is packed there.
+    pub(crate) fn parse(bytes: &[u8], bundle: &Path) -> Result<(Self, Digest), BundleError> {
+        /// Read first, so that a later version is named as such and not called damaged.
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
         let bad = |source| BundleError::BadManifest {
             path: bundle.to_owned(),
             source,
         };
-        let Version { version } = serde_json::from_slice(&bytes).map_err(bad)?;
+        let Version { version } = serde_json::from_slice(bytes).map_err(bad)?;
         if version > FORMAT_VERSION {
             return Err(BundleError::TooNew {
                 path: bundle.to_owned(),
                 version,
             });
         }
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(bad)?;
-        Ok((manifest, Digest::of(&bytes)))
+        let manifest: Self = serde_json::from_slice(bytes).map_err(bad)?;
+        Ok((manifest, Digest::of(bytes)))
     }
 }

@@ -131,27 +131,46 @@ impl Verification {
 pub fn verify(bundle: &Path) -> Result<Verification, BundleError> {
     let (manifest, id) = Manifest::open(bundle)?;
     let mut problems = Vec::new();
-    check_name(bundle, id, &mut problems);
+    check_name(&file_name(bundle), id, &mut problems);
     check_manifest(&manifest, id, &mut problems);
+    let found = list(bundle, &mut problems)?;
+    let looked_at: Vec<(String, io::Result<Digest>)> = found
+        .into_par_iter()
+        .map(|path| {
+            let digest = File::open(bundle.join(&path)).and_then(digest_of);
+            (path, digest)
+        })
+        .collect();
+    compare(&manifest, looked_at, &mut problems);
+    problems.sort();
+    Ok(Verification {
+        id,
+        manifest,
+        problems,
+        path: bundle.to_owned(),
+    })
+}
+
+/// Holds what a bundle has against what its manifest says.
+pub(crate) fn compare(
+    manifest: &Manifest,
+    looked_at: Vec<(String, io::Result<Digest>)>,
+    problems: &mut Vec<Problem>,
+) {
     let mut expected = BTreeMap::new();
     for file in &manifest.files {
         expected.insert(file.path.as_str(), file);
     }
-    let found = list(bundle, &mut problems)?;
-    let looked_at: Vec<(&String, io::Result<Digest>)> = found
-        .par_iter()
-        .map(|path| (path, digest_of(&bundle.join(path))))
-        .collect();
     let mut added = Vec::new();
     for (path, digest) in looked_at {
         match (expected.remove(path.as_str()), digest) {
             (_, Err(error)) => problems.push(Problem::Unreadable {
-                path: path.clone(),
+                path,
                 reason: error.to_string(),
             }),
             (Some(file), Ok(digest)) if digest == file.sha256 => {}
-            (Some(_), Ok(_)) => problems.push(Problem::Changed { path: path.clone() }),
-            (None, Ok(digest)) => added.push((path.clone(), digest)),
+            (Some(_), Ok(_)) => problems.push(Problem::Changed { path }),
+            (None, Ok(digest)) => added.push((path, digest)),
         }
     }
     for (path, file) in expected {
@@ -165,27 +184,24 @@ pub fn verify(bundle: &Path) -> Result<Verification, BundleError> {
         }
     }
     problems.extend(added.into_iter().map(|(path, _)| Problem::Added { path }));
-    problems.sort();
-    Ok(Verification {
-        id,
-        manifest,
-        problems,
-        path: bundle.to_owned(),
-    })
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    name.unwrap_or_default().into_owned()
 }
 
 /// A folder that is called like a digest must be called like this one; any other name says nothing.
-fn check_name(bundle: &Path, id: Digest, problems: &mut Vec<Problem>) {
-    let name = bundle
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+pub(crate) fn check_name(name: &str, id: Digest, problems: &mut Vec<Problem>) {
     if name.parse::<Digest>().is_ok_and(|named| named != id) {
-        problems.push(Problem::WrongName { name, id });
+        problems.push(Problem::WrongName {
+            name: name.to_owned(),
+            id,
+        });
     }
 }
 
-fn check_manifest(manifest: &Manifest, id: Digest, problems: &mut Vec<Problem>) {
+pub(crate) fn check_manifest(manifest: &Manifest, id: Digest, problems: &mut Vec<Problem>) {
     if manifest.format != Manifest::FORMAT
         || manifest.to_bytes().map(|bytes| Digest::of(&bytes)).ok() != Some(id)
     {
@@ -235,8 +251,7 @@ fn list(bundle: &Path, problems: &mut Vec<Problem>) -> Result<Vec<String>, Bundl
     Ok(found)
 }
 
-fn digest_of(path: &Path) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
+pub(crate) fn digest_of(mut file: impl Read) -> io::Result<Digest> {
     let mut digest = DigestWriter::default();
     let mut buffer = vec![0; READ_BYTES];
     loop {

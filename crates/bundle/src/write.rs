@@ -104,8 +104,7 @@ impl BundleWriter {
         let mut source = File::open(from).map_err(BundleError::io("reading", from))?;
         if let Some(there) = self.files.get(&name) {
             let mut digest = DigestWriter::default();
-            copy(&mut source, &mut io::sink(), &mut digest)
-                .map_err(BundleError::io("reading", from))?;
+            copy((&mut source, from), (&mut io::sink(), from), &mut digest)?;
             return if digest.finish() == there.sha256 {
                 Ok(())
             } else {
@@ -114,18 +113,28 @@ impl BundleWriter {
                 })
             };
         }
+        self.take(path, media_type, (&mut source, from)).map(|_| ())
+    }
+
+    /// Adds what is read from a file, or from within one, and tells its digest.
+    pub(crate) fn take(
+        &mut self,
+        path: &str,
+        media_type: &str,
+        source: (&mut dyn Read, &Path),
+    ) -> Result<Digest, BundleError> {
         let (path, at) = self.place(path)?;
         let mut file = File::create_new(&at).map_err(BundleError::io("writing", &at))?;
         let mut digest = DigestWriter::default();
-        let size_bytes =
-            copy(&mut source, &mut file, &mut digest).map_err(BundleError::io("writing", &at))?;
+        let size_bytes = copy(source, (&mut file, &at), &mut digest)?;
+        let sha256 = digest.finish();
         self.enter(FileEntry {
             path,
             media_type: media_type.to_owned(),
             size_bytes,
-            sha256: digest.finish(),
+            sha256,
         });
-        Ok(())
+        Ok(sha256)
     }
 
     /// Writes the manifest, syncs everything and gives the bundle its name. A bundle that is there already stays as it is.
@@ -218,28 +227,29 @@ impl Drop for BundleWriter {
 }
 
 fn copy(
-    source: &mut impl Read,
-    out: &mut impl Write,
+    (source, from): (&mut dyn Read, &Path),
+    (out, at): (&mut dyn Write, &Path),
     digest: &mut DigestWriter,
-) -> io::Result<u64> {
+) -> Result<u64, BundleError> {
     let mut buffer = vec![0; COPY_BYTES];
     let mut size_bytes = 0;
     loop {
         let read = match source.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
+            read => read.map_err(BundleError::io("reading", from))?,
         };
         if read == 0 {
             return Ok(size_bytes);
         }
         digest.update(&buffer[..read]);
-        out.write_all(&buffer[..read])?;
+        out.write_all(&buffer[..read])
+            .map_err(BundleError::io("writing", at))?;
         size_bytes += read as u64;
     }
 }
 
 /// Makes the names in a folder durable. Not every system can open a folder; there the rename itself has to do.
-fn sync_folder(folder: &Path) -> Result<(), BundleError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), BundleError> {
     if cfg!(unix) {
         let synced = File::open(folder).and_then(|file| file.sync_all());
         synced.map_err(BundleError::io("syncing", folder))?;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use readalong_bundle::Spool;
+use readalong_bundle::{Package, Spool};
 use readalong_import::{ReadSeek, Source, Surroundings};
 use readalong_model::Digest;
 
@@ -45,6 +45,16 @@ pub(crate) fn source(path: &Path, bar: &ProgressBar) -> anyhow::Result<Source> {
         name,
         open: Box::new(open),
     })
+}
+
+/// A package; `bar` follows how far it is read.
+///
+/// # Errors
+/// There is no such file, it is not one, or it is no package.
+pub(crate) fn package(path: &Path, bar: &ProgressBar) -> anyhow::Result<Package> {
+    let read = source(path, bar)?;
+    let file = (read.open)().with_context(|| format!("cannot open `{}`", path.display()))?;
+    Ok(Package::open(path, file)?)
 }
 
 /// The name of this machine, which tells apart transcripts that lie under the same path on several.

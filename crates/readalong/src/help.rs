@@ -74,6 +74,18 @@ fn after_bundle(error: &BundleError) -> Option<String> {
             "name the folder that `readalong export` printed: its name is 64 digits and letters"
         }
         BundleError::TooNew { .. } => "use a newer readalong",
+        BundleError::NotAPackage { .. } => {
+            "name a file that `readalong pack` wrote, or a zip of a bundle's folder"
+        }
+        BundleError::DamagedZip { .. }
+        | BundleError::Damaged { .. }
+        | BundleError::Bomb { .. }
+        | BundleError::TooManyFiles { .. } => {
+            "get it again from where it came from; nothing was written"
+        }
+        BundleError::ChangedMeanwhile { .. } => {
+            "`readalong verify` on the bundle tells what is wrong with it; nothing was written"
+        }
         BundleError::BadManifest { .. } => {
             "the bundle is damaged; get it again from where it came from, or export the chat again"
         }

@@ -1,10 +1,15 @@
 //! `readalong verify`: is a bundle what its id stands for?
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
+use readalong_bundle::{PackageKind, Problem};
+use readalong_model::Digest;
 
-use crate::output;
+use crate::{cancel, files, output};
 
 /// Check bundles byte by byte: every changed, added, missing or renamed file is named.
 #[derive(Args)]
@@ -12,8 +17,8 @@ use crate::output;
     after_help = "Exit codes: 0 all sound, 1 something is wrong with a bundle, 2 not a bundle or not readable."
 )]
 pub(crate) struct Verify {
-    /// Folders of bundles
-    #[arg(required = true, value_name = "DIR")]
+    /// Folders of bundles, and files that bundles are packed in
+    #[arg(required = true, value_name = "DIR|FILE")]
     bundles: Vec<PathBuf>,
 }
 
@@ -21,12 +26,12 @@ impl Verify {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mut worst = 0;
         for bundle in &self.bundles {
-            match readalong_bundle::verify(bundle) {
+            match check(bundle) {
                 Ok(found) if found.problems.is_empty() => {
                     output::print_line(&format!(
                         "ok      {} ({} files), id {}",
                         bundle.display(),
-                        found.manifest.files.len(),
+                        found.files,
                         found.id
                     ))?;
                 }
@@ -43,12 +48,50 @@ impl Verify {
                     worst = worst.max(1);
                 }
                 Err(error) if self.bundles.len() > 1 => {
-                    output::print_error(&error.into());
+                    cancel::check()?;
+                    output::print_error(&error);
                     worst = 2;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         Ok(ExitCode::from(worst))
     }
+}
+
+/// What was found in a bundle.
+struct Found {
+    id: Digest,
+    files: usize,
+    problems: Vec<Problem>,
+}
+
+/// Looks at a bundle: a folder, or a package in place.
+fn check(bundle: &Path) -> anyhow::Result<Found> {
+    if !bundle.is_file() {
+        let found = readalong_bundle::verify(bundle)?;
+        return Ok(Found {
+            id: found.id,
+            files: found.manifest.files.len(),
+            problems: found.problems,
+        });
+    }
+    let bar = output::progress_bar("reading", 0, true);
+    let mut package = files::package(bundle, &bar)?;
+    let problems = package.verify();
+    let is_foreign = package.kind == PackageKind::Html
+        && !package.is_as_packed(&mut (files::source(bundle, &bar)?.open)()?);
+    bar.finish_and_clear();
+    cancel::check()?; // what could not be read for that is no problem of the package
+    if is_foreign {
+        output::note(&format!(
+            "note: the page around the bundle in {} is not what this readalong writes; `readalong unpack` gives what is verified",
+            bundle.display()
+        ));
+    }
+    Ok(Found {
+        id: package.id,
+        files: package.manifest.files.len(),
+        problems,
+    })
 }

@@ -1,0 +1,72 @@
+//! `readalong pack`: a bundle as one file, for mail and download.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, ValueEnum};
+use readalong_bundle::{BundleError, PackageKind, VerifiedBundle};
+
+use crate::{cancel, output};
+
+/// Pack a bundle into one file; `readalong unpack` makes the same bundle of it again.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  readalong pack exports/0c5f… --as zip\n  readalong pack exports/0c5f… --as html -o chat.html"
+)]
+pub(crate) struct Pack {
+    /// Folder of the bundle
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+
+    /// What to pack it as
+    #[arg(long = "as", value_name = "KIND")]
+    kind: Kind,
+
+    /// File to write; one that is there is replaced. Default: the bundle's id with the kind as ending, in the present folder
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Kinds as they are typed.
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    /// One HTML file that shows itself in any browser
+    Html,
+    /// A zip, which every system opens
+    Zip,
+}
+
+impl Pack {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let bundle = verified(&self.bundle)?;
+        let kind = match self.kind {
+            Kind::Html => PackageKind::Html,
+            Kind::Zip => PackageKind::Zip,
+        };
+        let out = self
+            .out
+            .unwrap_or_else(|| PathBuf::from(format!("{}.{kind}", bundle.id)));
+        let bar = output::progress_bar("packing", 0, true);
+        readalong_bundle::pack_to(&bundle, kind, &out, &mut |bytes| {
+            bar.inc(bytes as u64);
+            cancel::check()
+        })?;
+        bar.finish_and_clear();
+        output::print_line(&format!("{}  {}", out.display(), bundle.id))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The bundle in a folder, if every byte of it is as it should be.
+fn verified(folder: &Path) -> Result<VerifiedBundle, BundleError> {
+    let found = readalong_bundle::verify(folder)?;
+    found
+        .into_verified()
+        .map_err(|mut problems| BundleError::Damaged {
+            path: folder.to_owned(),
+            more: problems.len() - 1,
+            problem: problems.swap_remove(0),
+        })
+}

@@ -1,0 +1,120 @@
+//! Packages: one file out of a bundle and the same bundle out of the file, by the command; errors, interrupts and crashes included.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, path::Path};
+
+use crate::world::{Exported, Ran, World, fixture, program, readalong, run};
+
+/// A bundle with artifacts, branches and pages.
+fn bundle(world: &World) -> Exported {
+    world.export(&fixture("chats/branches.json"), &[])
+}
+
+fn in_folder(world: &World, args: &[&str]) -> Ran {
+    run(program().args(args).current_dir(world.path("")))
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_zip_is_verified_in_place_and_unpacked_to_the_same_bundle() {
+    comes_back("zip");
+}
+
+#[test]
+fn an_html_file_is_verified_in_place_and_unpacked_to_the_same_bundle() {
+    comes_back("html");
+}
+
+fn comes_back(kind: &str) {
+    let world = World::new();
+    let bundle = bundle(&world);
+    let (id, path) = (bundle.id(), bundle.path.to_str().unwrap());
+    let name = format!("{id}.{kind}");
+    let packed = in_folder(&world, &["pack", path, "--as", kind]);
+    assert_eq!(packed.code, 0, "{}", packed.err);
+    assert_eq!(packed.out, format!("{name}  {id}\n"));
+    let other = world.path("other");
+    let again = run(program()
+        .args(["pack", path, "--as", kind, "-o"])
+        .arg(&other)
+        .env("TZ", "Asia/Tokyo"));
+    assert_eq!(again.code, 0, "{}", again.err);
+    let bytes = |path| fs::read(path).unwrap();
+    assert_eq!(bytes(other), bytes(world.path(&name)));
+    let verified = in_folder(&world, &["verify", &name, path]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    let told = verified.out.matches(&format!("id {id}")).count();
+    assert_eq!(told, 2, "{}", verified.out);
+    let unpacked = in_folder(&world, &["unpack", &name, "-o", "unpacked"]);
+    assert_eq!(unpacked.code, 0, "{}", unpacked.err);
+    let out = world.path("unpacked");
+    assert_eq!(names_in(&out), [id]);
+    let again = readalong([Path::new("verify"), &out.join(id)]);
+    assert_eq!(again.code, 0, "{again:?}");
+}
+
+#[test]
+fn damage_is_named_with_the_next_step() {
+    let world = World::new();
+    let bundle = bundle(&world);
+    let zip = world.path("a.zip");
+    let packed = run(program()
+        .arg("pack")
+        .arg(&bundle.path)
+        .args(["--as", "zip", "-o"])
+        .arg(&zip));
+    assert_eq!(packed.code, 0, "{}", packed.err);
+    let mut bytes = fs::read(&zip).unwrap();
+    let at = bytes.len() / 3;
+    bytes[at] ^= 1;
+    fs::write(&zip, &bytes).unwrap();
+    let verified = in_folder(&world, &["verify", "a.zip"]);
+    assert_eq!(verified.code, 1, "{verified:?}");
+    assert!(
+        verified.out.starts_with("damaged a.zip (1 problems)"),
+        "{}",
+        verified.out
+    );
+    let unpacked = in_folder(&world, &["unpack", "a.zip", "-o", "x"]);
+    assert_eq!(unpacked.code, 2);
+    assert!(
+        unpacked.err.contains("a.zip") && unpacked.err.contains("help: "),
+        "{}",
+        unpacked.err
+    );
+    assert_eq!(names_in(&world.path("x")), [""; 0]);
+    // A transcript is no package, and a damaged bundle is not packed.
+    let foreign = world.write("chat.jsonl", "{}\n");
+    for command in ["unpack", "verify"] {
+        let ran = run(program().arg(command).arg(&foreign));
+        assert_eq!(ran.code, 2);
+        assert!(
+            ran.err.contains("is no bundle that was packed\nhelp: "),
+            "{}",
+            ran.err
+        );
+    }
+    fs::write(bundle.path.join("index.html"), "changed").unwrap();
+    let packed = run(program()
+        .arg("pack")
+        .arg(&bundle.path)
+        .args(["--as", "zip", "-o"])
+        .arg(world.path("b.zip")));
+    assert_eq!(packed.code, 2);
+    assert!(
+        packed.err.contains("is damaged: changed: index.html"),
+        "{}",
+        packed.err
+    );
+    assert!(packed.err.contains("\nhelp: "), "{}", packed.err);
+    assert!(!world.path("b.zip").exists());
+}
