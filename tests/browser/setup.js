@@ -10,7 +10,7 @@ import { OUTPUT, PROGRAM } from "./paths.js";
 export default function setup() {
   const transcripts = join(OUTPUT, "transcripts");
   const exports = join(OUTPUT, "exports");
-  for (const folder of [transcripts, exports]) rmSync(folder, { recursive: true, force: true });
+  for (const folder of [transcripts, exports, join(OUTPUT, "packages")]) rmSync(folder, { recursive: true, force: true });
   mkdirSync(transcripts, { recursive: true });
   /** @type {Record<string, {path: string, id: string, visible?: {at: string, text: string}[]}>} */
   const bundles = {};

@@ -31,7 +31,7 @@ const VENDORS: [&str; 6] = [
     "gemini",
 ];
 /// Crates from outside, and the only ones of ours that may use them.
-const ONLY_IN: [(&str, &[&str]); 19] = [
+const ONLY_IN: [(&str, &[&str]); 23] = [
     (
         "tokio",
         &[
@@ -57,7 +57,11 @@ const ONLY_IN: [(&str, &[&str]); 19] = [
     ("minijinja", &["readalong-render"]),
     ("pulldown-cmark", &["readalong-render"]),
     ("syntect", &["readalong-render"]),
-    ("sha2", &["readalong-model"]),
+    ("sha2", &["readalong-model", "readalong-bundle"]),
+    ("aes-gcm", &["readalong-bundle"]),
+    ("hkdf", &["readalong-bundle"]),
+    ("hmac", &["readalong-bundle"]),
+    ("pbkdf2", &["readalong-bundle"]),
     ("zip", &["readalong-import", "readalong-bundle"]),
 ];
 /// Words that may not stand in the code of a crate, and files that are excused.

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use zip::result::ZipError;
 
-use crate::{BundlePath, Problem, path::BundlePathError};
+use crate::{BundlePath, PieceError, Problem, path::BundlePathError};
 
 /// What can go wrong in writing or opening a bundle. What a verification finds is no error but a [`Problem`](crate::Problem).
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,44 @@ pub enum BundleError {
         /// The size of what it holds.
         total_bytes: u64,
     },
+    /// The folder holds no sealed bundle.
+    #[error("`{}` is not a sealed bundle: it has no index.js of one", path.display())]
+    NotSealed {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds a sealed bundle where a plain one is asked for.
+    #[error("the bundle in `{}` is encrypted", path.display())]
+    IsSealed {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A sealed bundle is not what it was when it was written.
+    #[error("the sealed bundle `{}` has changed: its files do not give its name", path.display())]
+    SealedChanged {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A piece of a sealed bundle cannot be opened.
+    #[error("`{}` cannot be decrypted", path.display())]
+    BadPiece {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PieceError,
+    },
+    /// The key is that of another share.
+    #[error("this key does not open the bundle")]
+    WrongKey,
+    /// The passphrase is another.
+    #[error("this passphrase does not open the bundle")]
+    WrongPassphrase,
+    /// Only a key opens it.
+    #[error("the bundle is opened by the key in its link, and by no passphrase")]
+    NoPassphrase,
+    /// What unlocks a sealed bundle is damaged.
+    #[error("the lock of the sealed bundle, in its index.js, is damaged")]
+    DamagedLock,
     /// A name that no file of a bundle may have.
     #[error(transparent)]
     BadPath(#[from] BundlePathError),

@@ -1,7 +1,8 @@
 //! Bundles on disk: digests, the manifest; write, open, verify, pack. The only crate that knows the on-disk format (`docs/format.md`).
 //!
-//! A reader sees a whole bundle or none: it is written into a folder of its own, synced and renamed to its id. No clock, no randomness.
+//! A reader sees a whole bundle or none: it is written into a folder of its own, synced and renamed to its id. No clock, and no randomness but for new keys (`encrypt`).
 
+mod encrypt;
 mod error;
 mod manifest;
 mod pack;
@@ -10,6 +11,10 @@ mod spool;
 mod verify;
 mod write;
 
+pub use encrypt::{
+    Connections, INDEX, Lock, PASSPHRASE_ROUNDS, PIECE_BYTES_MAX, Piece, PieceError, SealedBundle,
+    SealedIndex, ShareKey, ShareKeyError, reader, seal,
+};
 pub use error::BundleError;
 pub use manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest};
 pub use pack::{Package, PackageKind, pack, pack_to};

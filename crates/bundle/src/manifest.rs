@@ -59,8 +59,10 @@ impl Manifest {
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                 ) =>
             {
-                return Err(BundleError::NotABundle {
-                    path: bundle.to_owned(),
+                let path = bundle.to_owned();
+                return Err(match bundle.join(crate::INDEX).is_file() {
+                    true => BundleError::IsSealed { path },
+                    false => BundleError::NotABundle { path },
                 });
             }
             bytes => bytes.map_err(BundleError::io("reading", &path))?,

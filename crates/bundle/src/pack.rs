@@ -15,6 +15,7 @@ use std::{
     process,
 };
 
+use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use readalong_model::{Digest, DigestWriter};
 
 use crate::{
@@ -35,7 +36,7 @@ const BOMB_BYTES_MIN: u64 = 1 << 30;
 /// The level of deflate: what is gained beyond it is little.
 const LEVEL: u32 = 6;
 /// The script that shows a whole bundle in one document.
-const BOOK: &str = include_str!("reader/book.js");
+pub(crate) const BOOK: &str = include_str!("reader/book.js");
 
 /// What a bundle is packed as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,8 +115,8 @@ pub fn pack_to(
 
 /// A package that was opened.
 pub struct Package {
-    /// What it is.
-    pub kind: PackageKind,
+    /// What it is; a sealed bundle is no single file.
+    pub kind: Option<PackageKind>,
     /// The bundle's id.
     pub id: Digest,
     /// What the bundle should hold.
@@ -127,7 +128,7 @@ pub struct Package {
 }
 
 /// What the files of a package are read from.
-trait Files {
+pub(crate) trait Files {
     /// Names of all files but the manifest.
     fn names(&self) -> BTreeSet<String>;
     /// A file by its name.
@@ -169,11 +170,10 @@ impl Package {
                 path: at.to_owned(),
             });
         };
-        let mut files = files;
-        let (manifest, id) = manifest_of(&mut *files, at)?;
-        check_name(files.folder(), id, &mut problems);
-        check_manifest(&manifest, id, &mut problems);
-        let total_bytes = total(&manifest);
+        let mut package = Self::of(at, files)?;
+        package.kind = Some(kind);
+        package.problems.extend(problems);
+        let total_bytes = total(&package.manifest);
         if total_bytes > BOMB_BYTES_MIN.max(size_bytes.saturating_mul(BOMB_RATIO)) {
             return Err(BundleError::Bomb {
                 path: at.to_owned(),
@@ -181,8 +181,17 @@ impl Package {
                 total_bytes,
             });
         }
+        Ok(package)
+    }
+
+    /// The bundle in files that lie at `at`.
+    pub(crate) fn of(at: &Path, mut files: Box<dyn Files>) -> Result<Self, BundleError> {
+        let (manifest, id) = manifest_of(&mut *files, at)?;
+        let mut problems = Vec::new();
+        check_name(files.folder(), id, &mut problems);
+        check_manifest(&manifest, id, &mut problems);
         Ok(Self {
-            kind,
+            kind: None,
             id,
             manifest,
             at: at.to_owned(),
@@ -244,8 +253,11 @@ impl Package {
     /// True where the whole file is what [`pack`] makes of the bundle in it. The bundle's id does not stand for what an HTML file has around
     /// the bundle: the script that shows it, above all.
     pub fn is_as_packed(&mut self, file: &mut dyn Read) -> bool {
+        let Some(kind) = self.kind else {
+            return false;
+        };
         let mut digest = Digesting(DigestWriter::default());
-        let packed = write(self.kind, &self.manifest, &mut *self.files, &mut digest);
+        let packed = write(kind, &self.manifest, &mut *self.files, &mut digest);
         packed.is_ok() && digest_of(file).is_ok_and(|found| found == digest.0.finish())
     }
 
@@ -295,9 +307,26 @@ fn packing(source: io::Error) -> BundleError {
 }
 
 /// True for what gets smaller; pictures, archives and the like are compressed already.
-fn is_text(media_type: &str) -> bool {
+pub(crate) fn is_text(media_type: &str) -> bool {
     let kind = media_type.split(';').next().unwrap_or_default();
     kind.starts_with("text/") || kind.ends_with("json") || kind.ends_with("xml")
+}
+
+/// Deflated bytes (RFC 1951).
+pub(crate) fn deflated(bytes: &[u8]) -> Vec<u8> {
+    let mut deflate = DeflateEncoder::new(Vec::new(), Compression::new(LEVEL));
+    let written = deflate.write_all(bytes).and_then(|()| deflate.finish());
+    written.expect("memory takes what is written")
+}
+
+/// What deflated bytes were, if that is not longer than `bytes_max`.
+pub(crate) fn inflated(bytes: &[u8], bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut inflate = DeflateDecoder::new(bytes).take(bytes_max as u64 + 1);
+    match inflate.read_to_end(&mut out)? > bytes_max {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(out),
+    }
 }
 
 /// The files of a bundle on disk.

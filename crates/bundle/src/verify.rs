@@ -218,6 +218,21 @@ pub(crate) fn check_manifest(manifest: &Manifest, id: Digest, problems: &mut Vec
     }
 }
 
+/// All files below a folder of files of ours.
+///
+/// # Errors
+/// It cannot be read, or has something that is no plain file.
+pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>, BundleError> {
+    let mut problems = Vec::new();
+    let names = list(folder, &mut problems)?;
+    match problems.is_empty() {
+        true => Ok(names),
+        false => Err(BundleError::SealedChanged {
+            path: folder.to_owned(),
+        }),
+    }
+}
+
 /// All files below a bundle's folder but the manifest. Links are not followed.
 fn list(bundle: &Path, problems: &mut Vec<Problem>) -> Result<Vec<String>, BundleError> {
     let mut found = Vec::new();

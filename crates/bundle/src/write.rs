@@ -156,26 +156,52 @@ impl BundleWriter {
             .to_bytes()
             .map_err(BundleError::io("writing", &at))?;
         fs::write(&at, &bytes).map_err(BundleError::io("writing", &at))?;
-        self.sync(&manifest)?;
         let id = Digest::of(&bytes);
-        let path = self.parent.join(id.to_string());
-        let written = WrittenBundle {
+        let names = manifest.files.iter().map(|file| file.path.as_str());
+        let is_whole =
+            |path: &Path| matches!(crate::verify(path), Ok(found) if found.problems.is_empty());
+        let path = self.settle(id, &mut names.chain([MANIFEST]), &is_whole)?;
+        Ok(WrittenBundle {
             id,
-            path: path.clone(),
+            path,
             files: count,
             size_bytes,
-        };
-        // Content-addressed: what has this name and verifies is this bundle; what does not is replaced.
+        })
+    }
+
+    /// Gives the folder the name that follows from its files, without a manifest. One that is there stays if it is whole.
+    pub(crate) fn finish_as(
+        mut self,
+        name: impl FnOnce(&[FileEntry]) -> Digest,
+        is_whole: &dyn Fn(&Path) -> bool,
+    ) -> Result<(Digest, PathBuf, Vec<FileEntry>), BundleError> {
+        let files: Vec<FileEntry> = std::mem::take(&mut self.files).into_values().collect();
+        let id = name(&files);
+        let mut names = files.iter().map(|file| file.path.as_str());
+        let path = self.settle(id, &mut names, is_whole)?;
+        Ok((id, path, files))
+    }
+
+    /// Syncs everything and renames the folder. Its name stands for its content: what has the name and is whole is the same, what is not is
+    /// replaced.
+    fn settle(
+        mut self,
+        id: Digest,
+        names: &mut dyn Iterator<Item = &str>,
+        is_whole: &dyn Fn(&Path) -> bool,
+    ) -> Result<PathBuf, BundleError> {
+        self.sync(names)?;
+        let path = self.parent.join(id.to_string());
         if path.exists() {
-            if matches!(crate::verify(&path), Ok(found) if found.problems.is_empty()) {
-                return Ok(written);
+            if is_whole(&path) {
+                return Ok(path);
             }
             fs::remove_dir_all(&path).map_err(BundleError::io("replacing", &path))?;
         }
         fs::rename(&self.folder, &path).map_err(BundleError::io("writing", &path))?;
         self.is_finished = true;
         sync_folder(&self.parent)?;
-        Ok(written)
+        Ok(path)
     }
 
     /// Where a new file goes.
@@ -199,12 +225,7 @@ impl BundleWriter {
         self.files.insert(entry.path.clone(), entry);
     }
 
-    fn sync(&self, manifest: &Manifest) -> Result<(), BundleError> {
-        let names = manifest
-            .files
-            .iter()
-            .map(|file| file.path.as_str())
-            .chain(std::iter::once(MANIFEST));
+    fn sync(&self, names: &mut dyn Iterator<Item = &str>) -> Result<(), BundleError> {
         let paths: Vec<PathBuf> = names.map(|name| self.folder.join(name)).collect();
         paths.par_iter().try_for_each(|path| {
             let synced = File::open(path).and_then(|file| file.sync_all());

@@ -83,6 +83,22 @@ fn after_bundle(error: &BundleError) -> Option<String> {
         | BundleError::TooManyFiles { .. } => {
             "get it again from where it came from; nothing was written"
         }
+        BundleError::IsSealed { .. } => {
+            "`readalong unpack DIR --key KEY` gives the bundle in it; without --key it asks for the passphrase"
+        }
+        BundleError::NotSealed { .. } => {
+            "name the folder of an encrypted share, the one with index.js in it"
+        }
+        BundleError::WrongKey => {
+            "copy the link again, with all that follows the #; the key of another share does not open this one"
+        }
+        BundleError::WrongPassphrase => "try it again: capitals and spaces count",
+        BundleError::NoPassphrase => "give the link, or what follows `k=` in it, with --key",
+        BundleError::SealedChanged { .. }
+        | BundleError::DamagedLock
+        | BundleError::BadPiece { .. } => {
+            "get the share again from where it came from; nothing was written"
+        }
         BundleError::ChangedMeanwhile { .. } => {
             "`readalong verify` on the bundle tells what is wrong with it; nothing was written"
         }

@@ -92,9 +92,8 @@ fn head(
     };
     write!(
         out,
-        "<noscript>\n<p>The pages of this chat are in this file, and a script shows them; it does not run here. \
-         Open the file in a browser to see them. This is the text of the chat:</p>\n<pre>\n{}</pre>\n</noscript>\n\
-         <p id=\"notice\" role=\"status\"></p>\n",
+        "<p id=\"notice\" role=\"status\"></p>\n<div class=\"late\">\n<p>The pages of this chat are in this file, and a script shows them. \
+         Where this stays, scripts do not run: open the file in a browser. This is the text of the chat:</p>\n<pre>\n{}</pre>\n</div>\n",
         escape(&text)
     )
 }

@@ -19,7 +19,7 @@ fn bundle(parent: &Path) -> VerifiedBundle {
         (
             "chat.md",
             "text/markdown; charset=utf-8",
-            b"# A\n</pre></noscript>\n<script type=\"text/plain\" data-file=\"x\">".to_vec(),
+            b"# A\n</pre></div>\n<script type=\"text/plain\" data-file=\"x\">".to_vec(),
         ),
         (
             "index.html",
@@ -97,7 +97,7 @@ fn a_package_comes_out_as_the_same_bundle() {
     for kind in [PackageKind::Zip, PackageKind::Html] {
         let bytes = packed(&bundle, kind);
         let mut package = open(bytes.clone()).unwrap();
-        assert_eq!((package.kind, package.id), (kind, bundle.id));
+        assert_eq!((package.kind, package.id), (Some(kind), bundle.id));
         assert_eq!(package.verify(), []);
         assert!(package.is_as_packed(&mut bytes.as_slice()));
         let out = tempfile::tempdir().unwrap();

@@ -19,9 +19,9 @@ const textOf = (bytes) => new TextDecoder().decode(bytes);
 
 /** Shows a bundle.
  *  `read`: the bytes of a file, by its path. `types`: the media type of every file. `key`: what addresses carry as `k`, if anything.
- *  `failed`: says what went wrong.
- *  @param {{read: (path: string) => Promise<Uint8Array>, types: Map<string, string>, key?: string, failed: (error: unknown) => void}} source */
-const openBook = async ({ read, types, key, failed }) => {
+ *  `failed`: says what went wrong. `more`: what else the pages' scripts find in `window.readalong`.
+ *  @param {{read: (path: string) => Promise<Uint8Array>, types: Map<string, string>, key?: string, failed: (error: unknown) => void, more?: object}} source */
+const openBook = async ({ read, types, key, failed, more }) => {
   const FIRST = "index.html";
   const root = document.documentElement;
   let here = ""; // the page that is shown
@@ -118,14 +118,14 @@ const openBook = async ({ read, types, key, failed }) => {
     return JSON.parse(text.slice(text.indexOf(",") + 1, text.lastIndexOf(")")));
   };
 
-  /** Goes to a place of the page that is there. @param {string} anchor */
-  const arrive = (anchor) => {
-    const { y } = history.state ?? {};
+  /** Goes to a place of the page that is there; back to where the reader was, where that is known. @param {string} anchor @param {number} [y] */
+  const arrive = (anchor, y) => {
+    const { state } = history;
     const full = location.href;
     if (anchor && document.getElementById(anchor)) {
       // The browser itself goes there, as on any page, and then the address gets its other parts again.
       location.replace(`#${anchor}`);
-      history.replaceState({ y }, "", full);
+      history.replaceState(state, "", full);
     }
     if (y !== undefined) scrollTo({ top: y, behavior: "instant" });
   };
@@ -133,12 +133,16 @@ const openBook = async ({ read, types, key, failed }) => {
   /** @param {string} path @param {string} hash */
   const turnTo = async (path, hash) => {
     const mine = ++asked;
+    const { y } = history.state ?? {};
     const page = new DOMParser().parseFromString(textOf(await read(path)), "text/html");
     const paths = (/** @type {string} */ selector, /** @type {string} */ name) =>
       [...page.querySelectorAll(selector)].map((node) => named(node, name)?.path).filter((path) => path !== undefined);
     const scripts = paths("script[src]", "src");
+    const sheets = paths("link[rel=stylesheet]", "href");
+    for (const sheet of sheets) urlOf(sheet, "text/css");
+    for (const script of scripts) urlOf(script, "text/javascript"); // all at once: what comes from afar takes its time
     rewrite(page, path);
-    await dress(paths("link[rel=stylesheet]", "href"));
+    await dress(sheets);
     if (mine !== asked) return;
     listening.abort();
     listening = new AbortController();
@@ -151,9 +155,10 @@ const openBook = async ({ read, types, key, failed }) => {
     here = path;
     shown = hash;
     scrollTo({ top: 0, behavior: "instant" });
-    arrive(anchorOf(hash));
-    /** @type {any} */ (window).readalong = { address, read: data };
+    arrive(anchorOf(hash), y);
+    /** @type {any} */ (window).readalong = { ...more, address, read: data };
     for (const script of scripts) await run(script);
+    arrive(anchorOf(location.hash), y); // scripts add lines; and the way to the old page, where it was not found, forgets the place once more
     for (const type of ["DOMContentLoaded", "load"]) window.dispatchEvent(new Event(type));
   };
 
@@ -168,12 +173,14 @@ const openBook = async ({ read, types, key, failed }) => {
     const full = address(page, anchorOf(hash));
     if (full !== hash) history.replaceState(history.state, "", full);
     shown = full;
-    arrive(anchorOf(hash));
+    arrive(anchorOf(hash), history.state?.y);
   };
   const go = () => look().catch(failed);
   history.scrollRestoration = "manual";
   EventTarget.prototype.addEventListener.call(window, "hashchange", go);
-  EventTarget.prototype.addEventListener.call(document, "scrollend", () => history.replaceState({ ...history.state, y: scrollY }, ""));
+  EventTarget.prototype.addEventListener.call(document, "scrollend", () => {
+    if (location.hash === shown) history.replaceState({ ...history.state, y: scrollY }, ""); // else it is that of a page that is being left
+  });
   if (document.readyState !== "complete") await new Promise((ready) => EventTarget.prototype.addEventListener.call(window, "load", ready, { once: true }));
   await look();
 };

@@ -79,7 +79,7 @@ fn check(bundle: &Path) -> anyhow::Result<Found> {
     let bar = output::progress_bar("reading", 0, true);
     let mut package = files::package(bundle, &bar)?;
     let problems = package.verify();
-    let is_foreign = package.kind == PackageKind::Html
+    let is_foreign = package.kind == Some(PackageKind::Html)
         && !package.is_as_packed(&mut (files::source(bundle, &bar)?.open)()?);
     bar.finish_and_clear();
     cancel::check()?; // what could not be read for that is no problem of the package

@@ -161,5 +161,5 @@
   }, "keys", "menu-keys");
 
   root.classList.add("js");
-  /** @type {any} */ (window).readalong = { address, all, anchor, bar, command, data, h, here, icon, load, main, menu, reveal, scrollToRange };
+  /** @type {any} */ (window).readalong = { .../** @type {any} */ (window).readalong, address, all, anchor, bar, command, data, h, here, icon, load, main, menu, reveal, scrollToRange };
 })();
