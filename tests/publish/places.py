@@ -367,6 +367,43 @@ class FolderTest(Place, unittest.TestCase):
                     restore()
         print(f"failed calls: {tried}", file=sys.stderr)
 
+    def test_an_encrypted_share_shows_nothing_and_keeps_its_link(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = chat(publisher.data / "chat.jsonl", 200, title="Nobody's title")
+        first = publisher.publish(file, root, "--encrypt")
+        link, key = first["link"].split("#k=")
+        self.assertEqual(len(key), 43)
+        again = publisher.publish(file, root, "--encrypt")
+        self.assertEqual((again["link"], again["files_sent"]), (first["link"], 0))
+        out, _ = publisher.ok("export", file, "-o", publisher.data / "exports", "--json")
+        clear = pathlib.Path(json.loads(out)["path"])
+        windows = set()
+        for name in ["chat.md", "chat.json", "index.html"]:
+            text = (clear / name).read_bytes()
+            windows.update(text[at : at + 16] for at in range(len(text) - 15))
+        # What every page of any share begins with is no secret of this one.
+        common = b"".join(path.read_bytes() for path in pathlib.Path(__file__).parents[2].glob("themes/default/templates/site*"))
+        for path in root.rglob("*"):
+            if path.is_file() and "/s/" in str(path) and path.name != "share.json" and path.parent.name != "assets":
+                held = path.read_bytes()
+                seen = {held[at : at + 16] for at in range(len(held) - 15)} & windows
+                seen = {window for window in seen if b"Message" in window or b"words" in window or window not in common and path.parent.name == "files"}
+                self.assertEqual(seen, set(), path)
+        record = json.loads((root / "s" / first["share"] / "share.json").read_text())
+        self.assertNotIn("title", record)
+        self.assertNotIn("bundle", record)
+        chat(file, 200, changed=150)
+        second = publisher.publish(file, root, "--encrypt")
+        self.assertEqual(second["link"], first["link"])
+        self.assertGreater(second["files_copied"], second["files_sent"])
+        record = json.loads((root / "s" / first["share"] / "share.json").read_text())
+        out, _ = publisher.ok("unpack", root / "s" / first["share"] / record["folder"], "--key", key, "-o", publisher.data / "unpacked")
+        self.assertIn(second["bundle"], out)
+        code, _, err = publisher.run("publish", file, "--to", root)
+        self.assertEqual(code, 2)
+        self.assertIn("is encrypted", err)
+
     def test_what_is_wrong_is_said(self):
         publisher = Publisher()
         file = chat(publisher.data / "chat.jsonl", 4)

@@ -4,6 +4,7 @@
 //! one, whole. Credentials are looked for where the programs and clients of a place look for them, and nowhere else.
 
 mod changes;
+mod check;
 mod error;
 mod live;
 mod path;
@@ -13,6 +14,7 @@ mod target;
 mod targets;
 
 pub use changes::{Changes, File, Head, Origin, Totals};
+pub use check::{SiteCheck, check, is_site};
 pub use error::PublishError;
 pub use live::{LiveRecord, LiveStanding, LiveStep, LiveVersion, NewFile, live_record, live_step};
 pub use path::SitePath;

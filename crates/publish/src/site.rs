@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use readalong_bundle::{MANIFEST, Manifest, VerifiedBundle};
+use readalong_bundle::{MANIFEST, Manifest, SealedBundle, VerifiedBundle};
 use readalong_model::{Digest, ShareId, Timestamp};
 
 use crate::{
@@ -23,7 +23,7 @@ const TRIES_MAX: usize = 8;
 
 pub(crate) const INDEX: &str = "index.html";
 pub(crate) const SHARE_RECORD: &str = "share.json";
-const SITE_RECORD: &str = "site.json";
+pub(crate) const SITE_RECORD: &str = "site.json";
 const CATALOGUE: &str = "catalogue.json";
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
 pub(crate) const JSON: &str = "application/json";
@@ -64,6 +64,8 @@ struct ContentFile {
     here: PathBuf,
     size_bytes: u64,
     sha256: Option<Digest>,
+    /// True where another version can have other bytes under this name only if they are the same.
+    is_named_by_content: bool,
     media_type: String,
 }
 
@@ -75,6 +77,7 @@ impl Content {
             here: bundle.path.join(entry.path.as_str()),
             size_bytes: entry.size_bytes,
             sha256: Some(entry.sha256),
+            is_named_by_content: false,
             media_type: entry.media_type.clone(),
         };
         let mut files: Vec<ContentFile> = bundle.manifest.files.iter().map(file).collect();
@@ -84,12 +87,30 @@ impl Content {
             here: bundle.path.join(MANIFEST),
             size_bytes: manifest_bytes,
             sha256: None,
+            is_named_by_content: false,
             media_type: JSON.to_owned(),
         });
         Self {
             digest: bundle.id,
             bundle: Some(bundle.id),
             files,
+        }
+    }
+
+    /// The files of a bundle that only who has the key can read.
+    pub fn sealed(sealed: &SealedBundle) -> Self {
+        let file = |entry: &readalong_bundle::FileEntry| ContentFile {
+            path: entry.path.to_string(),
+            here: sealed.path.join(entry.path.as_str()),
+            size_bytes: entry.size_bytes,
+            sha256: None,
+            is_named_by_content: !SealedBundle::HEADS.contains(&entry.path.as_str()),
+            media_type: entry.media_type.clone(),
+        };
+        Self {
+            digest: sealed.id,
+            bundle: None,
+            files: sealed.files.iter().map(file).collect(),
         }
     }
 
@@ -421,16 +442,23 @@ fn missing_files(
     let before = seen
         .and_then(|seen| SitePath::version(&seen.share, &seen.folder))
         .filter(|before| before != version);
-    let kept = match before {
-        Some(before) => kept_files(session, &before, &names)?,
+    let kept = match &before {
+        Some(before) => kept_files(session, before, &names)?,
         None => BTreeMap::new(),
     };
-    let origin = |file: &ContentFile| match file.sha256.and_then(|sha256| kept.get(&sha256)) {
-        Some(path) => Origin::There {
-            path: path.clone(),
-            here: file.here.clone(),
-        },
-        None => Origin::File(file.here.clone()),
+    let same_name = |file: &ContentFile| {
+        let path = path_of(before.as_ref()?, &file.path)?;
+        (file.is_named_by_content && names.contains(&path)).then_some(path)
+    };
+    let origin = |file: &ContentFile| {
+        let same = file.sha256.and_then(|sha256| kept.get(&sha256).cloned());
+        match same.or_else(|| same_name(file)) {
+            Some(path) => Origin::There {
+                path,
+                here: file.here.clone(),
+            },
+            None => Origin::File(file.here.clone()),
+        }
     };
     let new = missing.into_iter().map(|(path, file)| File {
         path,

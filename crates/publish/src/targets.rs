@@ -6,6 +6,8 @@ mod objects;
 mod program;
 mod rsync;
 
+pub(crate) use folder::PARTIAL;
+
 use crate::{PublishError, Target};
 
 /// Opens a target, if the text is in its form.

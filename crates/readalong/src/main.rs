@@ -16,6 +16,7 @@ mod pick;
 mod publications;
 mod publishing;
 mod redaction;
+mod sealing;
 mod upload;
 
 use std::process::ExitCode;

@@ -237,6 +237,7 @@ impl Keeper {
             title,
             link: place.link(share),
             bundle: Some(bundle.id),
+            sealed: None,
             published_at: at,
         })
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use readalong_bundle::Lock;
 use readalong_model::{Digest, ShareId, Timestamp};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
@@ -29,8 +30,20 @@ pub(crate) struct Publication {
     pub(crate) link: String,
     /// Id of its bundle; none for one that grows.
     pub(crate) bundle: Option<Digest>,
+    /// The key, of one that only who has it can read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed: Option<Sealed>,
     /// When it was published last.
     pub(crate) published_at: Timestamp,
+}
+
+/// What opens an encrypted share: kept, so that its link stays the same when it is published again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sealed {
+    /// The share key, as links carry it.
+    pub(crate) key: String,
+    /// How the page at the link is unlocked.
+    pub(crate) lock: Lock,
 }
 
 /// All that was published from a data folder.
@@ -62,6 +75,13 @@ impl Publications {
         let of_source = || self.all.iter().rev().filter(|one| one.source == source);
         let here = of_source().find(|one| one.target == target);
         here.or_else(|| of_source().next()).map(|one| &one.share)
+    }
+
+    /// What is remembered of a share, at this place or at another.
+    pub(crate) fn of_share(&self, share: &ShareId, target: &str) -> Option<&Publication> {
+        let of_share = || self.all.iter().rev().filter(|one| one.share == *share);
+        let here = of_share().find(|one| one.target == target);
+        here.or_else(|| of_share().next())
     }
 
     /// The share that a path or title means at a place.

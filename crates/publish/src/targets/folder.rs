@@ -18,7 +18,7 @@ const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Time between two looks at whether it is done.
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// End of the names of what is not whole yet.
-const PARTIAL: &str = ".readalong-partial";
+pub(crate) const PARTIAL: &str = ".readalong-partial";
 
 /// A folder.
 pub(crate) struct Folder {

@@ -25,6 +25,7 @@ use crate::{
     publications::{Publication, Publications},
     publishing::{self, Pages, Place, Progress, print_plan, summary, verified},
     redaction,
+    sealing::Seal,
 };
 
 /// Publish a chat to a place that serves files: a folder, S3 and its like, a Git branch, rsync
@@ -50,12 +51,20 @@ pub(crate) struct Publish {
     link: Option<String>,
 
     /// List it on the site's first page
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["encrypt", "passphrase"])]
     listed: bool,
 
     /// Keep the page in step with the transcript while it grows, until Ctrl-C
     #[arg(long, conflicts_with_all = ["listed", "dry_run", "chat", "format", "theme", "no_reasoning", "no_tools", "messages", "no_highlight"])]
     live: bool,
+
+    /// Encrypt everything: only who has the link, which carries the key, can read it
+    #[arg(long)]
+    encrypt: bool,
+
+    /// Encrypt everything, and let readers in by a passphrase instead of a key in the link (asked for, or READALONG_PASSPHRASE)
+    #[arg(long)]
+    passphrase: bool,
 
     /// Say what would be sent and removed, and do nothing
     #[arg(long)]
@@ -103,12 +112,20 @@ impl Publish {
             &publications,
             &place.key(),
         )?;
-        let content = Content::clear(&ready.bundle, publishing::manifest_bytes(&ready.bundle)?);
+        let seal = self.seal(&share, &publications, &place.key())?;
+        let sealed = seal
+            .as_ref()
+            .map(|seal| seal.bundle(&ready.bundle))
+            .transpose()?;
+        let content = match &sealed {
+            Some((sealed, _)) => Content::sealed(sealed),
+            None => Content::clear(&ready.bundle, publishing::manifest_bytes(&ready.bundle)?),
+        };
         let at = moment::now();
         let publication = readalong_publish::Publication {
             share: &share,
             content: &content,
-            title: Some(&ready.title),
+            title: Some(ready.title.as_str()).filter(|_| sealed.is_none()),
             at,
             is_listed: self.listed,
         };
@@ -121,7 +138,9 @@ impl Publish {
         }
         let published = publish(target, &publication, &pages, &progress)?;
         progress.finish();
-        let link = place.link(&share);
+        let link = seal
+            .as_ref()
+            .map_or_else(|| place.link(&share), |seal| seal.link(&place.link(&share)));
         publications.put(Publication {
             target: place.key(),
             share: share.clone(),
@@ -129,6 +148,7 @@ impl Publish {
             title: ready.title.clone(),
             link: link.clone(),
             bundle: Some(ready.bundle.id),
+            sealed: seal.map(|seal| seal.remembered()),
             published_at: at,
         })?;
         if self.json {
@@ -205,9 +225,9 @@ impl Publish {
                 "share {id} is live; freeze it first (readalong update {id} --frozen), or publish its transcript"
             );
         }
-        if share["visibility"] == "private" {
+        if share["visibility"] == "private" && !self.is_sealed() {
             bail!(
-                "share {id} is private, and a host that only serves files can ask nobody who they are: make it public first (readalong update {id} --public)"
+                "share {id} is private, and a host that only serves files can ask nobody who they are: publish it with --encrypt, so that only who has the link can read it (or make it public: readalong update {id} --public)"
             );
         }
         let (bundle, title) = publishing::share_bundle(&client, &config.data()?, &id)?;
@@ -218,6 +238,28 @@ impl Publish {
             share: Some(id.parse()?),
             _folder: None,
         })
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.encrypt || self.passphrase
+    }
+
+    /// How the share is encrypted: with the key that it has, so that its link stays the same.
+    fn seal(
+        &self,
+        share: &ShareId,
+        publications: &Publications,
+        target: &str,
+    ) -> anyhow::Result<Option<Seal>> {
+        let before = publications.of_share(share, target).map(|one| &one.sealed);
+        match (before, self.is_sealed()) {
+            (Some(Some(_)), false) => bail!(
+                "share {share} is encrypted; publish it with --encrypt or --passphrase, or in clear under a new link: readalong unpublish it first"
+            ),
+            (_, false) => Ok(None),
+            (Some(Some(sealed)), true) => Seal::again(sealed, self.passphrase).map(Some),
+            (_, true) => Seal::new(self.passphrase).map(Some),
+        }
     }
 
     /// The share that a source is published as: as named, as a server has it, as before, or a new one.

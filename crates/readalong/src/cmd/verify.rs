@@ -17,7 +17,7 @@ use crate::{cancel, files, output};
     after_help = "Exit codes: 0 all sound, 1 something is wrong with a bundle, 2 not a bundle or not readable."
 )]
 pub(crate) struct Verify {
-    /// Folders of bundles, and files that bundles are packed in
+    /// Folders of bundles, files that bundles are packed in, and folders of sites
     #[arg(required = true, value_name = "DIR|FILE")]
     bundles: Vec<PathBuf>,
 }
@@ -26,6 +26,10 @@ impl Verify {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mut worst = 0;
         for bundle in &self.bundles {
+            if readalong_publish::is_site(bundle) {
+                worst = worst.max(check_site(bundle)?);
+                continue;
+            }
             match check(bundle) {
                 Ok(found) if found.problems.is_empty() => {
                     output::print_line(&format!(
@@ -94,4 +98,55 @@ fn check(bundle: &Path) -> anyhow::Result<Found> {
         files: package.manifest.files.len(),
         problems,
     })
+}
+
+/// Looks at each share of a site, and names what a publication left unfinished; answers with the exit code.
+fn check_site(site: &Path) -> anyhow::Result<u8> {
+    let found = readalong_publish::check(site)?;
+    let mut worst = 0;
+    for (share, version) in &found.shares {
+        cancel::check()?;
+        let said = match share.bundle {
+            // What grows has no manifest, and what is encrypted only its readers can check.
+            None if version.join("index.html").is_file() => format!(
+                "ok      {} (not checked: {})",
+                version.display(),
+                if share.live { "it grows" } else { "encrypted" }
+            ),
+            None => {
+                worst = 1;
+                format!("missing {}", version.display())
+            }
+            Some(bundle) => match readalong_bundle::verify(version) {
+                Ok(found) if found.problems.is_empty() && found.id == bundle => format!(
+                    "ok      {} ({} files), id {bundle}",
+                    version.display(),
+                    found.manifest.files.len()
+                ),
+                Ok(found) => {
+                    worst = 1;
+                    let problems: Vec<String> =
+                        found.problems.iter().map(ToString::to_string).collect();
+                    format!(
+                        "damaged {}, id {bundle}: {}",
+                        version.display(),
+                        problems.join("; ")
+                    )
+                }
+                Err(error) => {
+                    worst = 1;
+                    format!("damaged {}, id {bundle}: {error}", version.display())
+                }
+            },
+        };
+        output::print_line(&said)?;
+    }
+    for path in &found.unfinished {
+        output::print_line(&format!(
+            "unfinished {}: no reader sees it; the next publication of the share removes it",
+            path.display()
+        ))?;
+        worst = 1;
+    }
+    Ok(worst)
 }

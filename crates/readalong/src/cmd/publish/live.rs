@@ -126,6 +126,7 @@ impl Publish {
             title: title.clone(),
             link: link.clone(),
             bundle: None,
+            sealed: None,
             published_at: moment::now(),
         })?;
         let progress = Progress::publishing();

@@ -1,0 +1,88 @@
+//! Looks at a site in a folder of this machine: what its shares say, and what a publication left unfinished.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use readalong_model::ShareId;
+
+use crate::{
+    PublishError, ShareRecord, SitePath, record,
+    site::{SHARE_RECORD, SITE_RECORD},
+    targets::PARTIAL,
+};
+
+/// What a site in a folder holds.
+#[derive(Debug, Default)]
+pub struct SiteCheck {
+    /// Its shares, each with the folder of the version that readers see.
+    pub shares: Vec<(ShareRecord, PathBuf)>,
+    /// What nothing names: left by a publication that did not end. The next one to the same share removes it.
+    pub unfinished: Vec<PathBuf>,
+}
+
+/// True where a folder holds a site.
+pub fn is_site(folder: &Path) -> bool {
+    folder.join(SITE_RECORD).is_file()
+}
+
+/// Looks at a site.
+///
+/// # Errors
+/// It cannot be read, or a record of it is damaged.
+pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
+    let target = folder.display().to_string();
+    let io = |path: &Path, source| PublishError::Io {
+        target: target.clone(),
+        action: "reading",
+        path: path.to_owned(),
+        source,
+    };
+    let names = |path: &Path| -> Result<Vec<String>, PublishError> {
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| io(path, error))?,
+        };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    };
+    let is_partial = |name: &&String| name.ends_with(PARTIAL);
+    let mut found = SiteCheck::default();
+    found.unfinished.extend(
+        names(folder)?
+            .iter()
+            .filter(is_partial)
+            .map(|name| folder.join(name)),
+    );
+    for id in names(&folder.join(SitePath::shares().as_str()))? {
+        let Ok(share) = id.parse::<ShareId>() else {
+            continue;
+        };
+        let place = folder.join(SitePath::share(&share).as_str());
+        let path = place.join(SHARE_RECORD);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read.map_err(|error| io(&path, error))?),
+        };
+        let seen: Option<ShareRecord> = record::read(&target, &path.display().to_string(), bytes)?;
+        for name in names(&place)? {
+            let is_named = seen.as_ref().is_some_and(|seen| seen.folder == name);
+            let is_version = SitePath::version(&share, &name).is_some();
+            if is_partial(&&name) || (is_version && !is_named) {
+                found.unfinished.push(place.join(name));
+            }
+        }
+        if let Some(seen) = seen {
+            // What a record names is not ours to trust.
+            let version = SitePath::version(&share, &seen.folder)
+                .map(|version| folder.join(version.as_str()));
+            found.shares.extend(version.map(|version| (seen, version)));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,139 @@
+//! How a share is encrypted before it is published: the key that it keeps, the passphrase that readers have.
+
+use std::{env, io};
+
+use anyhow::{Context, anyhow, bail};
+use readalong_bundle::{Lock, SealedBundle, ShareKey, VerifiedBundle, seal};
+use tempfile::TempDir;
+
+use crate::{cancel, output, publications::Sealed};
+
+/// Names a passphrase where nobody is there to be asked.
+const PASSPHRASE_ENV: &str = "READALONG_PASSPHRASE";
+/// Characters that a passphrase has at least: shorter ones are guessed in no time.
+const PASSPHRASE_CHARS_MIN: usize = 12;
+
+/// A share key and how it is unlocked.
+pub(crate) struct Seal {
+    key: ShareKey,
+    lock: Lock,
+}
+
+impl Seal {
+    /// A new key.
+    ///
+    /// # Errors
+    /// There are no random numbers, or no passphrase was given.
+    pub(crate) fn new(has_passphrase: bool) -> anyhow::Result<Self> {
+        let key = ShareKey::random()
+            .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
+        let lock = match has_passphrase {
+            true => with_passphrase(&key, &ask()?)?,
+            false => Lock::of(&key),
+        };
+        Ok(Self { key, lock })
+    }
+
+    /// The key that a share has; its passphrase stays where it is given again.
+    ///
+    /// # Errors
+    /// What is remembered is damaged, or no passphrase was given.
+    pub(crate) fn again(sealed: &Sealed, has_passphrase: bool) -> anyhow::Result<Self> {
+        let key: ShareKey = sealed
+            .key
+            .parse()
+            .context("the key of the share that is remembered here is damaged")?;
+        let lock = match has_passphrase {
+            true => {
+                let passphrase = ask()?;
+                match sealed.lock.has_passphrase() && sealed.lock.unlock(&passphrase).is_ok() {
+                    true => sealed.lock.clone(),
+                    false => with_passphrase(&key, &passphrase)?,
+                }
+            }
+            false if sealed.lock.has_passphrase() => Lock::of(&key),
+            false => sealed.lock.clone(),
+        };
+        Ok(Self { key, lock })
+    }
+
+    /// The bundle, encrypted, in a temporary folder that goes with it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn bundle(
+        &self,
+        bundle: &VerifiedBundle,
+    ) -> anyhow::Result<(SealedBundle, TempDir)> {
+        let folder = tempfile::Builder::new()
+            .prefix("readalong-sealed-")
+            .tempdir()
+            .context("cannot make a temporary folder")?;
+        let total = bundle
+            .manifest
+            .files
+            .iter()
+            .map(|file| file.size_bytes)
+            .sum();
+        let bar = output::progress_bar("encrypting", total, true);
+        let sealed = seal(
+            bundle,
+            (&self.key, &self.lock),
+            folder.path(),
+            &mut |bytes| {
+                bar.inc(bytes);
+                cancel::check()
+            },
+        )?;
+        bar.finish_and_clear();
+        Ok((sealed, folder))
+    }
+
+    /// The link that readers need.
+    pub(crate) fn link(&self, link: &str) -> String {
+        match self.lock.has_passphrase() {
+            true => link.to_owned(),
+            false => format!("{link}#k={}", self.key),
+        }
+    }
+
+    /// What has to be remembered.
+    pub(crate) fn remembered(self) -> Sealed {
+        Sealed {
+            key: self.key.to_string(),
+            lock: self.lock,
+        }
+    }
+}
+
+fn with_passphrase(key: &ShareKey, passphrase: &str) -> anyhow::Result<Lock> {
+    Lock::with_passphrase(key, passphrase)
+        .map_err(|error| anyhow!("the system has no random numbers: {error}"))
+}
+
+/// The passphrase that readers are to have.
+fn ask() -> anyhow::Result<String> {
+    let passphrase = match env::var(PASSPHRASE_ENV) {
+        Ok(passphrase) if !passphrase.is_empty() => passphrase,
+        _ => {
+            let first = rpassword::prompt_password("Passphrase for readers: ");
+            let asking = || format!("cannot ask for a passphrase; set {PASSPHRASE_ENV}");
+            let first = first.with_context(asking)?;
+            let again = rpassword::prompt_password("The same again: ").with_context(asking)?;
+            if first != again {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "the two passphrases differ",
+                )
+                .into());
+            }
+            first
+        }
+    };
+    if passphrase.chars().count() < PASSPHRASE_CHARS_MIN {
+        bail!(
+            "a passphrase of fewer than {PASSPHRASE_CHARS_MIN} characters is guessed in no time by whoever has the files; take four random words"
+        );
+    }
+    Ok(passphrase)
+}
