@@ -29,7 +29,7 @@ pub struct LiveRecord {
     pub epoch: String,
     /// The number of the last change that was sent.
     pub seq: Seq,
-    /// The first file of frames that the last page may lack.
+    /// The first file of frames that is there; the last page lacks none before it.
     pub first: u64,
     /// The last file of frames; below `first` where there is none.
     pub last: u64,
@@ -62,7 +62,6 @@ pub struct NewFile {
 }
 
 /// What is sent at once.
-#[derive(Clone, Debug)]
 pub struct LiveStep<'a> {
     /// Folder of the version; [`LiveRecord::folder`] names a new one.
     pub folder: &'a str,
@@ -74,8 +73,14 @@ pub struct LiveStep<'a> {
     pub pages: Vec<(String, Vec<u8>)>,
     /// Files that were not there.
     pub files: Vec<NewFile>,
+    /// Names of files that go.
+    pub removed: Vec<String>,
     /// What the head is to say then.
     pub record: &'a LiveRecord,
+    /// What becomes of the head and of frames before they are sent, by their names (`live`, `live-7`).
+    pub dress: &'a dyn Fn(&str, Vec<u8>) -> Vec<u8>,
+    /// Page of the version that the share's link leads to.
+    pub first_page: &'a str,
     /// Whether the share's link has to lead to another page than before.
     pub is_head_new: bool,
     /// What the chat is called.
@@ -115,14 +120,14 @@ pub struct LiveStanding {
     pub notes: Option<Vec<u8>>,
 }
 
-/// Where a live share stands at a place; `notes` names a file of its version. `None` where there is no version that could go on.
+/// Where a live share stands at a place; `notes` names a file of its version, and `undress` undoes what [`LiveStep::dress`] does. `None` where there is no version that could go on.
 ///
 /// # Errors
 /// The place cannot be read.
 pub fn live_record(
     target: &dyn Target,
     share: &ShareId,
-    notes: &str,
+    (notes, undress): (&str, &dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>),
     watch: &dyn Watch,
 ) -> Result<Option<LiveStanding>, PublishError> {
     let mut session = target.begin(watch)?;
@@ -134,6 +139,7 @@ pub fn live_record(
         return Ok(None);
     };
     let script = session.read(&version.file(HEAD))?;
+    let script = script.and_then(|script| undress("live", script));
     let Some(record) = script.as_deref().and_then(LiveRecord::of_script) else {
         return Ok(None);
     };
@@ -185,6 +191,7 @@ pub fn live_step(
             step.frames.join(",")
         )
         .into_bytes();
+        let bytes = (step.dress)(&format!("live-{}", step.record.last), bytes);
         changes.files.push(File {
             path: named(&format!("data/live-{}.js", step.record.last)),
             size_bytes: bytes.len() as u64,
@@ -201,6 +208,7 @@ pub fn live_step(
         };
         changes.heads.push(head(named(&name), bytes, media_type));
     }
+    changes.removed = step.removed.iter().map(|name| named(name)).collect();
     if let Some(new) = step.version {
         let site = check_site(target, &mut *session)?;
         let there = session.list(&place)?;
@@ -210,7 +218,7 @@ pub fn live_step(
             .filter(|path| !path.is_below(&version) && !kept.contains(path))
             .collect();
         let mut files: Vec<File> = new.files.into_iter().map(file).collect();
-        let bytes = step.record.to_script();
+        let bytes = (step.dress)("live", step.record.to_script());
         files.push(File {
             path: version.file(HEAD),
             size_bytes: bytes.len() as u64,
@@ -238,12 +246,12 @@ pub fn live_step(
     } else {
         changes.heads.push(Head {
             path: version.file(HEAD),
-            bytes: step.record.to_script(),
+            bytes: (step.dress)("live", step.record.to_script()),
             media_type: SCRIPT,
         });
     }
     if step.is_head_new {
-        let href = format!("{}/{}", step.folder, step.record.page);
+        let href = format!("{}/{}", step.folder, step.first_page);
         changes
             .heads
             .push(head(place.file(INDEX), pages.head(&href, step.title), HTML));

@@ -3,7 +3,10 @@
 use std::{env, io};
 
 use anyhow::{Context, anyhow, bail};
-use readalong_bundle::{Lock, SealedBundle, ShareKey, VerifiedBundle, seal};
+use readalong_bundle::{
+    Connections, INDEX, Lock, SealedBundle, SealedIndex, ShareKey, VerifiedBundle, reader, seal,
+};
+use readalong_publish::NewFile;
 use tempfile::TempDir;
 
 use crate::{cancel, output, publications::Sealed};
@@ -12,6 +15,10 @@ use crate::{cancel, output, publications::Sealed};
 const PASSPHRASE_ENV: &str = "READALONG_PASSPHRASE";
 /// Characters that a passphrase has at least: shorter ones are guessed in no time.
 const PASSPHRASE_CHARS_MIN: usize = 12;
+
+/// What pieces are made for that come later.
+const LATE: &str = "live";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// A share key and how it is unlocked.
 pub(crate) struct Seal {
@@ -98,11 +105,44 @@ impl Seal {
     }
 
     /// What has to be remembered.
-    pub(crate) fn remembered(self) -> Sealed {
+    pub(crate) fn remembered(&self) -> Sealed {
         Sealed {
             key: self.key.to_string(),
-            lock: self.lock,
+            lock: self.lock.clone(),
         }
+    }
+
+    /// The page that opens a share that grows, and its files.
+    pub(crate) fn reader(&self) -> Vec<(String, &'static str, Vec<u8>)> {
+        reader(Connections::OwnHost)
+    }
+
+    /// The pieces of a file, which the index then names.
+    pub(crate) fn pieces(
+        &self,
+        index: &mut SealedIndex,
+        file: (&str, &str),
+        bytes: &[u8],
+    ) -> Vec<NewFile> {
+        let pieces = index.add(&self.key, file, bytes).into_iter();
+        pieces
+            .map(|(name, piece)| NewFile::bytes(name, piece.script, SCRIPT))
+            .collect()
+    }
+
+    /// The index, and its name.
+    pub(crate) fn index(&self, index: &SealedIndex) -> (String, Vec<u8>) {
+        (INDEX.to_owned(), index.to_bytes(&self.key, &self.lock))
+    }
+
+    /// Something that comes later than the files that the index names (docs/encryption.md).
+    pub(crate) fn late(&self, name: &str, bytes: &[u8]) -> Vec<u8> {
+        self.key.seal(LATE, name, bytes).script
+    }
+
+    /// What [`Seal::late`] made, opened; `None` where it is damaged or something else.
+    pub(crate) fn open_late(&self, name: &str, script: &[u8]) -> Option<Vec<u8>> {
+        self.key.open(LATE, name, script).ok()
     }
 }
 

@@ -327,7 +327,6 @@
   };
   // Among files: data/live.js says which files of frames there are
   const POLL_MS = 2000;
-  const FILES_MAX = 200; // one who lacks more takes the page anew
   let applied = 0;
   const ask = async () => {
     if (!location.protocol.startsWith("http")) return readalong.load("live");
@@ -340,7 +339,7 @@
   const poll = async () => {
     try {
       const { first, last } = await ask();
-      if (applied && last - applied > FILES_MAX) return location.reload();
+      if (applied && applied < first - 1) return location.reload(); // what it lacks is only in pages any more
       for (applied ||= isEnd() ? first - 1 : last; applied < last; applied++) for (const frame of await readalong.load(`live-${applied + 1}`)) hear(frame);
       heard = Date.now();
       greeted = true;

@@ -70,7 +70,7 @@ pub fn reader(connections: Connections) -> Vec<(String, &'static str, Vec<u8>)> 
 }
 
 /// What an encrypted share holds: its files, and the pieces of each in order.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SealedIndex {
     files: Vec<(String, String, Vec<Digest>)>,
 }
@@ -82,7 +82,7 @@ struct Entries {
 }
 
 impl SealedIndex {
-    /// Encrypts a file and enters it. Gives its pieces, each with the name that it lies under.
+    /// Encrypts a file and enters it, in place of one of the same path. Gives its pieces, each with the name that it lies under.
     pub fn add(
         &mut self,
         key: &ShareKey,
@@ -103,8 +103,11 @@ impl SealedIndex {
             })
             .collect();
         let tags = pieces.iter().map(|piece| piece.tag).collect();
-        self.files
-            .push((path.to_owned(), media_type.to_owned(), tags));
+        let entry = (path.to_owned(), media_type.to_owned(), tags);
+        match self.files.iter_mut().find(|(there, ..)| there == path) {
+            Some(there) => *there = entry,
+            None => self.files.push(entry),
+        }
         let named = pieces.into_iter();
         named
             .map(|piece| (format!("files/{}.js", piece.tag), piece))
@@ -112,8 +115,10 @@ impl SealedIndex {
     }
 
     /// The file [`INDEX`].
-    pub fn finish(self, key: &ShareKey, lock: &Lock) -> Vec<u8> {
-        let entries = Entries { files: self.files };
+    pub fn to_bytes(&self, key: &ShareKey, lock: &Lock) -> Vec<u8> {
+        let entries = Entries {
+            files: self.files.clone(),
+        };
         let entries = serde_json::to_vec(&entries).expect("names and digests are JSON");
         // One text, whatever its length: it is cut as files are.
         let pieces = entries.chunks(PIECE_BYTES_MAX).enumerate();
@@ -169,7 +174,7 @@ pub fn seal(
             &content,
         )?;
     }
-    let index = index.finish(key, lock);
+    let index = index.to_bytes(key, lock);
     writer.write(INDEX, SCRIPT, &mut std::iter::once(index))?;
     let (id, path, files) = writer.finish_as(id_of, &|path| SealedBundle::open(path).is_ok())?;
     Ok(SealedBundle { id, path, files })

@@ -352,18 +352,26 @@ impl Session for RsyncSession<'_> {
         }
         watch.visible();
         // Of a share (`s/<id>/<name>`) whole folders go: what is removed from one is all of it.
+        let heads = changes.heads.iter().map(|head| &head.path);
+        let mut records = heads
+            .chain(&changes.removed)
+            .filter(|path| path.as_str().ends_with("/share.json"));
+        let replaces_versions = changes.version.is_some() || records.next().is_some();
         let mut by_folder: std::collections::BTreeMap<String, BTreeSet<&str>> =
             std::collections::BTreeMap::new();
         for path in &changes.removed {
-            let mut pieces = path.as_str().splitn(4, '/');
-            let (Some(s), Some(id), Some(name)) = (pieces.next(), pieces.next(), pieces.next())
-            else {
+            // A version that goes does so as a folder; of one that stays single files go.
+            let depth = match replaces_versions {
+                true => 2,
+                false => path.as_str().matches('/').count(),
+            };
+            let mut ends = path.as_str().match_indices('/').map(|(at, _)| at);
+            let Some(at) = ends.nth(depth - 1) else {
                 continue;
             };
-            by_folder
-                .entry(format!("{s}/{id}"))
-                .or_default()
-                .insert(name);
+            let (folder, rest) = path.as_str().split_at(at);
+            let name = rest[1..].split('/').next().unwrap_or_default();
+            by_folder.entry(folder.to_owned()).or_default().insert(name);
         }
         for (folder, names) in &by_folder {
             // Another publisher's version is theirs to replace.

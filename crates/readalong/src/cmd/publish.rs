@@ -148,7 +148,7 @@ impl Publish {
             title: ready.title.clone(),
             link: link.clone(),
             bundle: Some(ready.bundle.id),
-            sealed: seal.map(|seal| seal.remembered()),
+            sealed: seal.as_ref().map(Seal::remembered),
             published_at: at,
         })?;
         if self.json {

@@ -14,8 +14,11 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
+use readalong_bundle::SealedIndex;
 use readalong_model::{Digest, Seq, ShareId};
-use readalong_publish::{LiveRecord, LiveStep, LiveVersion, NewFile, live_record, live_step};
+use readalong_publish::{
+    LiveRecord, LiveStep, LiveVersion, NewFile, Origin, live_record, live_step,
+};
 use readalong_server::{RunningServer, Server};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -30,6 +33,7 @@ use crate::{
     link, moment, output, pick,
     publications::{Publication, Publications},
     publishing::{Pages, Place, Progress},
+    sealing::Seal,
 };
 
 /// What comes within so long is sent at once.
@@ -118,7 +122,11 @@ impl Publish {
             .or(local["chat_title"].as_str())
             .unwrap_or_default()
             .to_owned();
+        let seal = self.seal(&share, &publications, &place.key())?;
         let link = place.link(&share);
+        let link = seal
+            .as_ref()
+            .map_or_else(|| link.clone(), |seal| seal.link(&link));
         publications.put(Publication {
             target: place.key(),
             share: share.clone(),
@@ -126,7 +134,7 @@ impl Publish {
             title: title.clone(),
             link: link.clone(),
             bundle: None,
-            sealed: None,
+            sealed: seal.as_ref().map(Seal::remembered),
             published_at: moment::now(),
         })?;
         let progress = Progress::publishing();
@@ -137,6 +145,7 @@ impl Publish {
             progress: &progress,
             source: Source::new(base),
             title,
+            seal: seal.as_ref(),
             standing: None,
         };
         keeper.resume()?;
@@ -215,6 +224,8 @@ struct Keeper<'a> {
     progress: &'a Progress,
     source: Source,
     title: String,
+    /// How everything is encrypted, where it is.
+    seal: Option<&'a Seal>,
     standing: Option<Standing>,
 }
 
@@ -227,6 +238,8 @@ struct Standing {
     /// Lengths of the data about the whole chat as they were sent last.
     whole: BTreeMap<String, usize>,
     sent: SentPages,
+    /// What the index of an encrypted one says.
+    index: SealedIndex,
 }
 
 /// Digests of what readers have, at the place as `data/pages.json`: whoever goes on sees whether it changed meanwhile.
@@ -282,13 +295,18 @@ enum Heard {
 impl Keeper<'_> {
     /// Finds out where the place stands.
     fn resume(&mut self) -> anyhow::Result<()> {
+        let undress = |name: &str, bytes: Vec<u8>| match self.seal {
+            Some(seal) => seal.open_late(name, &bytes),
+            None => Some(bytes),
+        };
         let found = live_record(
             self.place.target.as_ref(),
             self.share,
-            PAGES_SENT,
+            (PAGES_SENT, &undress),
             self.progress,
         )?;
-        self.standing = found.map(|found| Standing {
+        // Which pieces an encrypted one has is not read back: it begins anew.
+        self.standing = found.filter(|_| self.seal.is_none()).map(|found| Standing {
             folder: found.folder,
             record: found.record,
             files: HashSet::new(),
@@ -297,6 +315,7 @@ impl Keeper<'_> {
                 .notes
                 .and_then(|notes| serde_json::from_slice(&notes).ok())
                 .unwrap_or_default(),
+            index: SealedIndex::default(),
         });
         Ok(())
     }
@@ -330,12 +349,9 @@ impl Keeper<'_> {
                     is_stale |= frame.hello.as_ref().is_some_and(is_other)
                         || frame.reset.as_ref().is_some_and(is_behind);
                     if let Some(ops) = &frame.ops {
-                        // What changes everywhere changes all pages.
-                        is_stale |= ops.iter().any(|op| {
-                            ["reload", "header", "end"]
-                                .iter()
-                                .any(|name| op.get(name).is_some())
-                        });
+                        // What changes everywhere, and what was taken out or changed in a finished page: nothing of before stays at the place.
+                        let last = record.map_or(0, |record| number(&record.page));
+                        is_stale |= ops.iter().any(|op| changes_before(op, last));
                         frames.push(text);
                     }
                 }
@@ -449,7 +465,6 @@ impl Keeper<'_> {
                 whole.put(&name, bytes)?;
             }
         }
-        whole.put(PAGES_SENT, sent_pages.to_json())?;
         let linked = whole.linked.clone();
         for name in &linked {
             // An artifact that went meanwhile is not there, and its page is sent again.
@@ -457,6 +472,14 @@ impl Keeper<'_> {
                 whole.put(name, bytes)?;
             }
         }
+        let index = match self.seal {
+            Some(seal) => whole.seal(seal)?,
+            None => SealedIndex::default(),
+        };
+        whole.put(
+            PAGES_SENT,
+            dressed(self.seal, PAGES_SENT, sent_pages.to_json()),
+        )?;
         let record = LiveRecord {
             epoch,
             seq,
@@ -476,9 +499,12 @@ impl Keeper<'_> {
             frames: &[],
             pages: Vec::new(),
             files: Vec::new(),
+            removed: Vec::new(),
+            dress: &|name, bytes| dressed(self.seal, name, bytes),
+            first_page: self.first_page(&record),
             record: &record,
             is_head_new: true,
-            title: Some(&self.title),
+            title: Some(self.title.as_str()).filter(|_| self.seal.is_none()),
             at,
         };
         let sent = self.send(step)?;
@@ -488,6 +514,7 @@ impl Keeper<'_> {
             files: linked.into_iter().collect(),
             whole: lengths,
             sent: sent_pages,
+            index,
         });
         Ok(sent)
     }
@@ -514,7 +541,6 @@ impl Keeper<'_> {
                     changed.extend(put["page"].as_str().map(str::to_owned));
                     links(put["html"].as_str().unwrap_or_default(), &mut linked);
                 }
-                // Which page had it is not said; the last one is sent anew sooner or later, the others now and then.
             }
             new_frames.push(text.clone());
         }
@@ -542,6 +568,7 @@ impl Keeper<'_> {
             changed.insert(last.clone());
         }
         let mut pages = Vec::new();
+        let mut removed = Vec::new();
         let mut sent_pages = standing.sent.clone();
         if is_next {
             // All that lie between: one frame can make several.
@@ -554,7 +581,11 @@ impl Keeper<'_> {
             if *page == last {
                 record.page_bytes = html.len() as u64;
                 record.since_bytes = 0;
-                record.first = record.last + 1;
+                // The newest frames stay for pages that are open.
+                let first = record.last.max(1);
+                removed
+                    .extend((record.first..first).map(|number| format!("data/live-{number}.js")));
+                record.first = first;
             }
             if *page != last || is_over {
                 let search = search_of(page);
@@ -590,24 +621,66 @@ impl Keeper<'_> {
         }
         let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         let folder = standing.folder.clone();
+        let mut index = standing.index.clone();
+        if let Some(seal) = self.seal {
+            let clear = std::mem::take(&mut files)
+                .into_iter()
+                .map(|file| (file.name, file.media_type, file.origin));
+            let clear = clear.chain(
+                std::mem::take(&mut pages)
+                    .into_iter()
+                    .filter(|(name, _)| name != PAGES_SENT)
+                    .map(|(name, bytes)| {
+                        let media_type = media_type(&name).to_owned();
+                        (name, media_type, Origin::Bytes(bytes))
+                    }),
+            );
+            for (name, media_type, origin) in clear {
+                let Origin::Bytes(bytes) = origin else {
+                    continue;
+                };
+                files.extend(seal.pieces(&mut index, (&name, &media_type), &bytes));
+            }
+            if !files.is_empty() {
+                pages.push(seal.index(&index));
+            }
+            if sent_pages != standing.sent {
+                pages.push((
+                    PAGES_SENT.to_owned(),
+                    dressed(self.seal, PAGES_SENT, sent_pages.to_json()),
+                ));
+            }
+        }
         let step = LiveStep {
             folder: &folder,
             version: None,
             frames: &new_frames,
             pages,
             files,
+            removed,
+            dress: &|name, bytes| dressed(self.seal, name, bytes),
+            first_page: self.first_page(&record),
             record: &record,
-            is_head_new: is_next,
-            title: Some(&self.title),
+            is_head_new: is_next && self.seal.is_none(),
+            title: Some(self.title.as_str()).filter(|_| self.seal.is_none()),
             at: moment::now(),
         };
         let sent = self.send(step)?;
         if let Some(standing) = &mut self.standing {
             standing.record = record;
             standing.sent = sent_pages;
+            standing.index = index;
             standing.files.extend(names);
         }
         Ok(Some(sent))
+    }
+
+    /// The page that the share's link leads to: an encrypted one begins with the page that unlocks it.
+    fn first_page<'r>(&self, record: &'r LiveRecord) -> &'r str {
+        match self.seal {
+            Some(_) => "index.html",
+            None => &record.page,
+        }
     }
 
     fn send(&self, step: LiveStep<'_>) -> anyhow::Result<Sent> {
@@ -774,16 +847,54 @@ impl Whole<'_> {
         if name.ends_with(".html") {
             links(&String::from_utf8_lossy(&bytes), &mut self.linked);
         }
+        self.keep(name, media_type(name), &bytes)
+    }
+
+    fn keep(&mut self, name: &str, media_type: &str, bytes: &[u8]) -> anyhow::Result<()> {
         self.count += 1;
         let path = self.folder.join(self.count.to_string());
-        fs::write(&path, &bytes).with_context(|| format!("cannot write `{}`", path.display()))?;
+        fs::write(&path, bytes).with_context(|| format!("cannot write `{}`", path.display()))?;
         self.files.push(NewFile::here(
             name.to_owned(),
             path,
             bytes.len() as u64,
-            media_type(name),
+            media_type,
         ));
         Ok(())
+    }
+}
+
+impl Whole<'_> {
+    /// Encrypts all that is there, in place of it.
+    fn seal(&mut self, seal: &Seal) -> anyhow::Result<SealedIndex> {
+        let mut index = SealedIndex::default();
+        let clear = std::mem::take(&mut self.files);
+        for (name, media_type, bytes) in seal.reader() {
+            self.keep(&name, media_type, &bytes)?;
+        }
+        for file in clear {
+            let Origin::File(path) = &file.origin else {
+                continue;
+            };
+            let bytes =
+                fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            for piece in seal.pieces(&mut index, (&file.name, &file.media_type), &bytes) {
+                if let Origin::Bytes(bytes) = &piece.origin {
+                    self.keep(&piece.name, &piece.media_type, bytes)?;
+                }
+            }
+        }
+        let (name, bytes) = seal.index(&index);
+        self.keep(&name, media_type(&name), &bytes)?;
+        Ok(index)
+    }
+}
+
+/// The head, frames and notes as they are sent.
+fn dressed(seal: Option<&Seal>, name: &str, bytes: Vec<u8>) -> Vec<u8> {
+    match seal {
+        Some(seal) => seal.late(name, &bytes),
+        None => bytes,
     }
 }
 
@@ -828,6 +939,14 @@ fn header_digest(html: &[u8]) -> String {
         .split_once("<header")
         .and_then(|(_, rest)| rest.split_once("</header>"));
     Digest::of(header.map_or("", |(header, _)| header).as_bytes()).short(DIGITS)
+}
+
+/// True for an operation that changes more than what is after the beginning of the last page.
+fn changes_before(op: &Value, last: u64) -> bool {
+    match op.get("put") {
+        Some(put) => put["page"].as_str().map_or(0, number) < last,
+        None => true,
+    }
 }
 
 /// A live page as it is to lie among files. Markup stands nowhere in text, where `<` is always written `&lt;`: so these pieces are the theme's own.
