@@ -1,0 +1,139 @@
+// What `readalong publish` sends, on a plain static host and in a folder that is opened from the disk: the link, its updates, a page that grows.
+import { execFileSync, spawn } from "node:child_process";
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { serve } from "./bundles.js";
+import { OUTPUT, PROGRAM } from "./paths.js";
+import { expect, test } from "./watch.js";
+
+/** @param {number} from @param {number} to */
+const lines = (from, to) => {
+  let text = "";
+  for (let n = from; n < to; n++) text += `${JSON.stringify({ id: `m${n}`, role: n % 2 ? "assistant" : "user", content: `Message ${n} of this chat. ${"More words. ".repeat(20)}` })}\n`;
+  return text;
+};
+
+/** A folder with a transcript, a data folder and a site that a plain host serves. */
+class Site {
+  folder = mkdtempSync(join(OUTPUT, "site-"));
+  chat = join(this.folder, "chat.jsonl");
+  root = join(this.folder, "site");
+  env = { ...process.env, READALONG_DATA: join(this.folder, "data"), READALONG_CONFIG: "/dev/null" };
+  /** @type {{url: string, close: () => Promise<unknown>} | undefined} */
+  host;
+
+  /** @param {number} count */
+  async start(count) {
+    mkdirSync(this.root);
+    writeFileSync(this.chat, lines(0, count));
+    this.host = await serve(this.root);
+    return this;
+  }
+
+  /** @param {string[]} more @returns {{share: string, link: string, bundle: string}} */
+  publish(...more) {
+    return JSON.parse(execFileSync(PROGRAM, ["publish", this.chat, "--to", this.root, "--json", ...more], { env: this.env, encoding: "utf8" }));
+  }
+
+  /** Keeps it in step until it is stopped; answers with the link once it is there. @param {string[]} more @returns {Promise<{link: string, stop: () => Promise<unknown>}>} */
+  live(...more) {
+    const child = spawn(PROGRAM, ["publish", this.chat, "--to", this.root, "--json", "--live", ...more], { env: this.env, stdio: ["ignore", "pipe", "inherit"] });
+    const ended = new Promise((done) => child.once("exit", done));
+    const stop = () => (child.kill("SIGINT"), ended);
+    return new Promise((done, fail) => {
+      let said = "";
+      child.stdout.on("data", (text) => {
+        said += text;
+        const [line] = said.split("\n").filter((line) => line.startsWith("{") && line.endsWith("}"));
+        if (line) done({ link: JSON.parse(line).link, stop });
+      });
+      child.once("exit", () => fail(new Error(said)));
+    });
+  }
+
+  /** The same link on the host. @param {string} link */
+  onHost(link) {
+    return new URL(link.slice(this.root.length + 1), this.host?.url).href;
+  }
+
+  /** @param {string} link */
+  onDisk(link) {
+    const [path, key] = link.split("#");
+    return pathToFileURL(path ?? "").href + (key ? `#${key}` : "");
+  }
+
+  async end() {
+    await this.host?.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** @type {Site} */
+let site;
+test.beforeEach(async () => {
+  site = await new Site().start(6);
+});
+test.afterEach(() => site.end());
+
+for (const place of /** @type {const} */ (["onHost", "onDisk"])) {
+  test(`the link leads to the newest version, and the anchor with it (${place})`, async ({ page }) => {
+    const { link } = site.publish();
+    await page.goto(site[place](link));
+    await expect(page.locator("main")).toContainText("Message 5 of this chat.");
+    const anchor = await page.locator("main > [data-item]").last().getAttribute("id");
+    appendFileSync(site.chat, lines(6, 8));
+    expect(site.publish().link).toBe(link);
+    await page.goto(`${site[place](link)}#${anchor}`);
+    await expect(page.locator("main")).toContainText("Message 7 of this chat.");
+    expect(new URL(page.url()).hash).toBe(`#${anchor}`);
+  });
+
+  for (const more of [[], ["--encrypt"]]) {
+    test(`a page that grows shows new messages without being loaded again (${[place, ...more].join(" ")})`, async ({ page }) => {
+      const { link, stop } = await site.live(...more);
+      try {
+        await page.goto(site[place](link));
+        await expect(page.locator("main")).toContainText("Message 5 of this chat.");
+        await page.evaluate(() => (document.documentElement.dataset.mine = "yes"));
+        appendFileSync(site.chat, lines(6, 9));
+        await expect(page.locator("main")).toContainText("Message 8 of this chat.", { timeout: 15_000 });
+        expect(await page.evaluate(() => document.documentElement.dataset.mine)).toBe("yes");
+        await expect(page.locator(".live-state")).toHaveText("Live");
+      } finally {
+        await stop();
+      }
+      await page.goto("about:blank");
+      await page.goto(site[place](link));
+      await expect(page.locator("main")).toContainText("Message 8 of this chat.");
+    });
+  }
+}
+
+test("a share that was taken back says so, and a page of a version that is gone leads to the share", async ({ page }) => {
+  const { link, share, bundle } = site.publish();
+  appendFileSync(site.chat, lines(6, 8));
+  site.publish();
+  const gone = new URL(`s/${share}/${bundle.slice(0, 16)}/index.html`, site.host?.url).href;
+  expect((await page.request.get(gone)).status()).toBe(404);
+  execFileSync(PROGRAM, ["unpublish", site.chat, "--to", site.root], { env: site.env, stdio: "ignore" });
+  await page.goto(site.onHost(link));
+  await expect(page.locator("h1")).toHaveText("This chat was taken back");
+});
+
+test("the list of a site can be searched and ordered", async ({ page }) => {
+  site.publish("--listed", "--title", "Zebra crossing");
+  writeFileSync(site.chat.replace("chat", "other"), lines(0, 2));
+  execFileSync(PROGRAM, ["publish", site.chat.replace("chat", "other"), "--to", site.root, "--listed", "--title", "Apple pie"], { env: site.env, stdio: "ignore" });
+  await page.goto(new URL("index.html", site.host?.url).href);
+  const titles = page.locator("#shares li:visible a");
+  await expect(titles).toHaveText(["Apple pie", "Zebra crossing"]);
+  await page.getByLabel("Order").selectOption("title");
+  await expect(titles).toHaveText(["Apple pie", "Zebra crossing"]);
+  await page.getByLabel("Find").fill("zebra");
+  await expect(titles).toHaveText(["Zebra crossing"]);
+  await expect(page.getByRole("status")).toHaveText("1 of 2");
+  await titles.first().click();
+  await expect(page.locator("main")).toContainText("Message 5 of this chat.");
+});
