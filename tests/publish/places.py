@@ -424,6 +424,21 @@ class FolderTest(Place, unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("has no share 000", err)
 
+    def test_what_others_have_there_stays(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        for name in ["404.html", "index.html"]:
+            (root / name).write_text("somebody's own")
+        file = chat(publisher.data / "chat.jsonl", 4)
+        published = publisher.publish(file, root)
+        code, _, err = publisher.run("publish", file, "--to", root, "--listed")
+        self.assertEqual(code, 2)
+        self.assertIn("has an `index.html` of its own", err)
+        self.assertIn("help: publish to a folder below it", err)
+        publisher.ok("unpublish", published["share"], "--to", root)
+        for name in ["404.html", "index.html"]:
+            self.assertEqual((root / name).read_text(), "somebody's own")
+
     def test_shares_of_a_server_are_published_under_their_own_link(self):
         publisher = Publisher()
         out, _ = publisher.ok("share", chat(publisher.data / "chat.jsonl", 4), "--json")

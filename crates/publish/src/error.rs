@@ -107,6 +107,12 @@ pub enum PublishError {
         /// Its version.
         version: u32,
     },
+    /// A list of shares would take the place of a page that is not ours.
+    #[error("{target} has an `index.html` of its own, which a list of shares would replace")]
+    ForeignIndex {
+        /// The place.
+        target: String,
+    },
     /// A record of the site is not one of ours.
     #[error("`{path}` at {target} cannot be read")]
     BadRecord {

@@ -225,7 +225,7 @@ pub fn live_step(
             origin: Origin::Bytes(bytes),
             media_type: SCRIPT.to_owned(),
         });
-        site_files(&mut changes, site.as_ref(), pages);
+        site_files(&mut changes, &mut *session, site.as_ref(), pages)?;
         let record = ShareRecord {
             format: ShareRecord::FORMAT.to_owned(),
             share: share.clone(),

@@ -52,6 +52,9 @@ pub(crate) struct SiteRecord {
     pub(crate) version: u32,
     /// Digest of the files at its root that all shares have in common.
     pub(crate) files: Digest,
+    /// Names of those that we put there; others were somebody else's before.
+    #[serde(default)]
+    pub(crate) ours: Vec<String>,
 }
 
 impl SiteRecord {

@@ -308,7 +308,7 @@ impl<'a> Plan<'a> {
         if !missing.is_empty() {
             changes.version = Some((version.clone(), missing));
         }
-        site_files(&mut changes, site.as_ref(), pages);
+        site_files(&mut changes, &mut *session, site.as_ref(), pages)?;
         let index = pages.head(&format!("{folder}/{INDEX}"), title);
         if !is_same {
             changes
@@ -362,7 +362,7 @@ impl<'a> Plan<'a> {
             subject: format!("Take back share {share}"),
             ..Changes::default()
         };
-        site_files(&mut changes, site.as_ref(), pages);
+        site_files(&mut changes, &mut *session, site.as_ref(), pages)?;
         let tombstone = pages.tombstone();
         if session.read(&index)?.as_deref() != Some(&tombstone) {
             changes.heads.push(head(index.clone(), tombstone, HTML));
@@ -490,40 +490,45 @@ fn kept_files(
 }
 
 /// The files at the root of the site that all shares have in common, where they are not there as we would write them.
-pub(crate) fn site_files(changes: &mut Changes, site: Option<&SiteRecord>, pages: &dyn SitePages) {
-    let missing = pages.missing();
+pub(crate) fn site_files(
+    changes: &mut Changes,
+    session: &mut dyn Session,
+    site: Option<&SiteRecord>,
+    pages: &dyn SitePages,
+) -> Result<(), PublishError> {
+    const TEXT: &str = "text/plain; charset=utf-8";
     let files: [(&'static str, Vec<u8>, &'static str); 3] = [
-        ("404.html", missing, HTML),
-        (
-            "_headers",
-            HEADERS.as_bytes().to_vec(),
-            "text/plain; charset=utf-8",
-        ),
+        ("404.html", pages.missing(), HTML),
+        ("_headers", HEADERS.as_bytes().to_vec(), TEXT),
         // Tells GitHub Pages to serve files as they are.
-        (".nojekyll", Vec::new(), "text/plain; charset=utf-8"),
+        (".nojekyll", Vec::new(), TEXT),
     ];
     let mut all = Vec::new();
-    files
-        .iter()
-        .for_each(|(_, bytes, _)| all.extend_from_slice(Digest::of(bytes).as_bytes()));
-    let record = SiteRecord {
+    for (_, bytes, _) in &files {
+        all.extend_from_slice(Digest::of(bytes).as_bytes());
+    }
+    let digest = Digest::of(&all);
+    if site.is_some_and(|site| site.files == digest) {
+        return Ok(());
+    }
+    let mut record = SiteRecord {
         format: SiteRecord::FORMAT.to_owned(),
         version: SITE_VERSION,
-        files: Digest::of(&all),
+        files: digest,
+        ours: Vec::new(),
     };
-    if site == Some(&record) {
-        return;
-    }
     for (name, bytes, media_type) in files {
-        changes
-            .heads
-            .push(head(SitePath::root(name), bytes, media_type));
+        let path = SitePath::root(name);
+        let is_ours = site.is_some_and(|site| site.ours.iter().any(|ours| ours == name));
+        // What somebody else has put there is theirs.
+        if is_ours || session.read(&path)?.is_none_or(|there| there == bytes) {
+            record.ours.push(name.to_owned());
+            changes.heads.push(head(path, bytes, media_type));
+        }
     }
-    changes.heads.push(head(
-        SitePath::root(SITE_RECORD),
-        record::write(&record),
-        JSON,
-    ));
+    let path = SitePath::root(SITE_RECORD);
+    changes.heads.push(head(path, record::write(&record), JSON));
+    Ok(())
 }
 
 /// Brings the catalogue to what it is to say of a share. A site without listed shares has none.
@@ -536,15 +541,20 @@ fn list_in_catalogue(
 ) -> Result<(), PublishError> {
     let path = SitePath::root(CATALOGUE);
     let old: Option<Catalogue> = record::read(target.name(), path.as_str(), session.read(&path)?)?;
+    let is_first = old.is_none();
     let new = old.clone().unwrap_or_default().with(share, listing);
     if new == old.unwrap_or_default() {
         return Ok(());
     }
+    let index = SitePath::root(INDEX);
+    if is_first && session.read(&index)?.is_some() {
+        return Err(PublishError::ForeignIndex {
+            target: target.name().to_owned(),
+        });
+    }
     changes.heads.push(head(path, record::write(&new), JSON));
-    changes.heads.push(head(
-        SitePath::root(INDEX),
-        pages.catalogue(&new.shares),
-        HTML,
-    ));
+    changes
+        .heads
+        .push(head(index, pages.catalogue(&new.shares), HTML));
     Ok(())
 }

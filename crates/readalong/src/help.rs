@@ -5,6 +5,7 @@ use std::io;
 use anyhow::Error;
 use readalong_bundle::BundleError;
 use readalong_import::ImportError;
+use readalong_publish::PublishError;
 use readalong_server::{ServeError, StoreError};
 use readalong_themes::ThemeError;
 
@@ -16,8 +17,10 @@ pub(crate) fn next_step(error: &Error) -> Option<String> {
         let theme = || cause.downcast_ref::<ThemeError>().and_then(after_theme);
         let io = || cause.downcast_ref::<io::Error>().and_then(after_io);
         let serve = || cause.downcast_ref::<ServeError>().and_then(after_serve);
+        let publish = || cause.downcast_ref::<PublishError>().and_then(after_publish);
         import
             .or_else(serve)
+            .or_else(publish)
             .or_else(bundle)
             .or_else(theme)
             .or_else(io)
@@ -63,6 +66,37 @@ fn after_serve(error: &ServeError) -> Option<String> {
         ) => {
             "put the data folder back from a copy, or name another one with --data DIR; nothing was changed"
         }
+        _ => return None,
+    };
+    Some(step.to_owned())
+}
+
+fn after_publish(error: &PublishError) -> Option<String> {
+    let step = match error {
+        PublishError::BadTarget { .. } => {
+            "docs/publishing.md lists the places; names come from [[target]] in the configuration"
+        }
+        PublishError::NoBucket { .. } => {
+            "make it with the tools of its provider, or check its name, its region and AWS_ENDPOINT; nothing was sent"
+        }
+        PublishError::Denied { .. } => {
+            "give credentials where the tools of the place look for them: AWS_…, GOOGLE_… or AZURE_… in the environment, git's or ssh's own; nothing that readers see was changed"
+        }
+        PublishError::Storage { .. } => {
+            "check the network and the address, and run the same again: it goes on where it was; readers see what they saw before"
+        }
+        PublishError::NoProgram { .. } => "install it, or publish to another kind of place",
+        PublishError::Program { .. } => {
+            "run the same again once that is put right; readers see what they saw before"
+        }
+        PublishError::MovedOn { .. } | PublishError::OtherPublisher { .. } => {
+            "look at what is there now, and run the same again if yours should replace it"
+        }
+        PublishError::Busy { .. } => "wait until it is done, and run the same again",
+        PublishError::TooNew { .. } => "use a newer readalong",
+        PublishError::ForeignIndex { .. } => "publish to a folder below it, or without --listed",
+        PublishError::BadRecord { .. } => "remove that file and publish again: it is made anew",
+        PublishError::NotThere { .. } => "`readalong published --to TARGET` lists what is there",
         _ => return None,
     };
     Some(step.to_owned())
