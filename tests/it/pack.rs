@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
-use crate::world::{Exported, Ran, World, fixture, program, readalong, run};
+use readalong_bundle::Package;
+
+use crate::world::{Exported, Ran, Session, World, fixture, program, readalong, run};
 
 /// A bundle with artifacts, branches and pages.
 fn bundle(world: &World) -> Exported {
@@ -117,4 +119,99 @@ fn damage_is_named_with_the_next_step() {
     );
     assert!(packed.err.contains("\nhelp: "), "{}", packed.err);
     assert!(!world.path("b.zip").exists());
+}
+
+/// What is made to fail, and how: at its first, second, ... call until there is none left.
+const CALLS: [&str; 5] = ["openat", "write", "fsync", "rename", "mkdir"];
+const FAULTS: [&str; 3] = ["error=EIO", "error=ENOSPC", "signal=KILL"];
+
+/// Runs a command with a fault at every file-system call, one after the other, and looks at what is left.
+fn at_every_call(world: &World, args: &[&str], mut is_sound: impl FnMut(&str)) {
+    for call in CALLS {
+        for fault in FAULTS {
+            for number in 1.. {
+                let log = world.path("strace");
+                let ran = Command::new("strace")
+                    .args(["-f", "-qq", "-o"])
+                    .arg(&log)
+                    .arg(format!("--trace={call}"))
+                    .arg(format!("--inject={call}:{fault}:when={number}"))
+                    .arg(program().get_program())
+                    .args(args)
+                    .current_dir(world.path(""))
+                    .output();
+                let Ok(ran) = ran else {
+                    println!("skipped: strace is not installed");
+                    return;
+                };
+                let traced = fs::read_to_string(&log).unwrap();
+                let is_injected = traced.contains("(INJECTED)") || traced.contains("SIGKILL");
+                let err = String::from_utf8_lossy(&ran.stderr).into_owned();
+                assert!(!err.contains("panicked"), "{call} {fault} {number}: {err}");
+                is_sound(&format!("{call} {fault} {number}: {err}"));
+                if !is_injected {
+                    assert!(ran.status.success(), "{call} {fault} {number}: {err}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_fails_no_half_package_is_left() {
+    let world = World::new();
+    let file = world.write("s.jsonl", Session::new().prompt("a").answer("b").text());
+    let bundle = world.export(&file, &[]);
+    let path = bundle.path.to_str().unwrap();
+    for kind in ["zip", "html"] {
+        let name = format!("a.{kind}");
+        let mut sound = 0;
+        at_every_call(&world, &["pack", path, "--as", kind, "-o", &name], |what| {
+            let package = world.path(&name);
+            if package.exists() {
+                let source = fs::File::open(&package).unwrap();
+                let mut package = Package::open(&package, source).unwrap();
+                assert_eq!(package.verify(), [], "{what}");
+                sound += 1;
+            }
+            for left in names_in(&world.path("")) {
+                let is_known = [&*name, "out", "s.jsonl", "strace"].contains(&&*left);
+                let is_partial = what.contains("KILL") && left.ends_with(".partial");
+                assert!(is_known || is_partial, "{what}: {left}");
+                if left.ends_with(".partial") || left == name {
+                    fs::remove_file(world.path(&left)).unwrap();
+                }
+            }
+        });
+        assert!(sound >= CALLS.len() * FAULTS.len(), "{sound}");
+    }
+}
+
+#[test]
+fn whatever_fails_no_half_bundle_is_unpacked() {
+    let world = World::new();
+    let file = world.write("s.jsonl", Session::new().prompt("a").answer("b").text());
+    let bundle = world.export(&file, &[]);
+    let path = bundle.path.to_str().unwrap();
+    let packed = in_folder(&world, &["pack", path, "--as", "zip", "-o", "a.zip"]);
+    assert_eq!(packed.code, 0, "{}", packed.err);
+    let out = world.path("unpacked");
+    at_every_call(&world, &["unpack", "a.zip", "-o", "unpacked"], |what| {
+        if !out.exists() {
+            return;
+        }
+        for left in names_in(&out) {
+            if left == bundle.id() {
+                let found = readalong_bundle::verify(&out.join(&left)).unwrap();
+                assert_eq!(found.problems, [], "{what}");
+            } else {
+                assert!(
+                    what.contains("KILL") && left.ends_with(".partial"),
+                    "{what}: {left}"
+                );
+            }
+        }
+        fs::remove_dir_all(&out).unwrap();
+    });
 }

@@ -307,6 +307,7 @@
   let over = false; // nothing more will come
   const disconnect = () => {
     clearTimeout(timer);
+    polls++;
     const old = link;
     link = null;
     greeted = false;
@@ -329,14 +330,15 @@
   const POLL_MS = 2000;
   let applied = 0;
   const ask = async () => {
-    if (!location.protocol.startsWith("http")) return readalong.load("live");
+    if (readalong.read || !location.protocol.startsWith("http")) return readalong.load("live");
     const answer = await fetch("data/live.js", { cache: "no-cache" });
     // Another version is there now, or nothing any more: the share's link knows.
     if ([404, 410].includes(answer.status)) location.replace("../index.html" + location.hash);
     const text = await answer.text();
     return JSON.parse(text.slice(text.indexOf(",") + 1, text.lastIndexOf(")")));
   };
-  const poll = async () => {
+  let polls = 0; // only the newest goes on
+  const poll = async (mine = ++polls) => {
     try {
       const { first, last } = await ask();
       if (applied && applied < first - 1) return location.reload(); // what it lacks is only in pages any more
@@ -346,8 +348,9 @@
     } catch {
       greeted = false;
     }
+    if (mine !== polls) return;
     show();
-    timer = setTimeout(poll, document.hidden ? 15 * POLL_MS : POLL_MS);
+    timer = setTimeout(() => poll(), document.hidden ? 15 * POLL_MS : POLL_MS);
   };
   /** @param {number} code */
   const lost = (code) => {

@@ -19,9 +19,9 @@ const textOf = (bytes) => new TextDecoder().decode(bytes);
 
 /** Shows a bundle.
  *  `read`: the bytes of a file, by its path. `types`: the media type of every file. `key`: what addresses carry as `k`, if anything.
- *  `failed`: says what went wrong. `more`: what else the pages' scripts find in `window.readalong`.
- *  @param {{read: (path: string) => Promise<Uint8Array>, types: Map<string, string>, key?: string, failed: (error: unknown) => void, more?: object}} source */
-const openBook = async ({ read, types, key, failed, more }) => {
+ *  `failed`: says what went wrong. `late`: data that came later than the bundle, by name.
+ *  @param {{read: (path: string) => Promise<Uint8Array>, types: Map<string, string>, key?: string, failed: (error: unknown) => void, late?: (name: string) => Promise<Uint8Array>}} source */
+const openBook = async ({ read, types, key, failed, late }) => {
   const FIRST = "index.html";
   const root = document.documentElement;
   let here = ""; // the page that is shown
@@ -114,7 +114,8 @@ const openBook = async ({ read, types, key, failed, more }) => {
 
   /** What pages' scripts ask for, instead of loading script files. @param {string} name */
   const data = async (name) => {
-    const text = textOf(await read(`data/${name}.js`));
+    const path = `data/${name}.js`;
+    const text = textOf(await (late && !types.has(path) ? late(name) : read(path)));
     return JSON.parse(text.slice(text.indexOf(",") + 1, text.lastIndexOf(")")));
   };
 
@@ -144,6 +145,7 @@ const openBook = async ({ read, types, key, failed, more }) => {
     rewrite(page, path);
     await dress(sheets);
     if (mine !== asked) return;
+    window.dispatchEvent(new Event("pagehide"));
     listening.abort();
     listening = new AbortController();
     /** @type {any} */ (CSS).highlights?.clear();
@@ -156,7 +158,7 @@ const openBook = async ({ read, types, key, failed, more }) => {
     shown = hash;
     scrollTo({ top: 0, behavior: "instant" });
     arrive(anchorOf(hash), y);
-    /** @type {any} */ (window).readalong = { ...more, address, read: data };
+    /** @type {any} */ (window).readalong = { address, read: data };
     for (const script of scripts) await run(script);
     arrive(anchorOf(location.hash), y); // scripts add lines; and the way to the old page, where it was not found, forgets the place once more
     for (const type of ["DOMContentLoaded", "load"]) window.dispatchEvent(new Event(type));

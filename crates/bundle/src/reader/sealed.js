@@ -74,16 +74,30 @@
     const body = plain.subarray(5, 5 + new DataView(plain.buffer).getUint32(1));
     return { plain, content: plain[0] ? await inflate(body) : body };
   };
-  /** Decrypts a piece that was fetched as text, if it is the one of this purpose and name. @param {string} purpose @param {string} name @param {string} script */
-  const unseal = async (purpose, name, script) => {
-    const [, tag, base64] = /^sealed\("([0-9a-f]{64})","([A-Za-z0-9+/=]*)"\);\n$/.exec(script) ?? [];
-    if (!tag) throw new BookError(`What came for ${name} is damaged. Load this page again.`);
-    const { plain, content } = await decrypt(purpose, { tag, base64 }, name);
+  /** Decrypts a piece that no index names, if it is the one of this purpose and name. @param {string} purpose @param {string} name @param {{tag: string, base64: string}} piece */
+  const unseal = async (purpose, name, piece) => {
+    const { tag } = piece;
+    const { plain, content } = await decrypt(purpose, piece, name);
     const names = await subtle.deriveKey(hkdf("names"), shareKey, { name: "HMAC", hash: "SHA-256", length: 256 }, false, ["verify"]);
     const digest = new Uint8Array(await subtle.digest("SHA-256", /** @type {any} */ (plain)));
     const said = new Uint8Array([...utf8.encode(`${purpose}\0${name}\0`), ...digest]);
     if (!(await subtle.verify("HMAC", names, fromHex(tag), said))) throw new BookError(`What came for ${name} was exchanged for something else.`);
     return content;
+  };
+
+  /** What came later than the bundle: new messages. On a host it is asked for each time, elsewhere loaded as everything else. @param {string} name */
+  const late = async (name) => {
+    const path = `data/${name}.js`;
+    let piece;
+    if (location.protocol.startsWith("http")) {
+      const answer = await fetch(path, { cache: "no-cache" });
+      // Another version is there now, or nothing any more: the share's link knows.
+      if ([404, 410].includes(answer.status)) location.replace(`../index.html${location.hash}`);
+      const [, tag, base64] = /^sealed\("([0-9a-f]{64})","([A-Za-z0-9+/=]*)"\);\n$/.exec(await answer.text()) ?? [];
+      if (tag) piece = { tag, base64 };
+    } else [piece] = await load(path);
+    if (!piece) throw new BookError(`The file ${path} is damaged. Load this page again.`);
+    return unseal("live", name, piece);
   };
 
   /** Files of the bundle: media type, tags. @type {Map<string, [string, string[]]>} */
@@ -108,7 +122,7 @@
     for (const piece of await indexed) entries.push((await decrypt("index", piece, "index.js")).content);
     const { files: list } = JSON.parse(textOf(new Uint8Array(await new Blob(/** @type {any} */ (entries)).arrayBuffer())));
     for (const [path, type, tags] of list) files.set(path, [type, tags]);
-    await openBook({ read, types: new Map(list), key, failed, more: { unseal } });
+    await openBook({ read, types: new Map(list), key, failed, late });
   };
   /** @param {unknown} error */
   const failed = (error) => {
