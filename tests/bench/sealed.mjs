@@ -1,6 +1,6 @@
 // Measures what opening a sealed bundle, and one HTML file, costs beside the clear bundle: same browser, same host, turn by turn in one run.
 //
-//   cargo build --release --package readalong --package readalong-bundle --example seal
+//   cargo build --release --package readalong
 //   READALONG=target/release/readalong node tests/bench/sealed.mjs BUNDLE
 //
 // The time is from the request until the first page is laid out and its last script has run. The key is in the address, so none is derived from a
@@ -10,7 +10,7 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 
 import { serve } from "../browser/bundles.js";
 import { CHROMIUM, CHROMIUM_ARGUMENTS, PROGRAM, REPOSITORY } from "../browser/paths.js";
@@ -18,14 +18,16 @@ import { CHROMIUM, CHROMIUM_ARGUMENTS, PROGRAM, REPOSITORY } from "../browser/pa
 const { chromium } = createRequire(join(REPOSITORY, "tests/browser/package.json"))("@playwright/test");
 
 const ROUNDS = 15;
-const KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const [, , bundle] = process.argv;
 const folder = mkdtempSync(join(tmpdir(), "readalong-sealed-"));
 cpSync(bundle, join(folder, "clear"), { recursive: true });
-const sealed = execFileSync(join(dirname(PROGRAM), "examples", "seal"), [bundle, folder, KEY], { encoding: "utf8" }).trim().split("/").at(-1);
+const said = execFileSync(PROGRAM, ["publish", bundle, "--to", join(folder, "site"), "--encrypt", "--data", join(folder, "data")], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+const [head, key] = said.trim().split("#");
+// The version itself: the page at the link, which only leads on, is the same for clear and encrypted shares.
+const version = join(dirname(head), String(readdirSync(dirname(head), { withFileTypes: true }).find((entry) => entry.isDirectory())?.name));
 execFileSync(PROGRAM, ["pack", bundle, "--as", "html", "-o", join(folder, "chat.html")]);
 const size = (/** @type {string} */ path) => readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).reduce((sum, entry) => sum + statSync(join(entry.parentPath ?? entry.path, entry.name)).size, 0);
-console.log(`clear ${(size(join(folder, "clear")) / 1e6).toFixed(1)} MB, sealed ${(size(join(folder, sealed)) / 1e6).toFixed(1)} MB, one HTML file ${(statSync(join(folder, "chat.html")).size / 1e6).toFixed(1)} MB`);
+console.log(`clear ${(size(join(folder, "clear")) / 1e6).toFixed(1)} MB, sealed ${(size(version) / 1e6).toFixed(1)} MB, one HTML file ${(statSync(join(folder, "chat.html")).size / 1e6).toFixed(1)} MB`);
 
 const host = await serve(folder);
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGUMENTS });
@@ -42,7 +44,7 @@ async function open(address) {
   await context.close();
   return time;
 }
-const kinds = { clear: `${host.url}clear/index.html`, sealed: `${host.url}${sealed}/#k=${KEY}`, "one HTML file": `${host.url}chat.html` };
+const kinds = { clear: `${host.url}clear/index.html`, sealed: `${host.url}${relative(folder, version)}/#${key}`, "one HTML file": `${host.url}chat.html` };
 /** @type {Record<string, number[]>} */
 const times = Object.fromEntries(Object.keys(kinds).map((kind) => [kind, []]));
 for (let round = -2; round < ROUNDS; round++) {

@@ -1,7 +1,7 @@
 // A whole bundle in one place: out of one HTML file, and decrypted out of a sealed bundle; from the disk and from a plain static host.
 // Both show what the bundle itself shows, so the same is asked of both.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -12,33 +12,42 @@ import { OUTPUT, PROGRAM } from "./paths.js";
 import { expect, test } from "./watch.js";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-const OTHER_KEY = "BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const PASSPHRASE = "correct horse battery staple";
-const SEAL = join(dirname(PROGRAM), "examples", "seal");
+const OTHER_KEY = "BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
-/** Writes each once, whoever asks first. @param {string} name @param {() => string} make @returns {string} */
-function once(name, make) {
+/** Where this worker writes what it packs and publishes. */
+const folder = () => {
   const folder = join(OUTPUT, "packages", String(process.env.TEST_WORKER_INDEX));
   mkdirSync(folder, { recursive: true });
-  const path = join(folder, name);
-  if (!existsSync(path)) renameSync(make(), path);
-  return path;
-}
-
+  return folder;
+};
 /** @param {string} name @returns {string} */
-const html = (name) => once(`${name}.html`, () => {
-  const path = join(OUTPUT, "packages", `${process.env.TEST_WORKER_INDEX}.${name}.html`);
-  execFileSync(PROGRAM, ["pack", bundle(name).path, "--as", "html", "-o", path]);
+const html = (name) => {
+  const path = join(folder(), `${name}.html`);
+  if (!existsSync(path)) execFileSync(PROGRAM, ["pack", bundle(name).path, "--as", "html", "-o", path]);
   return path;
-});
-/** @param {string} name @param {string[]} passphrase @returns {string} */
-const sealed = (name, ...passphrase) => once(`${name}-${passphrase.length}`, () =>
-  execFileSync(SEAL, [bundle(name).path, join(OUTPUT, "packages", String(process.env.TEST_WORKER_INDEX)), KEY, ...passphrase], { encoding: "utf8" }).trim());
-/** A copy of a sealed bundle that may be damaged. @param {string} name @param {string[]} passphrase */
-const copy = (name, ...passphrase) => {
-  const path = join(OUTPUT, "packages", `${process.env.TEST_WORKER_INDEX}-copy-${Math.random()}`);
-  cpSync(sealed(name, ...passphrase), path, { recursive: true });
+};
+/** A published bundle, encrypted: the folder that the link leads to, and what the link has behind its #. @type {Map<string, {folder: string, key: string}>} */
+const published = new Map();
+/** @param {string} name @param {string} [passphrase] */
+const encrypted = (name, passphrase) => {
+  const known = published.get(`${name} ${passphrase}`);
+  if (known) return known;
+  const site = join(folder(), `site-${published.size}`);
+  const env = { ...process.env, ...(passphrase ? { READALONG_PASSPHRASE: passphrase } : {}) };
+  const said = execFileSync(PROGRAM, ["publish", bundle(name).path, "--to", site, passphrase ? "--passphrase" : "--encrypt", "--data", join(folder(), "data")], { encoding: "utf8", env, stdio: ["ignore", "pipe", "pipe"] });
+  const [path, fragment = ""] = said.trim().split("#");
+  const version = readdirSync(dirname(path), { withFileTypes: true }).find((entry) => entry.isDirectory());
+  const made = { folder: join(dirname(path), String(version?.name)), key: fragment.replace(/^k=/, "") };
+  published.set(`${name} ${passphrase}`, made);
+  return made;
+};
+/** @param {string} name @param {string} [passphrase] */
+const sealed = (name, passphrase) => encrypted(name, passphrase).folder;
+/** A copy of a sealed bundle that may be damaged. @param {string} name */
+const copy = (name) => {
+  const path = join(folder(), `copy-${Math.random()}`);
+  cpSync(sealed(name), path, { recursive: true });
   return path;
 };
 
@@ -55,8 +64,8 @@ const onHost = (path) => new URL(path.slice(OUTPUT.length + 1), host.url).href;
 const PLACES = {
   "one HTML file, from the disk": (name) => ({ url: pathToFileURL(html(name)).href, key: "" }),
   "one HTML file, from a host": (name) => ({ url: onHost(html(name)), key: "" }),
-  "sealed, from the disk": (name) => ({ url: pathToFileURL(join(sealed(name), "index.html")).href, key: `k=${KEY}` }),
-  "sealed, from a host": (name) => ({ url: `${onHost(sealed(name))}/`, key: `k=${KEY}` }),
+  "sealed, from the disk": (name) => ({ url: pathToFileURL(join(sealed(name), "index.html")).href, key: `k=${encrypted(name).key}` }),
+  "sealed, from a host": (name) => ({ url: `${onHost(sealed(name))}/`, key: `k=${encrypted(name).key}` }),
 };
 /** @param {{url: string, key: string}} place @param {string} address */
 const at = ({ url, key }, address = "") => `${url}#${[address, key].filter(Boolean).join("&")}`;
@@ -140,6 +149,7 @@ for (const [kind, place] of Object.entries(PLACES)) {
       await page.goto("about:blank");
       await page.goto(at(here, id));
       await expect(page.locator("article.prompt:target")).toContainText(`Prompt number ${PROMPTS}:`);
+      await opened(page);
       await page.keyboard.press("k");
       await expect(page.locator("article.prompt:target")).toContainText(`Prompt number ${PROMPTS - 1}:`);
     });
@@ -229,10 +239,17 @@ async function refused(page, folder, hash, words) {
   await expect(page.locator("header.bar")).toHaveCount(0);
 }
 
+test("the link that was printed opens the chat", async ({ page }) => {
+  const { folder, key } = encrypted("long");
+  await page.goto(`${pathToFileURL(join(dirname(folder), "index.html")).href}#k=${key}`);
+  await opened(page);
+  await expect(page).toHaveTitle("Fix the flaky login test");
+});
+
 test("what does not open says why, in plain words", async ({ page, log }) => {
   await refused(page, sealed("branches"), "", /link has no key/);
   await page.goto("about:blank");
-  await refused(page, sealed("branches"), `#k=${KEY.slice(0, -3)}`, /key in this link is not whole/);
+  await refused(page, sealed("branches"), `#k=${encrypted("branches").key.slice(0, -3)}`, /key in this link is not whole/);
   await page.goto("about:blank");
   await refused(page, sealed("branches"), `#k=${OTHER_KEY}`, /does not open this chat/);
   // A damaged index: in its lock, in its pieces, and gone.
@@ -245,12 +262,12 @@ test("what does not open says why, in plain words", async ({ page, log }) => {
     const folder = copy("branches");
     writeFileSync(index(folder), readFileSync(index(folder), "utf8").replace(from, to));
     await page.goto("about:blank");
-    await refused(page, folder, `#k=${KEY}`, words);
+    await refused(page, folder, `#k=${encrypted("branches").key}`, words);
   }
   const missing = copy("branches");
   rmSync(index(missing));
   await page.goto("about:blank");
-  await refused(page, missing, `#k=${KEY}`, /index\.js is missing/);
+  await refused(page, missing, `#k=${encrypted("branches").key}`, /index\.js is missing/);
   log.errors.length = 0;
 });
 
@@ -262,14 +279,14 @@ test("flipped, exchanged and missing files are refused, each in its words", asyn
     const middle = text.length >> 1;
     writeFileSync(piece, text.slice(0, middle) + (text[middle] === "A" ? "B" : "A") + text.slice(middle + 1));
   }
-  await refused(page, flipped, `#k=${KEY}`, /is damaged/);
+  await refused(page, flipped, `#k=${encrypted("branches").key}`, /is damaged/);
   const exchanged = copy("branches");
   const texts = pieces(exchanged).map((piece) => readFileSync(piece));
   pieces(exchanged).forEach((piece, at, all) => writeFileSync(piece, texts[(at + 1) % all.length]));
-  await refused(page, exchanged, `#k=${KEY}`, /exchanged for another/);
+  await refused(page, exchanged, `#k=${encrypted("branches").key}`, /exchanged for another/);
   const missing = copy("branches");
   for (const piece of pieces(missing)) rmSync(piece);
-  await refused(page, missing, `#k=${KEY}`, /is missing/);
+  await refused(page, missing, `#k=${encrypted("branches").key}`, /is missing/);
   log.errors.length = 0;
 });
 
@@ -302,7 +319,7 @@ test("a passphrase opens it, a wrong one is said to be wrong, and reloading need
 test("an address that is no safe one says that there is no way to decrypt", async ({ page, log }) => {
   // Chromium takes a name for loopback where it is told to; the page is not from a safe address then.
   await page.addInitScript(() => Object.defineProperty(Crypto.prototype, "subtle", { value: undefined }));
-  await page.goto(`${onHost(sealed("branches"))}/#k=${KEY}`);
+  await page.goto(`${onHost(sealed("branches"))}/#k=${encrypted("branches").key}`);
   await expect(page.getByRole("alert")).toContainText("only from https addresses");
   expect(log.errors).toEqual([]);
 });

@@ -131,9 +131,16 @@ const openBook = async ({ read, types, key, failed, late }) => {
     if (y !== undefined) scrollTo({ top: y, behavior: "instant" });
   };
   let asked = 0; // number of what was asked for last; an older page that comes late is not shown
-  /** @param {string} path @param {string} hash */
-  const turnTo = async (path, hash) => {
+  let turning = Promise.resolve();
+  /** One page after the other: scripts of two must not mix. @param {string} path @param {string} hash */
+  const turnTo = (path, hash) => {
     const mine = ++asked;
+    const turned = turning.then(() => mine === asked ? turn(path, hash, mine) : undefined);
+    turning = turned.catch(() => {});
+    return turned;
+  };
+  /** @param {string} path @param {string} hash @param {number} mine */
+  const turn = async (path, hash, mine) => {
     const { y } = history.state ?? {};
     const page = new DOMParser().parseFromString(textOf(await read(path)), "text/html");
     const paths = (/** @type {string} */ selector, /** @type {string} */ name) =>
@@ -159,7 +166,10 @@ const openBook = async ({ read, types, key, failed, late }) => {
     scrollTo({ top: 0, behavior: "instant" });
     arrive(anchorOf(hash), y);
     /** @type {any} */ (window).readalong = { address, read: data };
-    for (const script of scripts) await run(script);
+    for (const script of scripts) {
+      await run(script);
+      if (mine !== asked) return;
+    }
     arrive(anchorOf(location.hash), y); // scripts add lines; and the way to the old page, where it was not found, forgets the place once more
     for (const type of ["DOMContentLoaded", "load"]) window.dispatchEvent(new Event(type));
   };
