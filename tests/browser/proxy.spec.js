@@ -3,15 +3,15 @@ import { Nginx, freePort } from "./nginx.js";
 import { RealServer } from "./real-server.js";
 import { expect, test } from "./watch.js";
 
-for (const { name, rest } of [
-  { name: "leaves the path away", rest: "/" },
-  { name: "keeps the path", rest: "" },
+for (const { name, rest, more } of [
+  { name: "leaves the path away", rest: "/", more: "proxy_set_header X-Forwarded-Prefix /chats;" },
+  { name: "keeps the path", rest: "", more: "" },
 ]) {
   test(`a server below a path, by a proxy that ${name}`, async ({ page, context }) => {
     const port = await freePort();
     const base = `http://127.0.0.1:${port}/chats`;
     const server = await new RealServer().start(["--base-url", base]);
-    const nginx = await new Nginx().start(port, "/chats/", `${server.url}${rest}`);
+    const nginx = await new Nginx().start(port, "/chats/", `${server.url}${rest}`, more);
     try {
       const chat = await server.liveChat(8);
       const viewer = await server.api("POST", "users", { name: "grace", role: "viewer", password: "kites and strings" });
@@ -21,7 +21,7 @@ for (const { name, rest } of [
       expect(share.url).toBe(`${base}/s/${chat.id}`);
 
       // To the sign-in, and back.
-      await page.goto(share.url);
+      await page.goto(`${share.url}/`);
       await expect(page).toHaveURL(`${base}/signin?next=/s/${chat.id}/`);
       await page.getByLabel("Name").fill("grace");
       await page.getByLabel("Password").fill("kites and strings");

@@ -13,6 +13,7 @@ export class RealServer {
   port = 0;
   url = "";
   token = "";
+  listens = "127.0.0.1";
   /** @type {string[]} */
   more = [];
   /** @type {Record<string, string>} */
@@ -22,7 +23,7 @@ export class RealServer {
   /** Starts it, after the first time at the same address. @param {string[]} [more] arguments @param {Record<string, string>} [env] */
   async start(more = this.more, env = this.env) {
     Object.assign(this, { more, env });
-    this.child = spawn(PROGRAM, ["serve", "--data", this.data, "--addr", `127.0.0.1:${this.port}`, ...more], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, HOME: this.data, ...env } });
+    this.child = spawn(PROGRAM, ["serve", "--data", this.data, "--addr", `${this.listens}:${this.port}`, ...more], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, HOME: this.data, ...env } });
     this.ended = new Promise((ended) => this.child?.once("exit", ended));
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (text) => (this.said += text));
     for (;;) {

@@ -1,4 +1,4 @@
-"""The five share methods of the stock h2ogpte client, sync and async, against a real readalong server.
+"""The five share methods and the eight showcase methods of the stock h2ogpte client, sync and async, against a real readalong server.
 
 Starts the program in READALONG on a data folder of its own. Ends with a line of totals, as every step of tests/run does.
 """
@@ -20,6 +20,7 @@ from datetime import datetime
 
 import h2ogpte
 from h2ogpte import errors
+from h2ogpte.types_showcase import ReorderShowcaseChatEntry
 
 NEVER = "0123456789abcdef0123456789abcdef"
 STARTS_WITHIN_S = 30
@@ -35,9 +36,10 @@ class Server:
         self.data = pathlib.Path(self.folder.name) / "data"
         self.log = open(pathlib.Path(self.folder.name) / "log", "w+")
         self.start()
-        self.ada = self.user("ada", owner=True)
-        self.bob = self.user("bob", owner=True)
-        self.eve = self.user("eve", owner=False)
+        self.ada = self.user("ada", "--owner")
+        self.bob = self.user("bob", "--owner")
+        self.eve = self.user("eve")
+        self.kay = self.user("kay", "--admin")
 
     def start(self):
         command = [os.environ["READALONG"], "serve", "--data", str(self.data), "--addr", "127.0.0.1:0"]
@@ -67,8 +69,7 @@ class Server:
         command = [os.environ["READALONG"], *arguments, "--data", str(self.data)]
         return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout.strip()
 
-    def user(self, name, owner):
-        more = ["--owner"] if owner else []
+    def user(self, name, *more):
         self.run("user", "add", name, "--password-stdin", *more, given=f"password of {name}\n")
         return self.run("token", "new", "test", "--user", name)
 
@@ -93,6 +94,9 @@ class Server:
     def say(self, chat, message, role, text, token=None):
         body = {"id": message, "role": role, "text": text}
         self.request("POST", f"/api/v1/chats/{chat}/messages", token or self.ada, body)
+
+    def showcase(self, mode):
+        self.request("PATCH", "/api/v1/admin/settings", self.kay, {"showcase": mode})
 
     def show_picture(self, chat):
         digest = hashlib.sha256(PICTURE).hexdigest()
@@ -168,6 +172,7 @@ class Contract:
         self.ada = self.Client(SERVER.ada)
         self.bob = self.Client(SERVER.bob)
         self.eve = self.Client(SERVER.eve)
+        self.kay = self.Client(SERVER.kay)
         self.title = f"Kites {self.id()}"
         self.chat = SERVER.chat(self.title)
 
@@ -325,6 +330,95 @@ class Contract:
         share = self.share()
         SERVER.request("DELETE", f"/api/v1/chats/{self.chat}", SERVER.ada)
         self.assert_raises(errors.ObjectNotFoundError, "get_shared_chat", share)
+
+    # The showcase
+
+    def feature(self, share=None, **options):
+        """Features a share, as an admin."""
+        options = {"title": "Kites", "description": "Where they are.", **options}
+        return self.kay.call("add_showcase_chat", share or self.share(), **options).id
+
+    def featured(self, client=None):
+        """Entries of this test, in their order."""
+        entries = (client or self.eve).call("list_showcase_chats")
+        return [entry for entry in entries if entry.chat_name == self.title]
+
+    def test_showcase_has_all_that_an_entry_says(self):
+        SERVER.showcase("authenticated")
+        share = self.share()
+        made = self.feature(share, category="Toys")
+        (entry,) = self.featured()
+        self.assertEqual((entry.id, entry.shared_chat_id, entry.chat_name), (made, share, self.title))
+        self.assertEqual((entry.title, entry.description, entry.category), ("Kites", "Where they are.", "Toys"))
+        self.assertEqual((entry.is_private, entry.is_frozen, entry.includes_artifacts), (False, True, False))
+        self.assertEqual((entry.shared_by_username, entry.featured_by_username), ("ada", "kay"))
+        self.assertIsNone(entry.thumbnail_path)
+        self.assertIsInstance(entry.sort_order, int)
+        self.assertEqual(self.listed()[share].showcase_id, made)
+        self.assertEqual(set(self.listed(showcase_filter="featured")), {share})
+        self.assertEqual(self.listed(showcase_filter="not_featured"), {})
+        self.assertIn("Toys", self.eve.call("list_showcase_categories"))
+
+    def test_showcase_entries_change_and_go(self):
+        SERVER.showcase("authenticated")
+        share = self.share()
+        made = self.feature(share, category="Toys")
+        self.kay.call("update_showcase_chat", made, title="Strings")
+        (entry,) = self.featured()
+        self.assertEqual((entry.title, entry.description, entry.category), ("Strings", "Where they are.", "Toys"))
+        self.kay.call("update_showcase_chat", made, description="How.", category="")
+        (entry,) = self.featured()
+        self.assertEqual((entry.description, entry.category), ("How.", None))
+        self.kay.call("remove_showcase_chat", made)
+        self.assertEqual(self.featured(), [])
+        self.assertIn(share, self.listed())
+        self.assert_raises(errors.ObjectNotFoundError, "remove_showcase_chat", made, client=self.kay)
+        self.assert_raises(errors.ObjectNotFoundError, "update_showcase_chat", made, title="x", client=self.kay)
+
+    def test_showcase_entries_are_put_in_order(self):
+        SERVER.showcase("authenticated")
+        made = [self.feature() for _ in range(3)]
+        self.assertEqual([entry.id for entry in self.featured()], made)
+        orders = [ReorderShowcaseChatEntry(id=entry, sort_order=-place) for place, entry in enumerate(made)]
+        self.kay.call("reorder_showcase_chats", orders)
+        self.assertEqual([entry.id for entry in self.featured()], made[::-1])
+        wrong = [ReorderShowcaseChatEntry(id=entry, sort_order=9) for entry in (made[0], "none")]
+        self.assert_raises(errors.InvalidArgumentError, "reorder_showcase_chats", wrong, client=self.kay)
+        self.assertEqual([entry.id for entry in self.featured()], made[::-1])
+
+    def test_showcase_pictures_come_and_go(self):
+        SERVER.showcase("public")
+        made = self.feature()
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "kite.png"
+            file.write_bytes(PICTURE)
+            path = self.kay.call("upload_showcase_thumbnail", made, str(file)).thumbnail_path
+            self.assertEqual(SERVER.request("GET", path), PICTURE)
+            self.assertEqual(self.featured()[0].thumbnail_path, path)
+            file.write_bytes(b"<svg/>")
+            self.assert_raises(errors.InvalidArgumentError, "upload_showcase_thumbnail", made, str(file), client=self.kay)
+            file.write_bytes(PICTURE + bytes(20 << 20))
+            self.assert_raises(errors.HTTPError, "upload_showcase_thumbnail", made, str(file), client=self.kay)
+        self.kay.call("delete_showcase_thumbnail", made)
+        self.assertIsNone(self.featured()[0].thumbnail_path)
+        self.assertEqual(SERVER.status(path), 404)
+
+    def test_showcase_is_managed_by_admins(self):
+        SERVER.showcase("authenticated")
+        share = self.share()
+        for client in (self.ada, self.eve):
+            options = dict(title="x", description="x", client=client)
+            self.assert_raises(self.Client.forbidden, "add_showcase_chat", share, **options)
+        made = self.feature(share)
+        self.assert_raises(self.Client.forbidden, "remove_showcase_chat", made, client=self.ada)
+        self.assert_raises(self.Client.conflict, "add_showcase_chat", share, title="x", description="x", client=self.kay, code=409)
+        self.assert_raises(errors.ObjectNotFoundError, "add_showcase_chat", NEVER, title="x", description="x", client=self.kay)
+
+    def test_showcase_that_is_off_is_not_there(self):
+        SERVER.showcase("disabled")
+        self.feature()
+        for client in (self.eve, self.kay):
+            self.assert_raises(errors.ObjectNotFoundError, "list_showcase_chats", client=client)
 
     # update_shared_chat
 

@@ -71,7 +71,7 @@ fn path_of(link: &str) -> &str {
 }
 
 /// Makes a user with a password.
-fn add_user(data: &Path, name: &str, password: &str, more: &[&str]) -> Ran {
+pub(crate) fn add_user(data: &Path, name: &str, password: &str, more: &[&str]) -> Ran {
     with_input(
         data,
         &[&["user", "add", name, "--password-stdin"], more].concat(),
@@ -804,13 +804,13 @@ fn signals_end_a_server_in_order() {
 fn a_server_that_others_reach_has_an_owner() {
     let world = World::new();
     let data = world.path("data");
-    let ran = try_on(&data, &["serve", "--addr", "0.0.0.0:0"]);
-    assert_refused(&ran, &["0.0.0.0:0", "readalong user add NAME --owner"]);
+    let file = session(&world);
+    let file = file.to_str().unwrap();
+    let share = ["share", file, "--live", "--addr", "0.0.0.0:0"];
+    let ran = try_on(&data, &share);
+    assert_refused(&ran, &["0.0.0.0:0", "readalong user add NAME --admin"]);
     add_user(&data, "bob", "correct-horse", &[]);
-    assert_refused(
-        &try_on(&data, &["serve", "--addr", "0.0.0.0:0"]),
-        &["--owner"],
-    );
+    assert_refused(&try_on(&data, &share), &["--admin"]);
     let added = add_user(&data, "ada", "correct-horse", &["--owner"]);
     assert_eq!(added.code, 0, "{}", added.err);
     let mut command = on(&data);
@@ -830,8 +830,7 @@ fn a_server_that_others_reach_has_an_owner() {
         "people sign in with passwords: {}",
         running.out()
     );
-    let file = session(&world);
-    let share = json_on(&data, &["share", file.to_str().unwrap(), "--json"]);
+    let share = json_on(&data, &["share", file, "--json"]);
     assert!(
         share["url"]
             .as_str()

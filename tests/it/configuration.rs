@@ -150,8 +150,13 @@ fn documented() -> BTreeSet<String> {
     let mut table = String::new();
     let mut keys = BTreeSet::new();
     for line in document.lines() {
-        if let Some(heading) = line.strip_prefix("### `[") {
-            table = format!("{}.", heading.trim_end_matches("]`"));
+        if let Some(heading) = line.strip_prefix("### ") {
+            let name = heading
+                .strip_prefix("`[")
+                .filter(|name| !name.starts_with('['));
+            table = name.map_or(String::new(), |name| {
+                format!("{}.", name.trim_end_matches("]`"))
+            });
         }
         if let Some(rest) = line.strip_prefix("| `") {
             keys.insert(format!("{table}{}", rest.split('`').next().unwrap()));

@@ -1,5 +1,6 @@
 //! Tests of the whole: the real binary on real files. One program, one module a subject.
 
+mod accounts;
 mod chaos;
 mod commands;
 mod configuration;

@@ -31,7 +31,7 @@ const VENDORS: [&str; 6] = [
     "gemini",
 ];
 /// Crates from outside, and the only ones of ours that may use them.
-const ONLY_IN: [(&str, &[&str]); 23] = [
+const ONLY_IN: [(&str, &[&str]); 24] = [
     (
         "tokio",
         &[
@@ -49,7 +49,8 @@ const ONLY_IN: [(&str, &[&str]); 23] = [
     ("argon2", &["readalong-server"]),
     ("rusqlite", &["readalong-store"]),
     ("notify", &["readalong-live"]),
-    ("ureq", &["readalong-live", "readalong"]),
+    ("ureq", &["readalong-live", "readalong-server", "readalong"]),
+    ("openidconnect", &["readalong-server"]),
     ("qrcode", &["readalong-server", "readalong"]),
     ("anyhow", &["readalong"]),
     ("clap", &["readalong"]),

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use readalong_redact::{Options, Personal};
-use readalong_server::{Limits, ServerOptions};
+use readalong_server::{Limits, NewUsers, OidcOptions, ServerOptions, SignInOptions};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -62,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) theme: String,
     /// What is logged.
     pub(crate) log: String,
+    /// How people sign in who have their accounts elsewhere.
+    pub(crate) signin: SignInConfig,
     /// How much anybody may take.
     pub(crate) limits: LimitsConfig,
     /// What is taken out of chats.
@@ -95,11 +97,104 @@ impl Default for Config {
             follow: Vec::new(),
             theme: readalong_themes::DEFAULT.to_owned(),
             log: "info".to_owned(),
+            signin: SignInConfig::default(),
             limits: LimitsConfig::default(),
             redact: RedactConfig::default(),
             mirror: None,
             target: Vec::new(),
         }
+    }
+}
+
+/// How people sign in who have their accounts elsewhere.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SignInConfig {
+    user_header: Option<String>,
+    new_users: NewUsersConfig,
+    oidc: OidcConfig,
+}
+
+/// What becomes of people who are not known here yet.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum NewUsersConfig {
+    #[default]
+    Viewer,
+    Owner,
+    Refuse,
+}
+
+/// A provider of OpenID Connect.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OidcConfig {
+    issuer: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    name: String,
+}
+
+impl Default for OidcConfig {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            client_id: None,
+            client_secret: None,
+            name: "OpenID Connect".to_owned(),
+        }
+    }
+}
+
+impl SignInConfig {
+    /// # Errors
+    /// Something that belongs together is not there, or could not be believed.
+    fn options(&self, proxies: &[IpAddr]) -> anyhow::Result<SignInOptions> {
+        let mut options = SignInOptions::default();
+        options.new_users = match self.new_users {
+            NewUsersConfig::Viewer => NewUsers::Viewer,
+            NewUsersConfig::Owner => NewUsers::Owner,
+            NewUsersConfig::Refuse => NewUsers::Refuse,
+        };
+        if let Some(name) = &self.user_header {
+            let parsed = name.parse();
+            options.user_header = Some(parsed.with_context(|| {
+                format!("`signin.user_header`: `{name}` is no name of a header")
+            })?);
+            if proxies.is_empty() {
+                bail!(
+                    "`signin.user_header` is believed of `trusted_proxies` only, and none is named"
+                );
+            }
+        }
+        options.oidc = self.oidc.options()?;
+        Ok(options)
+    }
+}
+
+impl OidcConfig {
+    fn options(&self) -> anyhow::Result<Option<OidcOptions>> {
+        let Some(issuer) = &self.issuer else {
+            return match self.client_id.is_some() || self.client_secret.is_some() {
+                true => bail!("`signin.oidc.issuer` is needed too"),
+                false => Ok(None),
+            };
+        };
+        let client_id = self.client_id.clone();
+        let client_id =
+            client_id.ok_or_else(|| anyhow!("`signin.oidc.client_id` is needed too"))?;
+        let is_here = ["http://127.0.0.1", "http://[::1]", "http://localhost"]
+            .iter()
+            .any(|here| issuer.starts_with(here));
+        if !issuer.starts_with("https://") && !is_here {
+            bail!("`signin.oidc.issuer` has to begin with https://");
+        }
+        Ok(Some(OidcOptions {
+            issuer: issuer.clone(),
+            client_id,
+            client_secret: self.client_secret.clone(),
+            name: self.name.clone(),
+        }))
     }
 }
 
@@ -180,6 +275,7 @@ impl Config {
         options.base_url = self.base_url.clone();
         options.theme = self.theme.clone();
         options.limits = self.limits();
+        options.signin = self.signin.options(&self.trusted_proxies)?;
         options.redact = self.redact()?;
         Ok(options)
     }

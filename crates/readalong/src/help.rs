@@ -56,7 +56,9 @@ fn after_serve(error: &ServeError) -> Option<String> {
         ServeError::Listen { .. } => {
             "name another address with --addr; port 0 takes any that is free"
         }
-        ServeError::BaseUrl { .. } => "put the server below another path of the proxy",
+        ServeError::OidcLeftOut => {
+            "take `signin.oidc` out of the configuration, or build with the feature `oidc`"
+        }
         ServeError::Store(StoreError::Full) => {
             "free some space where the data folder lies, or name another one with --data DIR; what is in it is safe"
         }

@@ -119,6 +119,7 @@ pub(crate) struct SigninForm<'a> {
     pub(crate) action: &'a str,
     pub(crate) next: &'a str,
     pub(crate) user: &'a str,
+    pub(crate) provider: Option<NoticeLink<'a>>,
     pub(crate) error: Option<&'a str>,
 }
 

@@ -30,6 +30,8 @@ pub struct SigninPage<'a> {
     pub action: &'a str,
     /// Where to go after that, as the form sends it back in `next`.
     pub next: &'a str,
+    /// Where else one can sign in: address and name.
+    pub provider: Option<(&'a str, &'a str)>,
     /// The name that was given before.
     pub user: &'a str,
     /// Why that did not do.
@@ -66,6 +68,9 @@ impl Renderer {
                 action: page.action,
                 next: page.next,
                 user: page.user,
+                provider: page
+                    .provider
+                    .map(|(href, words)| NoticeLink { href, words }),
                 error: page.error,
             }),
         };

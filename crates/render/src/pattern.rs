@@ -153,6 +153,7 @@ fn every_theme_renders_the_pattern() {
         }
         let signin = SigninPage {
             action: "/signin",
+            provider: Some(("/signin/oidc?next=%2F", "Kites & Co.")),
             next: "/s/\">",
             user: "ada",
             error: Some("Seen reason"),

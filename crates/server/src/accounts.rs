@@ -15,13 +15,17 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use data_encoding::BASE64URL_NOPAD;
+use http::{HeaderMap, HeaderValue, header::USER_AGENT};
 use readalong_model::{Digest, Timestamp, UserId};
 use readalong_store::{Reader, StoreError, User, UserRole, Write};
 use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::{
+    auth::Proof,
     error::ApiError,
+    oidc::Person,
     service::{Service, ServiceError, random},
+    signin::NewUsers,
 };
 
 /// Passwords that are hashed at once: each takes 19 MiB and a core for some 30 ms.
@@ -52,6 +56,12 @@ const PASSWORD_BYTES_MAX: usize = 1_000;
 const SIGNED_IN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 /// A hash, in the form and at the cost of ours, that no password is known to have: it is compared with where nobody has the name.
 const HASH_OF_NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$cmVhZGFsb25nIG5vYm9keQ$EExX5fzTwTN+hNUhYsI5G+QdTY5Gl/M1Pi6L3iml6fM";
+/// Characters of what a program calls itself.
+const AGENT_CHARS_MAX: usize = 200;
+/// Characters of a name that comes from elsewhere: with a number behind it, it is a name still.
+const NAME_CHARS_OF_NEW_MAX: usize = 20;
+/// People of one name.
+const NAMES_TRIED_MAX: u32 = 1_000;
 /// Bytes of a user's or token's name.
 pub(crate) const NAME_BYTES_MAX: usize = 100;
 
@@ -59,6 +69,14 @@ pub(crate) const NAME_BYTES_MAX: usize = 100;
 pub(crate) struct Secret(String);
 
 impl Secret {
+    /// One that is for this server's own pages.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub(crate) fn random() -> Result<Self, ApiError> {
+        Self::new("")
+    }
+
     fn new(prefix: &str) -> Result<Self, ApiError> {
         let bytes: [u8; SECRET_BYTES] = random().map_err(ApiError::internal)?;
         Ok(Self(format!("{prefix}{}", BASE64URL_NOPAD.encode(&bytes))))
@@ -72,6 +90,20 @@ impl Secret {
     /// For its holder.
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+/// The program that somebody uses, as it calls itself; for people who look through their sessions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Agent(String);
+
+impl Agent {
+    /// What a request says of its program.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let text = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+        let text = String::from_utf8_lossy(text.unwrap_or_default());
+        let text = text.chars().filter(|c| !c.is_control());
+        Self(text.take(AGENT_CHARS_MAX).collect())
     }
 }
 
@@ -136,7 +168,7 @@ pub(crate) async fn sign_in(
     service: &Arc<Service>,
     name: &str,
     password: String,
-    address: IpAddr,
+    (address, agent): (IpAddr, &Agent),
 ) -> Result<Secret, SignInError> {
     let accounts = &service.accounts;
     let name = name.trim();
@@ -153,7 +185,7 @@ pub(crate) async fn sign_in(
     match user.filter(|_| matches) {
         Some(user) => {
             accounts.succeeded(name, address);
-            Ok(new_session(service, user.id).await?)
+            Ok(new_session(service, user.id, agent).await?)
         }
         None => Err(SignInError::Wrong),
     }
@@ -179,11 +211,13 @@ fn user_and_hash(
 pub(crate) async fn sign_in_by_link(
     service: &Arc<Service>,
     secret: &str,
+    agent: &Agent,
 ) -> Result<Secret, SignInError> {
     let session = Secret::new("")?;
     let signin = Write::Signin {
         sha256: Digest::of(secret.as_bytes()),
         session: session.digest(),
+        agent: agent.0.clone(),
         expires_at: after(SESSION_LASTS),
     };
     match service.write(signin).await {
@@ -193,11 +227,117 @@ pub(crate) async fn sign_in_by_link(
     }
 }
 
-async fn new_session(service: &Arc<Service>, user: UserId) -> Result<Secret, ApiError> {
+/// Signs in whom a provider knows. Who is not known here yet gets an account, where that is so wished.
+///
+/// # Errors
+/// There is no account for them, or the store failed.
+pub(crate) async fn sign_in_elsewhere(
+    service: &Arc<Service>,
+    person: Person,
+    agent: &Agent,
+) -> Result<Secret, SignInError> {
+    let Person {
+        issuer,
+        subject,
+        name,
+        ..
+    } = person;
+    let known = {
+        let (issuer, subject) = (issuer.clone(), subject.clone());
+        service
+            .read(move |r| r.identified(&issuer, &subject))
+            .await?
+    };
+    let user = match known {
+        Some(user) => user.id,
+        None => {
+            let user = new_user(service, &name).await?;
+            let user = user.ok_or(SignInError::Wrong)?;
+            let identify = Write::Identify {
+                issuer,
+                subject,
+                user,
+            };
+            service.write(identify).await?;
+            user
+        }
+    };
+    Ok(new_session(service, user, agent).await?)
+}
+
+/// Makes an account for whoever a proxy has signed in and nobody knows yet, where that is so wished.
+///
+/// # Errors
+/// The store failed.
+pub(crate) async fn know(service: &Arc<Service>, name: &str) -> Result<(), ApiError> {
+    let wanted = name.to_owned();
+    let known = service.read(move |r| r.user_by_name(&wanted)).await?;
+    let Some(role) = role_of_new(service).filter(|_| known.is_none()) else {
+        return Ok(());
+    };
+    let create = Write::CreateUser {
+        name: name.to_owned(),
+        role,
+        password_hash: None,
+    };
+    match service.write(create).await {
+        // Two requests came at once.
+        Ok(_) | Err(ServiceError::Store(StoreError::Exists { .. })) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn role_of_new(service: &Service) -> Option<UserRole> {
+    match service.signin.new_users {
+        NewUsers::Viewer => Some(UserRole::Viewer),
+        NewUsers::Owner => Some(UserRole::Owner),
+        NewUsers::Refuse => None,
+    }
+}
+
+/// Makes an account under a name like the one that is wanted: somebody else's name is nobody's way into their account.
+async fn new_user(service: &Arc<Service>, wanted: &str) -> Result<Option<UserId>, ApiError> {
+    let Some(role) = role_of_new(service) else {
+        return Ok(None);
+    };
+    let line: String = wanted.chars().filter(|c| !c.is_control()).collect();
+    let mut line: String = line.trim().chars().take(NAME_CHARS_OF_NEW_MAX).collect();
+    if !is_name(&line) {
+        line = "viewer".to_owned();
+    }
+    for number in 1..=NAMES_TRIED_MAX {
+        let name = match number {
+            1 => line.clone(),
+            number => format!("{line} ({number})"),
+        };
+        let create = Write::CreateUser {
+            name,
+            role,
+            password_hash: None,
+        };
+        match service.write(create).await {
+            Ok(written) => return Ok(written.user),
+            Err(ServiceError::Store(StoreError::Exists { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(ApiError::conflict("too many people have this name"))
+}
+
+/// Begins a session.
+///
+/// # Errors
+/// The store failed.
+pub(crate) async fn new_session(
+    service: &Arc<Service>,
+    user: UserId,
+    agent: &Agent,
+) -> Result<Secret, ApiError> {
     let secret = Secret::new("")?;
     let session = Write::CreateSession {
         user,
         sha256: secret.digest(),
+        agent: agent.0.clone(),
         expires_at: after(SESSION_LASTS),
     };
     service.write(session).await?;
@@ -254,10 +394,15 @@ pub(crate) fn owner_link(service: &Service) -> Result<Option<String>, ApiError> 
 /// The owner who was there first: in whose name commands on the server's machine act.
 pub(crate) fn first_owner(users: Vec<User>) -> Option<User> {
     let owners = users.into_iter().filter(|user| is_owner(user.role));
-    owners.min_by_key(|user| user.id)
+    owners.min_by_key(|user| (user.role != UserRole::Admin, user.id))
 }
 
-/// True for a role that may have chats and shares and manage users.
+/// True for who may do all: an admin, and whoever has the data folder.
+pub(crate) fn is_admin(user: &User, proof: Proof) -> bool {
+    user.role == UserRole::Admin || proof == Proof::Local
+}
+
+/// True for a role that may have chats and shares.
 pub(crate) fn is_owner(role: UserRole) -> bool {
     match role {
         UserRole::Owner | UserRole::Admin => true,

@@ -2,17 +2,17 @@
 //!
 //! A token in `Authorization: Bearer` counts before a session cookie. Other schemes are those of a proxy in front and none of ours.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
-use readalong_model::{Digest, UserId};
-use readalong_store::{StoreError, User};
+use readalong_model::{Digest, Timestamp, UserId};
+use readalong_store::{StoreError, User, Write};
 
 use crate::{
     accounts,
@@ -28,6 +28,10 @@ const COOKIE_SECURE: &str = "__Host-readalong";
 const COOKIE_PLAIN: &str = "readalong";
 /// How long a browser keeps the cookie, in days: as long as the session lasts.
 const COOKIE_DAYS: i64 = 30;
+/// How exactly it is known when a token or session was used last: a write for each request would be dear.
+const USED_TO: i64 = 60_000;
+/// Whom a proxy that is believed has signed in. Requests from elsewhere lose it before anybody looks.
+pub(crate) const PROXY_USER: HeaderName = HeaderName::from_static("x-readalong-user");
 /// Bytes of a token at most; ours have 53.
 const TOKEN_BYTES_MAX: usize = 1_000;
 
@@ -54,6 +58,8 @@ pub(crate) enum Proof {
     Session(Digest),
     /// An API token, by its digest.
     Token(Digest),
+    /// A proxy that is believed.
+    Proxy,
     /// The token of this server's own data folder.
     Local,
 }
@@ -75,11 +81,23 @@ impl Caller {
         match bearer(headers) {
             Some(token) if token.len() > TOKEN_BYTES_MAX => Ok(Self::BadToken),
             Some(token) => Self::of_token(service, Digest::of(token.as_bytes())),
-            None => match session_cookie(service, headers) {
-                Some(cookie) => Self::of_session(service, Digest::of(cookie.as_bytes())),
-                None => Ok(Self::Nobody),
+            None => match (proxy_user(headers), session_cookie(service, headers)) {
+                (Some(name), _) => Self::of_proxy(service, &name),
+                (None, Some(cookie)) => Self::of_session(service, Digest::of(cookie.as_bytes())),
+                (None, None) => Ok(Self::Nobody),
             },
         }
+    }
+
+    fn of_proxy(service: &Service, name: &str) -> Result<Self, StoreError> {
+        let found = service.read_now(|r| r.user_by_name(name))?;
+        Ok(match found {
+            Some(user) => Self::User {
+                user,
+                proof: Proof::Proxy,
+            },
+            None => Self::Nobody,
+        })
     }
 
     fn of_token(service: &Service, sha256: Digest) -> Result<Self, StoreError> {
@@ -95,10 +113,13 @@ impl Caller {
         }
         let found = service.read_now(|r| r.token(sha256, now()))?;
         Ok(match found {
-            Some((_, user)) => Self::User {
-                user,
-                proof: Proof::Token(sha256),
-            },
+            Some((token, user)) => {
+                say_used(service, sha256, token.used_at);
+                Self::User {
+                    user,
+                    proof: Proof::Token(sha256),
+                }
+            }
             None => Self::BadToken,
         })
     }
@@ -106,10 +127,13 @@ impl Caller {
     fn of_session(service: &Service, sha256: Digest) -> Result<Self, StoreError> {
         let found = service.read_now(|r| r.session(sha256, now()))?;
         Ok(match found {
-            Some((_, user)) => Self::User {
-                user,
-                proof: Proof::Session(sha256),
-            },
+            Some((session, user)) => {
+                say_used(service, sha256, session.used_at);
+                Self::User {
+                    user,
+                    proof: Proof::Session(sha256),
+                }
+            }
             None => Self::Nobody,
         })
     }
@@ -152,7 +176,31 @@ impl FromRequestParts<Arc<Service>> for SignedIn {
     }
 }
 
-/// A caller who may make chats and shares and manage users; viewers get 403.
+/// A caller who may do all: manage users, revoke anybody's shares, switch things for the whole server. Others get 403.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    /// Who.
+    pub(crate) user: User,
+}
+
+impl FromRequestParts<Arc<Service>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, ApiError> {
+        let SignedIn { user, proof } = SignedIn::from_request_parts(parts, service).await?;
+        match accounts::is_admin(&user, proof) {
+            true => Ok(Self { user }),
+            false => Err(ApiError::forbidden(
+                "this is for admins; ask whoever runs the server",
+            )),
+        }
+    }
+}
+
+/// A caller who may make chats and shares; viewers get 403.
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
     /// Their id: everything is theirs or not by it.
@@ -243,10 +291,46 @@ fn cookie_name(service: &Service) -> &'static str {
     }
 }
 
-fn is_https(service: &Service) -> bool {
+/// True where people reach the server over https.
+pub(crate) fn is_https(service: &Service) -> bool {
     service
         .base_url()
         .is_some_and(|url| url.starts_with("https://"))
+}
+
+/// Keeps that a token or session was used, where that is not known to the minute.
+fn say_used(service: &Service, sha256: Digest, known: Option<Timestamp>) {
+    let known = known.map_or(0, Timestamp::millis);
+    if now().millis() - known >= USED_TO {
+        // Nobody waits for it, and nothing rests on it.
+        service.store.write(Write::Used { sha256 }, |_| {});
+    }
+}
+
+/// Takes what a request says of its sender where a proxy says it that is believed, and from all others nothing.
+pub(crate) fn take_proxy_user(service: &Service, peer: Option<IpAddr>, headers: &mut HeaderMap) {
+    headers.remove(PROXY_USER);
+    let Some(name) = &service.signin.user_header else {
+        return;
+    };
+    let mut values = headers.get_all(name).iter();
+    let (value, more) = (values.next().cloned(), values.next().is_some());
+    headers.remove(name);
+    let is_believed = peer.is_some_and(|peer| {
+        let proxies = &service.limits.trusted_proxies;
+        proxies.contains(&peer.to_canonical())
+    });
+    // Two of them were not both written by the proxy.
+    if let Some(value) = value.filter(|_| is_believed && !more) {
+        headers.insert(PROXY_USER, value);
+    }
+}
+
+/// Whom a proxy has signed in.
+pub(crate) fn proxy_user(headers: &HeaderMap) -> Option<String> {
+    let name = std::str::from_utf8(headers.get(PROXY_USER)?.as_bytes()).ok()?;
+    let name = name.trim();
+    accounts::is_name(name).then(|| name.to_owned())
 }
 
 /// The token of `Authorization: Bearer TOKEN`; some clients of the compatible API write `Bearer-Token`.

@@ -6,10 +6,8 @@ use readalong_store::{Store, UserRole, Write};
 use tower::ServiceExt as _;
 
 use crate::{
-    accounts,
-    routes::OUR_PATHS,
+    accounts, routes,
     serve::{ServeError, Server},
-    service::root_of,
 };
 
 /// Name of the owner that a data folder has from the beginning.
@@ -70,9 +68,22 @@ impl Server {
     /// # Errors
     /// The store failed.
     pub fn has_owner(&self) -> Result<bool, ServeError> {
-        let users = self.service().read_now(|reader| reader.users())?;
-        let is_owner = |user: &readalong_store::User| accounts::is_owner(user.role);
-        Ok(users.iter().any(|user| is_owner(user) && user.has_password))
+        Ok(self.service().has_owner()?)
+    }
+
+    /// Serves nothing until the first account is made, and gives the path of the link by which that is done: once, within an hour.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn begin_setup(&self) -> Result<String, ServeError> {
+        let link = accounts::Secret::random().map_err(|_| ServeError::Random)?;
+        self.service().setup.begin(&link);
+        Ok(format!("{}?token={}", routes::setup::PATH, link.expose()))
+    }
+
+    /// True as long as nothing is served but the making of the first account.
+    pub fn is_in_setup(&self) -> bool {
+        self.service().setup.is_pending()
     }
 
     /// Makes the first owner of a new data folder, and settles what links begin with as long as nobody serves.
@@ -82,7 +93,7 @@ impl Server {
         if accounts::first_owner(users).is_none() {
             service.store.write_and_wait(Write::CreateUser {
                 name: FIRST_OWNER.to_owned(),
-                role: UserRole::Owner,
+                role: UserRole::Admin,
                 password_hash: None,
             })?;
         }
@@ -98,9 +109,6 @@ impl Server {
     ) -> Result<Option<String>, ServeError> {
         let known = store.read(|reader| reader.setting(BASE_URL))?;
         let Some(said) = said else { return Ok(known) };
-        if is_taken(&root_of(Some(&said))) {
-            return Err(ServeError::BaseUrl { url: said });
-        }
         if known.as_ref() != Some(&said) {
             store.write_and_wait(setting(BASE_URL, &said))?;
         }
@@ -119,12 +127,6 @@ impl Server {
             }
         }
     }
-}
-
-/// True for a path below which the server's own begin: a proxy that leaves it away and one that does not could not be told apart.
-fn is_taken(root: &str) -> bool {
-    let first = root.split('/').nth(1).unwrap_or_default();
-    OUR_PATHS.contains(&format!("/{first}").as_str())
 }
 
 fn setting(key: &str, value: &str) -> Write {

@@ -242,6 +242,7 @@ impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Store(error) => error.into(),
+            ServiceError::NothingPublic => Self::forbidden(error.to_string()),
             ServiceError::Stopping => Self::unavailable(error.to_string()),
             _ => Self::internal(with_causes(&error)),
         }

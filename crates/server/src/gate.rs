@@ -13,9 +13,11 @@ use readalong_model::{Digest, Share, ShareId, ShareVisibility, Updates};
 use readalong_store::{ChatRecord, LegacyLink, StoreError};
 
 use crate::{
-    auth::Caller,
+    accounts,
+    auth::{Caller, PROXY_USER},
     routes::errors,
     service::{Service, now},
+    switches::ShowcaseMode,
 };
 
 /// What is asked of a share.
@@ -67,7 +69,7 @@ pub(crate) fn admit(
 
 /// Everybody may see a public share, those who are signed in a private one.
 fn check(service: &Service, share: &Share, headers: &HeaderMap) -> Result<(), Denied> {
-    match share.visibility {
+    match service.visibility(share) {
         ShareVisibility::Public => Ok(()),
         ShareVisibility::Private => match Caller::try_of(service, headers) {
             Ok(Caller::User { .. }) => Ok(()),
@@ -75,6 +77,34 @@ fn check(service: &Service, share: &Share, headers: &HeaderMap) -> Result<(), De
             Ok(Caller::Nobody) => Err(Denied::SignIn),
             Err(error) => Err(failed(&error)),
         },
+    }
+}
+
+/// Which featured shares a caller sees: those with this visibility, or all.
+///
+/// # Errors
+/// There is no showcase, or the caller has to sign in.
+pub(crate) fn showcase(
+    service: &Service,
+    caller: &Caller,
+) -> Result<Option<ShareVisibility>, Denied> {
+    let switches = service.switches();
+    match (switches.showcase, caller) {
+        (ShowcaseMode::Disabled, _) => Err(Denied::Gone),
+        (_, Caller::User { .. }) => Ok(None),
+        (_, Caller::BadToken) => Err(Denied::BadToken),
+        (ShowcaseMode::Public, Caller::Nobody) if switches.public_sharing => {
+            Ok(Some(ShareVisibility::Public))
+        }
+        (_, Caller::Nobody) => Err(Denied::SignIn),
+    }
+}
+
+/// True for who manages the showcase.
+pub(crate) fn manages_showcase(caller: &Caller) -> bool {
+    match caller {
+        Caller::User { user, proof } => accounts::is_admin(user, *proof),
+        Caller::Nobody | Caller::BadToken => false,
     }
 }
 
@@ -146,7 +176,7 @@ fn legacy_share(link: LegacyLink, chat: &ChatRecord) -> Share {
 /// What a request shows of who sends it; `None` where it shows nothing.
 pub(crate) fn credentials(headers: &HeaderMap) -> Option<Box<HeaderMap>> {
     let mut kept = HeaderMap::new();
-    for name in [AUTHORIZATION, COOKIE] {
+    for name in [AUTHORIZATION, COOKIE, PROXY_USER] {
         for value in headers.get_all(&name) {
             kept.append(name.clone(), value.clone());
         }

@@ -65,6 +65,11 @@ pub(crate) fn keep(headers: &mut HeaderMap, share: &Share) {
     headers.insert(CACHE_CONTROL, value);
 }
 
+/// Says that nothing stays on a disk.
+pub(crate) fn keep_nothing(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, KEEP_NOTHING);
+}
+
 /// For what is named by its content and no secret: the theme's files.
 pub(crate) fn for_ever(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, FOR_EVER);

@@ -16,12 +16,21 @@ mod headers;
 mod limits;
 mod live_share;
 mod metrics;
+#[cfg(feature = "oidc")]
+mod oidc;
+#[cfg(not(feature = "oidc"))]
+#[path = "oidc/left_out.rs"]
+mod oidc;
 mod packing;
 mod redaction;
 mod routes;
 mod serve;
 mod service;
+mod setup;
+mod signin;
+mod switches;
 
 pub use limits::Limits;
 pub use readalong_store::StoreError;
 pub use serve::{OnChange, RunningServer, ServeError, Server, ServerOptions, Touched};
+pub use signin::{NewUsers, OidcOptions, SignInOptions};

@@ -237,6 +237,15 @@ impl LiveShares {
         }
     }
 
+    /// Sends those to the sign-in who are not signed in: nothing is public any more.
+    pub(crate) fn end_public(&self) {
+        for live in self.all() {
+            if let Some(line) = live.line.get() {
+                line.channel.close(Audience::Anonymous, CloseCode::SignIn);
+            }
+        }
+    }
+
     /// Ends what has expired, lets go of what nobody looks at.
     pub(crate) fn sweep(&self, service: &Service) {
         let time = self.sweeps.fetch_add(1, Ordering::Relaxed);
@@ -597,7 +606,7 @@ impl LiveShare {
             }
         };
         // Asked once more now that nothing can be missed: the right may have ended while it came in.
-        let is_private = self.share().visibility == ShareVisibility::Private;
+        let is_private = service.visibility(&self.share()) == ShareVisibility::Private;
         if self.cut.load(Ordering::SeqCst) {
             return Err(CloseCode::Gone);
         }
@@ -681,7 +690,7 @@ impl LiveShare {
         };
         for (session, headers) in signed_in {
             if !is_signed_in(service, &headers) {
-                let code = match self.share().visibility {
+                let code = match service.visibility(&self.share()) {
                     ShareVisibility::Private => CloseCode::SignIn,
                     // Comes back as one who is not signed in.
                     ShareVisibility::Public => CloseCode::Restarting,

@@ -41,6 +41,8 @@ use crate::{
     redaction,
     routes::{self, Peer, errors::Notices},
     service::{Service, ServiceParts, ShareTable, random, root_of},
+    signin::SignInOptions,
+    switches::Switches,
 };
 
 /// Name of the file that says where a server of this data folder is reached.
@@ -77,6 +79,8 @@ pub struct ServerOptions {
     pub follow: Vec<PathBuf>,
     /// How much anybody may take.
     pub limits: Limits,
+    /// How people sign in elsewhere.
+    pub signin: SignInOptions,
     /// What is taken out of chats besides what the built-in rules find, and what stays.
     pub redact: readalong_redact::Options,
     /// Told of each share and chat that readers see something new of, after it is durable.
@@ -105,6 +109,7 @@ impl ServerOptions {
             highlight: true,
             follow: Vec::new(),
             limits: Limits::default(),
+            signin: SignInOptions::default(),
             redact: readalong_redact::Options::default(),
             on_change: None,
         }
@@ -164,12 +169,9 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
-    /// The server's address ends in a path that it needs itself.
-    #[error("`{url}` cannot be the base URL: its path is one of readalong's own")]
-    BaseUrl {
-        /// The address.
-        url: String,
-    },
+    /// A provider is set up that cannot be used.
+    #[error("this readalong was built without OpenID Connect")]
+    OidcLeftOut,
     /// Rules for secrets cannot be used.
     #[error(transparent)]
     Redact(#[from] readalong_redact::RedactError),
@@ -281,6 +283,10 @@ impl Server {
         };
         let store = Store::open(&data, on_commit)?;
         clear(&data, &store, &frozen)?;
+        if options.signin.oidc.is_some() && !cfg!(feature = "oidc") {
+            return Err(ServeError::OidcLeftOut);
+        }
+        let switches = Switches::of(&store)?;
         let own_url = Self::own_url(&store, options.base_url)?;
         let notices = Notices::new(&renderer, &root_of(own_url.as_deref()))?;
         let redactor = Redactor::new(options.redact)?;
@@ -303,6 +309,8 @@ impl Server {
             metrics,
             command_token: Digest::of(command_token.as_bytes()),
             own_url,
+            signin: options.signin,
+            switches,
         });
         let server = Self {
             service,

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{
-        Arc, OnceLock, RwLock,
+        Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
@@ -16,20 +16,25 @@ use std::{
 use http::{HeaderMap, Uri, header::HOST};
 use readalong_live::redacting::Redactions;
 use readalong_model::{
-    Change, Digest, Event, Share, ShareCard, ShareId, SnapshotOptions, Timestamp, Updates, UserId,
+    Change, Digest, Event, Share, ShareCard, ShareId, ShareVisibility, SnapshotOptions, Timestamp,
+    Updates, UserId,
 };
 use readalong_render::Renderer;
-use readalong_store::{Reader, ShareChange, Store, StoreError, Write, Written};
+use readalong_store::{Reader, ShareChange, Store, StoreError, User, Write, Written};
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    accounts::Accounts,
+    accounts::{self, Accounts},
     follow::Followers,
     frozen::{self, FrozenShares},
     limits::{Addresses, Limits},
     live_share::{LivePage, LiveShares},
     metrics::Metrics,
+    oidc::Oidc,
     routes::{api::ApiState, errors::Notices},
+    setup::Setup,
+    signin::SignInOptions,
+    switches::Switches,
 };
 
 /// Shares whose records are kept in memory; beyond it all are read again.
@@ -60,6 +65,9 @@ pub(crate) enum ServiceError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// Public sharing is switched off.
+    #[error("public sharing is switched off on this server; share with signed-in viewers instead")]
+    NothingPublic,
     /// Too much is asked for at once.
     #[error("the chat changes faster than it can be rendered")]
     Busy,
@@ -106,6 +114,14 @@ pub(crate) struct Service {
     pub(crate) limits: Limits,
     /// Pages for where there is nothing to see.
     pub(crate) notices: Notices,
+    /// How people sign in elsewhere.
+    pub(crate) signin: SignInOptions,
+    /// Where people are sent to who sign in with a provider.
+    pub(crate) oidc: Option<Oidc>,
+    /// What is switched for the whole server.
+    switches: RwLock<Switches>,
+    /// The making of the first account, as long as there is none and others could come.
+    pub(crate) setup: Setup,
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
     /// Digest of the token that commands on this machine act with; it is new at every start.
@@ -143,6 +159,8 @@ pub(crate) struct ServiceParts {
     pub(crate) command_token: Digest,
     /// The address that people use, where its owner has given one.
     pub(crate) own_url: Option<String>,
+    pub(crate) signin: SignInOptions,
+    pub(crate) switches: Switches,
 }
 
 impl Service {
@@ -164,6 +182,10 @@ impl Service {
             frozen: parts.frozen,
             limits: parts.limits,
             notices: parts.notices,
+            oidc: parts.signin.oidc.clone().map(Oidc::new),
+            signin: parts.signin,
+            switches: RwLock::new(parts.switches),
+            setup: Setup::default(),
             metrics: parts.metrics,
             command_token: parts.command_token,
             stopping: watch::Sender::new(false),
@@ -277,6 +299,8 @@ impl Service {
             write,
             Write::RemoveSession { .. }
                 | Write::RemoveSessionsOf { .. }
+                | Write::RemoveSessionOf { .. }
+                | Write::RemoveOtherSessions { .. }
                 | Write::RemoveUser { .. }
                 | Write::RemoveToken { .. }
                 | Write::SetPassword { .. }
@@ -293,6 +317,61 @@ impl Service {
         Ok(written)
     }
 
+    /// True where an owner can sign in with a password.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn has_owner(&self) -> Result<bool, StoreError> {
+        let users = self.read_now(|reader| reader.users())?;
+        let is_owner = |user: &User| accounts::is_owner(user.role) && user.has_password;
+        Ok(users.iter().any(is_owner))
+    }
+
+    /// What is switched for the whole server.
+    pub(crate) fn switches(&self) -> Switches {
+        *self.switches.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Switches something for the whole server. Where nothing is public any more, open pages of those who are not signed in end.
+    ///
+    /// # Errors
+    /// The store refused or failed; then all is as it was.
+    pub(crate) async fn switch(&self, switches: Switches) -> Result<(), ServiceError> {
+        let before = self.switches();
+        let set = |switches| {
+            *self
+                .switches
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = switches;
+        };
+        // Nobody gets in between.
+        set(switches);
+        if let Err(error) = self.write(switches.write()).await {
+            set(before);
+            return Err(error);
+        }
+        if !switches.public_sharing {
+            self.live.end_public();
+        }
+        Ok(())
+    }
+
+    /// Who can open a share's link, with what is switched for the whole server.
+    pub(crate) fn visibility(&self, share: &Share) -> ShareVisibility {
+        match self.switches().public_sharing {
+            true => share.visibility,
+            false => ShareVisibility::Private,
+        }
+    }
+
+    /// Refuses to make anything public where that is switched off.
+    fn check_public(&self, visibility: Option<ShareVisibility>) -> Result<(), ServiceError> {
+        match visibility == Some(ShareVisibility::Public) && !self.switches().public_sharing {
+            true => Err(ServiceError::NothingPublic),
+            false => Ok(()),
+        }
+    }
+
     /// Makes a share. A frozen one shows the chat as it is now, and is rendered before this answers.
     ///
     /// # Errors
@@ -301,6 +380,7 @@ impl Service {
         self: &Arc<Self>,
         share: Share,
     ) -> Result<Arc<Share>, ServiceError> {
+        self.check_public(Some(share.visibility))?;
         let id = share.id.clone();
         let by = Some(share.owner);
         self.write(Write::CreateShare(share)).await?;
@@ -324,6 +404,7 @@ impl Service {
         by: Option<UserId>,
         change: ShareChange,
     ) -> Result<Arc<Share>, ServiceError> {
+        self.check_public(change.visibility)?;
         let write = Write::ChangeShare {
             id: id.clone(),
             by,

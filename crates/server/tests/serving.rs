@@ -773,3 +773,34 @@ async fn what_shares_show_is_closed_to_others_on_the_machine() {
         assert_eq!(mode & 0o077, 0, "{} is open", path.display());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_is_public_any_more_open_pages_end() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", true).await;
+    let (eve, _) = world.user("eve", "viewer").await;
+    let session = world.session(eve).await;
+    let path = format!("/s/{share}/live");
+    let mut nobody = world.watch(&path, &Who::Nobody).await.unwrap();
+    let mut signed_in = world.watch(&path, &session).await.unwrap();
+    for viewer in [&mut nobody, &mut signed_in] {
+        assert!(viewer.frame().await.get("hello").is_some());
+    }
+    let off = json!({ "public_sharing": false });
+    world
+        .send(Method::PATCH, "/api/v1/admin/settings", off)
+        .await;
+    assert_eq!(nobody.end().await.1, Got::Closed(4401));
+    world.say(&chat, "m-9", "Still there.").await;
+    assert!(signed_in.frame().await.to_string().contains("Still there."));
+    match world.watch(&path, &Who::Nobody).await {
+        Err(error) => assert!(error.to_string().contains("401"), "{error}"),
+        Ok(mut viewer) => assert_eq!(viewer.end().await.1, Got::Closed(4401)),
+    }
+    // And it stays so over a restart.
+    let folder = world.stop().await;
+    let world = World::in_folder(folder, Limits::default()).await;
+    let page = world.get(&format!("/s/{share}/"), &Who::Nobody).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+}

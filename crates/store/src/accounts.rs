@@ -5,6 +5,8 @@ use rusqlite::Connection;
 
 use crate::{
     LegacyLink, StoreError, UserRole, Write, Written,
+    record::SESSION_ID_DIGITS,
+    showcase,
     sql::{self, Result, run},
 };
 
@@ -41,8 +43,9 @@ pub(crate) fn perform(connection: &Connection, now: Timestamp, write: Write) -> 
         Write::CreateSession {
             user,
             sha256,
+            agent,
             expires_at,
-        } => create_session(connection, now, user, sha256, expires_at)?,
+        } => create_session(connection, now, user, (sha256, &agent), expires_at)?,
         Write::RemoveSession { sha256 } => {
             let sql = "DELETE FROM sessions WHERE sha256 = ?1";
             run(connection, sql, [sha256.as_bytes()])?;
@@ -56,8 +59,37 @@ pub(crate) fn perform(connection: &Connection, now: Timestamp, write: Write) -> 
         Write::Signin {
             sha256,
             session,
+            agent,
             expires_at,
-        } => return sign_in(connection, now, sha256, session, expires_at),
+        } => return sign_in(connection, now, sha256, (session, &agent), expires_at),
+        Write::RenameUser { user, name } => rename(connection, user, name)?,
+        Write::RemoveSessionOf { user, id } => {
+            let sql =
+                "DELETE FROM sessions WHERE user = ?1 AND lower(substr(hex(sha256), 1, ?3)) = ?2";
+            found(run(connection, sql, (user.0, id, SESSION_ID_DIGITS))?)?;
+        }
+        Write::RemoveOtherSessions { user, keep } => {
+            let sql = "DELETE FROM sessions WHERE user = ?1 AND sha256 <> ?2";
+            run(connection, sql, (user.0, keep.as_bytes()))?;
+        }
+        Write::Used { sha256 } => {
+            for sql in [
+                "UPDATE tokens SET used_at = ?2 WHERE sha256 = ?1",
+                "UPDATE sessions SET used_at = ?2 WHERE sha256 = ?1",
+            ] {
+                run(connection, sql, (sha256.as_bytes(), now.millis()))?;
+            }
+        }
+        Write::Identify {
+            issuer,
+            subject,
+            user,
+        } => {
+            check_user(connection, user)?;
+            let sql = "INSERT INTO identities (issuer, subject, user) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            run(connection, sql, (issuer, subject, user.0))?;
+        }
+        Write::Showcase(write) => return showcase::perform(connection, now, write),
         Write::Setting { key, value } => set(connection, &key, value)?,
         Write::ImportLegacy(links) => {
             for link in links {
@@ -81,6 +113,7 @@ pub(crate) fn remove_user(connection: &Connection, user: UserId) -> Result<()> {
     for sql in [
         "DELETE FROM tokens WHERE user = ?1",
         "DELETE FROM signins WHERE user = ?1",
+        "DELETE FROM identities WHERE user = ?1",
         "DELETE FROM users WHERE id = ?1",
     ] {
         run(connection, sql, [user.0])?;
@@ -118,6 +151,16 @@ fn create_user(
     }
 }
 
+fn rename(connection: &Connection, user: UserId, name: String) -> Result<()> {
+    let folded = sql::folded(&name);
+    let taken = "SELECT 1 FROM users WHERE name_folded = ?1 AND id <> ?2";
+    if sql::one(connection, taken, (&folded, user.0), |_| Ok(()))?.is_some() {
+        return Err(StoreError::Exists { name });
+    }
+    let sql = "UPDATE users SET name = ?2, name_folded = ?3 WHERE id = ?1";
+    found(run(connection, sql, (user.0, name, folded))?)
+}
+
 fn create_token(
     connection: &Connection,
     now: Timestamp,
@@ -146,14 +189,20 @@ fn create_session(
     connection: &Connection,
     now: Timestamp,
     user: UserId,
-    sha256: Digest,
+    (sha256, agent): (Digest, &str),
     expires_at: Timestamp,
 ) -> Result<()> {
     check_user(connection, user)?;
     let sql = "DELETE FROM sessions WHERE expires_at <= ?1";
     run(connection, sql, [now.millis()])?;
-    let sql = "INSERT INTO sessions (sha256, user, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)";
-    let values = (sha256.as_bytes(), user.0, now.millis(), expires_at.millis());
+    let sql = "INSERT INTO sessions (sha256, user, agent, created_at, used_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)";
+    let values = (
+        sha256.as_bytes(),
+        user.0,
+        agent,
+        now.millis(),
+        expires_at.millis(),
+    );
     run(connection, sql, values)?;
     Ok(())
 }
@@ -186,7 +235,7 @@ fn sign_in(
     connection: &Connection,
     now: Timestamp,
     sha256: Digest,
-    session: Digest,
+    session: (Digest, &str),
     expires_at: Timestamp,
 ) -> Result<Written> {
     let sql = "DELETE FROM signins WHERE sha256 = ?1 AND expires_at > ?2 RETURNING user";

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use crate::{
     StoreError, kind,
     reader::log::{Created, Gone},
+    showcase,
     sql::{self, ChatKey, Result, chat_key, run, seq_value},
     writer::After,
 };
@@ -374,6 +375,7 @@ impl Applying<'_> {
         };
         self.forget(Some(seq))?;
         self.run("DELETE FROM shares WHERE id = ?1", [share.as_str()])?;
+        showcase::forget_share(self.connection, share)?;
         Ok(Some(frozen_at_seq))
     }
 

@@ -16,18 +16,20 @@ mod reader;
 mod record;
 mod reserve;
 mod schema;
+mod showcase;
 mod sql;
 mod store;
 mod write;
 mod writer;
 
 pub use error::StoreError;
-pub use reader::Reader;
+pub use reader::{Reader, ShowcaseEntry, ShowcaseFilter};
 pub use record::{
     ChatFilter, ChatOrder, ChatRecord, LegacyLink, SessionRecord, ShareFilter, StoredMessage,
     TokenRecord, User, UserRole,
 };
 pub use schema::VERSION;
+pub use showcase::{ShowcaseWords, ShowcaseWrite, Thumbnail};
 pub use store::Store;
 pub use write::{Body, Row, ShareChange, Write, Written};
 

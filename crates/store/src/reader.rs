@@ -5,7 +5,10 @@ pub(crate) mod chats;
 pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod shares;
+mod showcase;
 mod whole;
+
+pub use showcase::{ShowcaseEntry, ShowcaseFilter};
 
 use readalong_model::{ChatId, Seq};
 use rusqlite::Transaction;

@@ -198,11 +198,22 @@ pub struct TokenRecord {
     pub created_at: Timestamp,
     /// From when on it is worth nothing.
     pub expires_at: Option<Timestamp>,
+    /// When it was used last, to the minute.
+    pub used_at: Option<Timestamp>,
 }
 
+/// Hexadecimal digits of a session's id: so many tell the sessions of a user apart.
+pub(crate) const SESSION_ID_DIGITS: u32 = 16;
+
 /// A session of a user who signed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {
+    /// Names it among the user's: the first digits of its digest.
+    pub id: String,
+    /// The program that it is in, as it calls itself.
+    pub agent: String,
+    /// When it was used last, to the minute.
+    pub used_at: Option<Timestamp>,
     /// Whose.
     pub user: UserId,
     /// When it began.

@@ -10,9 +10,10 @@ use crate::{
 };
 
 /// Statements that make each version of the database out of the one before. What is here is never changed; a new version is a new file.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
 ];
 
 /// Version of the database that this readalong writes.
@@ -175,6 +176,7 @@ mod tests {
         let next = [
             MIGRATIONS[0],
             MIGRATIONS[1],
+            MIGRATIONS[2],
             "ALTER TABLE settings ADD COLUMN more TEXT NOT NULL DEFAULT 'c'",
         ];
         migrate(&mut connection, &next).unwrap();

@@ -5,7 +5,7 @@ use readalong_model::{
     ShareVisibility, Thread, Timestamp, Updates, UserId,
 };
 
-use crate::{LegacyLink, UserRole};
+use crate::{LegacyLink, ShowcaseWrite, UserRole};
 
 /// One thing to write, whole or not at all.
 ///
@@ -171,6 +171,8 @@ pub enum Write {
         user: UserId,
         /// Digest of its cookie.
         sha256: Digest,
+        /// The program that it is in, as it calls itself.
+        agent: String,
         /// When it ends.
         expires_at: Timestamp,
     },
@@ -196,9 +198,48 @@ pub enum Write {
         sha256: Digest,
         /// Digest of the new session's cookie.
         session: Digest,
+        /// The program that it is in, as it calls itself.
+        agent: String,
         /// When the session ends.
         expires_at: Timestamp,
     },
+    /// Calls a user otherwise.
+    RenameUser {
+        /// The user.
+        user: UserId,
+        /// The name to sign in with from now on.
+        name: String,
+    },
+    /// Ends one session of a user.
+    RemoveSessionOf {
+        /// Whose.
+        user: UserId,
+        /// The session's id.
+        id: String,
+    },
+    /// Ends all sessions of a user but one.
+    RemoveOtherSessions {
+        /// Whose.
+        user: UserId,
+        /// Digest of the cookie of the one that stays.
+        keep: Digest,
+    },
+    /// Says that a token or session was used now.
+    Used {
+        /// Digest of the token or cookie.
+        sha256: Digest,
+    },
+    /// Says who somebody is to a provider that signs people in. What was said before stays.
+    Identify {
+        /// The provider.
+        issuer: String,
+        /// Who they are to it.
+        subject: String,
+        /// Who they are here.
+        user: UserId,
+    },
+    /// Changes the showcase.
+    Showcase(ShowcaseWrite),
     /// Sets or takes away a setting.
     Setting {
         /// Its name.
@@ -211,7 +252,7 @@ pub enum Write {
 impl Write {
     /// True where the disk is waited for before the write is acknowledged.
     pub(crate) fn is_durable(&self) -> bool {
-        !matches!(self, Self::Apply { durable: false, .. })
+        !matches!(self, Self::Apply { durable: false, .. } | Self::Used { .. })
     }
 
     /// True for what takes something back: it is written also where the disk is full.
@@ -226,6 +267,9 @@ impl Write {
             | Self::RemoveToken { .. }
             | Self::RemoveSession { .. }
             | Self::RemoveSessionsOf { .. }
+            | Self::RemoveSessionOf { .. }
+            | Self::RemoveOtherSessions { .. }
+            | Self::Showcase(ShowcaseWrite::Remove { .. })
             | Self::SetPassword { .. } => true,
             Self::ChangeShare { change, .. } => {
                 change.visibility == Some(ShareVisibility::Private)

@@ -98,10 +98,18 @@ impl Serve {
         let mirror = Mirror::of(&config)?;
         options.on_change = mirror.as_ref().map(Mirror::listener);
         let server = Server::open(options)?;
+        let setup = match config.addr.ip().is_loopback() || server.has_owner()? {
+            true => None,
+            false => Some(server.begin_setup()?),
+        };
         serve(server, config.addr, cancel::cancelled(), |server| {
             let base = server.base_url().unwrap_or_default();
             output::print_line(&format!("readalong serves {base}"))?;
-            if let Some(path) = server.owner_link()? {
+            if let Some(path) = setup {
+                output::print_line(&format!(
+                    "nothing is served before there is an account; make it here (works once, within an hour): {base}{path}"
+                ))?;
+            } else if let Some(path) = server.owner_link()? {
                 output::print_line(&format!("sign in as the owner (works once): {base}{path}"))?;
             }
             output::note("Ctrl-C ends it.");
@@ -124,9 +132,9 @@ pub(crate) fn serve(
     end: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(&Server) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    if !addr.ip().is_loopback() && !server.has_owner()? {
+    if !addr.ip().is_loopback() && !server.has_owner()? && !server.is_in_setup() {
         bail!(
-            "nobody owns this server, and {addr} is open to others; make an owner first: `readalong user add NAME --owner`"
+            "nobody owns this server, and {addr} is open to others; make an owner first: `readalong user add NAME --admin`"
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{client::Client, cmd::list::for_each, data::Data, output};
 
-/// Who may sign in: owners share chats, viewers open private shares
+/// Who may sign in: owners share chats, viewers open private shares, admins do all
 #[derive(Args)]
 pub(crate) struct User {
     #[command(subcommand)]
@@ -27,9 +27,12 @@ enum Command {
     Add {
         /// Name to sign in with
         name: String,
-        /// May share chats and manage users; without it the user may only open private shares
+        /// May share chats; without it the user may only open private shares
         #[arg(long)]
         owner: bool,
+        /// May do all: also manage users, revoke anybody's shares, switch things for the whole server
+        #[arg(long, conflicts_with = "owner")]
+        admin: bool,
         /// Read the password from the first line of standard input
         #[arg(long)]
         password_stdin: bool,
@@ -48,6 +51,14 @@ enum Command {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Give a user another role
+    Role {
+        /// Name of the user
+        name: String,
+        /// viewer, owner or admin
+        #[arg(value_parser = ["viewer", "owner", "admin"])]
+        role: String,
+    },
     /// Remove a user with all their chats, shares, sessions and tokens
     Rm {
         /// Name of the user
@@ -62,9 +73,14 @@ impl User {
             Command::Add {
                 name,
                 owner,
+                admin,
                 password_stdin,
             } => {
-                let role = if owner { "owner" } else { "viewer" };
+                let role = match (admin, owner) {
+                    (true, _) => "admin",
+                    (false, true) => "owner",
+                    (false, false) => "viewer",
+                };
                 let password = password(&name, password_stdin)?;
                 let body = json!({ "name": name, "role": role, "password": password });
                 let _: Value = client.post("/api/v1/users", &body)?;
@@ -96,6 +112,12 @@ impl User {
                 output::print_line(&format!(
                     "{name} has another password; their sessions ended"
                 ))?;
+            }
+            Command::Role { name, role } => {
+                let id = id_of(&client, &name)?;
+                let _: Value =
+                    client.patch(&format!("/api/v1/users/{id}"), &json!({ "role": role }))?;
+                output::print_line(&format!("{name} ({role}) from now on"))?;
             }
             Command::Rm { name } => {
                 let id = id_of(&client, &name)?;

@@ -186,7 +186,17 @@ pub(crate) fn gone() -> Response {
 
 /// 303 to the sign-in page, which leads back to `path`.
 pub(crate) fn sign_in(path: &str) -> Response {
-    let mut to = String::from("/signin?next=");
+    let to = format!("/signin?next={}", encoded(path));
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    if let Ok(to) = HeaderValue::try_from(to) {
+        response.headers_mut().insert(LOCATION, to);
+    }
+    response
+}
+
+/// A path as the value of a parameter.
+pub(crate) fn encoded(path: &str) -> String {
+    let mut to = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => {
@@ -195,11 +205,7 @@ pub(crate) fn sign_in(path: &str) -> Response {
             _ => to.push_str(&format!("%{byte:02X}")),
         }
     }
-    let mut response = StatusCode::SEE_OTHER.into_response();
-    if let Ok(to) = HeaderValue::try_from(to) {
-        response.headers_mut().insert(LOCATION, to);
-    }
-    response
+    to
 }
 
 /// 401: what is asked for is private.

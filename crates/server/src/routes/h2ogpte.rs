@@ -20,6 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    accounts,
     auth::{Owner, SignedIn},
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
     gate::{self, Denied, Link},
@@ -29,6 +30,8 @@ use crate::{
 
 /// The version that is told to a client that does not tell its own.
 const VERSION: &str = "1.7.5";
+/// What admins may do there.
+const MANAGE_SHOWCASE: &str = "h2ogpte/chat/manage_showcase";
 /// Bytes of a version that a client may tell.
 const VERSION_BYTES_MAX: usize = 100;
 /// Entries of a list, where nobody says how many.
@@ -68,6 +71,10 @@ async fn meta(caller: SignedIn, headers: HeaderMap) -> Json<Value> {
         .filter(|version| !version.is_empty() && version.len() <= VERSION_BYTES_MAX)
         .unwrap_or(VERSION);
     let name = &caller.user.name;
+    let permissions: &[&str] = match accounts::is_admin(&caller.user, caller.proof) {
+        true => &[MANAGE_SHOWCASE],
+        false => &[],
+    };
     Json(json!({
         "version": version,
         "build": concat!("readalong ", env!("CARGO_PKG_VERSION")),
@@ -83,7 +90,7 @@ async fn meta(caller: SignedIn, headers: HeaderMap) -> Json<Value> {
         "picture": null,
         "groups": null,
         "workspaces": null,
-        "permissions": [],
+        "permissions": permissions,
         "ui_config": {
             "logo": "",
             "chat_logo": "",
@@ -234,7 +241,7 @@ struct SharedChatInfo {
     /// Id of the chat.
     #[schema(value_type = String)]
     chat_session_id: ChatId,
-    /// Nothing is featured.
+    /// The entry of the showcase that features it.
     showcase_id: Option<String>,
 }
 
@@ -253,9 +260,6 @@ async fn list(
             "`limit` is at most {LIST_MAX}"
         )));
     }
-    if listed.showcase_filter == ShowcaseFilter::Featured {
-        return Ok(Json(Vec::new()));
-    }
     let (visibility, updates) = match listed.filter_type {
         FilterType::All => (None, None),
         FilterType::Private => (Some(ShareVisibility::Private), None),
@@ -263,17 +267,33 @@ async fn list(
         FilterType::Frozen => (None, Some(Updates::Frozen)),
         FilterType::Active => (None, Some(Updates::Live)),
     };
+    let offset = listed.offset.unwrap_or(0);
+    // Few are featured, so all of one's own are looked through for them.
+    let (read_offset, read_limit) = match listed.showcase_filter {
+        ShowcaseFilter::All => (offset, limit),
+        ShowcaseFilter::Featured | ShowcaseFilter::NotFeatured => (0, u32::MAX),
+    };
     let filter = ShareFilter {
         text: listed.name_filter.filter(|text| !text.is_empty()),
         visibility,
         updates,
-        offset: listed.offset.unwrap_or(0),
-        limit,
+        offset: read_offset,
+        limit: read_limit,
     };
-    let shares = service
-        .read(move |r| r.shares(caller.user.id, &filter))
+    let (mut shares, featured) = service
+        .read(move |r| Ok((r.shares(caller.user.id, &filter)?, r.showcase_ids()?)))
         .await?;
+    if listed.showcase_filter != ShowcaseFilter::All {
+        let is_wanted = listed.showcase_filter == ShowcaseFilter::Featured;
+        shares.retain(|(share, _)| featured.contains_key(&share.id) == is_wanted);
+        shares = shares
+            .into_iter()
+            .skip(offset as usize)
+            .take(limit as usize)
+            .collect();
+    }
     let info = |(share, title): (Share, String)| SharedChatInfo {
+        showcase_id: featured.get(&share.id).cloned(),
         is_private: share.visibility == ShareVisibility::Private,
         is_frozen: share.updates == Updates::Frozen,
         includes_artifacts: share.includes_artifacts,
@@ -281,7 +301,6 @@ async fn list(
         name: share.name.unwrap_or(title),
         chat_session_id: share.chat,
         id: share.id,
-        showcase_id: None,
     };
     Ok(Json(shares.into_iter().map(info).collect()))
 }

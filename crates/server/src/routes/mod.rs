@@ -10,7 +10,9 @@ pub(crate) mod h2ogpte;
 mod health;
 mod live_page;
 mod metrics;
+mod oidc;
 mod qr;
+pub(crate) mod setup;
 pub(crate) mod signin;
 mod socket;
 mod viewer;
@@ -36,7 +38,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{
-    HeaderMap, HeaderValue, StatusCode, Uri,
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
     header::{CONTENT_TYPE, LOCATION},
     uri::PathAndQuery,
 };
@@ -46,7 +48,7 @@ use tower::util::MapRequest;
 
 use crate::{
     accounts,
-    auth::Caller,
+    auth::{self, Caller, Proof},
     content::Takes,
     error::{self, ApiError},
     headers,
@@ -63,20 +65,28 @@ const SECRET_DIGITS: usize = 22;
 /// Bytes of a body that have to come in the time of [`crate::limits::Limits::body_timeout`], or its end: one byte now and then holds a connection for days.
 const BODY_PIECE_BYTES: usize = 4 << 10;
 
-/// Paths that are ours, with all below them: no old link and no base URL can be there.
-pub(crate) const OUR_PATHS: [&str; 11] = [
+/// Paths that are ours, with all below them: no old link can be there.
+pub(crate) const OUR_PATHS: [&str; 16] = [
     "/s",
     "/assets",
     "/api",
     "/rpc",
     "/signin",
     "/signout",
+    "/setup",
     "/health",
     "/metrics",
     "/robots.txt",
     "/openapi.json",
+    "/account",
+    "/admin",
     "/chats",
+    "/showcase",
+    "/tokens",
 ];
+
+/// In this header a proxy says what it has left away of a path.
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +111,8 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .merge(api::router(&service))
         .merge(signin::router(&service))
         .merge(desk::router())
+        .merge(oidc::router())
+        .route(setup::PATH, get(setup::show).post(setup::make))
         .fallback(fallback)
         .layer(DefaultBodyLimit::max(service.limits.body_bytes))
         .layer(middleware::from_fn_with_state(service.clone(), around))
@@ -113,8 +125,12 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
     }
 }
 
-/// A request whose path begins where ours do: some proxies leave away what they have us below, others do not.
+/// A request whose path begins where ours do: some proxies leave away what they have us below, others do not. A proxy that says that it did so is believed;
+/// only where what it left away is like one of our own paths it has to.
 fn without_root(mut request: Request, root: &str) -> Request {
+    if request.headers().contains_key(X_FORWARDED_PREFIX) {
+        return request;
+    }
     let uri = request.uri();
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let folder = root.trim_end_matches('/');
@@ -192,8 +208,16 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
     let asker = service.addresses.asker(peer, request.headers());
     let for_programs = is_for_programs(request.uri());
     let span = tracing::debug_span!("request", method = %request.method(), path = %Masked(request.uri().path()));
-    let mut response = if service.addresses.may_ask(asker) {
+    let mut response = if is_kept_out(&service, &request) {
+        setup::wait()
+    } else if service.addresses.may_ask(asker) {
         request.extensions_mut().insert(AskedBy(asker));
+        auth::take_proxy_user(&service, peer, request.headers_mut());
+        if let Some(name) = auth::proxy_user(request.headers())
+            && let Err(error) = accounts::know(&service, &name).await
+        {
+            tracing::error!("nobody can be signed in: {error}");
+        }
         let request = with_patience(request, service.limits.body_timeout);
         let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
         match tracing::Instrument::instrument(answer, span.clone()).await {
@@ -221,6 +245,28 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
     service.metrics.requests[usize::from(status / 100).min(5)].add(1);
     span.in_scope(|| tracing::debug!(status, "answered"));
     response
+}
+
+/// True as long as there is no account, for all but whoever makes it.
+fn is_kept_out(service: &Service, request: &Request) -> bool {
+    if !service.setup.is_pending() || request.uri().path() == setup::PATH {
+        return false;
+    }
+    // A command on this machine may have made one.
+    let is_made = service.has_owner().unwrap_or(false);
+    if is_made {
+        service.setup.end();
+    }
+    let is_local = || {
+        matches!(
+            Caller::of(service, request.headers()),
+            Caller::User {
+                proof: Proof::Local,
+                ..
+            }
+        )
+    };
+    !is_made && !is_local()
 }
 
 /// True for routes whose errors are JSON.

@@ -19,9 +19,9 @@ use readalong_render::SigninPage;
 use readalong_store::Write;
 use serde::Deserialize;
 
-use super::{AskedBy, api, errors};
+use super::{AskedBy, api, errors, oidc as oidc_route};
 use crate::{
-    accounts::{self, SignInError},
+    accounts::{self, Agent, Secret, SignInError},
     auth::{Caller, Proof, no_session_header, session_header},
     headers,
     service::Service,
@@ -66,7 +66,7 @@ async fn show(
     let is_person = method == Method::GET && !headers.contains_key("sec-purpose") && is_opened;
     match asked.token {
         Some(token) if is_person => {
-            let signed_in = accounts::sign_in_by_link(&service, &token).await;
+            let signed_in = accounts::sign_in_by_link(&service, &token, &Agent::of(&headers)).await;
             answer(
                 &service,
                 &caller,
@@ -95,6 +95,7 @@ struct Entered {
 async fn sign_in(
     State(service): State<Arc<Service>>,
     caller: Caller,
+    headers: HeaderMap,
     asked_by: Option<Extension<AskedBy>>,
     entered: Result<Form<Entered>, FormRejection>,
 ) -> Response {
@@ -112,7 +113,8 @@ async fn sign_in(
     let next = path_of(entered.next.as_deref());
     let address = asked_by.and_then(|Extension(AskedBy(asker))| asker);
     let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let signed_in = accounts::sign_in(&service, &entered.name, entered.password, address).await;
+    let from = (address, &Agent::of(&headers));
+    let signed_in = accounts::sign_in(&service, &entered.name, entered.password, from).await;
     let shown = Filled {
         next,
         name: &entered.name,
@@ -130,7 +132,7 @@ struct Filled<'a> {
 async fn answer(
     service: &Arc<Service>,
     caller: &Caller,
-    signed_in: Result<accounts::Secret, SignInError>,
+    signed_in: Result<Secret, SignInError>,
     shown: Filled<'_>,
     wrong: &str,
 ) -> Response {
@@ -143,9 +145,28 @@ async fn answer(
         }
         Err(SignInError::Failed(_)) => return errors::failed(),
     };
+    begin_session(service, caller, &session, shown.next).await
+}
+
+/// Gives a browser its session, in place of one that was there, and leads to where somebody wanted to go.
+pub(crate) async fn begin_session(
+    service: &Arc<Service>,
+    caller: &Caller,
+    session: &Secret,
+    next: &str,
+) -> Response {
     end_session(service, caller).await;
-    let cookie = session_header(service, session.expose());
-    go_to(shown.next, cookie)
+    go_to(next, session_header(service, session.expose()))
+}
+
+/// The page, with what went wrong.
+pub(crate) fn form_with(
+    service: &Service,
+    status: StatusCode,
+    next: &str,
+    problem: &str,
+) -> Response {
+    form(service, status, Filled { next, name: "" }, problem)
 }
 
 async fn end_session(service: &Arc<Service>, caller: &Caller) {
@@ -192,10 +213,18 @@ fn wait(service: &Service, shown: Filled<'_>, seconds: u64) -> Response {
 }
 
 fn form(service: &Service, status: StatusCode, shown: Filled<'_>, problem: &str) -> Response {
+    let provider = service.oidc.as_ref().map(|oidc| {
+        let next = errors::encoded(shown.next);
+        (
+            format!("{}?next={next}", service.path(oidc_route::PATH)),
+            oidc.name(),
+        )
+    });
     let page = service.renderer.signin_page(&SigninPage {
         action: &service.path("/signin"),
         next: shown.next,
         user: shown.name,
+        provider: provider.as_ref().map(|(href, name)| (href.as_str(), *name)),
         error: Some(problem).filter(|problem| !problem.is_empty()),
         root: service.root(),
     });
@@ -218,7 +247,7 @@ fn no_store(mut response: Response) -> Response {
 }
 
 /// The path to go to afterwards: one of this server, whatever the link says.
-fn path_of(next: Option<&str>) -> &str {
+pub(crate) fn path_of(next: Option<&str>) -> &str {
     let is_ours = |path: &&str| {
         let mut bytes = path.bytes();
         bytes.next() == Some(b'/')

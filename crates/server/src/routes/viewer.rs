@@ -7,11 +7,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header::LOCATION};
-use readalong_model::Updates;
+use readalong_model::{ShareVisibility, Updates};
 use readalong_store::StoreError;
 
 use crate::{
     gate::{self, Link, Verb},
+    headers,
     routes::{errors, events, frozen, live_page, qr, socket},
     service::{Service, ServiceError},
 };
@@ -72,20 +73,27 @@ async fn answer(service: Arc<Service>, link: Link, rest: &str, request: Request)
         "events" => return events::watch(service, link, request).await,
         _ => {}
     }
-    let (path, headers) = (request.uri().path(), request.headers());
+    let (path, sent) = (request.uri().path(), request.headers());
     let verb = verb_of(rest);
-    let share = match gate::admit(&service, &link, headers) {
+    let share = match gate::admit(&service, &link, sent) {
         Ok(share) => share,
         Err(denied) => return denied.response(verb, path),
     };
     let answered = match (rest, share.updates) {
-        ("qr.svg", _) => qr::picture(&service, &link, &share, headers),
-        (_, Updates::Frozen) => frozen::file(&service, &share, rest, headers).await,
-        (_, Updates::Live) => live_page::file(&service, &share, &link, rest, headers).await,
+        ("qr.svg", _) => qr::picture(&service, &link, &share, sent),
+        (_, Updates::Frozen) => frozen::file(&service, &share, rest, sent).await,
+        (_, Updates::Live) => live_page::file(&service, &share, &link, rest, sent).await,
     };
     // The right may have ended while the answer was made.
-    match gate::admit(&service, &link, headers) {
-        Ok(_) => answered.unwrap_or_else(|error| failed(&error)),
+    match gate::admit(&service, &link, sent) {
+        Ok(share) => {
+            let mut answer = answered.unwrap_or_else(|error| failed(&error));
+            // A public share may have become one for those who are signed in.
+            if service.visibility(&share) == ShareVisibility::Private {
+                headers::keep_nothing(answer.headers_mut());
+            }
+            answer
+        }
         Err(denied) => denied.response(verb, path),
     }
 }

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod below;
 mod chats;
 mod documents;
 mod h2ogpte;
 mod hostile;
 mod shares;
+mod showcase;
 mod signin;
 mod sources;
 mod users;

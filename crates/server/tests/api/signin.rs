@@ -215,7 +215,7 @@ async fn a_sign_in_link_works_once_and_for_people_only() {
         .json();
     let path = format!("/api/v1/users/{}/signin_link", eve["id"]);
     let link = world
-        .bare("POST", &path, &world.ada)
+        .bare("POST", &path, &world.root)
         .await
         .expect(201)
         .json();

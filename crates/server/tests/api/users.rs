@@ -6,11 +6,11 @@ use serde_json::json;
 use crate::world::{World, cookie};
 
 #[tokio::test]
-async fn users_are_made_and_removed_by_owners() {
+async fn users_are_made_and_removed_by_admins() {
     let world = World::new().await;
     let new = json!({"name": "Zoë", "role": "viewer"});
     let user = world
-        .post("/api/v1/users", &world.ada, new.clone())
+        .post("/api/v1/users", &world.root, new.clone())
         .await
         .expect(201)
         .json();
@@ -19,7 +19,7 @@ async fn users_are_made_and_removed_by_owners() {
         (&json!("viewer"), &json!(false))
     );
     world
-        .post("/api/v1/users", &world.ada, new)
+        .post("/api/v1/users", &world.root, new)
         .await
         .expect_error(409, "conflict");
     for wrong in [
@@ -32,27 +32,27 @@ async fn users_are_made_and_removed_by_owners() {
         json!({"name": "x", "role": "viewer", "id": 1}),
     ] {
         world
-            .post("/api/v1/users", &world.ada, wrong)
+            .post("/api/v1/users", &world.root, wrong)
             .await
             .expect_error(400, "bad_request");
     }
-    let users = world.get("/api/v1/users", &world.ada).await.expect(200);
+    let users = world.get("/api/v1/users", &world.root).await.expect(200);
     assert!(!users.text().contains("argon2"), "{}", users.text());
     assert_eq!(users.json().as_array().unwrap().len(), 5);
     let path = format!("/api/v1/users/{}", user["id"]);
-    world.delete(&path, &world.ada).await.expect(204);
+    world.delete(&path, &world.root).await.expect(204);
     world
-        .delete(&path, &world.ada)
+        .delete(&path, &world.root)
         .await
         .expect_error(404, "not_found");
     world
-        .delete("/api/v1/users/nobody", &world.ada)
+        .delete("/api/v1/users/nobody", &world.root)
         .await
         .expect_error(404, "not_found");
 }
 
 #[tokio::test]
-async fn one_owner_stays() {
+async fn one_admin_stays() {
     let world = World::new().await;
     let users = world
         .get("/api/v1/users", &world.root)
@@ -101,7 +101,7 @@ async fn a_removed_user_leaves_nothing() {
         .expect(200)
         .json();
     world
-        .delete(&format!("/api/v1/users/{}", me["id"]), &world.ada)
+        .delete(&format!("/api/v1/users/{}", me["id"]), &world.root)
         .await
         .expect(204);
     world
@@ -132,7 +132,8 @@ async fn tokens_are_shown_once_and_end() {
     let list = world.get("/api/v1/tokens", &world.eve).await.expect(200);
     assert!(!list.text().contains(token) && list.text().contains("laptop"));
     let path = format!("/api/v1/tokens/{}", shown["id"]);
-    world.delete(&path, &world.bob).await.expect(204);
+    world.delete(&path, &world.bob).await.expect(404);
+    world.delete(&path, &world.root).await.expect(204);
     world
         .get("/api/v1/users/me", token)
         .await
@@ -163,7 +164,7 @@ async fn tokens_are_shown_once_and_end() {
         .expect_error(403, "forbidden");
     let for_nobody = json!({"name": "x", "user": 999});
     world
-        .post("/api/v1/tokens", &world.ada, for_nobody)
+        .post("/api/v1/tokens", &world.root, for_nobody)
         .await
         .expect_error(404, "not_found");
 }
@@ -233,10 +234,14 @@ async fn another_password_ends_all_sessions() {
     world
         .patch(&path, &world.bob, json!({"password": next}))
         .await
+        .expect_error(403, "forbidden");
+    world
+        .patch(&path, &world.root, json!({"password": next}))
+        .await
         .expect(204);
     world.sign_in("ada", next, "/").await.expect(303);
     world
-        .patch("/api/v1/users/999", &world.bob, json!({"password": next}))
+        .patch("/api/v1/users/999", &world.root, json!({"password": next}))
         .await
         .expect_error(404, "not_found");
 }

@@ -10,7 +10,9 @@ use crate::{
 };
 
 const USER: &str = "u.id, u.name, u.role, u.password_hash IS NOT NULL, u.created_at";
-const TOKEN: &str = "t.id, t.user, t.name, t.created_at, t.expires_at";
+const TOKEN: &str = "t.id, t.user, t.name, t.created_at, t.expires_at, t.used_at";
+const SESSION: &str =
+    "s.user, s.created_at, s.expires_at, lower(substr(hex(s.sha256), 1, 16)), s.agent, s.used_at";
 
 impl Reader<'_> {
     /// All users, by name.
@@ -63,7 +65,7 @@ impl Reader<'_> {
         );
         let values = (sha256.as_bytes(), now.millis());
         sql::one(&self.transaction, &sql, values, |row| {
-            Ok((token(row)?, user(row, 5)?))
+            Ok((token(row)?, user(row, 6)?))
         })
     }
 
@@ -82,12 +84,36 @@ impl Reader<'_> {
     /// The database fails.
     pub fn session(&self, sha256: Digest, now: Timestamp) -> Result<Option<(SessionRecord, User)>> {
         let sql = format!(
-            "SELECT s.user, s.created_at, s.expires_at, {USER} FROM sessions s JOIN users u ON u.id = s.user
+            "SELECT {SESSION}, {USER} FROM sessions s JOIN users u ON u.id = s.user
              WHERE s.sha256 = ?1 AND s.expires_at > ?2"
         );
         let values = (sha256.as_bytes(), now.millis());
         sql::one(&self.transaction, &sql, values, |row| {
-            Ok((session(row)?, user(row, 3)?))
+            Ok((session(row)?, user(row, 6)?))
+        })
+    }
+
+    /// The sessions of a user that have not ended at `now`, the one that was used last first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionRecord>> {
+        let sql = format!(
+            "SELECT {SESSION} FROM sessions s WHERE s.user = ?1 AND s.expires_at > ?2 ORDER BY coalesce(s.used_at, s.created_at) DESC, s.sha256"
+        );
+        sql::all(&self.transaction, &sql, (user.0, now.millis()), session)
+    }
+
+    /// Who somebody is here whom a provider knows.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn identified(&self, issuer: &str, subject: &str) -> Result<Option<User>> {
+        let sql = format!(
+            "SELECT {USER} FROM identities i JOIN users u ON u.id = i.user WHERE i.issuer = ?1 AND i.subject = ?2"
+        );
+        sql::one(&self.transaction, &sql, (issuer, subject), |row| {
+            user(row, 0)
         })
     }
 
@@ -119,6 +145,7 @@ fn token(row: &Row<'_>) -> Result<TokenRecord> {
         name: row.get(2)?,
         created_at: sql::time(row, 3)?,
         expires_at: sql::maybe_time(row, 4)?,
+        used_at: sql::maybe_time(row, 5)?,
     })
 }
 
@@ -127,5 +154,8 @@ fn session(row: &Row<'_>) -> Result<SessionRecord> {
         user: UserId(row.get(0)?),
         created_at: sql::time(row, 1)?,
         expires_at: sql::time(row, 2)?,
+        id: row.get(3)?,
+        agent: row.get(4)?,
+        used_at: sql::maybe_time(row, 5)?,
     })
 }

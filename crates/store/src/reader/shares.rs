@@ -9,9 +9,12 @@ use crate::{
     sql::{self, Result},
 };
 
-const SHARE: &str = "s.id, c.id, s.owner, s.name, s.visibility, s.updates, s.includes_artifacts,
+/// Columns of a share and of its chat's name.
+pub(super) const COLUMNS: usize = 12;
+pub(super) const SHARE: &str =
+    "s.id, c.id, s.owner, s.name, s.visibility, s.updates, s.includes_artifacts,
     s.created_at, s.expires_at, s.frozen_at_seq, s.bundle, c.title";
-const FROM: &str = "FROM shares s JOIN chats c ON c.key = s.chat";
+pub(super) const FROM: &str = "FROM shares s JOIN chats c ON c.key = s.chat";
 /// What [`ShareFilter`] asks for.
 const WHERE: &str = "WHERE s.owner = ?1
     AND (?2 IS NULL OR instr(coalesce(s.name_folded, c.title_folded), ?2) > 0)
@@ -64,6 +67,24 @@ impl Reader<'_> {
         );
         sql::all(&self.transaction, &sql, values, |row| {
             Ok((share(row)?, row.get(11)?))
+        })
+    }
+
+    /// The shares of all owners that a filter finds, with the names of their chats and owners, the newest first: for those who may do all.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn shares_of_all(&self, filter: &ShareFilter) -> Result<Vec<(Share, String, String)>> {
+        let sql = format!(
+            "SELECT {SHARE}, u.name {FROM} JOIN users u ON u.id = s.owner
+             WHERE (?1 IS NULL OR instr(coalesce(s.name_folded, c.title_folded), ?1) > 0 OR instr(u.name_folded, ?1) > 0)
+             AND (?2 IS NULL OR s.visibility = ?2) AND (?3 IS NULL OR s.updates = ?3)
+             ORDER BY s.created_at DESC, s.id DESC LIMIT ?4 OFFSET ?5"
+        );
+        let (text, visibility, updates) = wanted(filter)?;
+        let values = (text, visibility, updates, filter.limit, filter.offset);
+        sql::all(&self.transaction, &sql, values, |row| {
+            Ok((share(row)?, row.get(COLUMNS - 1)?, row.get(COLUMNS)?))
         })
     }
 
@@ -120,7 +141,7 @@ pub(crate) fn of_chat(connection: &Connection, chat: sql::ChatKey) -> Result<Vec
     sql::all(connection, sql, [chat], |row| sql::share_id(row, 0))
 }
 
-fn share(row: &Row<'_>) -> Result<Share> {
+pub(super) fn share(row: &Row<'_>) -> Result<Share> {
     let bundle: Option<[u8; 32]> = row.get(10)?;
     Ok(Share {
         id: sql::share_id(row, 0)?,

@@ -2,16 +2,19 @@
 //!
 //! docs/api.md is written for people and compared with the OpenAPI document by a test.
 
+pub(crate) mod admin;
 pub(crate) mod chats;
 mod follow;
 mod import;
 mod legacy;
 mod messages;
+pub(crate) mod sessions;
 pub(crate) mod shares;
+pub(crate) mod showcase;
 mod source;
-mod tokens;
+pub(crate) mod tokens;
 mod upload;
-mod users;
+pub(crate) mod users;
 
 use std::sync::Arc;
 
@@ -117,8 +120,15 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::remove))
         .routes(routes!(follow::list, follow::add))
+        .routes(routes!(sessions::list, sessions::end_others))
+        .routes(routes!(sessions::end))
+        .routes(routes!(admin::list))
+        .routes(routes!(admin::revoke))
+        .routes(routes!(admin::settings, admin::change_settings))
+        .merge(showcase::routes())
         .merge(h2ogpte::routes())
         .layer(axum::extract::DefaultBodyLimit::max(JSON_BYTES_MAX))
+        .merge(showcase::picture_routes())
         .merge(large)
         .merge(unbounded)
         .split_for_parts();

@@ -59,7 +59,7 @@ pub(crate) struct ShareEntry {
 }
 
 impl ShareEntry {
-    fn new(service: &Service, share: &Share, chat_title: String) -> Self {
+    pub(super) fn new(service: &Service, share: &Share, chat_title: String) -> Self {
         Self {
             url: url(service, &share.id),
             relative_path: relative_path(&share.id),

@@ -29,6 +29,9 @@ pub(crate) struct TokenEntry {
     /// When it ends.
     #[schema(value_type = Option<String>)]
     expires_at: Option<Timestamp>,
+    /// When it was used last, to the minute.
+    #[schema(value_type = Option<String>)]
+    used_at: Option<Timestamp>,
 }
 
 impl From<TokenRecord> for TokenEntry {
@@ -38,6 +41,7 @@ impl From<TokenRecord> for TokenEntry {
             name: token.name,
             created_at: token.created_at,
             expires_at: token.expires_at,
+            used_at: token.used_at,
         }
     }
 }
@@ -63,7 +67,7 @@ pub(crate) struct NewToken {
     /// When it ends.
     #[schema(value_type = Option<String>)]
     expires_at: Option<Timestamp>,
-    /// Whose it is to be, for owners.
+    /// Whose it is to be, for admins.
     user: Option<i64>,
 }
 
@@ -91,8 +95,8 @@ pub(crate) async fn create(
         return Err(ApiError::bad_request("`expires_at` has passed"));
     }
     let user = new.user.map_or(caller.user.id, UserId);
-    if user != caller.user.id && !accounts::is_owner(caller.user.role) {
-        return Err(ApiError::forbidden("only owners make tokens for others"));
+    if user != caller.user.id && !accounts::is_admin(&caller.user, caller.proof) {
+        return Err(ApiError::forbidden("only admins make tokens for others"));
     }
     let token = accounts::new_token()?;
     let create = Write::CreateToken {
@@ -108,6 +112,7 @@ pub(crate) async fn create(
         name: new.name,
         created_at: now(),
         expires_at: new.expires_at,
+        used_at: None,
     };
     let token = token.expose().to_owned();
     Ok((StatusCode::CREATED, Json(ShownToken { entry, token })))
@@ -122,7 +127,10 @@ pub(crate) async fn remove(
     caller: SignedIn,
     ApiPath(id): ApiPath<i64>,
 ) -> Result<StatusCode, ApiError> {
-    let (me, may_all) = (caller.user.id, accounts::is_owner(caller.user.role));
+    let (me, may_all) = (
+        caller.user.id,
+        accounts::is_admin(&caller.user, caller.proof),
+    );
     let user = service
         .read(move |r| {
             let is_of = |user: UserId| -> Result<bool, StoreError> {

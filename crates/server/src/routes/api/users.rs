@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     accounts,
-    auth::{Owner, Proof, SignedIn},
+    auth::{Admin, Proof, SignedIn},
     error::{ApiError, ApiJson, ApiPath},
     service::Service,
 };
@@ -23,7 +23,7 @@ pub(crate) struct UserEntry {
     id: UserId,
     /// The name to sign in with.
     name: String,
-    /// `owner` or `viewer`.
+    /// `owner`, `viewer` or `admin`.
     #[schema(value_type = String)]
     role: Role,
     /// True where a password is set.
@@ -37,22 +37,40 @@ pub(crate) struct UserEntry {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Role {
-    /// Has chats and shares, and manages users.
+    /// Does all: also manages users, revokes anybody's shares, switches things for the whole server.
+    Admin,
+    /// Has chats and shares.
     Owner,
     /// Opens private shares.
     Viewer,
 }
 
+impl From<UserRole> for Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::Admin => Self::Admin,
+            UserRole::Owner => Self::Owner,
+            UserRole::Viewer => Self::Viewer,
+        }
+    }
+}
+
+impl From<Role> for UserRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Admin => Self::Admin,
+            Role::Owner => Self::Owner,
+            Role::Viewer => Self::Viewer,
+        }
+    }
+}
+
 impl From<User> for UserEntry {
     fn from(user: User) -> Self {
-        let role = match accounts::is_owner(user.role) {
-            true => Role::Owner,
-            false => Role::Viewer,
-        };
         Self {
             id: user.id,
             name: user.name,
-            role,
+            role: user.role.into(),
             has_password: user.has_password,
             created_at: user.created_at,
         }
@@ -73,7 +91,7 @@ pub(crate) async fn me(caller: SignedIn) -> Json<UserEntry> {
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
-    _owner: Owner,
+    _admin: Admin,
 ) -> Result<Json<Vec<UserEntry>>, ApiError> {
     let users = service.read(|r| r.users()).await?;
     Ok(Json(users.into_iter().map(UserEntry::from).collect()))
@@ -85,7 +103,7 @@ pub(crate) async fn list(
 pub(crate) struct NewUser {
     /// The name to sign in with.
     name: String,
-    /// `owner` or `viewer`.
+    /// `owner`, `viewer` or `admin`.
     #[schema(value_type = String)]
     role: Role,
     /// None for a user of tokens and sign-in links.
@@ -98,7 +116,7 @@ pub(crate) struct NewUser {
 ))]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
-    _owner: Owner,
+    _admin: Admin,
     ApiJson(new): ApiJson<NewUser>,
 ) -> Result<(StatusCode, Json<UserEntry>), ApiError> {
     check_name(&new.name)?;
@@ -108,10 +126,7 @@ pub(crate) async fn create(
     };
     let create = Write::CreateUser {
         name: new.name,
-        role: match new.role {
-            Role::Owner => UserRole::Owner,
-            Role::Viewer => UserRole::Viewer,
-        },
+        role: new.role.into(),
         password_hash,
     };
     let written = service.write(create).await?;
@@ -143,12 +158,15 @@ async fn user(service: &Arc<Service>, id: UserId) -> Result<User, ApiError> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChange {
     /// The password from now on.
-    password: String,
+    password: Option<String>,
     /// The password until now.
     current_password: Option<String>,
+    /// `owner`, `viewer` or `admin`.
+    #[schema(value_type = Option<String>)]
+    role: Option<Role>,
 }
 
-/// Sets another password and ends all sessions of the user.
+/// Sets another password, which ends all sessions of the user, or another role.
 #[utoipa::path(patch, path = "/api/v1/users/{user}", tag = "users", params(("user" = i64, Path)), request_body = UserChange, responses(
     (status = 204, description = "It is set."),
 ))]
@@ -159,19 +177,66 @@ pub(crate) async fn change(
     ApiJson(change): ApiJson<UserChange>,
 ) -> Result<StatusCode, ApiError> {
     let id = UserId(id);
+    if change.password.is_none() && change.role.is_none() {
+        return Err(ApiError::bad_request("`password` or `role` is needed"));
+    }
+    if let Some(role) = change.role {
+        set_role(&service, &caller, id, role).await?;
+    }
+    let Some(password) = change.password else {
+        return Ok(StatusCode::NO_CONTENT);
+    };
     if id == caller.user.id {
         check_current(&service, &caller, change.current_password).await?;
-    } else if !accounts::is_owner(caller.user.role) {
-        return Err(ApiError::forbidden("only owners set passwords of others"));
+    } else if !accounts::is_admin(&caller.user, caller.proof) {
+        return Err(ApiError::forbidden("only admins set passwords of others"));
     } else {
         user(&service, id).await?;
     }
     let set = Write::SetPassword {
         user: id,
-        password_hash: Some(accounts::hash_password(&service, change.password).await?),
+        password_hash: Some(accounts::hash_password(&service, password).await?),
     };
     service.write(set).await.map_err(of_user)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives a user another role, as an admin.
+async fn set_role(
+    service: &Arc<Service>,
+    caller: &SignedIn,
+    id: UserId,
+    role: Role,
+) -> Result<(), ApiError> {
+    if !accounts::is_admin(&caller.user, caller.proof) {
+        return Err(ApiError::forbidden("only admins change roles"));
+    }
+    let changed = user(service, id).await?;
+    let role = UserRole::from(role);
+    if role != UserRole::Admin {
+        check_admin_stays(service, &changed).await?;
+    }
+    service
+        .write(Write::SetRole { user: id, role })
+        .await
+        .map_err(of_user)?;
+    Ok(())
+}
+
+/// Refuses to leave the server without anybody who may do all.
+async fn check_admin_stays(service: &Arc<Service>, leaves: &User) -> Result<(), ApiError> {
+    let users = service.read(|r| r.users()).await?;
+    let is_admin = |user: &&User| user.role == UserRole::Admin;
+    let stays = users
+        .iter()
+        .filter(is_admin)
+        .any(|user| user.id != leaves.id);
+    match stays || leaves.role != UserRole::Admin {
+        true => Ok(()),
+        false => Err(ApiError::conflict(
+            "the last admin stays; make another one first",
+        )),
+    }
 }
 
 /// Whoever found an open browser or a token may not lock its owner out.
@@ -198,15 +263,11 @@ async fn check_current(
 ))]
 pub(crate) async fn remove(
     State(service): State<Arc<Service>>,
-    _owner: Owner,
+    _admin: Admin,
     ApiPath(id): ApiPath<i64>,
 ) -> Result<StatusCode, ApiError> {
     let user = user(&service, UserId(id)).await?;
-    let users = service.read(|r| r.users()).await?;
-    let mut others = users.iter().filter(|other| other.id != user.id);
-    if !others.any(|other| accounts::is_owner(other.role)) {
-        return Err(ApiError::conflict("the last owner cannot be removed"));
-    }
+    check_admin_stays(&service, &user).await?;
     let remove = Write::RemoveUser {
         user: user.id,
         with_chats: true,
@@ -231,7 +292,7 @@ pub(crate) struct SigninLink {
 ))]
 pub(crate) async fn signin_link(
     State(service): State<Arc<Service>>,
-    _owner: Owner,
+    _admin: Admin,
     ApiPath(id): ApiPath<i64>,
 ) -> Result<(StatusCode, Json<SigninLink>), ApiError> {
     let user = user(&service, UserId(id)).await?;
