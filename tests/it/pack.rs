@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use readalong_bundle::Package;
+use readalong_bundle::{BundleWriter, Package};
 
 use crate::world::{Exported, Ran, Session, World, fixture, program, readalong, run};
 
@@ -119,6 +119,30 @@ fn damage_is_named_with_the_next_step() {
     );
     assert!(packed.err.contains("\nhelp: "), "{}", packed.err);
     assert!(!world.path("b.zip").exists());
+}
+
+#[test]
+fn an_html_file_that_browsers_suffer_from_is_warned_of() {
+    let world = World::new();
+    let mut writer = BundleWriter::create(&world.out()).unwrap();
+    let picture = vec![0; 40_000_000];
+    for (path, media_type, bytes) in [
+        (
+            "index.html",
+            "text/html; charset=utf-8",
+            b"<p>one</p>".to_vec(),
+        ),
+        ("files/large.png", "image/png", picture),
+    ] {
+        let bytes = &mut std::iter::once(bytes);
+        writer.write(path, media_type, bytes).unwrap();
+    }
+    let path = writer.finish("test").unwrap().path;
+    for (kind, is_warned) in [("html", true), ("zip", false)] {
+        let packed = in_folder(&world, &["pack", path.to_str().unwrap(), "--as", kind]);
+        assert_eq!(packed.code, 0, "{}", packed.err);
+        assert_eq!(packed.err.contains("53 MB"), is_warned, "{}", packed.err);
+    }
 }
 
 /// What is made to fail, and how: at its first, second, ... call until there is none left.

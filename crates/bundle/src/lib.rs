@@ -17,7 +17,7 @@ pub use encrypt::{
 };
 pub use error::BundleError;
 pub use manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest};
-pub use pack::{Package, PackageKind, pack, pack_to};
+pub use pack::{HTML_BYTES_COMFORTABLE, Package, PackageKind, pack, pack_to};
 pub use path::{BundlePath, BundlePathError};
 pub use spool::Spool;
 pub use verify::{Problem, Verification, VerifiedBundle, verify};

@@ -1,12 +1,13 @@
 //! `readalong pack`: a bundle as one file, for mail and download.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, ValueEnum};
-use readalong_bundle::{BundleError, PackageKind, VerifiedBundle};
+use readalong_bundle::{BundleError, HTML_BYTES_COMFORTABLE, PackageKind, VerifiedBundle};
 
 use crate::{cancel, output};
 
@@ -54,6 +55,14 @@ impl Pack {
             cancel::check()
         })?;
         bar.finish_and_clear();
+        let size_bytes = fs::metadata(&out).map_or(0, |file| file.len());
+        if kind == PackageKind::Html && size_bytes > HTML_BYTES_COMFORTABLE {
+            output::note(&format!(
+                "warning: {} has {} MB: browsers take seconds to open it, and those of phones may not; `--as zip` has no such limit",
+                out.display(),
+                size_bytes / 1_000_000
+            ));
+        }
         output::print_line(&format!("{}  {}", out.display(), bundle.id))?;
         Ok(ExitCode::SUCCESS)
     }
