@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use readalong_bundle::{BundleWriter, Package};
 
@@ -238,4 +242,77 @@ fn whatever_fails_no_half_bundle_is_unpacked() {
         }
         fs::remove_dir_all(&out).unwrap();
     });
+}
+
+/// Publishes a bundle encrypted: the folder of its version, and the link.
+fn encrypted(world: &World, bundle: &Exported, how: &str, passphrase: &str) -> (PathBuf, String) {
+    let site = world.path(&format!("site{how}"));
+    let published = run(program()
+        .arg("publish")
+        .arg(&bundle.path)
+        .args([how, "--to"])
+        .arg(&site)
+        .arg("--data")
+        .arg(world.path("data"))
+        .env("READALONG_PASSPHRASE", passphrase));
+    assert_eq!(published.code, 0, "{}", published.err);
+    let link = published.out.trim().to_owned();
+    let page = link.split('#').next().unwrap();
+    let share = Path::new(page).parent().unwrap();
+    let mut versions = fs::read_dir(share)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    (versions.find(|path| path.is_dir()).unwrap(), link)
+}
+
+#[test]
+fn an_encrypted_share_is_unpacked_by_its_link_or_passphrase_and_by_nothing_else() {
+    let world = World::new();
+    let bundle = bundle(&world);
+    let unpack = |folder: &Path, key: Option<&str>, passphrase: &str| {
+        let mut command = program();
+        command
+            .arg("unpack")
+            .arg(folder)
+            .arg("-o")
+            .arg(world.path("unpacked"));
+        command.args(key.map(|key| format!("--key={key}")));
+        run(command.env("READALONG_PASSPHRASE", passphrase))
+    };
+    let comes_back = |ran: &Ran| {
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.out.trim().ends_with(bundle.id()), "{}", ran.out);
+        fs::remove_dir_all(world.path("unpacked")).unwrap();
+    };
+    let refused = |ran: &Ran, says: &str| {
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(
+            ran.err.contains(says) && ran.err.contains("\nhelp: "),
+            "{}",
+            ran.err
+        );
+        assert!(!world.path("unpacked").exists());
+    };
+    let other = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+
+    let (folder, link) = encrypted(&world, &bundle, "--encrypt", "");
+    comes_back(&unpack(&folder, Some(&link), ""));
+    refused(
+        &unpack(&folder, Some(other), ""),
+        "this key does not open the bundle",
+    );
+    refused(&unpack(&folder, None, "guess"), "by no passphrase");
+    refused(&run(program().arg("verify").arg(&folder)), "is encrypted");
+
+    let (folder, link) = encrypted(&world, &bundle, "--passphrase", "correct horse battery");
+    assert!(!link.contains('#'), "{link}");
+    comes_back(&unpack(&folder, None, "correct horse battery"));
+    refused(
+        &unpack(&folder, None, "correct horse"),
+        "passphrase does not open",
+    );
+    refused(
+        &unpack(&bundle.path, Some(other), ""),
+        "not a sealed bundle",
+    );
 }
