@@ -22,7 +22,7 @@
 
   /** Asks the server. What goes wrong is thrown, in words for people. @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
   const ask = async (method, path, body) => {
-    const isFile = body instanceof Blob;
+    const isFile = body instanceof Blob || body instanceof FormData;
     const headers = body && !isFile ? { "content-type": "application/json" } : undefined;
     const answer = await fetch(root + path, { method, headers, body: isFile ? body : JSON.stringify(body) }).catch(() => {
       throw Object.assign(new Error(t("problem.offline")), { status: 0 });

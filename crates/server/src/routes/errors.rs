@@ -68,6 +68,8 @@ pub(crate) enum Said {
     Forbidden,
     /// 403: a viewer opens a page of owners.
     ForOwners,
+    /// 403: somebody else opens a page of admins.
+    ForAdmins,
     /// 429: too many requests or sockets of one address.
     TooMany,
     /// 500: our fault.
@@ -77,11 +79,12 @@ pub(crate) enum Said {
 }
 
 impl Said {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Gone,
         Self::SignIn,
         Self::Forbidden,
         Self::ForOwners,
+        Self::ForAdmins,
         Self::TooMany,
         Self::Failed,
         Self::Unavailable,
@@ -91,7 +94,7 @@ impl Said {
         match self {
             Self::Gone => StatusCode::NOT_FOUND,
             Self::SignIn => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::ForOwners => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::ForOwners | Self::ForAdmins => StatusCode::FORBIDDEN,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -116,6 +119,10 @@ impl Said {
             Self::ForOwners => (
                 "This page is for owners",
                 "You are signed in as a viewer: you can open chats that are shared with you. Ask an owner of this server to make you one, if you want to share chats yourself.",
+            ),
+            Self::ForAdmins => (
+                "This page is for admins",
+                "It is about the server as a whole. Ask whoever runs it.",
             ),
             Self::TooMany => ("Too many requests", "Wait a minute, then try again."),
             Self::Failed => (
@@ -224,6 +231,11 @@ pub(crate) fn forbidden() -> Response {
 /// 403: a viewer opens a page of owners.
 pub(crate) fn for_owners() -> Response {
     Said::ForOwners.response()
+}
+
+/// 403: somebody else opens a page of admins.
+pub(crate) fn for_admins() -> Response {
+    Said::ForAdmins.response()
 }
 
 /// 429: too many requests or sockets of one address.

@@ -21,6 +21,8 @@ pub(crate) struct SessionEntry {
     id: String,
     /// The program, as it calls itself.
     agent: String,
+    /// The same for people: `Firefox, Linux`.
+    program: String,
     /// When it began.
     #[schema(value_type = String)]
     created_at: Timestamp,
@@ -42,12 +44,40 @@ impl SessionEntry {
         };
         Self {
             id: session.id,
+            program: program(&session.agent),
             agent: session.agent,
             created_at: session.created_at,
             used_at: session.used_at,
             expires_at: session.expires_at,
             is_this,
         }
+    }
+}
+
+/// What people call a program that calls itself so: browsers call themselves by the names of others too, so the order counts.
+fn program(agent: &str) -> String {
+    let first = |names: &[(&str, &'static str)]| {
+        let found = names.iter().find(|(sign, _)| agent.contains(sign));
+        found.map(|(_, name)| *name)
+    };
+    let browser = first(&[
+        ("Firefox/", "Firefox"),
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ]);
+    let system = first(&[
+        ("Windows", "Windows"),
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Mac OS", "macOS"),
+        ("Linux", "Linux"),
+    ]);
+    match (browser, system) {
+        (Some(browser), Some(system)) => format!("{browser}, {system}"),
+        _ => agent.to_owned(),
     }
 }
 
@@ -109,4 +139,23 @@ pub(crate) async fn end(
     let ended = service.write(Write::RemoveSessionOf { user, id }).await;
     ended.map_err(|error| ApiError::from(error).about("session"))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_called_as_people_call_them() {
+        let mac = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Safari/605.1.15";
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36 Edg/120.0";
+        for (agent, name) in [
+            (mac, "Safari, macOS"),
+            (edge, "Edge, Windows"),
+            ("curl/8.5.0", "curl/8.5.0"),
+            ("", ""),
+        ] {
+            assert_eq!(program(agent), name);
+        }
+    }
 }

@@ -3,7 +3,11 @@
 //! A new page is a file here with its route, a template in `themes/desk`, its texts in `themes/desk/texts.toml`, and a line in [`NAVIGATION`] where the
 //! navigation leads to it.
 
+mod account;
+mod admin;
 mod chats;
+mod showcase;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -15,7 +19,7 @@ use axum::{
     routing::get,
 };
 use readalong_render::{DeskEntry, DeskPage};
-use readalong_store::User;
+use readalong_store::{User, UserRole};
 use serde::Serialize;
 
 use super::errors;
@@ -24,10 +28,17 @@ use crate::{
     auth::{Caller, Owner, Proof},
     headers,
     service::Service,
+    switches::ShowcaseMode,
 };
 
 /// Where the navigation leads, in its order. A page that is not here is not shown there.
-const NAVIGATION: [Entry; 1] = [Entry::for_owners("chats", "chats")];
+const NAVIGATION: [Entry; 3] = [
+    Entry::new("chats", "chats", UserRole::Owner),
+    Entry::new(SHOWCASE, "showcase", UserRole::Viewer),
+    Entry::new("admin", "admin", UserRole::Admin),
+];
+/// The entry that is there while there is a showcase.
+const SHOWCASE: &str = "showcase";
 
 /// The page where whoever is signed in begins.
 pub(crate) const HOME: &str = "/chats";
@@ -35,23 +46,26 @@ pub(crate) const HOME: &str = "/chats";
 /// An entry of the navigation.
 struct Entry {
     entry: DeskEntry,
-    /// Only owners have it.
-    for_owners: bool,
+    /// Who has it: these, and those who may do more.
+    least: UserRole,
 }
 
 impl Entry {
-    const fn for_owners(name: &'static str, path: &'static str) -> Self {
+    const fn new(name: &'static str, path: &'static str, least: UserRole) -> Self {
         let entry = DeskEntry { name, path };
-        Self {
-            entry,
-            for_owners: true,
-        }
+        Self { entry, least }
     }
 }
 
 /// The desk's pages.
 pub(crate) fn router() -> Router<Arc<Service>> {
-    Router::new().route("/chats", get(chats::show))
+    Router::new()
+        .route("/chats", get(chats::show))
+        .route("/account", get(account::show))
+        .route("/tokens", get(tokens::show))
+        .route("/admin", get(admin::show))
+        .route("/showcase", get(showcase::show))
+        .route("/showcase/manage", get(showcase::manage))
 }
 
 /// Whoever is signed in and opens a page; others are led to the sign-in and back.
@@ -85,6 +99,14 @@ impl FromRequestParts<Arc<Service>> for Visitor {
 }
 
 impl Visitor {
+    /// The caller, where somebody is signed in.
+    fn of(caller: Caller) -> Option<Self> {
+        match caller {
+            Caller::User { user, proof } => Some(Self { user, proof }),
+            Caller::Nobody | Caller::BadToken => None,
+        }
+    }
+
     fn is_owner(&self) -> bool {
         accounts::is_owner(self.user.role)
     }
@@ -117,21 +139,61 @@ impl FromRequestParts<Arc<Service>> for OwnerVisitor {
     }
 }
 
+/// An admin who opens a page; others are told that they cannot.
+#[derive(Clone, Debug)]
+pub(crate) struct AdminVisitor(Visitor);
+
+impl FromRequestParts<Arc<Service>> for AdminVisitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        service: &Arc<Service>,
+    ) -> Result<Self, Response> {
+        let visitor = Visitor::from_request_parts(parts, service).await?;
+        match accounts::is_admin(&visitor.user, visitor.proof) {
+            true => Ok(Self(visitor)),
+            false => Err(errors::for_admins()),
+        }
+    }
+}
+
 /// A page of the desk: the template `template` with `content`, under the entry `here` of the navigation.
 pub(crate) fn page<T: Serialize>(
     service: &Service,
     visitor: &Visitor,
+    what: (&str, &str),
+    content: &T,
+) -> Response {
+    let has_showcase = service.switches().showcase != ShowcaseMode::Disabled;
+    let is_theirs = |entry: &&Entry| {
+        visitor.user.role >= entry.least && (has_showcase || entry.entry.name != SHOWCASE)
+    };
+    let nav = NAVIGATION.iter().filter(is_theirs);
+    let nav: Vec<DeskEntry> = nav.map(|entry| entry.entry).collect();
+    rendered(service, (&nav, &visitor.user.name), what, content)
+}
+
+/// A page in the desk's look for somebody who is not signed in.
+pub(crate) fn page_for_all<T: Serialize>(
+    service: &Service,
+    what: (&str, &str),
+    content: &T,
+) -> Response {
+    rendered(service, (&[], ""), what, content)
+}
+
+fn rendered<T: Serialize>(
+    service: &Service,
+    (nav, user): (&[DeskEntry], &str),
     (template, here): (&str, &str),
     content: &T,
 ) -> Response {
-    let is_theirs = |entry: &&Entry| visitor.is_owner() || !entry.for_owners;
-    let nav = NAVIGATION.iter().filter(is_theirs);
-    let nav: Vec<DeskEntry> = nav.map(|entry| entry.entry).collect();
     let around = DeskPage {
         template,
         here,
-        nav: &nav,
-        user: &visitor.user.name,
+        nav,
+        user,
         root: service.root(),
     };
     match service.renderer.desk_page(&around, content) {
