@@ -1,44 +1,52 @@
 //! Fan-out: what a share's readers get, encoded once, and each reader's place in it.
 //!
 //! A [`Channel`] takes operations, joins what comes at short intervals, and keeps recent frames in a ring. A [`Subscription`] is a place in the
-//! ring, a few words large: no queue of its own, so a viewer that stops reading holds nothing but its socket. Knows no socket, no page and
-//! no sign-in: the server decides who may subscribe and writes the frames.
+//! ring, a few words large: no queue of its own, so a viewer that stops reading holds nothing but its socket. When a frame comes, a walk goes through all
+//! viewers and gives it to the [`Outlet`] of each whose task sleeps; only a task that has something to do of its own is woken. Knows no socket, no page
+//! and no sign-in: the server decides who may subscribe and writes the frames.
 
 mod desk;
 mod ring;
+mod seat;
 
 use std::{
+    collections::BTreeMap,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
 use readalong_model::{Seq, Timestamp};
 use tokio::{
     runtime::Handle,
     sync::Notify,
+    task::yield_now,
     time::{Instant, Sleep},
 };
 
+pub use self::seat::Outlet;
 use self::{
     desk::Desk,
     ring::{Closing, Place, Ring},
+    seat::Seat,
 };
 use crate::protocol::{
-    BEAT_INTERVAL_MS, CloseCode, Frame, Hello, JOIN_WINDOW_MS, Op, PROTOCOL_VERSION, Reset,
-    SEND_TIMEOUT_MS, VIEWERS_INTERVAL_MS, VIEWERS_PER_INTERVAL,
+    BEAT_INTERVAL_MS, CloseCode, EncodedFrame, Frame, Hello, JOIN_WINDOW_MS, Op, PROTOCOL_VERSION,
+    Reset, SEND_TIMEOUT_MS, VIEWERS_INTERVAL_MS, VIEWERS_PER_INTERVAL,
 };
 
-/// Lists of sleeping viewers. Several, so that worker threads do not wait for each other; more than a few bring nothing.
-const LISTS: usize = 16;
-/// Viewers that are woken before they run: more would not fit into a worker's queue, and what one of them needs would have left the processor's cache.
-const WOKEN_AT_ONCE: usize = 64;
+/// Viewers who come one after the other and sit in one row, which one task goes through. More tasks would hinder each other, and those who read, on a few
+/// cores; fewer would leave cores idle where a chat has very many viewers.
+const ROW_VIEWERS: u64 = 1_000;
+/// Rows of viewers: more cores than this are seldom there for one chat.
+const ROWS: usize = 16;
+/// Viewers that are served before others run: about a third of a millisecond.
+const SERVED_AT_ONCE: usize = 64;
 
 /// The stream of one share. A handle: clones are the same channel.
 #[derive(Clone)]
@@ -74,8 +82,10 @@ pub enum Next {
         /// The number that it brings the viewer to; a reader count has none.
         seq: Option<Seq>,
         /// The frame, shared by all viewers.
-        text: Bytes,
+        text: EncodedFrame,
     },
+    /// The outlet took only part of a frame: the rest is to be sent before anything else.
+    Rest,
     /// The end: nothing more comes.
     Close(CloseCode),
 }
@@ -83,29 +93,37 @@ pub enum Next {
 /// A viewer's place in a channel. Dropping it ends the viewer.
 pub struct Subscription {
     channel: Channel,
-    place: Place,
-    list: u32,
-    /// The place in the list of sleepers, valid in that round of the list.
-    slot: u32,
-    round: u64,
+    seat: Arc<Seat>,
+    /// The viewer's number: how many came before it.
+    number: u64,
 }
 
 struct Shared {
     epoch: String,
     runtime: Handle,
-    /// Counts changes of `ring`; a sleeper that has seen them all need not look.
-    version: AtomicU64,
     viewers: AtomicU32,
     ring: RwLock<Ring>,
     desk: Mutex<Desk>,
-    sleepers: [Mutex<Sleepers>; LISTS],
+    rows: [Mutex<Row>; ROWS],
     emptied: Notify,
 }
 
+/// Some of the viewers, by their numbers.
 #[derive(Default)]
-struct Sleepers {
-    round: u64,
-    wakers: Vec<Waker>,
+struct Row {
+    seats: BTreeMap<u64, Arc<Seat>>,
+    walk: Walk,
+}
+
+/// Whether a task goes through a row.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Walk {
+    #[default]
+    Rests,
+    /// It goes, and whom it has passed needs nothing.
+    Goes,
+    /// Something has come since it began.
+    GoesAgain,
 }
 
 impl Channel {
@@ -114,14 +132,13 @@ impl Channel {
         Self(Arc::new(Shared {
             epoch: epoch.to_owned(),
             runtime,
-            version: AtomicU64::new(0),
             viewers: AtomicU32::new(0),
             ring: RwLock::new(Ring {
                 floor: seq,
                 ..Ring::default()
             }),
             desk: Mutex::new(Desk::new(seq, last_at)),
-            sleepers: std::array::from_fn(|_| Mutex::default()),
+            rows: std::array::from_fn(|_| Mutex::default()),
             emptied: Notify::new(),
         }))
     }
@@ -164,7 +181,8 @@ impl Channel {
     ) -> (Subscription, Standing) {
         let mut desk = self.0.desk();
         let viewers = self.0.viewers.fetch_add(1, Ordering::Relaxed) + 1;
-        desk.subscribed = desk.subscribed.wrapping_add(1);
+        let number = desk.subscribed;
+        desk.subscribed += 1;
         let ring = self.0.ring();
         let standing = match place {
             Some((epoch, after)) if epoch == self.0.epoch && after <= desk.head => {
@@ -188,18 +206,21 @@ impl Channel {
             next: ring.place_after(after),
             counts_from: ring.end(),
             after,
-            seen: u64::MAX,
             closings_seen: closed.unwrap_or(ring.closings.len()) as u32,
             session,
         };
+        let seat = Arc::new(Seat::new(place));
+        // Before the ring can change: the walk that follows finds the viewer.
+        self.0
+            .row(row_of(number))
+            .seats
+            .insert(number, seat.clone());
+        drop(ring);
         let subscription = Subscription {
             channel: self.clone(),
-            place,
-            list: desk.subscribed % LISTS as u32,
-            slot: 0,
-            round: 0,
+            seat,
+            number,
         };
-        drop(ring);
         // Its own hello tells a first viewer that it is alone.
         if viewers == 1 {
             desk.viewers_told = 1;
@@ -227,10 +248,9 @@ impl Channel {
                 ring.clear(desk.head);
                 desk.clear();
             }
-            self.0.version.fetch_add(1, Ordering::Release);
         }
         drop(desk);
-        self.0.wake();
+        self.0.serve_all();
     }
 
     /// How many viewers there are.
@@ -335,8 +355,8 @@ impl Shared {
         self.ring.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sleepers(&self, list: u32) -> MutexGuard<'_, Sleepers> {
-        self.sleepers[list as usize]
+    fn row(&self, row: usize) -> MutexGuard<'_, Row> {
+        self.rows[row]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -359,56 +379,73 @@ impl Shared {
         self.send(None, frame.encode());
     }
 
-    fn send(self: &Arc<Self>, seq: Option<Seq>, text: Bytes) {
+    fn send(self: &Arc<Self>, seq: Option<Seq>, text: EncodedFrame) {
         {
             let mut ring = self.ring_mut();
             let is_watched = self.viewers.load(Ordering::Relaxed) > 0;
             ring.push(seq, text, is_watched);
-            self.version.fetch_add(1, Ordering::Release);
         }
-        self.wake();
+        self.serve_all();
     }
 
-    /// Wakes all sleepers, on the runtime: a publisher does not wait for that, and waking is cheaper there.
-    fn wake(self: &Arc<Self>) {
-        let shared = self.clone();
-        self.runtime.spawn(async move {
-            for list in 0..LISTS as u32 {
-                let mut wakers = shared.sleepers(list).take().into_iter();
-                while wakers.len() > 0 {
-                    wakers.by_ref().take(WOKEN_AT_ONCE).for_each(Waker::wake);
-                    let_others_run().await;
+    /// Has all viewers served, on the runtime: whoever changed the ring does not wait for that.
+    fn serve_all(self: &Arc<Self>) {
+        for index in 0..ROWS {
+            let mut row = self.row(index);
+            row.walk = match row.walk {
+                Walk::Rests if row.seats.is_empty() => Walk::Rests,
+                Walk::Rests => {
+                    self.runtime.spawn(walk(self.clone(), index));
+                    Walk::Goes
                 }
-            }
-        });
+                Walk::Goes | Walk::GoesAgain => Walk::GoesAgain,
+            };
+        }
     }
 }
 
-/// Waits until the tasks have run that were woken before.
-async fn let_others_run() {
-    let mut has_waited = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut has_waited, true) {
-            return Poll::Ready(());
-        }
-        // The task goes to the end of its worker's queue.
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+/// The row of the viewer with a number.
+fn row_of(viewer: u64) -> usize {
+    (viewer / ROW_VIEWERS) as usize % ROWS
 }
 
-impl Sleepers {
-    fn take(&mut self) -> Vec<Waker> {
-        self.round += 1;
-        let empty = Vec::with_capacity(self.wakers.len());
-        std::mem::replace(&mut self.wakers, empty)
+/// Serves the viewers of a row, until nothing has come since the first of them was served.
+async fn walk(shared: Arc<Shared>, row: usize) {
+    let mut next = 0;
+    let mut served = Vec::with_capacity(SERVED_AT_ONCE);
+    loop {
+        if !shared.row(row).take(&mut next, &mut served) {
+            return;
+        }
+        for seat in served.drain(..) {
+            seat.serve(&shared.ring);
+        }
+        yield_now().await;
+    }
+}
+
+impl Row {
+    /// Takes the seats that are served next, from a number on; false where the walk is at its end.
+    fn take(&mut self, next: &mut u64, seats: &mut Vec<Arc<Seat>>) -> bool {
+        let following = self.seats.range(*next..).take(SERVED_AT_ONCE);
+        for (number, seat) in following {
+            seats.push(seat.clone());
+            *next = number + 1;
+        }
+        if seats.is_empty() {
+            *next = 0;
+            self.walk = match self.walk {
+                Walk::GoesAgain => Walk::Goes,
+                Walk::Goes | Walk::Rests => Walk::Rests,
+            };
+        }
+        self.walk != Walk::Rests
     }
 }
 
 impl Subscription {
     /// The first frame for the viewer.
-    pub fn hello(&self) -> Bytes {
+    pub fn hello(&self) -> EncodedFrame {
         let desk = self.channel.0.desk();
         let hello = Hello {
             protocol: PROTOCOL_VERSION,
@@ -426,10 +463,10 @@ impl Subscription {
     }
 
     /// The second frame for a viewer who has to fetch its page again.
-    pub fn reset(&self) -> Bytes {
+    pub fn reset(&self) -> EncodedFrame {
         let reset = Reset {
             epoch: self.channel.0.epoch.clone(),
-            seq: self.place.after,
+            seq: self.seq(),
         };
         let frame = Frame {
             reset: Some(reset),
@@ -439,9 +476,9 @@ impl Subscription {
     }
 
     /// The second frame for a viewer who is [`Standing::Behind`]: what changed since its number.
-    pub fn catch_up(&self, ops: Vec<Op>) -> Bytes {
+    pub fn catch_up(&self, ops: Vec<Op>) -> EncodedFrame {
         let frame = Frame {
-            seq: Some(self.place.after),
+            seq: Some(self.seq()),
             ops: Some(ops),
             ..Frame::default()
         };
@@ -450,7 +487,13 @@ impl Subscription {
 
     /// The number that hello's successors begin after: for [`Standing::Behind`] the one that `catch_up` brings the viewer to.
     pub fn seq(&self) -> Seq {
-        self.place.after
+        self.seat.after()
+    }
+
+    /// From now on frames go to an outlet while the viewer's task waits for the next one. What the task itself sends, it sends within
+    /// [`Subscription::attend`] or after the subscription was dropped: then nothing else is sent.
+    pub fn send_through(&self, outlet: Arc<dyn Outlet>) {
+        self.seat.set_outlet(outlet);
     }
 
     /// Waits for the next frame or the end. May be dropped at any time, as in a `select!`: nothing is lost.
@@ -460,15 +503,7 @@ impl Subscription {
 
     /// As [`Subscription::next`], for those who poll by hand.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
-        loop {
-            if self.sleep(context) {
-                return Poll::Pending;
-            }
-            let shared = &self.channel.0;
-            if let Some(next) = self.place.take(&shared.ring(), &shared.version) {
-                return Poll::Ready(next);
-            }
-        }
+        self.seat.poll_next(&self.channel.0.ring, context)
     }
 
     /// Does something for the viewer, such as sending a frame, that is given up when the viewer's connection is to be closed, has fallen behind, or
@@ -478,13 +513,14 @@ impl Subscription {
     ///
     /// The code to close with, where it was given up.
     pub async fn attend<F: Future>(&mut self, action: F) -> Result<F::Output, CloseCode> {
+        self.seat.wake();
         let mut action = pin!(action);
         let mut timeout: Option<Pin<Box<Sleep>>> = None;
         poll_fn(|context| {
             if let Poll::Ready(output) = action.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            if let Some(code) = self.poll_cut(context) {
+            if let Poll::Ready(code) = self.seat.poll_cut(&self.channel.0.ring, context) {
                 return Poll::Ready(Err(code));
             }
             let timeout = timeout.get_or_insert_with(|| {
@@ -497,59 +533,13 @@ impl Subscription {
         })
         .await
     }
-
-    /// The code where the viewer is to be cut in the middle of what it does; else wakes the task when the channel changes.
-    fn poll_cut(&mut self, context: &mut Context<'_>) -> Option<CloseCode> {
-        loop {
-            let version = self.channel.0.version.load(Ordering::Acquire);
-            let cut = self.place.cut(&self.channel.0.ring());
-            if cut.is_some() {
-                return cut;
-            }
-            if self.sleep_unless_changed(context, version) {
-                return None;
-            }
-        }
-    }
-
-    /// Sleeps where everything was given; false where there may be something.
-    fn sleep(&mut self, context: &mut Context<'_>) -> bool {
-        let seen = self.place.seen;
-        self.channel.0.version.load(Ordering::Acquire) == seen
-            && self.sleep_unless_changed(context, seen)
-    }
-
-    /// Puts the task on its list. Whoever changes the ring raises the version first and then empties the lists, so either this sees the change or that
-    /// finds the task.
-    fn sleep_unless_changed(&mut self, context: &mut Context<'_>, version: u64) -> bool {
-        let mut sleepers = self.channel.0.sleepers(self.list);
-        if self.channel.0.version.load(Ordering::Acquire) != version {
-            return false;
-        }
-        let is_listed = self.round == sleepers.round + 1;
-        match sleepers.wakers.get_mut(self.slot as usize) {
-            Some(waker) if is_listed => waker.clone_from(context.waker()),
-            _ => {
-                self.round = sleepers.round + 1;
-                self.slot = sleepers.wakers.len() as u32;
-                sleepers.wakers.push(context.waker().clone());
-            }
-        }
-        true
-    }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         let shared = &self.channel.0;
-        {
-            let mut sleepers = shared.sleepers(self.list);
-            if self.round == sleepers.round + 1
-                && let Some(waker) = sleepers.wakers.get_mut(self.slot as usize)
-            {
-                waker.clone_from(Waker::noop());
-            }
-        }
+        shared.row(row_of(self.number)).seats.remove(&self.number);
+        self.seat.leave();
         let mut desk = shared.desk();
         if shared.viewers.fetch_sub(1, Ordering::Relaxed) == 1 {
             shared.emptied.notify_waiters();

@@ -1,6 +1,8 @@
 //! The live protocol as types: frames, operations, close codes and limits. docs/protocol.md says what they mean.
 //!
-//! Knows no socket and no channel. What the server sends is made here as text, once for all viewers.
+//! Knows no socket and no channel. What the server sends is made here, once for all viewers, with the head that a WebSocket wants before it.
+
+use std::{fmt, ops::Deref};
 
 use bytes::Bytes;
 use readalong_model::{Seq, Timestamp};
@@ -121,11 +123,66 @@ pub struct Frame {
     pub viewers: Option<u32>,
 }
 
+/// The longest head of an unmasked message on a WebSocket.
+const HEAD_BYTES_MAX: usize = 10;
+/// The first byte of a text message that comes in one piece (RFC 6455, section 5.2).
+const WHOLE_TEXT: u8 = 0x81;
+
+/// A frame as it is sent: the text, and the head of the message that it is on a WebSocket.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EncodedFrame {
+    message: Bytes,
+    head_bytes: u8,
+}
+
+impl EncodedFrame {
+    /// The message with its head, as it goes over a WebSocket.
+    pub fn message(&self) -> &Bytes {
+        &self.message
+    }
+
+    /// Takes the text, which stands after a place for the longest head.
+    fn new(mut bytes: Vec<u8>) -> Self {
+        let text_bytes = bytes.len() - HEAD_BYTES_MAX;
+        let (short, long) = match (u8::try_from(text_bytes), u16::try_from(text_bytes)) {
+            (Ok(short @ 0..126), _) => (short, 0),
+            (_, Ok(_)) => (126, size_of::<u16>()),
+            _ => (127, size_of::<u64>()),
+        };
+        let from = HEAD_BYTES_MAX - long - 2;
+        bytes[from] = WHOLE_TEXT;
+        bytes[from + 1] = short;
+        let length = (text_bytes as u64).to_be_bytes();
+        bytes[from + 2..HEAD_BYTES_MAX].copy_from_slice(&length[length.len() - long..]);
+        Self {
+            message: Bytes::from(bytes).slice(from..),
+            head_bytes: (HEAD_BYTES_MAX - from) as u8,
+        }
+    }
+}
+
+impl Deref for EncodedFrame {
+    type Target = [u8];
+
+    /// The text alone.
+    fn deref(&self) -> &[u8] {
+        &self.message[usize::from(self.head_bytes)..]
+    }
+}
+
+impl fmt::Debug for EncodedFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self))
+    }
+}
+
 impl Frame {
     /// The frame as text.
-    pub fn encode(&self) -> Bytes {
+    pub fn encode(&self) -> EncodedFrame {
+        let mut bytes = vec![0; HEAD_BYTES_MAX];
         // Strings, numbers and lists cannot fail to be written.
-        serde_json::to_vec(self).unwrap_or_default().into()
+        let _ = serde_json::to_writer(&mut bytes, self);
+        EncodedFrame::new(bytes)
     }
 
     /// Reads a frame.
@@ -216,7 +273,7 @@ mod tests {
         let viewers = r#"{"viewers":3}"#;
         for text in [hello, reset, ops, viewers] {
             let frame = Frame::decode(text.as_bytes()).unwrap();
-            assert_eq!(frame.encode(), text.as_bytes());
+            assert_eq!(*frame.encode(), *text.as_bytes());
         }
     }
 
@@ -235,5 +292,21 @@ mod tests {
         );
         assert_eq!(parse_event_id("12"), None);
         assert_eq!(parse_event_id("ab-x"), None);
+    }
+
+    #[test]
+    fn a_message_has_the_head_that_its_length_wants() {
+        for (size, head) in [
+            (0, vec![0x81, 0]),
+            (125, vec![0x81, 125]),
+            (126, vec![0x81, 126, 0, 126]),
+            (65_535, vec![0x81, 126, 255, 255]),
+            (65_536, vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let text = vec![b'x'; size];
+            let frame = EncodedFrame::new([&[0; HEAD_BYTES_MAX], &text[..]].concat());
+            assert_eq!(*frame, *text);
+            assert_eq!(**frame.message(), [head, text].concat());
+        }
     }
 }

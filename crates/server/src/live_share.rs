@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use readalong_live::{
     hub::{Audience, Channel, Standing, Subscription},
-    protocol::{self, CloseCode, Op},
+    protocol::{self, CloseCode, EncodedFrame, Op},
 };
 use readalong_model::{
     Change, ChatId, Digest, Event, Seq, Share, ShareId, ShareVisibility, Snapshot, Updates,
@@ -146,7 +146,7 @@ pub(crate) enum Found {
 }
 
 /// The frames that stand before all others, with the numbers that they bring the viewer to.
-type FirstFrames = Vec<(Option<Seq>, Bytes)>;
+type FirstFrames = Vec<(Option<Seq>, EncodedFrame)>;
 
 /// A viewer who has come in.
 pub(crate) struct Viewer {

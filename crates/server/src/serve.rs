@@ -537,7 +537,7 @@ async fn is_true(told: &mut watch::Receiver<bool>) {
 }
 
 /// A stream whose other side has to take something within a time.
-struct PatientStream {
+pub(crate) struct PatientStream {
     stream: TcpStream,
     patience: Duration,
     /// Runs while nothing can be written.
@@ -545,6 +545,11 @@ struct PatientStream {
 }
 
 impl PatientStream {
+    /// The stream itself, for those who have a patience of their own.
+    pub(crate) fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
     fn or_timeout<T>(
         &mut self,
         context: &mut Context<'_>,

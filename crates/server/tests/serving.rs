@@ -11,12 +11,13 @@ use http::{HeaderName, Method, StatusCode, header};
 use readalong_model::Digest;
 use readalong_server::{Limits, RunningServer, ServeError, Server};
 use serde_json::{Value, json};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, tungstenite::Message};
 use world::{Got, PICTURE, SECRET, Who, World, options};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -590,6 +591,52 @@ async fn a_viewer_that_does_not_read_is_cut_and_holds_up_nobody() {
         begin.elapsed()
     );
     drop(slow);
+    world.stop().await;
+}
+
+/// More than the system holds for a viewer, and less than the server keeps for those who are behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_that_is_taken_in_pieces_comes_whole_and_holds_up_nobody() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", false).await;
+    let path = format!("/s/{share}/live");
+    let mut slow = world.watch(&path, &Who::Nobody).await.unwrap();
+    assert!(slow.frame().await.get("hello").is_some());
+    let MaybeTlsStream::Plain(socket) = slow.socket.get_ref() else {
+        panic!("no secrets here");
+    };
+    SockRef::from(socket).set_recv_buffer_size(1).unwrap();
+    let mut good = Vec::new();
+    for _ in 0..20 {
+        good.push(world.watch(&path, &Who::Nobody).await.unwrap());
+    }
+    let text = "wind and rain ".repeat(5_500);
+    for number in 1..=3 {
+        let text = format!("{text} {number}.");
+        world.say(&chat, &format!("s-{number}"), &text).await;
+        for viewer in &mut good {
+            while !viewer
+                .frame()
+                .await
+                .to_string()
+                .contains(&format!(" {number}."))
+            {}
+        }
+        // Its answer has to wait for the frame that is half sent.
+        slow.send(Message::Ping(vec![number].into())).await;
+    }
+    let mut seen = String::new();
+    for number in 1..=3 {
+        while !seen.contains(&format!(" {number}.")) {
+            seen = slow.frame().await.to_string();
+        }
+    }
+    world.say(&chat, "s-4", "the sun is back").await;
+    assert!(
+        slow.frame().await.to_string().contains("the sun is back"),
+        "nothing comes twice"
+    );
     world.stop().await;
 }
 

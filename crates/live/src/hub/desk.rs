@@ -22,8 +22,8 @@ pub(super) struct Desk {
     pub(super) viewers_told_at: Option<Instant>,
     pub(super) is_count_due: bool,
     pub(super) has_beat: bool,
-    /// Subscriptions so far; spreads them over the lists.
-    pub(super) subscribed: u32,
+    /// Subscriptions so far.
+    pub(super) subscribed: u64,
 }
 
 impl Desk {

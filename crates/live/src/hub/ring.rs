@@ -1,17 +1,14 @@
 //! The frames that a channel keeps, and a viewer's place among them.
 
-use std::{
-    collections::VecDeque,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
-use bytes::Bytes;
 use readalong_model::Seq;
 use tokio::time::Instant;
 
 use super::{Audience, Next};
-use crate::protocol::{CloseCode, RING_AGE_MIN_MS, RING_BURST_BYTES_MAX, RING_BYTES_MAX};
+use crate::protocol::{
+    CloseCode, EncodedFrame, RING_AGE_MIN_MS, RING_BURST_BYTES_MAX, RING_BYTES_MAX,
+};
 
 /// What a share keeps while nobody looks.
 const RING_BYTES_UNWATCHED_MAX: usize = 32 << 10;
@@ -30,7 +27,7 @@ pub(super) struct Ring {
 
 pub(super) struct Kept {
     pub(super) seq: Option<Seq>,
-    pub(super) text: Bytes,
+    pub(super) text: EncodedFrame,
     pub(super) at: Instant,
 }
 
@@ -50,8 +47,6 @@ pub(super) struct Place {
     pub(super) counts_from: u64,
     /// Frames up to this number of the log bring nothing new.
     pub(super) after: Seq,
-    /// The version of the ring of which everything was given.
-    pub(super) seen: u64,
     pub(super) closings_seen: u32,
     pub(super) session: Option<u64>,
 }
@@ -75,7 +70,7 @@ impl Ring {
         newer.map_or(self.end(), |at| self.first + at as u64)
     }
 
-    pub(super) fn push(&mut self, seq: Option<Seq>, text: Bytes, is_watched: bool) {
+    pub(super) fn push(&mut self, seq: Option<Seq>, text: EncodedFrame, is_watched: bool) {
         let now = Instant::now();
         self.size_bytes += text.len();
         self.frames.push_back(Kept { seq, text, at: now });
@@ -113,17 +108,15 @@ impl Ring {
 
 impl Place {
     /// What comes next from the ring; `None` where everything was given.
-    pub(super) fn take(&mut self, ring: &Ring, version: &AtomicU64) -> Option<Next> {
-        if let Some(code) = self.closed(ring) {
-            return Some(Next::Close(code));
-        }
-        if self.next < ring.first {
-            return Some(Next::Close(CloseCode::Slow));
-        }
-        let mut given = None;
-        while given.is_none()
-            && let Some(kept) = ring.frame(self.next)
-        {
+    pub(super) fn take(&mut self, ring: &Ring) -> Option<Next> {
+        loop {
+            if let Some(code) = self.closed(ring) {
+                return Some(Next::Close(code));
+            }
+            if self.next < ring.first {
+                return Some(Next::Close(CloseCode::Slow));
+            }
+            let kept = ring.frame(self.next)?;
             let is_wanted = match kept.seq {
                 Some(seq) => seq > self.after,
                 None => self.next >= self.counts_from,
@@ -132,14 +125,9 @@ impl Place {
             if is_wanted {
                 self.after = kept.seq.unwrap_or(self.after);
                 let (seq, text) = (kept.seq, kept.text.clone());
-                given = Some(Next::Frame { seq, text });
+                return Some(Next::Frame { seq, text });
             }
         }
-        if self.next == ring.end() && self.closings_seen as usize == ring.closings.len() {
-            // The version cannot change while the ring is read, so the next call can sleep without looking.
-            self.seen = version.load(Ordering::Acquire);
-        }
-        given
     }
 
     /// The code of a close that has its turn.

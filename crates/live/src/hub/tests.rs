@@ -3,20 +3,22 @@
 
 use std::{
     collections::BTreeSet,
+    pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
 use readalong_model::Seq;
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{Audience, Channel, Next, Standing, Subscription};
+use super::{Audience, Channel, Next, Outlet, Standing, Subscription, seat::Seat};
 use crate::protocol::{
-    BEAT_INTERVAL_MS, CloseCode, FRAME_BYTES_MAX, Frame, JOIN_WINDOW_MS, Op, RING_BURST_BYTES_MAX,
-    RING_BYTES_MAX, SEND_TIMEOUT_MS, VIEWERS_INTERVAL_MS,
+    BEAT_INTERVAL_MS, CloseCode, EncodedFrame, FRAME_BYTES_MAX, Frame, JOIN_WINDOW_MS, Op,
+    RING_BURST_BYTES_MAX, RING_BYTES_MAX, SEND_TIMEOUT_MS, VIEWERS_INTERVAL_MS,
 };
 
 const EPOCH: &str = "8c1f52a09be3d471";
@@ -52,6 +54,7 @@ async fn change(subscription: &mut Subscription) -> Result<Frame, CloseCode> {
     loop {
         match subscription.next().await {
             Next::Close(code) => return Err(code),
+            Next::Rest => panic!("nothing was left over"),
             Next::Frame { seq, text } => {
                 let frame = Frame::decode(&text).unwrap();
                 assert_eq!(frame.seq, seq);
@@ -490,7 +493,7 @@ async fn a_viewer_that_leaves_lets_go_of_its_task() {
 
 #[test]
 fn a_place_in_a_channel_is_small() {
-    assert!(size_of::<Subscription>() <= 200);
+    assert!(size_of::<Subscription>() + size_of::<Seat>() <= 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -518,5 +521,241 @@ async fn every_sleeper_is_woken_by_every_frame() {
     channel.close(Audience::Everyone, CloseCode::GoingAway);
     for viewer in viewers {
         assert_eq!(viewer.await.unwrap(), 100);
+    }
+}
+
+/// An outlet that writes down what went, and takes only part of a frame when its room is used up.
+#[derive(Default)]
+struct Pipe {
+    went: Mutex<Vec<Frame>>,
+    room: AtomicUsize,
+    /// A frame was begun and is for the task to finish.
+    is_unfinished: AtomicBool,
+    /// The task writes.
+    is_taken: AtomicBool,
+    /// Times that something was written into something else.
+    faults: AtomicUsize,
+}
+
+impl Pipe {
+    fn with_room(frames: usize) -> Arc<Self> {
+        let pipe = Self::default();
+        pipe.room.store(frames, Ordering::Relaxed);
+        Arc::new(pipe)
+    }
+
+    fn write(&self, frame: &[u8]) {
+        if self.is_unfinished.load(Ordering::SeqCst) {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+        }
+        let frame = Frame::decode(frame).unwrap();
+        self.went.lock().unwrap().push(frame);
+    }
+
+    /// The changes that went.
+    fn items(&self) -> Vec<String> {
+        self.went.lock().unwrap().iter().flat_map(items).collect()
+    }
+
+    /// What a task does in its turn, in two steps as on a socket that is full.
+    async fn in_turn(&self, write: impl FnOnce(&Self)) {
+        self.is_taken.store(true, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        self.is_unfinished.store(false, Ordering::SeqCst);
+        write(self);
+        self.is_taken.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Outlet for Pipe {
+    fn offer(&self, frame: &EncodedFrame) -> bool {
+        if self.is_taken.load(Ordering::SeqCst) {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+        }
+        self.write(frame);
+        let room = self.room.load(Ordering::Relaxed);
+        self.room.store(room.saturating_sub(1), Ordering::Relaxed);
+        self.is_unfinished.store(room == 0, Ordering::SeqCst);
+        room > 0
+    }
+}
+
+/// Counts how often a task was woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Wakes {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Sends a change as a frame of its own, and waits until all have been served.
+async fn bring(channel: &Channel, seq: Seq) {
+    channel.publish(seq, None, vec![remove(&seq.to_string())]);
+    tokio::time::sleep(Duration::from_millis(JOIN_WINDOW_MS + 10)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_go_past_a_task_that_sleeps() {
+    let channel = channel();
+    let mut viewer = join(&channel, 0);
+    let (pipe, wakes) = (Pipe::with_room(usize::MAX), Arc::new(Wakes::default()));
+    viewer.send_through(pipe.clone());
+    let waker = wakes.clone().into();
+    let mut context = std::task::Context::from_waker(&waker);
+    bring(&channel, 1).await;
+    assert!(pipe.items().is_empty(), "it does not sleep yet");
+    let Poll::Ready(Next::Frame { seq: Some(1), .. }) = viewer.poll_next(&mut context) else {
+        panic!("the task's own turn");
+    };
+    assert!(viewer.poll_next(&mut context).is_pending());
+    bring(&channel, 2).await;
+    bring(&channel, 3).await;
+    assert_eq!(
+        (pipe.items(), wakes.count()),
+        (vec!["2".into(), "3".into()], 0)
+    );
+    assert!(viewer.poll_next(&mut context).is_pending());
+    channel.close(Audience::Everyone, CloseCode::Frozen);
+    bring(&channel, 4).await;
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(
+        viewer.poll_next(&mut context),
+        Poll::Ready(Next::Close(CloseCode::Frozen))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_only_in_part_is_for_the_task() {
+    let channel = channel();
+    let mut viewer = join(&channel, 0);
+    let (pipe, wakes) = (Pipe::with_room(1), Arc::new(Wakes::default()));
+    viewer.send_through(pipe.clone());
+    let waker = wakes.clone().into();
+    let mut context = std::task::Context::from_waker(&waker);
+    assert!(viewer.poll_next(&mut context).is_pending());
+    for seq in 1..=4 {
+        bring(&channel, seq).await;
+    }
+    assert_eq!(pipe.items(), ["1", "2"], "the second in part");
+    assert_eq!(
+        wakes.count(),
+        1,
+        "once, and left alone until it sleeps again"
+    );
+    assert_eq!(viewer.poll_next(&mut context), Poll::Ready(Next::Rest));
+    pipe.is_unfinished.store(false, Ordering::SeqCst);
+    pipe.room.store(usize::MAX, Ordering::Relaxed);
+    for wanted in ["3", "4"] {
+        assert_eq!(items(&change(&mut viewer).await.unwrap()), [wanted]);
+    }
+    assert!(viewer.poll_next(&mut context).is_pending());
+    bring(&channel, 5).await;
+    assert_eq!(pipe.items(), ["1", "2", "5"]);
+    assert_eq!(pipe.faults.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_goes_past_a_task_that_is_busy_and_only_an_end_wakes_it() {
+    let channel = channel();
+    let mut viewer = join(&channel, 0);
+    let (pipe, wakes) = (Pipe::with_room(usize::MAX), Arc::new(Wakes::default()));
+    viewer.send_through(pipe.clone());
+    let waker = wakes.clone().into();
+    let mut context = std::task::Context::from_waker(&waker);
+    assert!(viewer.poll_next(&mut context).is_pending());
+    {
+        let mut busy = pin!(viewer.attend(std::future::pending::<()>()));
+        assert!(busy.as_mut().poll(&mut context).is_pending());
+        bring(&channel, 1).await;
+        assert_eq!((pipe.items(), wakes.count()), (vec![], 0));
+        channel.close(Audience::Anonymous, CloseCode::SignIn);
+        bring(&channel, 2).await;
+        assert_eq!((pipe.items(), wakes.count()), (vec![], 1));
+        let cut = busy.as_mut().poll(&mut context);
+        assert_eq!(cut, Poll::Ready(Err(CloseCode::SignIn)));
+    }
+    assert_eq!(viewer.next().await, Next::Close(CloseCode::SignIn));
+    drop(viewer);
+    assert_eq!(Arc::strong_count(&pipe), 1, "nobody else can write");
+}
+
+/// Frames of their own from another thread, tasks that are busy at random, sockets that are full at random: what goes to a viewer, by whichever way, goes
+/// whole, once and in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_two_ways_of_a_frame_never_cross() {
+    // So few that the ring holds all of them, however slow the machine is.
+    const CHANGES: Seq = 3_000;
+    let channel = channel();
+    let viewers: Vec<_> = (0..40)
+        .map(|viewer| tokio::spawn(busy(channel.clone(), viewer)))
+        .collect();
+    while channel.viewers() < 40 {
+        tokio::task::yield_now().await;
+    }
+    let writer = {
+        let channel = channel.clone();
+        std::thread::spawn(move || {
+            for seq in 1..=CHANGES {
+                let frame = Frame {
+                    seq: Some(seq),
+                    ops: Some(vec![remove(&seq.to_string())]),
+                    ..Frame::default()
+                };
+                channel.0.send(Some(seq), frame.encode());
+                std::thread::yield_now();
+            }
+            channel.close(Audience::Everyone, CloseCode::GoingAway);
+        })
+    };
+    let wanted: Vec<String> = (1..=CHANGES).map(|seq| seq.to_string()).collect();
+    let mut past = 0;
+    for viewer in viewers {
+        let (pipe, by_task) = viewer.await.unwrap();
+        assert_eq!(pipe.faults.load(Ordering::Relaxed), 0);
+        assert!(pipe.items() == wanted);
+        past += CHANGES as usize - by_task;
+    }
+    writer.join().unwrap();
+    assert!(past > 0, "some went past their tasks");
+}
+
+/// A viewer's task until the end, with what went to the viewer, and how much of it went by the task.
+async fn busy(channel: Channel, viewer: u64) -> (Arc<Pipe>, usize) {
+    let mut random = viewer * 7919 + 1;
+    let mut subscription = join(&channel, 0);
+    let pipe = Pipe::with_room(3);
+    subscription.send_through(pipe.clone());
+    let mut by_task = 0;
+    loop {
+        let pause = tokio::time::sleep(Duration::from_micros(random >> 55));
+        tokio::select! {
+            biased;
+            next = subscription.next() => match next {
+                Next::Frame { text, .. } => {
+                    by_task += items(&Frame::decode(&text).unwrap()).len();
+                    subscription.attend(pipe.in_turn(|pipe| pipe.write(&text))).await.unwrap();
+                }
+                Next::Rest => {
+                    random = random.wrapping_mul(6364136223846793005).wrapping_add(1);
+                    let room = (random >> 59) as usize;
+                    let finish = pipe.in_turn(|pipe| pipe.room.store(room, Ordering::Relaxed));
+                    subscription.attend(finish).await.unwrap();
+                }
+                Next::Close(code) => {
+                    assert_eq!(code, CloseCode::GoingAway);
+                    return (pipe, by_task);
+                }
+            },
+            // A ping is due.
+            () = pause => subscription.attend(pipe.in_turn(|_| {})).await.unwrap(),
+        }
     }
 }

@@ -17,7 +17,7 @@ use http::{
 use http_body::Frame;
 use readalong_live::{
     hub::{Next, Subscription},
-    protocol::{self, CloseCode},
+    protocol::{self, CloseCode, EncodedFrame},
 };
 use readalong_model::Seq;
 
@@ -76,7 +76,7 @@ fn farewell(code: CloseCode) -> Bytes {
 
 /// What one viewer gets, as a body.
 struct Stream {
-    first: VecDeque<(Option<Seq>, Bytes)>,
+    first: VecDeque<(Option<Seq>, EncodedFrame)>,
     frames: Subscription,
     epoch: String,
     has_ended: bool,
@@ -130,6 +130,8 @@ impl http_body::Body for Stream {
             Some((seq, text)) => self.event(seq, &text),
             None => match ready!(self.frames.poll_next(context)) {
                 Next::Frame { seq, text } => self.event(seq, &text),
+                // An event stream has no outlet, and so no rest either.
+                Next::Rest => Bytes::new(),
                 Next::Close(code) => {
                     self.has_ended = true;
                     farewell(code)

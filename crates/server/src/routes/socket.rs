@@ -1,10 +1,11 @@
 //! `/s/{share}/live`: the WebSocket of a page that is open (docs/protocol.md). The server speaks, the viewer listens.
 //!
-//! One small task a viewer: it waits for a frame, for the viewer and for the time of the next ping. No queue of its own.
+//! One small task a viewer: it waits for the viewer and for the time of the next ping, and finishes frames that the viewer takes slowly. The others go past
+//! it, from the channel straight to the socket. No queue of its own.
 
 mod wire;
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, io::Cursor, sync::Arc, task::Poll, time::Duration};
 
 use axum::{
     extract::Request,
@@ -15,7 +16,7 @@ use http::{
     HeaderMap, HeaderValue, StatusCode, Uri,
     header::{HOST, ORIGIN, UPGRADE},
 };
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use readalong_live::{
     hub::Next,
@@ -23,15 +24,20 @@ use readalong_live::{
 };
 use readalong_model::{Seq, Updates};
 use readalong_store::StoreError;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::{
+    io::{AsyncReadExt as _, Chain},
+    net::tcp::OwnedReadHalf,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
 
-use self::wire::{Kind, Said};
+use self::wire::{Control, FrameReader, FrameWriter, Said};
 use crate::{
     gate::{self, Denied, Link, Verb},
     limits::Permit,
     live_share::Viewer,
     metrics::Metrics,
     routes::{AskedBy, errors},
+    serve::PatientStream,
     service::{Service, ServiceError},
 };
 
@@ -52,14 +58,15 @@ pub(crate) async fn watch(service: Arc<Service>, link: Link, request: Request) -
         Ok((viewer, permit)) => {
             let (metrics, ping_every) = (service.metrics.clone(), service.limits.ping_every);
             tokio::spawn(async move {
-                if let Some(wire) = open(upgrade).await {
+                if let Some(wire) = open(upgrade, metrics.clone()).await {
                     speak(wire, viewer, permit, metrics, ping_every).await;
                 }
             });
         }
         Err(Refused::Close(code)) => {
+            let metrics = service.metrics.clone();
             tokio::spawn(async move {
-                if let Some(wire) = open(upgrade).await {
+                if let Some(wire) = open(upgrade, metrics).await {
                     close(wire, code).await;
                 }
             });
@@ -69,12 +76,23 @@ pub(crate) async fn watch(service: Arc<Service>, link: Link, request: Request) -
     (wire::SWITCHING, answer).into_response()
 }
 
-type Wire = wire::Wire<TokioIo<Upgraded>>;
+/// Both halves of a connection.
+struct Wire {
+    reader: FrameReader<Chain<Cursor<Bytes>, OwnedReadHalf>>,
+    writer: Arc<FrameWriter>,
+}
 
 /// The connection, once the answer has been sent; nothing where that failed.
-async fn open(upgrade: OnUpgrade) -> Option<Wire> {
+async fn open(upgrade: OnUpgrade, metrics: Arc<Metrics>) -> Option<Wire> {
     let upgraded = upgrade.await.ok()?;
-    Some(Wire::new(TokioIo::new(upgraded)))
+    let parts = upgraded.downcast::<TokioIo<PatientStream>>().ok()?;
+    // A copy: the original is a place for whole requests, and would be kept as long as the viewer is there.
+    let early = Bytes::copy_from_slice(&parts.read_buf);
+    let (reading, writing) = parts.io.into_inner().into_inner().into_split();
+    Some(Wire {
+        reader: FrameReader::new(Cursor::new(early).chain(reading)),
+        writer: Arc::new(FrameWriter::new(writing, metrics)),
+    })
 }
 
 /// Why a viewer does not come in.
@@ -190,7 +208,7 @@ async fn speak(
     metrics: Arc<Metrics>,
     ping_every: Duration,
 ) {
-    let end = pump(&mut wire, viewer, &metrics, ping_every).await;
+    let end = pump(&mut wire, viewer, ping_every).await;
     drop(permit);
     if let Some(code) = end {
         if code == CloseCode::Slow {
@@ -200,31 +218,22 @@ async fn speak(
     }
 }
 
-/// Passes frames on; answers with the code to close with, or nothing where the viewer is gone.
-async fn pump(
-    wire: &mut Wire,
-    viewer: Viewer,
-    metrics: &Metrics,
-    ping_every: Duration,
-) -> Option<CloseCode> {
+/// Sends until the end; answers with the code to close with, or nothing where the viewer is gone.
+async fn pump(wire: &mut Wire, viewer: Viewer, ping_every: Duration) -> Option<CloseCode> {
+    let Wire { reader, writer } = wire;
     let Viewer {
         _session,
         first,
         mut frames,
     } = viewer;
-    let mut sent = Sent {
-        metrics,
-        frames: 0,
-        bytes: 0,
-    };
     for (_, text) in first {
-        sent.add(&text);
-        match frames.attend(wire.send(Kind::Text, text)).await {
+        match frames.attend(writer.send(&text)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return None,
             Err(code) => return Some(code),
         }
     }
+    frames.send_through(writer.clone());
     let mut pings = interval_at(Instant::now() + ping_every, ping_every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Nothing was heard yet, and nothing was asked.
@@ -234,16 +243,14 @@ async fn pump(
             if let Poll::Ready(next) = frames.poll_next(context) {
                 return Poll::Ready(Happened::Next(next));
             }
-            if let Poll::Ready(said) = wire.poll_said(context) {
+            if let Poll::Ready(said) = reader.poll_said(context) {
                 return Poll::Ready(Happened::Said(said));
             }
             pings.poll_tick(context).map(|_| Happened::PingIsDue)
         });
-        let (kind, payload) = match happened.await {
-            Happened::Next(Next::Frame { text, .. }) => {
-                sent.add(&text);
-                (Kind::Text, text)
-            }
+        let done = match happened.await {
+            Happened::Next(Next::Frame { text, .. }) => frames.attend(writer.send(&text)).await,
+            Happened::Next(Next::Rest) => frames.attend(writer.finish()).await,
             Happened::Next(Next::Close(code)) => return Some(code),
             Happened::Said(said @ (Said::Pong | Said::Ping(_))) => {
                 heard += 1;
@@ -251,25 +258,27 @@ async fn pump(
                     return Some(CloseCode::Protocol);
                 }
                 match said {
-                    Said::Ping(payload) => (Kind::Pong, payload),
+                    Said::Ping(payload) => {
+                        frames.attend(writer.control(Control::Pong, &payload)).await
+                    }
                     _ => continue,
                 }
             }
             Happened::Said(Said::Message | Said::Nonsense) => return Some(CloseCode::Protocol),
             Happened::Said(Said::Close(code)) => {
-                let _ = frames.attend(wire.send(Kind::Close, code)).await;
+                let _ = frames.attend(writer.control(Control::Close, &code)).await;
                 return None;
             }
             Happened::Said(Said::Gone) => return None,
             Happened::PingIsDue => {
-                sent.count();
+                writer.report();
                 if std::mem::take(&mut heard) == 0 {
                     return None;
                 }
-                (Kind::Ping, Bytes::new())
+                frames.attend(writer.control(Control::Ping, &[])).await
             }
         };
-        match frames.attend(wire.send(kind, payload)).await {
+        match done {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return None,
             Err(code) => return Some(code),
@@ -284,40 +293,13 @@ enum Happened {
     PingIsDue,
 }
 
-/// Counts what one viewer got, and adds it to what all got from time to time: thousands would hold each other up.
-struct Sent<'a> {
-    metrics: &'a Metrics,
-    frames: u64,
-    bytes: u64,
-}
-
-impl Sent<'_> {
-    fn add(&mut self, text: &Bytes) {
-        self.frames += 1;
-        self.bytes += text.len() as u64;
-    }
-
-    fn count(&mut self) {
-        self.metrics.frames.add(std::mem::take(&mut self.frames));
-        self.metrics
-            .frame_bytes
-            .add(std::mem::take(&mut self.bytes));
-    }
-}
-
-impl Drop for Sent<'_> {
-    fn drop(&mut self) {
-        self.count();
-    }
-}
-
 /// Says why it ends, and waits a moment for the viewer to hear it.
 async fn close(mut wire: Wire, code: CloseCode) {
     let mut payload = code.number().to_be_bytes().to_vec();
     payload.extend_from_slice(code.reason().as_bytes());
     let farewell = async {
-        if wire.send(Kind::Close, payload.into()).await.is_ok() {
-            while let Said::Pong | Said::Ping(_) | Said::Message = wire.said().await {}
+        if wire.writer.control(Control::Close, &payload).await.is_ok() {
+            while let Said::Pong | Said::Ping(_) | Said::Message = wire.reader.said().await {}
         }
     };
     let _ = timeout(CLOSE_TIMEOUT, farewell).await;

@@ -1,12 +1,13 @@
 //! A WebSocket (RFC 6455) on which one side speaks and the other has nothing to say but pings, pongs and the end.
 //!
 //! A frame is written from the bytes that all viewers share, and what a viewer says is read into a place as large as the largest control frame: nothing is
-//! copied for a viewer, and nothing kept.
+//! copied for a viewer, and nothing kept. The two halves are apart, so that others can write while the viewer's task reads.
 
 use std::{
     future::poll_fn,
-    io::{self, IoSlice},
+    io, mem,
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -18,8 +19,15 @@ use http::{
     request::Parts,
 };
 use hyper::upgrade::OnUpgrade;
+use readalong_live::{hub::Outlet, protocol::EncodedFrame};
 use sha1::{Digest, Sha1};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::tcp::OwnedWriteHalf,
+};
+
+use crate::metrics::Metrics;
 
 /// What a server adds to the key of a viewer.
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -28,10 +36,6 @@ const VERSION: &str = "13";
 const CONTROL_BYTES_MAX: usize = 125;
 /// The largest control frame of a viewer: with two bytes before it, and its mask.
 const CAME_BYTES_MAX: usize = 2 + 4 + CONTROL_BYTES_MAX;
-/// The longest head of a frame of ours.
-const HEAD_BYTES_MAX: usize = 10;
-/// A frame so long is put together for one plain write, which costs less than one of two parts.
-const PLAIN_BYTES_MAX: usize = 2 << 10;
 /// Bytes that are passed over at once.
 const SKIPPED_AT_ONCE: usize = 4 << 10;
 
@@ -41,10 +45,9 @@ const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
-/// What a frame of ours is.
+/// What a control frame of ours is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    Text = 1,
+pub(super) enum Control {
     Close = 8,
     Ping = 9,
     Pong = 10,
@@ -106,12 +109,118 @@ fn accept(key: &HeaderValue) -> Option<HeaderValue> {
     BASE64.encode(&hash).try_into().ok()
 }
 
-/// A connection after its upgrade. It must write by itself what it is given, as a socket does.
-pub(super) struct Wire<S> {
-    stream: S,
-    /// The frame that is written, as far as it has not been.
-    head: Head,
-    payload: Bytes,
+/// The writing half of a connection after its upgrade. Who writes is agreed upon elsewhere (see [`Outlet`]); a frame is begun when the one before it has gone.
+pub(super) struct FrameWriter {
+    unsent: Mutex<Unsent>,
+    metrics: Arc<Metrics>,
+}
+
+/// What is left of a frame that was begun.
+struct Unsent {
+    stream: OwnedWriteHalf,
+    bytes: Bytes,
+    /// Frames that were begun and are not in the metrics yet, and their bytes.
+    frames: u64,
+    frame_bytes: u64,
+}
+
+impl FrameWriter {
+    pub(super) fn new(stream: OwnedWriteHalf, metrics: Arc<Metrics>) -> Self {
+        Self {
+            unsent: Mutex::new(Unsent {
+                stream,
+                bytes: Bytes::new(),
+                frames: 0,
+                frame_bytes: 0,
+            }),
+            metrics,
+        }
+    }
+
+    /// Sends a frame. Where this is dropped before its end, the rest goes out before the next one.
+    pub(super) async fn send(&self, frame: &EncodedFrame) -> io::Result<()> {
+        self.unsent().count(frame);
+        self.send_bytes(frame.message().clone()).await
+    }
+
+    /// Sends a control frame.
+    pub(super) async fn control(&self, kind: Control, payload: &[u8]) -> io::Result<()> {
+        let payload = &payload[..payload.len().min(CONTROL_BYTES_MAX)];
+        let head = [FIN | kind as u8, payload.len() as u8];
+        self.send_bytes([&head, payload].concat().into()).await
+    }
+
+    /// Sends what is left of a frame.
+    pub(super) async fn finish(&self) -> io::Result<()> {
+        poll_fn(|context| self.unsent().poll_sent(context)).await
+    }
+
+    /// Adds what this viewer got to what all got. This is done from time to time: at each frame, thousands would hold each other up.
+    pub(super) fn report(&self) {
+        let mut unsent = self.unsent();
+        self.metrics.frames.add(mem::take(&mut unsent.frames));
+        let bytes = mem::take(&mut unsent.frame_bytes);
+        self.metrics.frame_bytes.add(bytes);
+    }
+
+    async fn send_bytes(&self, bytes: Bytes) -> io::Result<()> {
+        self.finish().await?;
+        self.unsent().bytes = bytes;
+        self.finish().await
+    }
+
+    fn unsent(&self) -> MutexGuard<'_, Unsent> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for FrameWriter {
+    fn drop(&mut self) {
+        self.report();
+    }
+}
+
+impl Outlet for FrameWriter {
+    fn offer(&self, frame: &EncodedFrame) -> bool {
+        let bytes = frame.message();
+        let mut unsent = self.unsent();
+        unsent.count(frame);
+        // Straight to the socket: whether it takes something it says by itself, and at less cost than the runtime's notes of that.
+        let sent = SockRef::from(unsent.stream.as_ref()).send(bytes);
+        // An error comes again where the rest is sent.
+        let sent = sent.unwrap_or(0);
+        let is_all = sent == bytes.len();
+        if !is_all {
+            unsent.bytes = bytes.slice(sent..);
+        }
+        is_all
+    }
+}
+
+impl Unsent {
+    fn count(&mut self, frame: &EncodedFrame) {
+        self.frames += 1;
+        self.frame_bytes += frame.len() as u64;
+    }
+
+    fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.bytes.is_empty() {
+            let stream = Pin::new(&mut self.stream);
+            let wrote = ready!(stream.poll_write(context, &self.bytes))?;
+            if wrote == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.bytes.advance(wrote);
+        }
+        // Others may still need the bytes; this viewer does not.
+        self.bytes = Bytes::new();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The reading half of a connection after its upgrade.
+pub(super) struct FrameReader<R> {
+    stream: R,
     /// What came and was not understood yet.
     came: [u8; CAME_BYTES_MAX],
     came_bytes: u8,
@@ -119,87 +228,13 @@ pub(super) struct Wire<S> {
     skipped: u64,
 }
 
-#[derive(Default)]
-struct Head {
-    bytes: [u8; HEAD_BYTES_MAX],
-    from: u8,
-    to: u8,
-}
-
-impl Head {
-    fn new(kind: Kind, payload_bytes: usize) -> Self {
-        let mut head = Self::default();
-        head.put(&[FIN | kind as u8]);
-        match (u8::try_from(payload_bytes), u16::try_from(payload_bytes)) {
-            (Ok(short @ 0..126), _) => head.put(&[short]),
-            (_, Ok(long)) => {
-                head.put(&[126]);
-                head.put(&long.to_be_bytes());
-            }
-            _ => {
-                head.put(&[127]);
-                head.put(&(payload_bytes as u64).to_be_bytes());
-            }
-        }
-        head
-    }
-
-    fn put(&mut self, bytes: &[u8]) {
-        let to = usize::from(self.to) + bytes.len();
-        self.bytes[usize::from(self.to)..to].copy_from_slice(bytes);
-        self.to = to as u8;
-    }
-
-    fn unsent(&self) -> &[u8] {
-        &self.bytes[usize::from(self.from)..usize::from(self.to)]
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(super) fn new(stream: S) -> Self {
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    pub(super) fn new(stream: R) -> Self {
         Self {
             stream,
-            head: Head::default(),
-            payload: Bytes::new(),
             came: [0; CAME_BYTES_MAX],
             came_bytes: 0,
             skipped: 0,
-        }
-    }
-
-    /// Sends a frame. Where this is dropped before its end, the rest goes out before the next one.
-    pub(super) async fn send(&mut self, kind: Kind, payload: Bytes) -> io::Result<()> {
-        poll_fn(|context| self.poll_sent(context)).await?;
-        self.head = Head::new(kind, payload.len());
-        self.payload = payload;
-        poll_fn(|context| self.poll_sent(context)).await
-    }
-
-    fn poll_sent(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let (head, payload) = (self.head.unsent(), &self.payload[..]);
-            let size = head.len() + payload.len();
-            if size == 0 {
-                // Others may still need the bytes; this viewer does not.
-                self.payload = Bytes::new();
-                return Poll::Ready(Ok(()));
-            }
-            let stream = Pin::new(&mut self.stream);
-            let wrote = if size <= PLAIN_BYTES_MAX {
-                let mut plain = [0; PLAIN_BYTES_MAX];
-                plain[..head.len()].copy_from_slice(head);
-                plain[head.len()..size].copy_from_slice(payload);
-                ready!(stream.poll_write(context, &plain[..size]))?
-            } else {
-                let parts = [IoSlice::new(head), IoSlice::new(payload)];
-                ready!(stream.poll_write_vectored(context, &parts))?
-            };
-            if wrote == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            let of_head = wrote.min(head.len());
-            self.head.from += of_head as u8;
-            self.payload.advance(wrote - of_head);
         }
     }
 
@@ -300,8 +335,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 mod tests {
     use std::time::Duration;
 
+    use readalong_live::protocol::Frame;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
+        net::{TcpListener, TcpStream},
         time::timeout,
     };
 
@@ -347,21 +384,21 @@ mod tests {
             let viewer = tokio::spawn(async move {
                 theirs.write_all(&said).await.unwrap();
             });
-            let mut wire = Wire::new(ours);
-            assert_eq!(wire.said().await, Said::Ping("hello".into()), "{piece}");
-            assert_eq!(wire.said().await, Said::Pong);
+            let mut reader = FrameReader::new(ours);
+            assert_eq!(reader.said().await, Said::Ping("hello".into()), "{piece}");
+            assert_eq!(reader.said().await, Said::Pong);
             assert_eq!(
-                wire.said().await,
+                reader.said().await,
                 Said::Ping(Bytes::copy_from_slice(&longest))
             );
-            assert_eq!(wire.said().await, Said::Message);
-            assert_eq!(wire.said().await, Said::Message);
+            assert_eq!(reader.said().await, Said::Message);
+            assert_eq!(reader.said().await, Said::Message);
             assert_eq!(
-                wire.said().await,
+                reader.said().await,
                 Said::Close(Bytes::from_static(&[3, 232]))
             );
-            assert_eq!(wire.said().await, Said::Close(Bytes::new()));
-            assert_eq!(wire.said().await, Said::Gone);
+            assert_eq!(reader.said().await, Said::Close(Bytes::new()));
+            assert_eq!(reader.said().await, Said::Gone);
             viewer.await.unwrap();
         }
     }
@@ -380,38 +417,88 @@ mod tests {
         ] {
             let (ours, mut theirs) = duplex(4_096);
             theirs.write_all(&nonsense).await.unwrap();
-            assert_eq!(Wire::new(ours).said().await, Said::Nonsense, "{nonsense:?}");
+            assert_eq!(
+                FrameReader::new(ours).said().await,
+                Said::Nonsense,
+                "{nonsense:?}"
+            );
         }
+    }
+
+    /// Both ends of a connection that holds little.
+    async fn narrow() -> (FrameWriter, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap());
+        let (ours, theirs) = tokio::join!(listener.accept(), theirs);
+        let ours = ours.unwrap().0;
+        SockRef::from(&ours).set_send_buffer_size(1).unwrap();
+        let writer = FrameWriter::new(ours.into_split().1, Arc::default());
+        (writer, theirs.unwrap())
+    }
+
+    fn frame_of(html_bytes: usize) -> EncodedFrame {
+        let html = "z".repeat(html_bytes);
+        let op = readalong_live::protocol::Op::Header {
+            html,
+            title: String::new(),
+        };
+        let frame = Frame {
+            ops: Some(vec![op]),
+            ..Frame::default()
+        };
+        frame.encode()
     }
 
     #[tokio::test]
     async fn frames_of_all_lengths_arrive_though_they_are_cut_off() {
-        let sizes = [0, 125, 126, 2_040, 2_048, 65_535, 65_536, 300_000];
-        for size in sizes {
-            let (ours, mut theirs) = duplex(1_000);
-            let mut wire = Wire::new(ours);
-            let payload = Bytes::from(vec![b'z'; size]);
+        for size in [0, 2_000, 65_535, 70_000, 300_000, 8_000_000] {
+            let (writer, mut theirs) = narrow().await;
+            let frame = frame_of(size);
+            let wanted = [&frame.message()[..], &frame.message()[..], &[0x89, 1, 7]].concat();
             let viewer = tokio::spawn(async move {
                 let mut came = Vec::new();
                 theirs.read_to_end(&mut came).await.unwrap();
                 came
             });
-            let mut wanted = Vec::new();
-            for _ in 0..2 {
-                wanted.extend_from_slice(Head::new(Kind::Text, size).unsent());
-                wanted.extend_from_slice(&payload);
-            }
-            let sending = wire.send(Kind::Text, payload.clone());
-            let _ = timeout(Duration::ZERO, sending).await;
-            wire.send(Kind::Text, payload).await.unwrap();
-            drop(wire);
+            let _ = timeout(Duration::ZERO, writer.send(&frame)).await;
+            writer.send(&frame).await.unwrap();
+            writer.control(Control::Ping, &[7]).await.unwrap();
+            drop(writer);
             assert!(viewer.await.unwrap() == wanted, "{size}");
         }
-        assert_eq!(Head::new(Kind::Ping, 0).unsent(), [0x89, 0]);
-        assert_eq!(Head::new(Kind::Text, 300).unsent(), [0x81, 126, 1, 44]);
-        assert_eq!(
-            Head::new(Kind::Text, 1 << 16).unsent(),
-            [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]
-        );
+    }
+
+    #[tokio::test]
+    async fn what_does_not_go_at_once_is_left_over() {
+        let (writer, mut theirs) = narrow().await;
+        let mut wanted = Vec::new();
+        let frame = frame_of(100_000);
+        while writer.offer(&frame) {
+            wanted.extend_from_slice(frame.message());
+        }
+        assert!(!writer.unsent().bytes.is_empty());
+        wanted.extend_from_slice(frame.message());
+        let viewer = tokio::spawn(async move {
+            let mut came = Vec::new();
+            theirs.read_to_end(&mut came).await.unwrap();
+            came
+        });
+        writer.finish().await.unwrap();
+        assert!(writer.unsent().bytes.is_empty());
+        drop(writer);
+        assert!(viewer.await.unwrap() == wanted);
+    }
+
+    #[tokio::test]
+    async fn a_viewer_who_is_gone_leaves_an_error_for_the_task() {
+        let (writer, theirs) = narrow().await;
+        SockRef::from(&theirs)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(theirs);
+        while writer.offer(&frame_of(10)) {
+            tokio::task::yield_now().await;
+        }
+        assert!(writer.finish().await.is_err());
     }
 }
