@@ -120,6 +120,9 @@ pub struct LiveStanding {
     pub notes: Option<Vec<u8>>,
 }
 
+/// Undoes what [`LiveStep::dress`] does to a file of this name; `None` where that is not what the bytes are.
+pub type Undress<'a> = dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>> + 'a;
+
 /// Where a live share stands at a place; `notes` names a file of its version, and `undress` undoes what [`LiveStep::dress`] does. `None` where there is no version that could go on.
 ///
 /// # Errors
@@ -127,7 +130,7 @@ pub struct LiveStanding {
 pub fn live_record(
     target: &dyn Target,
     share: &ShareId,
-    (notes, undress): (&str, &dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>>),
+    (notes, undress): (&str, &Undress<'_>),
     watch: &dyn Watch,
 ) -> Result<Option<LiveStanding>, PublishError> {
     let mut session = target.begin(watch)?;
