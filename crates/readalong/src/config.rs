@@ -150,11 +150,13 @@ impl SignInConfig {
     /// # Errors
     /// Something that belongs together is not there, or could not be believed.
     fn options(&self, proxies: &[IpAddr]) -> anyhow::Result<SignInOptions> {
-        let mut options = SignInOptions::default();
-        options.new_users = match self.new_users {
-            NewUsersConfig::Viewer => NewUsers::Viewer,
-            NewUsersConfig::Owner => NewUsers::Owner,
-            NewUsersConfig::Refuse => NewUsers::Refuse,
+        let mut options = SignInOptions {
+            new_users: match self.new_users {
+                NewUsersConfig::Viewer => NewUsers::Viewer,
+                NewUsersConfig::Owner => NewUsers::Owner,
+                NewUsersConfig::Refuse => NewUsers::Refuse,
+            },
+            ..SignInOptions::default()
         };
         if let Some(name) = &self.user_header {
             let parsed = name.parse();

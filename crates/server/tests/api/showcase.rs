@@ -58,7 +58,8 @@ async fn everybody_sees_what_the_mode_and_the_gate_let_them_see() {
     let picture = |entry: &str| format!("/api/v1/showcase/{entry}/thumbnail");
     // Mode, caller, entries seen or the status, pictures of the public and the private one.
     let nobody = String::new();
-    let cases: [(&str, &String, Result<usize, u16>, [u16; 2]); 9] = [
+    type Case<'a> = (&'a str, &'a String, Result<usize, u16>, [u16; 2]);
+    let cases: [Case<'_>; 9] = [
         ("disabled", &nobody, Err(404), [404, 404]),
         ("disabled", &world.eve, Err(404), [404, 404]),
         ("disabled", &world.root, Err(404), [200, 200]),

@@ -59,6 +59,7 @@ fn users_have_one_name_and_a_password_that_nobody_prints() {
         Write::CreateSession {
             user: nobody,
             sha256: digest("s"),
+            agent: String::new(),
             expires_at: after_now(1),
         },
     ] {
@@ -73,6 +74,7 @@ fn sessions_end() {
         world.write(Write::CreateSession {
             user: world.owner,
             sha256: digest(name),
+            agent: name.to_owned(),
             expires_at,
         });
     };
@@ -116,6 +118,7 @@ fn a_link_signs_in_once() {
     let take = |name: &str, session: &str| Write::Signin {
         sha256: digest(name),
         session: digest(session),
+        agent: String::new(),
         expires_at: after_now(60_000),
     };
     make("old", after_now(-1));
@@ -203,4 +206,87 @@ fn settings_are_kept() {
     assert_eq!(set(Some("a")), Some("a".into()));
     assert_eq!(set(Some("b")), Some("b".into()));
     assert_eq!(set(None), None);
+}
+
+#[test]
+fn sessions_are_told_apart_and_end_one_by_one() {
+    let world = World::new();
+    for name in ["a", "b", "c"] {
+        world.write(Write::CreateSession {
+            user: world.owner,
+            sha256: digest(name),
+            agent: name.to_owned(),
+            expires_at: after_now(60_000),
+        });
+    }
+    let agents = || {
+        let sessions = world.read(|reader| reader.sessions(world.owner, after_now(0)));
+        let mut agents: Vec<String> = sessions.into_iter().map(|one| one.agent).collect();
+        agents.sort();
+        agents
+    };
+    assert_eq!(agents(), ["a", "b", "c"]);
+    let id = digest("b").to_string()[..16].to_owned();
+    let end = |user| Write::RemoveSessionOf {
+        user,
+        id: id.clone(),
+    };
+    let nobody = world.refused(end(UserId(999)));
+    assert!(matches!(nobody, StoreError::NotFound));
+    world.write(end(world.owner));
+    assert_eq!(agents(), ["a", "c"]);
+    world.write(Write::RemoveOtherSessions {
+        user: world.owner,
+        keep: digest("c"),
+    });
+    assert_eq!(agents(), ["c"]);
+}
+
+#[test]
+fn whom_a_provider_knows_stays_the_same_user() {
+    let world = World::new();
+    let identify = |user| Write::Identify {
+        issuer: "https://a".to_owned(),
+        subject: "1".to_owned(),
+        user,
+    };
+    let nobody = world.refused(identify(UserId(999)));
+    assert!(matches!(nobody, StoreError::NotFound));
+    world.write(identify(world.owner));
+    let known = |issuer: &str, subject: &str| {
+        let found = world.read(|reader| reader.identified(issuer, subject));
+        found.map(|user| user.id)
+    };
+    assert_eq!(known("https://a", "1"), Some(world.owner));
+    assert_eq!(known("https://b", "1"), None);
+    assert_eq!(known("https://a", "2"), None);
+    world.write(Write::RemoveUser {
+        user: world.owner,
+        with_chats: true,
+    });
+    assert_eq!(known("https://a", "1"), None);
+}
+
+#[test]
+fn the_first_owner_of_an_older_database_may_do_all() {
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    let old = [
+        include_str!("../migrations/1.sql"),
+        include_str!("../migrations/2.sql"),
+    ];
+    connection.execute_batch(&old.concat()).unwrap();
+    for (name, role) in [("eve", "viewer"), ("ada", "owner"), ("bob", "owner")] {
+        let sql = "INSERT INTO users (name, name_folded, role, created_at) VALUES (?1, ?1, ?2, 0)";
+        connection.execute(sql, [name, role]).unwrap();
+    }
+    let next = include_str!("../migrations/3.sql");
+    connection.execute_batch(next).unwrap();
+    let admins: Vec<String> = connection
+        .prepare("SELECT name FROM users WHERE role = 'admin'")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(admins, ["ada"]);
 }
