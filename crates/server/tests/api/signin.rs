@@ -244,7 +244,7 @@ async fn a_sign_in_link_works_once_and_for_people_only() {
     world.get(path, "").await.expect(401);
     world.get("/signin?token=x", "").await.expect(401);
     world
-        .bare("POST", "/api/v1/users/999/signin_link", &world.ada)
+        .bare("POST", "/api/v1/users/999/signin_link", &world.root)
         .await
         .expect_error(404, "not_found");
 }
