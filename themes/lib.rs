@@ -381,6 +381,28 @@ mod tests {
         assert_eq!(texts["language"], "en");
         assert_eq!(texts["nav.chats"], "Chats");
         assert!(texts.values().all(|text| !text.trim().is_empty()));
+        let is_there =
+            |name: &str| texts.contains_key(name) || texts.contains_key(&format!("{name}.other"));
+        for name in builtin_names_below("desk/static") {
+            let bytes = builtin_file(&format!("desk/static/{name}")).unwrap();
+            let script = String::from_utf8_lossy(&bytes).into_owned();
+            let quoted = script.split('"').filter(|text| {
+                ["script.", "problem."]
+                    .iter()
+                    .any(|start| text.starts_with(start))
+            });
+            let missing: Vec<&str> = quoted.filter(|text| !is_there(text)).collect();
+            assert!(missing.is_empty(), "{name} says {missing:?}");
+        }
+    }
+
+    #[test]
+    fn scripts_of_the_desk_are_small() {
+        let scripts = builtin_names_below("desk/static");
+        let scripts = scripts.iter().filter(|name| name.ends_with(".js"));
+        let bytes = |name| builtin_file(&format!("desk/static/{name}")).unwrap().len();
+        let sum: usize = scripts.map(bytes).sum();
+        assert!(sum <= 30_000, "{sum} bytes");
     }
 
     #[test]

@@ -82,6 +82,18 @@ pub enum Change {
         /// The message.
         id: MessageId,
     },
+    /// The owner hid an artifact from readers, or showed it again.
+    ArtifactHidden {
+        /// Its place in the chat's list.
+        place: u32,
+        /// True where it is hidden now.
+        hidden: bool,
+    },
+    /// The owner removed an artifact for good; its bytes are nowhere any more.
+    ArtifactErased {
+        /// Its place in the chat's list.
+        place: u32,
+    },
     /// Secrets were taken out of the chat, in every version of it that is kept; nothing else changed.
     Redacted,
     /// The owner gave the chat another name.
@@ -97,6 +109,16 @@ pub enum Change {
     ShareChanged(Share),
     /// A share is gone.
     ShareDeleted(ShareId),
+}
+
+impl Change {
+    /// True where what the owner did concerns everything of a chat that is shown, whatever was shown before: pages are made anew.
+    pub fn concerns_all(&self) -> bool {
+        matches!(
+            self,
+            Self::Redacted | Self::ArtifactHidden { .. } | Self::ArtifactErased { .. }
+        )
+    }
 }
 
 /// What is said of a chat as a whole; threads, messages and artifacts come as events of their own.

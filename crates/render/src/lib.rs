@@ -50,6 +50,27 @@ pub struct Renderer {
     highlighter: Option<Highlighter>,
 }
 
+/// A copy of a chat in one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// `chat.json` of a bundle: everything, for machines.
+    Json,
+    /// `chat.md` of a bundle, for people.
+    Markdown,
+}
+
+/// Writes a snapshot as one file, as bundles have it.
+pub fn copy(snapshot: &Snapshot, format: CopyFormat) -> Vec<u8> {
+    match format {
+        CopyFormat::Json => copies::json(snapshot).flatten().collect(),
+        CopyFormat::Markdown => {
+            let index = index::Index::of(snapshot);
+            let outline = outline::Outline::of(snapshot, &index);
+            copies::markdown(snapshot, &outline).flatten().collect()
+        }
+    }
+}
+
 /// Takes the files of a bundle as they are made.
 pub trait Output {
     /// Takes one file, in pieces; its path is relative to the bundle's root.

@@ -41,7 +41,7 @@ pub(crate) struct Assets {
 /// Styles and scripts that must come in this order; others follow by name.
 const STYLES_FIRST: [&str; 3] = ["variables.css", "base.css", "chat.css"];
 const SCRIPTS_FIRST: [&str; 1] = ["viewer.js"];
-const DESK_FIRST: [&str; 2] = ["desk.css", "desk.js"];
+const DESK_FIRST: [&str; 3] = ["desk.css", "desk.js", "dialog.js"];
 /// How names of scripts begin that only live pages load.
 const LIVE_SCRIPTS: &str = "live";
 

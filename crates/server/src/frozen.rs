@@ -6,7 +6,8 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ffi::OsStr,
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
@@ -17,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use http::HeaderValue;
 use rayon::prelude::*;
-use readalong_bundle::{BundleError, BundleWriter, MANIFEST, Manifest, verify};
+use readalong_bundle::{BundleError, BundleWriter, MANIFEST, Manifest, PackageKind, verify};
 use readalong_model::{
     Artifact, Change, ChatId, Digest, Event, Seq, Share, ShareId, ShareVisibility, Snapshot,
     Updates,
@@ -25,7 +26,7 @@ use readalong_model::{
 use readalong_render::{Output, OutputError};
 use readalong_store::{ShareChange, Store, StoreError, Write};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::{
     content::{Content, Packing, Source, Takes},
@@ -83,6 +84,33 @@ struct ServedFile {
     brotli_bytes: Option<u64>,
     /// The name under which an artifact is kept; `None` for what is no artifact.
     artifact: Option<Option<String>>,
+}
+
+/// Pieces of a zip that wait to be taken.
+const PIECES_AHEAD: usize = 4;
+/// Bytes of a piece.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Takes a zip as it is written, for as long as somebody takes it from here and may.
+struct Pieces {
+    taken: mpsc::Sender<io::Result<Bytes>>,
+    cut: Arc<AtomicBool>,
+}
+
+impl io::Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.cut.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let piece = Bytes::copy_from_slice(bytes);
+        let sent = self.taken.blocking_send(Ok(piece));
+        sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What is remembered of the making of a bundle, on disk in `cache`: without it the bundle is made again.
@@ -178,6 +206,8 @@ impl FrozenShares {
                 | Change::Hidden { .. }
                 | Change::Erased { .. }
                 | Change::Redacted
+                | Change::ArtifactHidden { .. }
+                | Change::ArtifactErased { .. }
                 | Change::Renamed { .. } => {
                     let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
                     changed.insert(event.chat.clone(), event.seq);
@@ -574,6 +604,35 @@ impl FrozenShares {
         })
     }
 
+    /// A bundle as a zip, in pieces: packed as they are taken, and cut off where nobody may read it any more.
+    pub(crate) fn zip(&self, bundle: &OpenBundle) -> mpsc::Receiver<io::Result<Bytes>> {
+        let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
+        let (path, cut) = (
+            self.bundles.join(bundle.made.bundle.to_string()),
+            bundle.cut.clone(),
+        );
+        tokio::task::spawn_blocking(move || {
+            let packed = verify(&path).map(|verified| {
+                let verified = verified.into_verified();
+                let verified = verified.map_err(|_| io::Error::other("the bundle is damaged"))?;
+                let out = Pieces {
+                    taken: pieces.clone(),
+                    cut,
+                };
+                let mut out = io::BufWriter::with_capacity(PIECE_BYTES, out);
+                readalong_bundle::pack(&verified, PackageKind::Zip, &mut out)
+                    .map_err(io::Error::other)?;
+                out.flush()
+            });
+            if let Err(error) = packed.map_err(io::Error::other).and_then(|packed| packed) {
+                tracing::warn!("a bundle could not be packed: {error}");
+                // Whoever takes it learns that it is not whole.
+                let _ = pieces.blocking_send(Err(error));
+            }
+        });
+        taken
+    }
+
     /// Small files from memory, others from disk.
     fn source(
         &self,
@@ -649,6 +708,8 @@ fn unchanged_until(store: &Store, chat: &ChatId, since: Seq) -> Result<Option<Se
                     | Change::Hidden { .. }
                     | Change::Erased { .. }
                     | Change::Redacted
+                    | Change::ArtifactHidden { .. }
+                    | Change::ArtifactErased { .. }
                     | Change::Renamed { .. }
             )
         };

@@ -115,6 +115,14 @@ pub(crate) fn artifact(headers: &mut HeaderMap, media_type: &str, name: Option<&
     }
 }
 
+/// Puts under which name a browser keeps what is not to be shown.
+pub(crate) fn keep_as(headers: &mut HeaderMap, name: &str) {
+    let value = format!("attachment; filename*=UTF-8''{}", encode(name));
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(CONTENT_DISPOSITION, value);
+    }
+}
+
 /// The media type under which an artifact leaves the server: one that no browser runs.
 pub(crate) fn artifact_type(media_type: &str) -> &'static str {
     let essence = media_type.split(';').next().unwrap_or_default().trim();

@@ -512,7 +512,7 @@ impl LiveShare {
             return Ok(());
         };
         events.retain(|event| event.seq > bound.seq);
-        let is_redacted = |event: &Event| event.change == Change::Redacted;
+        let is_redacted = |event: &Event| event.change.concerns_all();
         let is_broken = is_broken || events.iter().any(is_redacted);
         let is_frozen = |share: &Share| share.updates == Updates::Frozen;
         let id = bound.share.id.clone();

@@ -62,6 +62,7 @@ fn routes(picture: &str) -> Vec<(String, Verb, StatusCode)> {
         ("/data/anchors.js", Take, S::OK),
         ("/data/search-index.js", Take, S::OK),
         ("/qr.svg", Take, S::OK),
+        ("/qr.png", Take, S::OK),
         ("/live", Take, S::UPGRADE_REQUIRED),
         ("/events", Take, S::UPGRADE_REQUIRED),
         ("/manifest.txt", Take, S::NOT_FOUND),

@@ -1,6 +1,7 @@
 //! Measures what the store promises: how long a durable write takes, how many messages a second go in, and that neither depends on how long the chat is.
 //!
-//! `cargo bench --package readalong-store`; `TMPDIR` says on which disk.
+//! `cargo bench --package readalong-store`; `TMPDIR` says on which disk. `cargo bench --package readalong-store -- search` fills a store with 10,000 chats of 100 messages and looks for
+//! things in it.
 
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,9 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::open(folder.path(), |_| {}).expect("a store");
     let owner = add_user(&store);
+    if std::env::args().any(|argument| argument == "search") {
+        return search(&store, owner, folder.path());
+    }
     println!("messages of {TEXT_BYTES} bytes");
     durable(&store, owner);
     together(&store, owner);
@@ -154,6 +158,137 @@ fn lists(store: &Store, owner: UserId) {
             .expect("a share");
     });
     println!("one share: {:.1} µs", time.as_secs_f64() * 1e6);
+}
+
+/// What looking for something costs in 1,000,000 messages.
+fn search(store: &Store, owner: UserId, folder: &std::path::Path) {
+    let (chats, messages) = (10_000_u32, 100_u32);
+    let mut random = Random(88_172_645_463_325_252);
+    let words = Words::new(&mut random);
+    let began = Instant::now();
+    for number in 0..chats {
+        let id = ChatId::from_random((u128::from(number) << 64).to_be_bytes());
+        let head = ChatHead {
+            title: format!("{} {number}", words.text(&mut random, 30)),
+            ..ChatHead::default()
+        };
+        let create = Write::CreateChat {
+            id: id.clone(),
+            owner,
+            source: None,
+            head,
+        };
+        store.write(create, |_| {});
+        let message = |place: u32, random: &mut Random| {
+            let markdown = words.text(random, TEXT_BYTES);
+            let message = Message {
+                parts: vec![Part::Text { markdown }],
+                ..Message::new(format!("m{place}"), Role::Assistant)
+            };
+            (place, message)
+        };
+        let changes = ChangeSet {
+            messages: (0..messages)
+                .map(|place| message(place, &mut random))
+                .collect(),
+            ..ChangeSet::default()
+        };
+        store.write(
+            Write::Apply {
+                chat: id,
+                by: None,
+                changes,
+                durable: false,
+            },
+            |_| {},
+        );
+        wait_if(number % 20 == 19, store);
+    }
+    println!(
+        "{} messages written in {:.0} s",
+        chats * messages,
+        began.elapsed().as_secs_f64()
+    );
+    while !store.read(|reader| reader.is_indexed()).expect("an answer") {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    println!(
+        "all of them in the index after {:.0} s",
+        began.elapsed().as_secs_f64()
+    );
+    let size = std::fs::metadata(folder.join("readalong.db")).map_or(0, |meta| meta.len());
+    println!("database of {} MB", size >> 20);
+    memory();
+    let rare = words.0.len() - 1;
+    for (name, text) in [
+        ("nothing", None),
+        ("the word that most messages have", Some(words.0[0].clone())),
+        ("a usual word", Some(words.0[300].clone())),
+        ("a rare word", Some(words.0[rare].clone())),
+        (
+            "two usual words side by side",
+            Some(format!("{} {}", words.0[20], words.0[21])),
+        ),
+        ("three letters", Some(words.0[40][..3].to_owned())),
+        ("what no message has", Some("qqzzxxyy".to_owned())),
+    ] {
+        let mut count = 0;
+        let filter = ChatFilter {
+            search: text,
+            limit: 50,
+            ..ChatFilter::default()
+        };
+        let time = best(|| {
+            let page = store
+                .read(|reader| reader.chats(owner, &filter))
+                .expect("chats");
+            count = page.chats.len();
+        });
+        println!("50 chats with {name}: {count} in {:.1} ms", millis(time));
+    }
+    memory();
+}
+
+/// Random numbers that are the same every time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// Made-up words, the usual ones first: as in speech, the tenth comes a tenth as often as the first.
+struct Words(Vec<String>);
+
+impl Words {
+    fn new(random: &mut Random) -> Self {
+        const SYLLABLES: [&str; 24] = [
+            "the", "an", "er", "in", "re", "on", "at", "con", "ti", "al", "st", "ing", "ex", "pro",
+            "de", "co", "ver", "ment", "ly", "mi", "sub", "tra", "qui", "ful",
+        ];
+        let mut word = || {
+            let syllables = 2 + random.next() % 3;
+            (0..syllables)
+                .map(|_| SYLLABLES[random.next() as usize % SYLLABLES.len()])
+                .collect()
+        };
+        Self((0..8_000).map(|_| word()).collect())
+    }
+
+    fn text(&self, random: &mut Random, bytes: usize) -> String {
+        let mut text = String::new();
+        while text.len() < bytes {
+            let part = (random.next() % 1_000_000) as f64 / 1e6;
+            let rank = (self.0.len() as f64).powf(part) - 1.0;
+            text.push_str(&self.0[rank as usize]);
+            text.push(' ');
+        }
+        text
+    }
 }
 
 /// Reading and removing the chat of 100,000 messages.

@@ -14,7 +14,7 @@ use crate::{
         rewrite::{drop_unnamed_files, put},
     },
     kind::MESSAGE_PUT,
-    reader::shares,
+    reader::{history, shares},
     sql::{self, ChatKey, Result},
 };
 
@@ -43,6 +43,14 @@ pub(crate) fn perform(log: &mut Log<'_>, write: Write) -> Result<Written> {
             hidden,
         } => hide(log, &chat, by, id, hidden)?,
         Write::Erase { chat, by, id } => erase(log, &chat, by, id)?,
+        Write::HideArtifact {
+            chat,
+            by,
+            place,
+            hidden,
+        } => hide_artifact(log, &chat, by, place, hidden)?,
+        Write::EraseArtifact { chat, by, place } => erase_artifact(log, &chat, by, place)?,
+        Write::Undo { chat, by, seq } => undo(log, &chat, by, seq)?,
         Write::Rewrite { chat, rows } => rewrite(log, &chat, rows)?,
         Write::Keep { chat, by, kept } => {
             let key = owned_chat(log, &chat, by)?;
@@ -168,10 +176,69 @@ fn take_artifact(
         }
     }
     let sql = "SELECT e.body FROM artifacts a JOIN events e ON e.seq = a.seq WHERE a.chat = ?1 AND a.place = ?2";
-    match is_new(log, sql, (key, place), &artifact)? {
-        true => log.append(chat, Change::ArtifactPut { place, artifact }),
+    if !is_new(log, sql, (key, place), &artifact)? {
+        return Ok(());
+    }
+    log.append(chat, Change::ArtifactPut { place, artifact })?;
+    match is_artifact_hidden(log, key, place)? {
+        // Whoever follows the log learns that what is new there is hidden as well.
+        true => log.append(
+            chat,
+            Change::ArtifactHidden {
+                place,
+                hidden: true,
+            },
+        ),
         false => Ok(()),
     }
+}
+
+fn is_artifact_hidden(log: &Log<'_>, key: ChatKey, place: u32) -> Result<bool> {
+    let sql = "SELECT 1 FROM hidden_artifacts WHERE chat = ?1 AND place = ?2";
+    Ok(sql::one(log.connection, sql, (key, place), |_| Ok(()))?.is_some())
+}
+
+/// Refuses to change an artifact that is not there, or of which nothing is left.
+fn check_artifact(log: &Log<'_>, key: ChatKey, place: u32) -> Result<()> {
+    let sql = "SELECT e.body FROM artifacts a JOIN events e ON e.seq = a.seq WHERE a.chat = ?1 AND a.place = ?2";
+    let artifact: Option<Artifact> =
+        sql::one(log.connection, sql, (key, place), |row| sql::json(row, 0))?;
+    match artifact.is_some_and(|artifact| artifact.emptied() != artifact) {
+        true => Ok(()),
+        false => Err(StoreError::NotFound),
+    }
+}
+
+fn hide_artifact(
+    log: &mut Log<'_>,
+    chat: &ChatId,
+    by: Option<UserId>,
+    place: u32,
+    hidden: bool,
+) -> Result<()> {
+    let key = owned_chat(log, chat, by)?;
+    check_artifact(log, key, place)?;
+    match is_artifact_hidden(log, key, place)? == hidden {
+        true => Ok(()),
+        false => log.append(chat, Change::ArtifactHidden { place, hidden }),
+    }
+}
+
+fn erase_artifact(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, place: u32) -> Result<()> {
+    let key = owned_chat(log, chat, by)?;
+    check_artifact(log, key, place)?;
+    let files = files(log, key)?;
+    log.append(chat, Change::ArtifactErased { place })?;
+    log.after.unnamed.extend(files);
+    log.after.truncate = true;
+    Ok(())
+}
+
+/// Takes back the newest change of a thing.
+fn undo(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, seq: Seq) -> Result<()> {
+    let key = owned_chat(log, chat, by)?;
+    let before = history::before(log.connection, key, seq)?;
+    log.append(chat, before)
 }
 
 /// Appends a message unless it is there like that already. Of an erased one only its place in the tree is taken.
@@ -232,10 +299,9 @@ fn edit(
 ) -> Result<()> {
     let key = owned_chat(log, chat, by)?;
     check_message(log, key, &id)?;
-    let sql = "SELECT e.body FROM overlays o JOIN events e ON e.seq = o.edit_seq WHERE o.chat = ?1 AND o.id = ?2";
-    match is_new(log, sql, (key, &id.0), &parts)? {
-        true => log.append(chat, Change::Edited { id, parts }),
-        false => Ok(()),
+    match history::said(log.connection, key, &id)?.as_ref() == Some(&parts) {
+        true => Ok(()),
+        false => log.append(chat, Change::Edited { id, parts }),
     }
 }
 
@@ -310,7 +376,7 @@ fn source_title(log: &Log<'_>, key: ChatKey) -> Result<Option<String>> {
 
 fn rename(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, title: String) -> Result<()> {
     let key = owned_chat(log, chat, by)?;
-    let sql = "SELECT 1 FROM chats WHERE key = ?1 AND title = ?2 AND renamed_seq IS NOT NULL";
+    let sql = "SELECT 1 FROM chats WHERE key = ?1 AND title = ?2";
     match sql::one(log.connection, sql, (key, &title), |_| Ok(()))? {
         Some(()) => Ok(()),
         None => log.append(chat, Change::Renamed { title }),

@@ -15,10 +15,13 @@ use rusqlite::Connection;
 use crate::{
     StoreError, kind,
     reader::log::{Created, Gone},
-    showcase,
+    search, showcase,
     sql::{self, ChatKey, Result, chat_key, run, seq_value},
     writer::After,
 };
+
+/// Changes of one thing that the history keeps: as many as people go back through.
+const CHANGES_KEPT: usize = 50;
 
 /// The end of the log within a transaction.
 pub(crate) struct Log<'a> {
@@ -72,6 +75,8 @@ pub(crate) fn apply(connection: &Connection, event: &Event) -> Result<()> {
         Change::Hidden { id, hidden } => to.hidden(id, *hidden)?,
         Change::Erased { id } => to.erased(id)?,
         Change::Redacted => to.log(kind, None, None, None)?,
+        Change::ArtifactHidden { place, hidden } => to.artifact_hidden(*place, *hidden)?,
+        Change::ArtifactErased { place } => to.artifact_erased(*place)?,
         Change::Renamed { title } => to.renamed(title)?,
         Change::ChatDeleted => return to.chat_deleted(&event.chat),
         Change::ShareCreated(share) | Change::ShareChanged(share) => {
@@ -125,6 +130,10 @@ impl Applying<'_> {
         let message = message.map(|id| id.0.as_str());
         let (seq, at) = (seq_value(self.seq), self.at.millis());
         self.run(sql, (seq, at, self.key, kind, place, message, body.into()))?;
+        if kind::is_of_owner(kind) {
+            let sql = "INSERT INTO changes (chat, seq) VALUES (?1, ?2)";
+            self.run(sql, (self.key, seq))?;
+        }
         Ok(())
     }
 
@@ -195,10 +204,10 @@ impl Applying<'_> {
     }
 
     fn renamed(&self, title: &str) -> Result<()> {
-        let old = self.chat_seq("SELECT renamed_seq FROM chats WHERE key = ?1")?;
+        self.pass(kind::RENAMED, None)?;
         self.log(kind::RENAMED, None, None, title.to_owned())?;
-        self.forget(old)?;
-        let sql = "UPDATE chats SET renamed_seq = ?2, title = ?3, title_folded = ?4 WHERE key = ?1";
+        // Whoever calls a chat as its source does lets that call it otherwise later.
+        let sql = "UPDATE chats SET renamed_seq = iif(source_title = ?3, NULL, ?2), title = ?3, title_folded = ?4 WHERE key = ?1";
         let values = (self.key, seq_value(self.seq), title, sql::folded(title));
         self.run(sql, values)?;
         Ok(())
@@ -238,6 +247,7 @@ impl Applying<'_> {
         let body = json(message)?;
         let digest = Digest::of(body.as_bytes());
         let old = message_seq(self.connection, self.key, &message.id)?;
+        search::forget(self.connection, self.key, old)?;
         self.log(kind::MESSAGE_PUT, Some(place), None, body)?;
         self.supersede(old, Some(&message.id))?;
         if old.is_none() {
@@ -253,6 +263,7 @@ impl Applying<'_> {
 
     fn message_removed(&self, id: &MessageId) -> Result<()> {
         let old = message_seq(self.connection, self.key, id)?;
+        search::forget(self.connection, self.key, old)?;
         self.log(kind::MESSAGE_REMOVED, None, Some(id), None)?;
         self.supersede(old, Some(id))?;
         let sql = "DELETE FROM messages WHERE chat = ?1 AND id = ?2";
@@ -269,11 +280,63 @@ impl Applying<'_> {
     }
 
     fn edited(&self, id: &MessageId, parts: &[Part]) -> Result<()> {
+        let source = message_seq(self.connection, self.key, id)?;
+        search::forget(self.connection, self.key, source)?;
+        self.pass(kind::EDITED, Some(id))?;
         self.log(kind::EDITED, None, Some(id), json(&parts)?)?;
-        self.forget(self.edit_seq(id)?)?;
-        let sql = "INSERT INTO overlays (chat, id, seq, edit_seq, hidden, erased) VALUES (?1, ?2, ?3, ?3, 0, 0)
+        // An edit that says what the source says is none: what that says later counts again.
+        let edit = match self.is_said_by_source(id, parts)? {
+            true => None,
+            false => Some(seq_value(self.seq)),
+        };
+        let sql = "INSERT INTO overlays (chat, id, seq, edit_seq, hidden, erased) VALUES (?1, ?2, ?3, ?4, 0, 0)
             ON CONFLICT DO UPDATE SET seq = excluded.seq, edit_seq = excluded.edit_seq";
-        self.run(sql, (self.key, &id.0, seq_value(self.seq)))?;
+        self.run(sql, (self.key, &id.0, seq_value(self.seq), edit))?;
+        Ok(())
+    }
+
+    fn is_said_by_source(&self, id: &MessageId, parts: &[Part]) -> Result<bool> {
+        let sql = "SELECT e.body FROM messages m JOIN events e ON e.seq = m.seq WHERE m.chat = ?1 AND m.id = ?2";
+        let source: Option<Message> = sql::one(self.connection, sql, (self.key, &id.0), |row| {
+            sql::json(row, 0)
+        })?;
+        Ok(source.is_some_and(|source| source.parts == parts))
+    }
+
+    /// Marks the newest change of a kind as one of the past: it stays for the history, and of very many the oldest go.
+    fn pass(&self, kind: i64, message: Option<&MessageId>) -> Result<()> {
+        let message = message.map(|id| id.0.as_str());
+        let sql = "SELECT c.seq FROM changes c JOIN events e ON e.seq = c.seq
+            WHERE c.chat = ?1 AND e.kind = ?2 AND e.message IS ?3 ORDER BY c.seq DESC";
+        let values = (self.key, kind, message);
+        let changes = sql::all(self.connection, sql, values, |row| sql::seq(row, 0))?;
+        if let Some(newest) = changes.first() {
+            let sql = "UPDATE events SET until_seq = ?2 WHERE seq = ?1";
+            self.run(sql, (seq_value(*newest), seq_value(self.seq)))?;
+        }
+        for old in changes.into_iter().skip(CHANGES_KEPT) {
+            self.forget_change(old)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what the owner did from the log and its history.
+    fn forget_change(&self, seq: Seq) -> Result<()> {
+        self.forget(Some(seq))?;
+        let sql = "DELETE FROM changes WHERE chat = ?1 AND seq = ?2";
+        self.run(sql, (self.key, seq_value(seq)))?;
+        Ok(())
+    }
+
+    fn artifact_hidden(&self, place: u32, hidden: bool) -> Result<()> {
+        self.log(kind::ARTIFACT_HIDDEN, Some(place), None, json(&hidden)?)?;
+        let sql = match hidden {
+            true => {
+                "INSERT INTO hidden_artifacts (chat, place) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
+            }
+            false => "DELETE FROM hidden_artifacts WHERE chat = ?1 AND place = ?2",
+        };
+        self.run(sql, (self.key, place))?;
         Ok(())
     }
 
@@ -285,19 +348,14 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn edit_seq(&self, id: &MessageId) -> Result<Option<Seq>> {
-        let sql = "SELECT edit_seq FROM overlays WHERE chat = ?1 AND id = ?2";
-        let seq = sql::one(self.connection, sql, (self.key, &id.0), |row| {
-            sql::maybe_seq(row, 0)
-        })?;
-        Ok(seq.flatten())
-    }
-
     /// Makes the chat unknown at once; its messages, of which there may be many, are cleared away by and by.
     fn chat_deleted(&self, id: &ChatId) -> Result<()> {
+        search::forget_chat(self.connection, self.key)?;
         for table in [
             "threads",
             "artifacts",
+            "hidden_artifacts",
+            "changes",
             "files",
             "overlays",
             "erasures",
@@ -381,11 +439,11 @@ impl Applying<'_> {
 
     /// Removes what was kept for frozen shares only, where none shows it any more.
     fn forget_versions(&self) -> Result<()> {
-        let sql = "DELETE FROM events WHERE chat = ?1 AND until_seq IS NOT NULL AND NOT EXISTS (
+        let sql = "DELETE FROM events WHERE chat = ?1 AND until_seq IS NOT NULL AND kind NOT IN (?2, ?3) AND NOT EXISTS (
                 SELECT 1 FROM shares s
                 WHERE s.chat = ?1 AND s.frozen_at_seq >= events.seq AND s.frozen_at_seq < events.until_seq
             )";
-        if self.run(sql, [self.key])? > 0 {
+        if self.run(sql, (self.key, kind::EDITED, kind::RENAMED))? > 0 {
             let sql = "UPDATE chats SET lost_seq = ?2 WHERE key = ?1";
             self.run(sql, (self.key, seq_value(self.seq)))?;
         }

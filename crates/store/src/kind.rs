@@ -17,6 +17,16 @@ pub(crate) const SHARE_CREATED: i64 = 12;
 pub(crate) const SHARE_CHANGED: i64 = 13;
 pub(crate) const SHARE_DELETED: i64 = 14;
 pub(crate) const REDACTED: i64 = 15;
+pub(crate) const ARTIFACT_HIDDEN: i64 = 16;
+pub(crate) const ARTIFACT_ERASED: i64 = 17;
+
+/// True for what the owner does to a chat, which its history shows.
+pub(crate) fn is_of_owner(kind: i64) -> bool {
+    matches!(
+        kind,
+        EDITED | HIDDEN | ERASED | RENAMED | ARTIFACT_HIDDEN | ARTIFACT_ERASED
+    )
+}
 
 /// The number of a change's kind.
 pub(crate) fn of(change: &Change) -> i64 {
@@ -31,6 +41,8 @@ pub(crate) fn of(change: &Change) -> i64 {
         Change::Hidden { .. } => HIDDEN,
         Change::Erased { .. } => ERASED,
         Change::Redacted => REDACTED,
+        Change::ArtifactHidden { .. } => ARTIFACT_HIDDEN,
+        Change::ArtifactErased { .. } => ARTIFACT_ERASED,
         Change::Renamed { .. } => RENAMED,
         Change::ChatDeleted => CHAT_DELETED,
         Change::ShareCreated(_) => SHARE_CREATED,

@@ -16,6 +16,7 @@ mod reader;
 mod record;
 mod reserve;
 mod schema;
+mod search;
 mod showcase;
 mod sql;
 mod store;
@@ -23,12 +24,16 @@ mod write;
 mod writer;
 
 pub use error::StoreError;
-pub use reader::{Reader, ShowcaseEntry, ShowcaseFilter};
+pub use reader::{
+    Reader, ShowcaseEntry, ShowcaseFilter,
+    history::{Done, HistoryEntry},
+};
 pub use record::{
-    ChatFilter, ChatOrder, ChatRecord, LegacyLink, SessionRecord, ShareFilter, StoredMessage,
-    TokenRecord, User, UserRole,
+    ChatFilter, ChatFound, ChatOrder, ChatPage, ChatRecord, Cursor, LegacyLink, SessionRecord,
+    ShareFilter, ShareOrder, SharePage, StoredMessage, TokenRecord, User, UserRole,
 };
 pub use schema::VERSION;
+pub use search::Found;
 pub use showcase::{ShowcaseWords, ShowcaseWrite, Thumbnail};
 pub use store::Store;
 pub use write::{Body, Row, ShareChange, Write, Written};

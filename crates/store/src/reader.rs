@@ -2,6 +2,7 @@
 
 mod accounts;
 pub(crate) mod chats;
+pub(crate) mod history;
 pub(crate) mod log;
 pub(crate) mod messages;
 pub(crate) mod shares;
@@ -13,7 +14,10 @@ pub use showcase::{ShowcaseEntry, ShowcaseFilter};
 use readalong_model::{ChatId, Seq};
 use rusqlite::Transaction;
 
-use crate::sql::{self, ChatKey, Result};
+use crate::{
+    search,
+    sql::{self, ChatKey, Result},
+};
 
 /// Reads the store as it was when the reading began.
 pub struct Reader<'a> {
@@ -32,6 +36,14 @@ impl<'a> Reader<'a> {
     pub fn last_seq(&self) -> Result<Seq> {
         let sql = "SELECT coalesce(max(seq), 0) FROM events";
         Ok(sql::one(&self.transaction, sql, [], |row| sql::seq(row, 0))?.unwrap_or(0))
+    }
+
+    /// True where everything that messages say can be found by its index.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn is_indexed(&self) -> Result<bool> {
+        Ok(!search::is_due(&self.transaction)?)
     }
 
     fn key(&self, chat: &ChatId) -> Result<Option<ChatKey>> {

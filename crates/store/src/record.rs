@@ -3,10 +3,10 @@
 use std::{fmt, str::FromStr};
 
 use readalong_model::{
-    ChatHead, ChatId, Message, Seq, ShareVisibility, Timestamp, Updates, UserId,
+    ChatHead, ChatId, Message, Seq, Share, ShareVisibility, Timestamp, Updates, UserId,
 };
 
-use crate::StoreError;
+use crate::{Found, StoreError};
 
 /// A chat without its messages.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,9 +59,13 @@ pub struct StoredMessage {
 pub struct ChatFilter {
     /// Only chats whose name has this in it, in capital letters or not.
     pub text: Option<String>,
+    /// Only chats whose name or messages have this in them; messages from three characters on.
+    pub search: Option<String>,
     /// Which come first.
     pub order: ChatOrder,
-    /// How many of the newest to leave out.
+    /// Only those that come after the one where a list ended.
+    pub after: Option<Cursor>,
+    /// How many of the first to leave out.
     pub offset: u32,
     /// How many at most.
     pub limit: u32,
@@ -79,6 +83,67 @@ pub enum ChatOrder {
     Title,
 }
 
+/// Where a list ended and goes on, whatever was added or removed before it meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// What the list is sorted by: a time in milliseconds, or a name.
+    pub(crate) by: String,
+    /// Which of those that are alike in that.
+    pub(crate) id: String,
+}
+
+/// Between the two parts of a cursor as text.
+const CURSOR_GAP: char = '~';
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{CURSOR_GAP}{}", self.id, self.by)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        match text.split_once(CURSOR_GAP) {
+            Some((id, by)) => Ok(Self {
+                by: by.to_owned(),
+                id: id.to_owned(),
+            }),
+            None => Err(StoreError::damaged(format!("`{text}` is no cursor"))),
+        }
+    }
+}
+
+/// Some chats of a list.
+#[derive(Clone, Debug)]
+pub struct ChatPage {
+    /// The chats, with what was found in their messages.
+    pub chats: Vec<ChatFound>,
+    /// Where the list goes on.
+    pub next: Option<Cursor>,
+    /// False where messages came that could not be looked through yet.
+    pub is_whole: bool,
+}
+
+/// A chat of a list.
+#[derive(Clone, Debug)]
+pub struct ChatFound {
+    /// The chat.
+    pub chat: ChatRecord,
+    /// Where what was looked for stands in its messages; none where its name has it.
+    pub found: Option<Found>,
+}
+
+/// Some shares of a list.
+#[derive(Clone, Debug)]
+pub struct SharePage {
+    /// The shares, each with the name of its chat.
+    pub shares: Vec<(Share, String)>,
+    /// Where the list goes on.
+    pub next: Option<Cursor>,
+}
+
 /// What shares of a list are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShareFilter {
@@ -88,10 +153,26 @@ pub struct ShareFilter {
     pub visibility: Option<ShareVisibility>,
     /// Only frozen or only live ones.
     pub updates: Option<Updates>,
-    /// How many of the newest to leave out.
+    /// Which come first.
+    pub order: ShareOrder,
+    /// Only those that come after the one where a list ended.
+    pub after: Option<Cursor>,
+    /// How many of the first to leave out.
     pub offset: u32,
     /// How many at most.
     pub limit: u32,
+}
+
+/// Which shares of a list come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShareOrder {
+    /// The newest.
+    #[default]
+    Newest,
+    /// The oldest.
+    Oldest,
+    /// By name, capital letters make no difference.
+    Name,
 }
 
 /// Entries of a list where nobody says how many: what people look through.
@@ -101,7 +182,9 @@ impl Default for ChatFilter {
     fn default() -> Self {
         Self {
             text: None,
+            search: None,
             order: ChatOrder::Changed,
+            after: None,
             offset: 0,
             limit: LIST_LIMIT,
         }
@@ -114,6 +197,8 @@ impl Default for ShareFilter {
             text: None,
             visibility: None,
             updates: None,
+            order: ShareOrder::Newest,
+            after: None,
             offset: 0,
             limit: LIST_LIMIT,
         }

@@ -3,8 +3,10 @@
 mod accounts;
 mod durability;
 mod erasing;
+mod history;
 mod layers;
 mod random;
+mod searching;
 mod shares;
 
 use std::sync::{Arc, Mutex};

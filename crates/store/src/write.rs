@@ -65,6 +65,35 @@ pub enum Write {
         /// The message.
         id: MessageId,
     },
+    /// Hides an artifact from readers, or shows it again.
+    HideArtifact {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// Its place in the chat's list.
+        place: u32,
+        /// True to hide it.
+        hidden: bool,
+    },
+    /// Removes an artifact for good, in every version of the chat that is kept; its bytes do not come back.
+    EraseArtifact {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// Its place in the chat's list.
+        place: u32,
+    },
+    /// Takes back what the owner did, where nothing later was done to the same thing. What was removed for good does not come back.
+    Undo {
+        /// The chat.
+        chat: ChatId,
+        /// Who asks.
+        by: Option<UserId>,
+        /// The event, as [`Reader::history`](crate::Reader::history) has it.
+        seq: Seq,
+    },
     /// Puts other content in place of rows that [`Reader::rows`](crate::Reader::rows) gave, in every version of the chat that is kept, as though it had always been so.
     Rewrite {
         /// The chat.
@@ -259,6 +288,8 @@ impl Write {
     pub(crate) fn takes_back(&self) -> bool {
         match self {
             Self::Erase { .. }
+            | Self::EraseArtifact { .. }
+            | Self::HideArtifact { hidden: true, .. }
             | Self::Rewrite { .. }
             | Self::Hide { hidden: true, .. }
             | Self::DeleteChat { .. }

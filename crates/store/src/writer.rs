@@ -18,6 +18,7 @@ use crate::{
     artifacts::Artifacts,
     reserve::Reserve,
     schema,
+    search::{self, Step},
     sql::{self, Result},
 };
 
@@ -29,6 +30,12 @@ const BATCH_EVENTS: usize = 4096;
 
 /// How often what could not be cleared away is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long messages wait before they are taken into the index of texts: one that grows is taken in once.
+const INDEX_AFTER: Duration = Duration::from_secs(1);
+
+/// Of the time in which others write, the index takes a part in so many.
+const INDEX_SHARE: u32 = 10;
 
 /// How long the emptying of SQLite's log waits for readers.
 const TRUNCATE_TIMEOUT: Duration = Duration::from_millis(20);
@@ -67,6 +74,8 @@ pub(crate) struct Writer {
     /// It is being cleared away, and that makes progress.
     is_purging: bool,
     unnamed: Vec<Digest>,
+    /// When the next messages are taken into the index of texts, where some are not in it.
+    index_at: Option<Instant>,
     /// When it was last tried to clear away.
     tried_at: Instant,
 }
@@ -94,6 +103,7 @@ impl Writer {
             purge_due: true,
             is_purging: true,
             unnamed: Vec::new(),
+            index_at: Some(Instant::now()),
             tried_at: Instant::now(),
         })
     }
@@ -106,7 +116,11 @@ impl Writer {
         mut on_commit: impl FnMut(&[Event]),
     ) {
         loop {
-            let first = match self.pause() {
+            let index_in = self
+                .index_at
+                .map(|at| at.saturating_duration_since(Instant::now()));
+            let pause = [self.pause(), index_in].into_iter().flatten().min();
+            let first = match pause {
                 Some(pause) => queue.recv_timeout(pause),
                 None => queue.recv().map_err(RecvTimeoutError::from),
             };
@@ -115,8 +129,14 @@ impl Writer {
                     let jobs = take_batch(job, queue);
                     waiting.fetch_sub(jobs.len(), Ordering::AcqRel);
                     self.write_batch(jobs, &mut on_commit);
+                    self.index(INDEX_SHARE - 1);
                 }
-                Err(RecvTimeoutError::Timeout) => self.do_chores(),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.pause().is_some() {
+                        self.do_chores();
+                    }
+                    self.index(0);
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.finish_chores(),
             }
         }
@@ -171,6 +191,8 @@ impl Writer {
                 self.last_seq.store(self.seq, Ordering::Release);
                 if !batch.events.is_empty() {
                     on_commit(&batch.events);
+                    self.index_at
+                        .get_or_insert_with(|| Instant::now() + INDEX_AFTER);
                 }
                 self.clear_away(batch.after);
                 Ok(batch.written)
@@ -320,6 +342,31 @@ impl Writer {
         purge::some(&transaction)?;
         transaction.commit()?;
         purge::is_due(&self.connection)
+    }
+
+    /// Takes messages into the index of texts, if it is time; then `rest` times as long passes before it goes on.
+    fn index(&mut self, rest: u32) {
+        let begun = Instant::now();
+        if self.index_at.is_none_or(|at| at > begun) {
+            return;
+        }
+        self.index_at = match self.index_step() {
+            Ok(Step::More) => Some(begun + begun.elapsed() * (rest + 1)),
+            Ok(Step::Done) => None,
+            Ok(Step::Scrubbed) => {
+                self.truncate_due = true;
+                None
+            }
+            Err(_) => Some(begun + RETRY_INTERVAL),
+        };
+    }
+
+    fn index_step(&mut self) -> Result<Step> {
+        self.set_sync(false)?;
+        let transaction = self.connection.transaction()?;
+        let step = search::step(&transaction)?;
+        transaction.commit()?;
+        Ok(step)
     }
 
     fn truncate_log(&self) -> Result<bool> {

@@ -91,8 +91,14 @@
   };
   for (const type of ["click", "submit", "change"]) document.addEventListener(type, act);
 
+  /** Times as the reader's clock has them. @param {any} scope */
+  const local = (scope) => {
+    for (const time of all("time", scope))
+      time.textContent = new Date(time.dateTime).toLocaleString(page.lang, { dateStyle: "medium", ...(time.dataset.style === "full" && { timeStyle: "short" }) });
+    return scope;
+  };
   /** Fetches a page of the desk. @param {string} address @returns {Promise<Document>} */
-  const fetched = async (address) => new DOMParser().parseFromString(await ask("GET", address.replace(root, "")), "text/html");
+  const fetched = async (address) => local(new DOMParser().parseFromString(await ask("GET", address.replace(root, "")), "text/html"));
   /** Shows the parts of this page as they are now; what is typed elsewhere stays. @param {string} [address] */
   const refresh = async (address = location.pathname + location.search) => {
     const now = await fetched(address);
@@ -133,6 +139,7 @@
     } catch {}
   });
   dress();
+  local(document);
   page.classList.add("js");
   /** @type {any} */ (window).desk = { all, api, ask, attempt, fetched, h, icon, on, refresh, root, say, t };
 })();

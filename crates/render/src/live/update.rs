@@ -267,7 +267,9 @@ impl LiveBook {
             | Change::ShareChanged(_)
             | Change::ShareDeleted(_) => {}
             // All of it may read differently: whoever has a book makes it anew.
-            Change::Redacted => work.head = true,
+            Change::Redacted | Change::ArtifactHidden { .. } | Change::ArtifactErased { .. } => {
+                work.head = true;
+            }
         }
     }
 

@@ -2,8 +2,11 @@
 
 use std::{io::ErrorKind, sync::Arc};
 
-use axum::response::Response;
-use http::HeaderMap;
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use readalong_model::Share;
 
 use crate::{
@@ -12,6 +15,12 @@ use crate::{
     routes::{artifact, errors},
     service::{Service, ServiceError},
 };
+
+/// The script that tells which bundle it is.
+const ID: &str = "data/bundle.js";
+
+/// The whole bundle as a file.
+const ZIP: &str = "bundle.zip";
 
 /// A file of a frozen share; the empty name is its first page.
 pub(crate) async fn file(
@@ -22,6 +31,7 @@ pub(crate) async fn file(
 ) -> Result<Response, ServiceError> {
     let name = match name {
         "" => "index.html",
+        ID => return Ok(id(share)),
         name => name,
     };
     match answer(service, share, name, request).await {
@@ -33,6 +43,18 @@ pub(crate) async fn file(
     }
 }
 
+/// The bundle's id as a data script: no page of a bundle can name it, since it covers the page.
+fn id(share: &Share) -> Response {
+    let Some(id) = share.bundle else {
+        return errors::gone();
+    };
+    let mut response = format!("readalong.data(\"bundle\",\"{id}\")\n").into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript"));
+    headers::keep(headers, share);
+    response
+}
+
 async fn answer(
     service: &Arc<Service>,
     share: &Share,
@@ -40,6 +62,18 @@ async fn answer(
     request: &HeaderMap,
 ) -> Result<Response, ServiceError> {
     let bundle = service.frozen.open(service, share).await?;
+    if name == ZIP {
+        let mut pieces = service.frozen.zip(&bundle);
+        let pieces = futures_util::stream::poll_fn(move |context| pieces.poll_recv(context));
+        let mut response = Body::from_stream(pieces).into_response();
+        artifact::guard(
+            &mut response,
+            &HeaderValue::from_static("application/zip"),
+            Some("chat.zip"),
+        );
+        headers::keep(response.headers_mut(), share);
+        return Ok(response);
+    }
     let Some(found) = service.frozen.file(&bundle, name, Takes::of(request)) else {
         return Ok(errors::gone());
     };

@@ -13,7 +13,7 @@ use readalong_model::{
     Branches, ChatId, Message, Part, Role, Share, ShareId, ShareVisibility, Snapshot, Status,
     ThreadId, Timestamp, Updates,
 };
-use readalong_store::{ShareChange, ShareFilter};
+use readalong_store::{ShareChange, ShareFilter, ShareOrder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -277,11 +277,13 @@ async fn list(
         text: listed.name_filter.filter(|text| !text.is_empty()),
         visibility,
         updates,
+        order: ShareOrder::Newest,
+        after: None,
         offset: read_offset,
         limit: read_limit,
     };
     let (mut shares, featured) = service
-        .read(move |r| Ok((r.shares(caller.user.id, &filter)?, r.showcase_ids()?)))
+        .read(move |r| Ok((r.shares(caller.user.id, &filter)?.shares, r.showcase_ids()?)))
         .await?;
     if listed.showcase_filter != ShowcaseFilter::All {
         let is_wanted = listed.showcase_filter == ShowcaseFilter::Featured;

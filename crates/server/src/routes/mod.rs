@@ -66,7 +66,7 @@ const SECRET_DIGITS: usize = 22;
 const BODY_PIECE_BYTES: usize = 4 << 10;
 
 /// Paths that are ours, with all below them: no old link can be there.
-pub(crate) const OUR_PATHS: [&str; 16] = [
+pub(crate) const OUR_PATHS: [&str; 17] = [
     "/s",
     "/assets",
     "/api",
@@ -81,6 +81,7 @@ pub(crate) const OUR_PATHS: [&str; 16] = [
     "/account",
     "/admin",
     "/chats",
+    "/shares",
     "/showcase",
     "/tokens",
 ];

@@ -1,8 +1,8 @@
-//! `/s/{share}/qr.svg`: the link as a picture, for a telephone.
+//! `/s/{share}/qr.svg` and `qr.png`: the link as a picture, for a telephone.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
-use qrcode::{QrCode, render::svg};
+use qrcode::{Color, QrCode, render::svg};
 use readalong_model::Share;
 
 use crate::{
@@ -12,23 +12,21 @@ use crate::{
     service::{Service, ServiceError},
 };
 
-/// Side of the picture in pixels; it is drawn in lines and can be any size.
+/// Side of the drawing in pixels; it is drawn in lines and can be any size.
 const SIDE: u32 = 256;
+/// Pixels of the side of a square in the picture: sharp on paper too.
+const SQUARE: usize = 10;
+/// Squares of white around it, as readers need them.
+const QUIET: usize = 4;
 
-/// The picture of a share's link.
-pub(crate) fn picture(
+/// The drawing of a share's link.
+pub(crate) fn lines(
     service: &Service,
     link: &Link,
     share: &Share,
     request: &HeaderMap,
 ) -> Result<Response, ServiceError> {
-    let path = match link {
-        Link::Share(id) => format!("/s/{id}/"),
-        Link::Legacy(path) => path.clone(),
-    };
-    let address = format!("{}{path}", service.url_seen_by(request));
-    // Only an address that is longer than any server takes does not fit.
-    let Ok(code) = QrCode::new(address.as_bytes()) else {
+    let Some(code) = code_of(service, link, request) else {
         return Ok(errors::gone());
     };
     let picture = code
@@ -36,9 +34,55 @@ pub(crate) fn picture(
         .min_dimensions(SIDE, SIDE)
         .quiet_zone(true)
         .build();
+    Ok(answer(picture, "image/svg+xml", share))
+}
+
+/// The picture of a share's link, for what takes no drawings.
+pub(crate) fn dots(
+    service: &Service,
+    link: &Link,
+    share: &Share,
+    request: &HeaderMap,
+) -> Result<Response, ServiceError> {
+    let picture = code_of(service, link, request).and_then(|code| png(&code).ok());
+    Ok(match picture {
+        Some(picture) => answer(picture, "image/png", share),
+        None => errors::gone(),
+    })
+}
+
+/// Only an address that is longer than any server takes does not fit.
+fn code_of(service: &Service, link: &Link, request: &HeaderMap) -> Option<QrCode> {
+    let path = match link {
+        Link::Share(id) => format!("/s/{id}/"),
+        Link::Legacy(path) => path.clone(),
+    };
+    let address = format!("{}{path}", service.url_seen_by(request));
+    QrCode::new(address.as_bytes()).ok()
+}
+
+fn answer(picture: impl IntoResponse, media_type: &'static str, share: &Share) -> Response {
     let mut response = picture.into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers::keep(headers, share);
-    Ok(response)
+    response
+}
+
+fn png(code: &QrCode) -> Result<Vec<u8>, png::EncodingError> {
+    let squares = code.width() + 2 * QUIET;
+    let side = squares * SQUARE;
+    let is_dark = |x: usize, y: usize| {
+        let inside = QUIET..code.width() + QUIET;
+        inside.contains(&x) && inside.contains(&y) && code[(x - QUIET, y - QUIET)] == Color::Dark
+    };
+    let dots = (0..side).flat_map(|y| (0..side).map(move |x| (x / SQUARE, y / SQUARE)));
+    let dots: Vec<u8> = dots
+        .map(|(x, y)| if is_dark(x, y) { 0 } else { u8::MAX })
+        .collect();
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, side as u32, side as u32);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header()?.write_image_data(&dots)?;
+    Ok(out)
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod below;
 mod chats;
+mod desk;
 mod documents;
 mod h2ogpte;
 mod hostile;

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Applying, json, message_seq};
 use crate::{
-    kind,
+    kind, search,
     sql::{self, ChatKey, Result, seq_value},
 };
 
@@ -23,11 +23,14 @@ pub(crate) const TITLE_LEFT: &str = "Untitled chat";
 impl Applying<'_> {
     /// Empties every version of the message that there is, and what the owner wrote in its place.
     pub(super) fn erased(&self, id: &MessageId) -> Result<()> {
+        let source = message_seq(self.connection, self.key, id)?;
+        search::forget(self.connection, self.key, source)?;
+        search::scrub(self.connection)?;
         self.log(kind::ERASED, None, Some(id), None)?;
         let mut parts: Vec<Part> = Vec::new();
-        if let Some(edit) = self.edit_seq(id)? {
+        for edit in self.edits(id)? {
             parts.extend(self.body::<Vec<Part>>(edit)?);
-            self.forget(Some(edit))?;
+            self.forget_change(edit)?;
         }
         for seq in self.versions(id)? {
             let message: Message = self.body(seq)?;
@@ -46,6 +49,13 @@ impl Applying<'_> {
         self.erase_titles(&parts)
     }
 
+    /// What the owner wrote in its place, now and before.
+    fn edits(&self, id: &MessageId) -> Result<Vec<Seq>> {
+        let sql = "SELECT c.seq FROM changes c JOIN events e ON e.seq = c.seq WHERE c.chat = ?1 AND e.kind = ?2 AND e.message = ?3";
+        let values = (self.key, kind::EDITED, &id.0);
+        sql::all(self.connection, sql, values, |row| sql::seq(row, 0))
+    }
+
     /// The rows of the log that hold the message: as it is, and as frozen shares show it.
     fn versions(&self, id: &MessageId) -> Result<Vec<Seq>> {
         let sql = "SELECT seq FROM events WHERE chat = ?1 AND until_seq IS NOT NULL AND kind = ?2 AND message = ?3";
@@ -62,20 +72,31 @@ impl Applying<'_> {
         places.sort_unstable();
         places.dedup();
         for place in places {
-            if self.is_shown(place)? {
-                continue;
-            }
-            let sql = "SELECT seq FROM events WHERE chat = ?1 AND kind = ?2 AND place = ?3";
-            let values = (self.key, kind::ARTIFACT_PUT, place);
-            for seq in sql::all(self.connection, sql, values, |row| sql::seq(row, 0))? {
-                let artifact: Artifact = self.body(seq)?;
-                self.put_body(seq, &artifact.emptied())?;
-                if let Some((sha256, _)) = artifact.bytes() {
-                    self.erase_file(sha256)?;
-                }
+            if !self.is_shown(place)? {
+                self.empty_artifact(place)?;
             }
         }
         Ok(())
+    }
+
+    /// Empties every version of an artifact that there is.
+    fn empty_artifact(&self, place: u32) -> Result<()> {
+        let sql = "SELECT seq FROM events WHERE chat = ?1 AND kind = ?2 AND place = ?3";
+        let values = (self.key, kind::ARTIFACT_PUT, place);
+        for seq in sql::all(self.connection, sql, values, |row| sql::seq(row, 0))? {
+            let artifact: Artifact = self.body(seq)?;
+            self.put_body(seq, &artifact.emptied())?;
+            if let Some((sha256, _)) = artifact.bytes() {
+                self.erase_file(sha256)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Empties an artifact whatever shows it, and remembers that its bytes do not come back.
+    pub(super) fn artifact_erased(&self, place: u32) -> Result<()> {
+        self.log(kind::ARTIFACT_ERASED, Some(place), None, None)?;
+        self.empty_artifact(place)
     }
 
     /// True where a message of the chat has the artifact: every body is looked through, which only an erasure does.

@@ -1,11 +1,11 @@
 //! Rows of the log whose content becomes another, as though it had always been so: nothing of what they said stays.
 
-use readalong_model::Digest;
+use readalong_model::{Digest, MessageId};
 use rusqlite::Connection;
 
-use super::json;
+use super::{json, message_seq};
 use crate::{
-    Body, Row,
+    Body, Row, search,
     sql::{self, ChatKey, Result, run, seq_value},
 };
 
@@ -24,6 +24,7 @@ pub(crate) fn put(connection: &Connection, chat: ChatKey, row: &Row) -> Result<b
     if run(connection, sql, (chat, seq, &body))? == 0 {
         return Ok(false);
     }
+    forget_text(connection, chat, row)?;
     match &row.body {
         Body::Head(head) => {
             let sql = "UPDATE chats SET source_title = ?3 WHERE key = ?1 AND head_seq = ?2";
@@ -49,6 +50,27 @@ pub(crate) fn put(connection: &Connection, chat: ChatKey, row: &Row) -> Result<b
         Body::Thread(_) | Body::Edited(_) => {}
     }
     Ok(true)
+}
+
+/// Takes what a row said out of what can be found.
+fn forget_text(connection: &Connection, chat: ChatKey, row: &Row) -> Result<()> {
+    let message = match &row.body {
+        Body::Message(message) => Some(message.id.clone()),
+        Body::Edited(_) => {
+            let sql = "SELECT message FROM events WHERE seq = ?1";
+            let values = [seq_value(row.seq)];
+            let id: Option<String> = sql::one(connection, sql, values, |row| Ok(row.get(0)?))?;
+            id.map(MessageId)
+        }
+        Body::Head(_) | Body::Thread(_) | Body::Artifact(_) | Body::Title(_) => None,
+    };
+    match message {
+        Some(id) => {
+            search::forget(connection, chat, message_seq(connection, chat, &id)?)?;
+            search::scrub(connection)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Gives up files of a chat that none of its rows names any more.

@@ -1,12 +1,15 @@
 //! Reading chats without their messages, and legacy links to them.
 
+use std::ops::ControlFlow;
+
 use readalong_model::{ChatHead, ChatId, Timestamp, UserId};
 use rusqlite::Row;
 
 use super::Reader;
 use crate::{
-    ChatFilter, ChatOrder, ChatRecord, LegacyLink, StoreError,
-    sql::{self, Result},
+    ChatFilter, ChatFound, ChatOrder, ChatPage, ChatRecord, Cursor, LegacyLink, StoreError,
+    search::Search,
+    sql::{self, ChatKey, Result},
 };
 
 /// `CROSS JOIN` begins with the few that the owner changed; left to itself, SQLite may go through all messages.
@@ -60,22 +63,98 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// The database fails.
-    pub fn chats(&self, owner: UserId, filter: &ChatFilter) -> Result<Vec<ChatRecord>> {
-        let order = match filter.order {
-            ChatOrder::Changed => "c.changed_at DESC, c.key DESC",
-            ChatOrder::Created => "c.key DESC",
-            ChatOrder::Title => "c.title_folded, c.key",
+    pub fn chats(&self, owner: UserId, filter: &ChatFilter) -> Result<ChatPage> {
+        let search = match &filter.search {
+            Some(text) => Some(Search::new(&self.transaction, text)?),
+            None => None,
         };
-        let sql = format!(
-            "{CHAT} WHERE c.owner = ?1 AND (?2 IS NULL OR instr(c.title_folded, ?2) > 0)
-             ORDER BY {order} LIMIT ?3 OFFSET ?4"
-        );
-        let text = filter.text.as_deref().map(sql::folded);
-        let values = (owner.0, text, filter.limit, filter.offset);
-        sql::all(&self.transaction, &sql, values, record)
+        let mut page = ChatPage {
+            chats: Vec::new(),
+            next: None,
+            is_whole: search.as_ref().is_none_or(|search| search.is_whole),
+        };
+        let sql = format!("{CHAT} WHERE c.key = ?1");
+        let mut left_out = filter.offset;
+        self.each_chat(owner, filter, |row| {
+            let found = match &search {
+                Some(search) if !search.is_in(&row.title_folded) => {
+                    if search.is_spent() {
+                        page.is_whole = false;
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    let found = search.in_messages(row.key)?;
+                    if found.is_none() {
+                        page.next = Some(row.cursor(filter.order));
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                    found
+                }
+                _ => None,
+            };
+            if left_out > 0 {
+                left_out -= 1;
+                return Ok(ControlFlow::Continue(()));
+            }
+            if page.chats.len() >= filter.limit as usize {
+                return Ok(ControlFlow::Break(()));
+            }
+            if let Some(chat) = sql::one(&self.transaction, &sql, [row.key], record)? {
+                page.chats.push(ChatFound { chat, found });
+            }
+            page.next = Some(row.cursor(filter.order));
+            Ok(ControlFlow::Continue(()))
+        })
+        .map(|is_cut| {
+            page.next = page.next.filter(|_| is_cut);
+            page
+        })
     }
 
-    /// How many chats of an owner a filter finds, whatever its offset and limit.
+    /// Goes through chats of an owner in their order until `see` has enough; true where it had.
+    fn each_chat(
+        &self,
+        owner: UserId,
+        filter: &ChatFilter,
+        mut see: impl FnMut(Listed) -> Result<ControlFlow<()>>,
+    ) -> Result<bool> {
+        let (order, after) = match filter.order {
+            ChatOrder::Changed => (
+                "c.changed_at DESC, c.key DESC",
+                "(c.changed_at, c.key) < (CAST(?3 AS INTEGER), CAST(?4 AS INTEGER))",
+            ),
+            ChatOrder::Created => (
+                "c.key DESC",
+                "?3 IS NOT NULL AND c.key < CAST(?4 AS INTEGER)",
+            ),
+            ChatOrder::Title => (
+                "c.title_folded, c.key",
+                "(c.title_folded, c.key) > (?3, CAST(?4 AS INTEGER))",
+            ),
+        };
+        let sql = format!(
+            "SELECT c.key, c.title_folded, c.changed_at FROM chats c
+             WHERE c.owner = ?1 AND (?2 IS NULL OR instr(c.title_folded, ?2) > 0) AND (?4 IS NULL OR {after})
+             ORDER BY {order}"
+        );
+        let text = filter.text.as_deref().map(sql::folded);
+        let by = filter.after.as_ref().map(|after| &after.by);
+        let id = filter.after.as_ref().map(|after| &after.id);
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        let mut rows = statement.query((owner.0, text, by, id))?;
+        while let Some(row) = rows.next()? {
+            let listed = Listed {
+                key: ChatKey(row.get(0)?),
+                title_folded: row.get(1)?,
+                changed_at: row.get(2)?,
+            };
+            if see(listed)?.is_break() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How many chats of an owner a filter finds by their names, whatever its offset and limit.
     ///
     /// # Errors
     /// The database fails.
@@ -103,6 +182,26 @@ impl Reader<'_> {
                 expires_at: sql::time(row, 2)?,
             })
         })
+    }
+}
+
+/// A chat as lists go through it.
+struct Listed {
+    key: ChatKey,
+    title_folded: String,
+    changed_at: i64,
+}
+
+impl Listed {
+    fn cursor(&self, order: ChatOrder) -> Cursor {
+        Cursor {
+            by: match order {
+                ChatOrder::Changed => self.changed_at.to_string(),
+                ChatOrder::Created => String::new(),
+                ChatOrder::Title => self.title_folded.clone(),
+            },
+            id: self.key.0.to_string(),
+        }
     }
 }
 

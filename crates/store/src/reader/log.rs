@@ -144,6 +144,13 @@ fn change(kind: i64, row: &Row<'_>) -> Result<Change> {
         },
         kind::ERASED => Change::Erased { id: message()? },
         kind::REDACTED => Change::Redacted,
+        kind::ARTIFACT_HIDDEN => Change::ArtifactHidden {
+            place: number(row, 3)?,
+            hidden: sql::json(row, 5)?,
+        },
+        kind::ARTIFACT_ERASED => Change::ArtifactErased {
+            place: number(row, 3)?,
+        },
         kind::RENAMED => Change::Renamed { title: row.get(5)? },
         kind::CHAT_DELETED => Change::ChatDeleted,
         kind::SHARE_CREATED => Change::ShareCreated(sql::json(row, 5)?),

@@ -141,10 +141,49 @@ impl Reader<'_> {
         match self.key(chat)? {
             Some(key) => {
                 let sql = "SELECT a.place, e.body FROM artifacts a JOIN events e ON e.seq = a.seq WHERE a.chat = ?1 ORDER BY a.place";
-                Ok(whole_artifacts(self.listed(sql, key)?))
+                self.seen_artifacts(key, self.listed(sql, key)?)
             }
             None => Ok(Vec::new()),
         }
+    }
+
+    /// The artifacts of a chat as its owner sees them, those that are hidden marked with true.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn own_artifacts(&self, chat: &ChatId) -> Result<Vec<(Artifact, bool)>> {
+        let Some(key) = self.key(chat)? else {
+            return Ok(Vec::new());
+        };
+        let sql = "SELECT a.place, e.body FROM artifacts a JOIN events e ON e.seq = a.seq WHERE a.chat = ?1 ORDER BY a.place";
+        let artifacts = whole_artifacts(self.listed(sql, key)?).into_iter();
+        let mut artifacts: Vec<(Artifact, bool)> = artifacts.map(|all| (all, false)).collect();
+        for place in self.hidden_artifacts(key)? {
+            if let Some((_, is_hidden)) = artifacts.get_mut(place as usize) {
+                *is_hidden = true;
+            }
+        }
+        Ok(artifacts)
+    }
+
+    fn hidden_artifacts(&self, key: ChatKey) -> Result<Vec<u32>> {
+        let sql = "SELECT place FROM hidden_artifacts WHERE chat = ?1";
+        sql::all(&self.transaction, sql, [key], |row| number(row, 0))
+    }
+
+    /// Artifacts by their places, without those that the owner hid.
+    pub(super) fn seen_artifacts(
+        &self,
+        key: ChatKey,
+        artifacts: Vec<(u32, Artifact)>,
+    ) -> Result<Vec<Artifact>> {
+        let mut artifacts = whole_artifacts(artifacts);
+        for place in self.hidden_artifacts(key)? {
+            if let Some(artifact) = artifacts.get_mut(place as usize) {
+                *artifact = artifact.emptied();
+            }
+        }
+        Ok(artifacts)
     }
 
     fn listed<T: DeserializeOwned>(&self, sql: &str, key: ChatKey) -> Result<Vec<(u32, T)>> {
@@ -175,7 +214,7 @@ pub(super) fn whole_threads(threads: Vec<(u32, Thread)>) -> Vec<Thread> {
 }
 
 /// Artifacts by their places, gaps filled likewise.
-pub(super) fn whole_artifacts(artifacts: Vec<(u32, Artifact)>) -> Vec<Artifact> {
+fn whole_artifacts(artifacts: Vec<(u32, Artifact)>) -> Vec<Artifact> {
     filled(artifacts, |_| Artifact {
         name: String::new(),
         media_type: "application/octet-stream".to_owned(),

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row};
 
 use super::Reader;
 use crate::{
-    ShareFilter,
+    Cursor, ShareFilter, ShareOrder, SharePage,
     sql::{self, Result},
 };
 
@@ -48,13 +48,28 @@ impl Reader<'_> {
         sql::all(&self.transaction, &sql, [chat.as_str()], share)
     }
 
-    /// The shares of an owner with the names of their chats, the newest first.
+    /// The shares of an owner with the names of their chats, in the order of the filter, and where the list goes on.
     ///
     /// # Errors
     /// The database fails.
-    pub fn shares(&self, owner: UserId, filter: &ShareFilter) -> Result<Vec<(Share, String)>> {
+    pub fn shares(&self, owner: UserId, filter: &ShareFilter) -> Result<SharePage> {
+        let (order, after) = match filter.order {
+            ShareOrder::Newest => (
+                "s.created_at DESC, s.id DESC",
+                "(s.created_at, s.id) < (CAST(?5 AS INTEGER), ?6)",
+            ),
+            ShareOrder::Oldest => (
+                "s.created_at, s.id",
+                "(s.created_at, s.id) > (CAST(?5 AS INTEGER), ?6)",
+            ),
+            ShareOrder::Name => (
+                "coalesce(s.name_folded, c.title_folded), s.id",
+                "(coalesce(s.name_folded, c.title_folded), s.id) > (?5, ?6)",
+            ),
+        };
         let sql = format!(
-            "SELECT {SHARE} {FROM} {WHERE} ORDER BY s.created_at DESC, s.id DESC LIMIT ?5 OFFSET ?6"
+            "SELECT {SHARE}, coalesce(s.name_folded, c.title_folded) {FROM} {WHERE} AND (?6 IS NULL OR {after})
+             ORDER BY {order} LIMIT ?7 OFFSET ?8"
         );
         let (text, visibility, updates) = wanted(filter)?;
         let values = (
@@ -62,12 +77,26 @@ impl Reader<'_> {
             text,
             visibility,
             updates,
-            filter.limit,
+            filter.after.as_ref().map(|after| &after.by),
+            filter.after.as_ref().map(|after| &after.id),
+            i64::from(filter.limit) + 1,
             filter.offset,
         );
-        sql::all(&self.transaction, &sql, values, |row| {
+        let mut by = Vec::new();
+        let mut shares = sql::all(&self.transaction, &sql, values, |row| {
+            by.push(match filter.order {
+                ShareOrder::Newest | ShareOrder::Oldest => row.get::<_, i64>(7)?.to_string(),
+                ShareOrder::Name => row.get(12)?,
+            });
             Ok((share(row)?, row.get(11)?))
-        })
+        })?;
+        let is_cut = shares.len() > filter.limit as usize;
+        shares.truncate(filter.limit as usize);
+        let next = shares.last().filter(|_| is_cut).map(|(share, _)| Cursor {
+            by: by[shares.len() - 1].clone(),
+            id: share.id.to_string(),
+        });
+        Ok(SharePage { shares, next })
     }
 
     /// The shares of all owners that a filter finds, with the names of their chats and owners, the newest first: for those who may do all.

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Reader,
     chats::number,
-    messages::{overlaid, whole_artifacts, whole_threads},
+    messages::{overlaid, whole_threads},
 };
 use crate::{
     kind,
@@ -46,7 +46,7 @@ impl Reader<'_> {
         }
         Ok(Some(Chat {
             threads: whole_threads(self.entries_at(key, kind::THREAD_PUT, at)?),
-            artifacts: whole_artifacts(self.entries_at(key, kind::ARTIFACT_PUT, at)?),
+            artifacts: self.seen_artifacts(key, self.entries_at(key, kind::ARTIFACT_PUT, at)?)?,
             messages,
             ..self.head_at(key, at)?.into_chat()
         }))

@@ -231,7 +231,7 @@ fn a_long_chat_is_cleared_away_before_the_store_is_closed() {
     let world = world.reopened();
     assert!(!world.is_on_disk(SECRET));
     let left = world.read(|reader| reader.chats(world.owner, &ChatFilter::default()));
-    assert_eq!(left.len(), 1);
+    assert_eq!(left.chats.len(), 1);
 }
 
 /// A world whose chat of 3,000 messages was deleted a moment ago, and a chat beside it.

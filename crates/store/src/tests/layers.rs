@@ -234,6 +234,8 @@ fn who_applies_the_log_has_the_chat() {
     for migration in [
         include_str!("../migrations/1.sql"),
         include_str!("../migrations/2.sql"),
+        include_str!("../migrations/3.sql"),
+        include_str!("../migrations/4.sql"),
     ] {
         copy.execute_batch(migration).unwrap();
     }
@@ -267,8 +269,9 @@ fn chats_are_listed_by_their_last_change_and_found_by_name() {
     });
     let ids = |filter: ChatFilter| -> Vec<ChatId> {
         let chats = world.read(|reader| reader.chats(world.owner, &filter));
-        assert!(chats.len() <= filter.limit as usize);
-        chats.into_iter().map(|chat| chat.id).collect()
+        assert!(chats.chats.len() <= filter.limit as usize);
+        let ids = chats.chats.into_iter().map(|found| found.chat.id);
+        ids.collect()
     };
     assert_eq!(
         ids(ChatFilter::default()),
@@ -293,6 +296,7 @@ fn chats_are_listed_by_their_last_change_and_found_by_name() {
     assert!(
         world
             .read(|reader| reader.chats(other, &ChatFilter::default()))
+            .chats
             .is_empty()
     );
 }

@@ -203,7 +203,7 @@ fn shares_are_listed_by_age_and_found() {
         ..world.new_share(2, Updates::Frozen)
     }));
     let found = |filter: ShareFilter| -> Vec<u8> {
-        let shares = world.read(|reader| reader.shares(world.owner, &filter));
+        let SharePage { shares, .. } = world.read(|reader| reader.shares(world.owner, &filter));
         let count = world.read(|reader| reader.count_shares(world.owner, &filter));
         assert_eq!(count as usize, shares.len() + filter.offset as usize);
         assert!(shares.iter().all(|(_, title)| title == "Chat 1"));
@@ -262,6 +262,7 @@ fn legacy_links_answer_until_they_expire() {
     assert!(
         world
             .read(|reader| reader.shares(world.owner, &ShareFilter::default()))
+            .shares
             .is_empty()
     );
 }

@@ -70,6 +70,8 @@ pub(crate) async fn shares(
         text: wanted(listed.filter),
         visibility: listed.visibility,
         updates: listed.updates,
+        order: readalong_store::ShareOrder::Newest,
+        after: None,
         offset: range.offset,
         limit: range.limit,
     };

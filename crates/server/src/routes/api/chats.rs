@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
 use readalong_model::{ChatHead, ChatId, Seq, Timestamp};
 use readalong_redact::Finding;
-use readalong_store::{ChatFilter, ChatOrder, ChatRecord, Write};
+use readalong_store::{ChatFilter, ChatFound, ChatOrder, ChatPage, ChatRecord, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Range, chat_id, heading, wanted};
+use super::{Range, chat_id, cursor, heading, next_header, wanted};
 use crate::{
     auth::Owner,
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
@@ -32,13 +36,16 @@ pub(crate) struct ChatEntry {
     /// The title again.
     name: String,
     /// Where it comes from, as whoever created it said.
-    source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Name of the format that it was read from, or empty.
     format: String,
     /// How many messages it has, hidden ones too.
     messages: u32,
     /// How many shares it has.
     shares: u32,
+    /// Where what was looked for stands in its messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<FoundEntry>,
     /// The last event that concerns it.
     seq: Seq,
     /// When it began, or was made here.
@@ -47,6 +54,28 @@ pub(crate) struct ChatEntry {
     /// When it changed last here.
     #[schema(value_type = String)]
     updated_at: Timestamp,
+}
+
+/// Where in a chat something stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FoundEntry {
+    /// The message.
+    message: String,
+    /// What stands around it, on one line.
+    excerpt: String,
+}
+
+impl From<ChatFound> for ChatEntry {
+    fn from(ChatFound { chat, found }: ChatFound) -> Self {
+        let found = found.map(|found| FoundEntry {
+            message: found.message.0,
+            excerpt: found.excerpt,
+        });
+        Self {
+            found,
+            ..Self::from(chat)
+        }
+    }
 }
 
 impl From<ChatRecord> for ChatEntry {
@@ -59,6 +88,7 @@ impl From<ChatRecord> for ChatEntry {
             format: chat.head.origin.format,
             messages: chat.messages,
             shares: chat.shares,
+            found: None,
             seq: chat.last_seq,
             created_at: chat.head.created_at.unwrap_or(chat.created_at),
             updated_at: chat.changed_at,
@@ -157,12 +187,16 @@ pub(super) async fn record(
 pub(crate) struct Listed {
     /// A piece of the title.
     filter: Option<String>,
+    /// A piece of the title or of what messages say; of messages from three characters on.
+    search: Option<String>,
     /// Exactly this source.
     source: Option<String>,
     /// `updated` (default), `created` or `title`.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     sort: Sort,
+    /// Only those after the end of a list, as its `x-next` says.
+    after: Option<String>,
     /// How many to leave out.
     offset: Option<u32>,
     /// How many at most.
@@ -170,13 +204,27 @@ pub(crate) struct Listed {
 }
 
 /// Which chats come first.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Sort {
+pub(crate) enum Sort {
+    /// The one that changed last.
     #[default]
     Updated,
+    /// The one that was made last.
     Created,
+    /// By title.
     Title,
+}
+
+impl Sort {
+    /// The word that stands for it in a query.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Updated => "",
+            Self::Created => "created",
+            Self::Title => "title",
+        }
+    }
 }
 
 impl From<Sort> for ChatOrder {
@@ -191,29 +239,38 @@ impl From<Sort> for ChatOrder {
 
 /// The chats of one's own.
 #[utoipa::path(get, path = "/api/v1/chats", tag = "chats", params(Listed), responses(
-    (status = 200, description = "Chats.", body = [ChatEntry]),
+    (status = 200, description = "Chats; the header `x-next` says where the list goes on.", body = [ChatEntry]),
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     owner: Owner,
     ApiQuery(listed): ApiQuery<Listed>,
-) -> Result<Json<Vec<ChatEntry>>, ApiError> {
+) -> Result<(HeaderMap, Json<Vec<ChatEntry>>), ApiError> {
     let range = Range::new(listed.offset, listed.limit)?;
-    let chats = service
+    let filter = ChatFilter {
+        text: wanted(listed.filter),
+        search: wanted(listed.search),
+        order: listed.sort.into(),
+        after: cursor(listed.after.as_deref())?,
+        offset: range.offset,
+        limit: range.limit,
+    };
+    let page = service
         .read(move |r| match listed.source {
-            Some(source) => Ok(r.chat_by_source(owner.id, &source)?.into_iter().collect()),
-            None => r.chats(
-                owner.id,
-                &ChatFilter {
-                    text: wanted(listed.filter),
-                    order: listed.sort.into(),
-                    offset: range.offset,
-                    limit: range.limit,
-                },
-            ),
+            Some(source) => {
+                let chat = r.chat_by_source(owner.id, &source)?;
+                let found = |chat| ChatFound { chat, found: None };
+                Ok(ChatPage {
+                    chats: chat.into_iter().map(found).collect(),
+                    next: None,
+                    is_whole: true,
+                })
+            }
+            None => r.chats(owner.id, &filter),
         })
         .await?;
-    Ok(Json(chats.into_iter().map(ChatEntry::from).collect()))
+    let chats = page.chats.into_iter().map(ChatEntry::from).collect();
+    Ok((next_header(page.next), Json(chats)))
 }
 
 /// A number of things.
@@ -292,7 +349,7 @@ pub(crate) async fn change(
 const TEXT_CHARS_MIN: usize = 4;
 
 /// Says which secrets stay in a chat.
-async fn keep(
+pub(super) async fn keep(
     service: &Arc<Service>,
     owner: &Owner,
     chat: &ChatId,
@@ -371,14 +428,18 @@ pub(super) fn of_chat(error: impl Into<ApiError>) -> ApiError {
 
 /// A title of foreign text: never refused, cut where it is too long.
 pub(super) fn shortened_title(title: String) -> String {
-    let mut title = title;
-    let mut end = super::TITLE_BYTES_MAX.min(title.len());
-    while !title.is_char_boundary(end) {
-        end -= 1;
-    }
-    title.truncate(end);
+    let title = beginning(&title, super::TITLE_BYTES_MAX);
     match title.trim().is_empty() {
         true => UNTITLED.to_owned(),
-        false => title,
+        false => title.to_owned(),
     }
+}
+
+/// As much of a text as has at most so many bytes.
+pub(super) fn beginning(text: &str, bytes_max: usize) -> &str {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }

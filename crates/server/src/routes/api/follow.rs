@@ -167,6 +167,14 @@ fn followed(service: &Service, wanted: Option<&Path>) -> Vec<Followed> {
         .collect()
 }
 
+/// What is followed, for whoever may see files of the machine; nothing for others.
+pub(crate) fn seen_by(service: &Service, owner: &Owner, asked_by: AskedBy) -> Vec<Followed> {
+    match check_is_here(service, owner, asked_by) {
+        Ok(()) => followed(service, None),
+        Err(_) => Vec::new(),
+    }
+}
+
 /// Files of the machine are for who has the data folder, or is an owner and sits at the machine.
 fn check_is_here(
     service: &Service,

@@ -9,7 +9,9 @@ use axum::{
 };
 use readalong_import::{ImportError, Imported, Pick, Source, Surroundings, Transcript};
 use readalong_live::redacting::Renamed;
-use readalong_model::{ChangeSet, Chat, ChatHead, ChatId, Digest};
+use readalong_model::{
+    Artifact, ChangeSet, Chat, ChatHead, ChatId, Digest, Message, Timestamp, Visibility,
+};
 use readalong_redact::{Finding, Known, Redactor, Report};
 use readalong_store::{Reader, Store, StoreError, Write};
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     chat_id,
-    chats::{ChatEntry, find_or_create, of_chat, record, shortened_title},
+    chats::{ChatEntry, find_or_create, keep, of_chat, record, shortened_title},
     heading,
     upload::Upload,
 };
@@ -60,6 +62,8 @@ pub(crate) struct Wish {
     source: Option<String>,
     /// Another title.
     title: Option<String>,
+    /// Secrets that stay in it: kinds, rules, ids, or `all`, with commas between them.
+    kept: Option<String>,
 }
 
 /// A chat and what could not be read of it.
@@ -94,10 +98,14 @@ pub(crate) async fn create(
         .map(|title| heading("title", title))
         .transpose()?;
     let source = wish.source.clone();
+    let kept = wish.kept.as_deref().map(listed);
     let imported = read_transcript(&service, wish, request).await?;
     let mut head = ChatHead::of(&imported.0.chat);
     head.title = shortened_title(head.title);
     let (chat, created) = find_or_create(&service, &owner, source, head).await?;
+    if let Some(kept) = kept {
+        keep(&service, &owner, &chat, kept).await?;
+    }
     let taken = take(&service, &owner, &chat, imported, title).await;
     if taken.is_err() && created {
         let (chat, by) = (chat.clone(), None);
@@ -122,8 +130,10 @@ pub(crate) async fn update(
     request: Request,
 ) -> Result<Json<Read>, ApiError> {
     let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
-    if wish.source.is_some() {
-        return Err(ApiError::bad_request("`source` is for new chats"));
+    if wish.source.is_some() || wish.kept.is_some() {
+        return Err(ApiError::bad_request(
+            "`source` and `kept` are for new chats",
+        ));
     }
     let title = wish
         .title
@@ -132,6 +142,191 @@ pub(crate) async fn update(
         .transpose()?;
     let imported = read_transcript(&service, wish, request).await?;
     Ok(Json(take(&service, &owner, &chat, imported, title).await?))
+}
+
+fn listed(words: &str) -> Vec<String> {
+    let words = words.split(',').map(|word| word.trim().to_owned());
+    words.filter(|word| !word.is_empty()).collect()
+}
+
+/// What a transcript is, before anything of it is taken.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Inspected {
+    /// Name of its format.
+    format: String,
+    /// Its chats, where it holds several: one of them has to be picked. Nothing else is said then.
+    chats: Vec<InspectedChat>,
+    /// What readers will see as the title.
+    title: String,
+    /// When it began.
+    #[schema(value_type = Option<String>)]
+    created_at: Option<Timestamp>,
+    /// How many messages it has that can be shown.
+    messages: usize,
+    /// How many it has that are never shown: instructions, injected context.
+    hidden: usize,
+    /// Its images and files.
+    artifacts: Vec<InspectedArtifact>,
+    /// What could not be read or was repaired.
+    warnings: Vec<String>,
+    /// Secrets that will be taken out.
+    #[schema(value_type = Vec<Object>)]
+    redactions: Vec<Finding>,
+}
+
+/// A chat of a transcript that holds several.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InspectedChat {
+    /// What to pick it by.
+    pick: String,
+    /// Its title.
+    title: String,
+    /// How many messages it has.
+    messages: usize,
+    /// When it changed last.
+    #[schema(value_type = Option<String>)]
+    updated_at: Option<Timestamp>,
+}
+
+/// An image or file of a transcript.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InspectedArtifact {
+    /// Its name.
+    name: String,
+    /// Its bytes; null where it is not in the transcript.
+    size_bytes: Option<u64>,
+}
+
+/// Tells what a transcript is, and takes nothing.
+#[utoipa::path(post, path = "/api/v1/inspect", tag = "sources", params(Wish),
+    request_body(content = String, content_type = "application/octet-stream"),
+    responses((status = 200, description = "What it is.", body = Inspected)))]
+pub(crate) async fn inspect(
+    State(service): State<Arc<Service>>,
+    _owner: Owner,
+    ApiQuery(wish): ApiQuery<Wish>,
+    request: Request,
+) -> Result<Json<Inspected>, ApiError> {
+    let upload = Upload::of_request(&service, request, TRANSCRIPT_BYTES_MAX).await?;
+    let _turn = service
+        .api
+        .imports
+        .0
+        .acquire()
+        .await
+        .map_err(ApiError::internal)?;
+    let redactor = service.redactions.redactor().clone();
+    let look = move || {
+        let transcript = opened(&wish, &upload)?;
+        let format = transcript.detection().format.name.to_owned();
+        let chats = match &wish.pick {
+            Some(_) => Vec::new(),
+            None => transcript.list()?,
+        };
+        if chats.len() > 1 {
+            let chats = chats.into_iter().map(InspectedChat::from).collect();
+            return Ok(Inspected {
+                format,
+                chats,
+                ..Inspected::default()
+            });
+        }
+        let pick = wish.pick.map_or(Pick::Only, Pick::Named);
+        let mut looked = Looked {
+            redactor,
+            report: Report::default(),
+        };
+        let imported = transcript.read(&pick, &mut looked)?;
+        Ok(Inspected::of(format, imported, looked))
+    };
+    let looked: Result<Inspected, ImportError> = tokio::task::spawn_blocking(look)
+        .await
+        .map_err(|error| ApiError::internal(format!("a transcript could not be read: {error}")))?;
+    Ok(Json(looked?))
+}
+
+impl From<readalong_import::ChatEntry> for InspectedChat {
+    fn from(chat: readalong_import::ChatEntry) -> Self {
+        Self {
+            pick: chat.id.unwrap_or_else(|| chat.number.to_string()),
+            title: chat.title,
+            messages: chat.messages,
+            updated_at: chat.updated_at,
+        }
+    }
+}
+
+impl Inspected {
+    fn of(format: String, imported: Imported, looked: Looked) -> Self {
+        let Imported { chat, warnings, .. } = imported;
+        let mut changes = ChangeSet {
+            head: Some(ChatHead::of(&chat)),
+            threads: (0..).zip(chat.threads).collect(),
+            artifacts: (0..).zip(chat.artifacts).collect(),
+            messages: (0..).zip(chat.messages.clone()).collect(),
+            removed: Vec::new(),
+        };
+        let found = looked.redactor.changes(&mut changes, &mut Known::default());
+        let mut redactions = looked.report.findings;
+        redactions.extend(found.report.findings);
+        let is_hidden = |message: &&Message| message.visibility == Visibility::Hidden;
+        let hidden = chat.messages.iter().filter(is_hidden).count();
+        // What was in the title or a file's name is not told either.
+        let title = changes.head.map(|head| head.title).unwrap_or_default();
+        let artifact = |(_, artifact): (u32, Artifact)| InspectedArtifact {
+            size_bytes: artifact.bytes().map(|(_, size_bytes)| size_bytes),
+            name: artifact.name,
+        };
+        Self {
+            format,
+            chats: Vec::new(),
+            title: shortened_title(title),
+            created_at: chat.created_at,
+            messages: chat.messages.len() - hidden,
+            hidden,
+            artifacts: changes.artifacts.into_iter().map(artifact).collect(),
+            warnings: warnings
+                .iter()
+                .take(WARNINGS_MAX)
+                .map(ToString::to_string)
+                .collect(),
+            redactions,
+        }
+    }
+}
+
+/// Keeps nothing of what is only looked at, but what was found in its files.
+struct Looked {
+    redactor: Redactor,
+    report: Report,
+}
+
+impl Surroundings for Looked {
+    fn keep(&mut self, bytes: &[u8]) -> io::Result<Digest> {
+        if let Some((_, report)) = self.redactor.file("", bytes, &mut Known::default()) {
+            self.report.add(report);
+        }
+        Ok(Digest::of(bytes))
+    }
+
+    fn beside(&mut self, _path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn names_in(&mut self, _folder: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Opens what was sent as a transcript.
+fn opened(wish: &Wish, upload: &Upload) -> Result<Transcript, ImportError> {
+    let name = wish.name.clone().or_else(|| upload.name.clone());
+    let path = upload.path.to_path_buf();
+    let source = Source {
+        name: name.unwrap_or_else(|| UNNAMED.to_owned()),
+        open: Box::new(move || Ok(Box::new(Upload::open(Path::new(&path))?))),
+    };
+    Transcript::open(source, wish.format.as_deref())
 }
 
 async fn read_transcript(
@@ -154,14 +349,8 @@ async fn read_transcript(
         report: Report::default(),
     };
     let read = move || {
-        let name = wish.name.or_else(|| upload.name.clone());
-        let path = upload.path.to_path_buf();
-        let source = Source {
-            name: name.unwrap_or_else(|| UNNAMED.to_owned()),
-            open: Box::new(move || Ok(Box::new(Upload::open(Path::new(&path))?))),
-        };
+        let transcript = opened(&wish, &upload)?;
         let pick = wish.pick.map_or(Pick::Only, Pick::Named);
-        let transcript = Transcript::open(source, wish.format.as_deref())?;
         let imported = transcript.read(&pick, &mut kept);
         // The file goes only now: whatever was read, was read.
         drop(upload);

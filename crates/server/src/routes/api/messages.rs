@@ -326,6 +326,8 @@ pub(crate) struct MessageChange {
     parts: Option<Vec<Part>>,
     /// True to hide it, false to show it again.
     hidden: Option<bool>,
+    /// The `seq` of the message that was changed: refused where it is another now.
+    seq: Option<Seq>,
 }
 
 /// Edits, hides or shows a message.
@@ -360,6 +362,10 @@ pub(crate) async fn edit(
         id: id.clone(),
         hidden,
     };
+    let _turn = service.api.sources.turn(&chat).await;
+    if let Some(seq) = change.seq {
+        check_seq(&service, &owner, &chat, &id, seq).await?;
+    }
     // What is to be hidden is never shown with other words, and what is to be shown again never with the old ones.
     let writes = match change.hidden {
         Some(true) => [Some(hide(true)), edit],
@@ -370,6 +376,24 @@ pub(crate) async fn edit(
         service.write(write).await.map_err(of_message)?;
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses to change a message that is another than the one that was seen.
+async fn check_seq(
+    service: &Arc<Service>,
+    owner: &Owner,
+    chat: &ChatId,
+    id: &MessageId,
+    seq: Seq,
+) -> Result<(), ApiError> {
+    let (chat, id) = (record(service, owner, chat.clone()).await?.id, id.clone());
+    let now = service.read(move |r| r.message_by_id(&chat, &id)).await?;
+    match now.is_some_and(|now| now.seq == seq) {
+        true => Ok(()),
+        false => Err(ApiError::conflict(
+            "the message was changed since you opened it; look at it as it is now, then change it again",
+        )),
+    }
 }
 
 /// Erases a message for good.

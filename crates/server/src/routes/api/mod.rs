@@ -3,11 +3,15 @@
 //! docs/api.md is written for people and compared with the OpenAPI document by a test.
 
 pub(crate) mod admin;
+pub(crate) mod artifacts;
 pub(crate) mod chats;
-mod follow;
+mod export;
+pub(crate) mod follow;
+pub(crate) mod history;
 mod import;
 mod legacy;
-mod messages;
+pub(crate) mod messages;
+pub(crate) mod preview;
 pub(crate) mod sessions;
 pub(crate) mod shares;
 pub(crate) mod showcase;
@@ -20,12 +24,13 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::header,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
 use readalong_model::{ChatId, ShareId};
+use readalong_store::Cursor;
 use serde::{Deserialize, Deserializer};
 use tower_http::csrf::CsrfLayer;
 use utoipa::{
@@ -44,6 +49,8 @@ use crate::{auth, error::ApiError, routes::h2ogpte, service::Service};
 const LIST_DEFAULT: u32 = 100;
 /// Entries of a list at most: some 300 KB of JSON.
 const LIST_MAX: u32 = 1_000;
+/// Says where a list goes on.
+const X_NEXT: HeaderName = HeaderName::from_static("x-next");
 /// Bytes of a JSON body where a route does not say otherwise: names and settings.
 pub(crate) const JSON_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a body of messages or changes: long tool results come whole.
@@ -95,8 +102,14 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(source::change))
         .layer(axum::extract::DefaultBodyLimit::max(MESSAGES_BYTES_MAX));
     let unbounded = OpenApiRouter::new()
-        .routes(routes!(source::head_artifact, source::put_artifact))
+        .routes(routes!(
+            source::head_artifact,
+            source::put_artifact,
+            artifacts::change,
+            artifacts::erase
+        ))
         .routes(routes!(import::create))
+        .routes(routes!(import::inspect))
         .routes(routes!(import::update))
         .routes(routes!(legacy::import))
         .layer(axum::extract::DefaultBodyLimit::disable());
@@ -105,6 +118,11 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(chats::count))
         .routes(routes!(chats::one, chats::change, chats::delete))
         .routes(routes!(chats::rescan))
+        .routes(routes!(preview::preview))
+        .routes(routes!(export::export))
+        .routes(routes!(artifacts::list))
+        .routes(routes!(history::list))
+        .routes(routes!(history::undo))
         .routes(routes!(messages::one, messages::edit, messages::erase))
         .routes(routes!(source::index))
         .routes(routes!(
@@ -235,6 +253,37 @@ impl Range {
             ))),
         }
     }
+}
+
+/// Where a list goes on.
+fn cursor(after: Option<&str>) -> Result<Option<Cursor>, ApiError> {
+    let cursor = after.map(str::parse).transpose();
+    cursor.map_err(|_| ApiError::bad_request("`after` is what `x-next` of a list said"))
+}
+
+/// The header that says where a list goes on. A name may stand in it, so it is percent-encoded.
+fn next_header(next: Option<Cursor>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Some(next) = next
+        && let Ok(value) = HeaderValue::try_from(encoded(&next.to_string()))
+    {
+        headers.insert(X_NEXT, value);
+    }
+    headers
+}
+
+/// Text as it stands in a query.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(byte as char)
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// Text that is looked for; an empty one looks for nothing.

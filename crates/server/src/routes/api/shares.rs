@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
 use readalong_model::{ChatId, Digest, Share, ShareId, ShareVisibility, Timestamp, Updates};
-use readalong_store::{ShareChange, ShareFilter, StoreError, Write};
+use readalong_store::{ShareChange, ShareFilter, ShareOrder, SharePage, StoreError, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Range, given, heading, share_id, wanted};
+use super::{Range, cursor, given, heading, next_header, share_id, wanted};
 use crate::{
     auth::Owner,
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
@@ -59,7 +63,8 @@ pub(crate) struct ShareEntry {
 }
 
 impl ShareEntry {
-    pub(super) fn new(service: &Service, share: &Share, chat_title: String) -> Self {
+    /// What is said of a share.
+    pub(crate) fn new(service: &Service, share: &Share, chat_title: String) -> Self {
         Self {
             url: url(service, &share.id),
             relative_path: relative_path(&share.id),
@@ -171,33 +176,75 @@ pub(crate) struct Listed {
     /// `frozen` or `live`.
     #[param(value_type = Option<String>)]
     updates: Option<Updates>,
-    /// Only those of this chat; nothing else narrows them then.
+    /// Only those of this chat; nothing else narrows or sorts them then.
     chat: Option<String>,
+    /// `newest` (default), `oldest` or `name`.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    sort: Sort,
+    /// Only those after the end of a list, as its `x-next` says.
+    after: Option<String>,
     /// How many to leave out.
     offset: Option<u32>,
     /// How many at most.
     limit: Option<u32>,
 }
 
+/// Which shares come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sort {
+    /// The newest.
+    #[default]
+    Newest,
+    /// The oldest.
+    Oldest,
+    /// By name.
+    Name,
+}
+
+impl Sort {
+    /// The word that stands for it in a query.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Newest => "",
+            Self::Oldest => "oldest",
+            Self::Name => "name",
+        }
+    }
+}
+
+impl From<Sort> for ShareOrder {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Newest => Self::Newest,
+            Sort::Oldest => Self::Oldest,
+            Sort::Name => Self::Name,
+        }
+    }
+}
+
 /// The shares of one's own.
 #[utoipa::path(get, path = "/api/v1/shares", tag = "shares", params(Listed), responses(
-    (status = 200, description = "Shares.", body = [ShareEntry]),
+    (status = 200, description = "Shares; the header `x-next` says where the list goes on.", body = [ShareEntry]),
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     owner: Owner,
     ApiQuery(listed): ApiQuery<Listed>,
-) -> Result<Json<Vec<ShareEntry>>, ApiError> {
+) -> Result<(HeaderMap, Json<Vec<ShareEntry>>), ApiError> {
     let range = Range::new(listed.offset, listed.limit)?;
     let chat = listed.chat.as_deref().map(super::chat_id).transpose()?;
     let filter = ShareFilter {
         text: wanted(listed.filter),
         visibility: listed.visibility,
         updates: listed.updates,
+        order: listed.sort.into(),
+        after: cursor(listed.after.as_deref())?,
         offset: range.offset,
         limit: range.limit,
     };
-    let shares = service
+    let SharePage { shares, next } = service
         .read(move |r| match chat {
             None => r.shares(owner.id, &filter),
             Some(chat) => match r.chat_of(owner.id, &chat)? {
@@ -207,16 +254,19 @@ pub(crate) async fn list(
                     let shares = shares
                         .skip(filter.offset as usize)
                         .take(filter.limit as usize);
-                    Ok(shares
-                        .map(|share| (share, record.head.title.clone()))
-                        .collect())
+                    let titled = shares.map(|share| (share, record.head.title.clone()));
+                    Ok(SharePage {
+                        shares: titled.collect(),
+                        next: None,
+                    })
                 }
             },
         })
         .await
         .map_err(|error| ApiError::from(error).about("chat"))?;
     let entry = |(share, title)| ShareEntry::new(&service, &share, title);
-    Ok(Json(shares.into_iter().map(entry).collect()))
+    let entries = shares.into_iter().map(entry).collect();
+    Ok((next_header(next), Json(entries)))
 }
 
 /// One share.
@@ -350,7 +400,11 @@ pub(crate) async fn delete(
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ids {
     /// Their ids.
+    #[serde(default)]
     ids: Vec<String>,
+    /// True for all of one's own.
+    #[serde(default)]
+    all: bool,
 }
 
 /// Deletes several shares, all or none.
@@ -362,8 +416,24 @@ pub(crate) async fn delete_several(
     owner: Owner,
     ApiJson(ids): ApiJson<Ids>,
 ) -> Result<StatusCode, ApiError> {
-    let ids: Result<Vec<ShareId>, ApiError> = ids.ids.iter().map(|id| share_id(id)).collect();
-    delete_all(&service, &owner, ids?).await
+    let named: Result<Vec<ShareId>, ApiError> = ids.ids.iter().map(|id| share_id(id)).collect();
+    let named = named?;
+    if !ids.all {
+        return delete_all(&service, &owner, named).await;
+    }
+    if !named.is_empty() {
+        return Err(ApiError::bad_request("give either `ids` or `all`"));
+    }
+    let filter = ShareFilter {
+        limit: u32::MAX,
+        ..ShareFilter::default()
+    };
+    let read = service.read(move |r| r.shares(owner.id, &filter));
+    let ids = read.await?.shares.into_iter().map(|(share, _)| share.id);
+    let (ids, by) = (ids.collect(), Some(owner.id));
+    let delete = Write::DeleteShares { ids, by };
+    service.write(delete).await.map_err(of_share)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Deletes shares of an owner, all or none.

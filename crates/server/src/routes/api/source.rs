@@ -316,6 +316,6 @@ pub(crate) async fn put_artifact(
     Ok(StatusCode::CREATED)
 }
 
-fn digest(text: &str) -> Result<Digest, ApiError> {
+pub(super) fn digest(text: &str) -> Result<Digest, ApiError> {
     text.parse().map_err(|_| ApiError::not_found("artifact"))
 }

@@ -5,7 +5,10 @@
 
 mod account;
 mod admin;
+mod chat;
 mod chats;
+mod share;
+mod shares;
 mod showcase;
 mod tokens;
 
@@ -19,10 +22,10 @@ use axum::{
     routing::get,
 };
 use readalong_render::{DeskEntry, DeskPage};
-use readalong_store::{User, UserRole};
+use readalong_store::{Cursor, User, UserRole};
 use serde::Serialize;
 
-use super::errors;
+use super::{api::encoded, errors};
 use crate::{
     accounts,
     auth::{Caller, Owner, Proof},
@@ -32,8 +35,9 @@ use crate::{
 };
 
 /// Where the navigation leads, in its order. A page that is not here is not shown there.
-const NAVIGATION: [Entry; 3] = [
+const NAVIGATION: [Entry; 4] = [
     Entry::new("chats", "chats", UserRole::Owner),
+    Entry::new("shares", "shares", UserRole::Owner),
     Entry::new(SHOWCASE, "showcase", UserRole::Viewer),
     Entry::new("admin", "admin", UserRole::Admin),
 ];
@@ -66,6 +70,9 @@ pub(crate) fn router() -> Router<Arc<Service>> {
         .route("/admin", get(admin::show))
         .route("/showcase", get(showcase::show))
         .route("/showcase/manage", get(showcase::manage))
+        .route("/chats/{chat}", get(chat::show))
+        .route("/chats/{chat}/share", get(share::show))
+        .route("/shares", get(shares::show))
 }
 
 /// Whoever is signed in and opens a page; others are led to the sign-in and back.
@@ -156,6 +163,17 @@ impl FromRequestParts<Arc<Service>> for AdminVisitor {
             false => Err(errors::for_admins()),
         }
     }
+}
+
+/// The query with which a list goes on, after what it was asked for with.
+fn more(asked: &[(&str, &str)], next: Option<Cursor>) -> Option<String> {
+    let after = next?.to_string();
+    let asked = asked.iter().filter(|(_, value)| !value.is_empty());
+    let all = asked.copied().chain([("after", after.as_str())]);
+    let pairs: Vec<String> = all
+        .map(|(name, value)| format!("{name}={}", encoded(value)))
+        .collect();
+    Some(format!("?{}", pairs.join("&")))
 }
 
 /// A page of the desk: the template `template` with `content`, under the entry `here` of the navigation.

@@ -1,0 +1,180 @@
+// Find in the whole chat: this page's text nodes first, then the search data of the other pages, one after another.
+// Only counts are kept of other pages; a step beyond this page's last hit opens the next page with hits, the query in its address.
+"use strict";
+(() => {
+  const { address, command, findText, h, here, icon, load, main, menu, reveal, scrollToRange } = /** @type {any} */ (window).readalong;
+  const { plain, count, search } = findText;
+  /** @typedef {{message: HTMLElement, range: StaticRange}} Hit */
+
+  const label = "Find in the whole chat";
+  const input = h("input", { placeholder: label, ariaLabel: label, autocomplete: "off", spellcheck: false, enterKeyHint: "search" });
+  const output = h("output", { ariaLive: "polite" });
+  const box = h("search", { className: "find", hidden: true, ariaLabel: "Find" }, input, output,
+    h("button", { ariaLabel: "Previous hit", onclick: () => move(-1) }, icon("arrow-up")),
+    h("button", { ariaLabel: "Next hit", onclick: () => move(1) }, icon("arrow-down")),
+    h("button", { ariaLabel: "Close", onclick: () => close() }, icon("close")));
+  document.querySelector(".bar")?.after(box);
+
+  let run = 0; // number of the search; an older one stops when it sees a newer
+  let query = "";
+  /** @type {Hit[]} */
+  let hits = [];
+  let current = -1;
+  let pages = [here];
+  /** Counts of other pages. @type {Map<string, number>} */
+  let counts = new Map();
+  let done = false;
+  let wanted = 0; // a step beyond this page that waits for the counts
+  let timer = 0; // of the search that typing begins
+
+  const HIGHLIGHTS_MAX = 5000;
+  const paint = () => {
+    const highlights = /** @type {any} */ (CSS).highlights;
+    const hit = hits[current];
+    if (highlights) {
+      const { Highlight } = /** @type {any} */ (window);
+      highlights.set("find", new Highlight(...hits.slice(0, HIGHLIGHTS_MAX).map(({ range }) => range)));
+      const mark = new Highlight(...(hit ? [hit.range] : []));
+      mark.priority = 1;
+      highlights.set("find-current", mark);
+    } else {
+      for (const old of document.querySelectorAll(".found")) old.classList.remove("found");
+      hit?.message.classList.add("found");
+    }
+  };
+  const tell = () => {
+    const sum = (/** @type {string[]} */ list) => list.reduce((total, page) => total + (counts.get(page) || 0), 0);
+    const before = pages.slice(0, pages.indexOf(here));
+    const total = hits.length + sum(pages);
+    const place = current >= 0 && before.every((page) => counts.has(page)) ? `${sum(before) + current + 1} of ` : "";
+    output.textContent = !query ? "" : done && !total ? "None" : `${place}${total}${done ? "" : "+ …"}`;
+    box.classList.toggle("find-none", Boolean(query) && done && !total);
+  };
+
+  /** Shows a hit of this page. @param {number} index */
+  const show = (index) => {
+    current = index;
+    paint();
+    tell();
+    const { message, range } = hits[index];
+    reveal(range.startContainer);
+    message.scrollIntoView({ block: "nearest" }); // so that it is laid out
+    scrollToRange(range);
+  };
+
+  /** Goes to the next or previous page with hits, or round this one. @param {number} by */
+  const leave = (by) => {
+    const from = pages.indexOf(here);
+    for (let step = 1; step < pages.length; step++) {
+      const page = /** @type {string} */ (pages.at((from + by * step) % pages.length));
+      const count = counts.get(page);
+      if (count === undefined) return (wanted = by), output.append(" …");
+      if (count) return location.assign(address(page, `find=${encodeURIComponent(query)}&hit=${by > 0 ? 0 : -1}`));
+    }
+    wanted = 0;
+    if (hits.length) show(by > 0 ? 0 : hits.length - 1);
+  };
+  /** @param {number} by */
+  const move = (by) => {
+    if (plain(input.value) !== query) {
+      clearTimeout(timer);
+      start();
+      if (!hits.length) wanted = by;
+      return;
+    }
+    if (!query) return;
+    const next = current < 0 && by < 0 ? hits.length - 1 : current + by;
+    if (hits[next]) show(next);
+    else leave(by);
+  };
+
+  const look = () => {
+    hits = query ? [...main.querySelectorAll(":scope > .message")].flatMap((message) => search(message, query)) : [];
+    paint();
+    tell();
+  };
+  /** Messages came or changed, live: the hit that is shown stays so. */
+  const again = () => {
+    const shown = hits[current]?.range;
+    look();
+    current = hits.findIndex(({ range }) => range.startContainer === shown?.startContainer && range.startOffset === shown.startOffset);
+    paint();
+    tell();
+  };
+  let later = 0;
+  main.addEventListener("changed", () => {
+    clearTimeout(later);
+    if (query) later = setTimeout(again, 300);
+  });
+
+  /** Searches for what stands in the field. @param {number} [first] the hit to show: -1 is the last, none the first at or below the reader */
+  const start = async (first) => {
+    const mine = ++run;
+    query = plain(input.value);
+    hits = [];
+    counts = new Map();
+    current = -1;
+    wanted = 0;
+    done = !query;
+    look();
+    if (!query) return;
+    if (hits.length) {
+      const below = hits.findIndex(({ message }) => message.getBoundingClientRect().bottom > 60);
+      show(first === undefined ? Math.max(0, below) : first < 0 ? hits.length - 1 : Math.min(first, hits.length - 1));
+    }
+    if (document.readyState !== "complete") await new Promise((ready) => addEventListener("load", ready, { once: true }));
+    const chat = await load("chat").catch(() => null);
+    if (mine !== run) return;
+    pages = chat?.pages.includes(here) ? chat.pages : [here];
+    const from = pages.indexOf(here);
+    for (const page of [...pages.slice(from + 1), ...pages.slice(0, from)]) {
+      const rows = await load(`search-${page.replace(/\.html$/, "")}`).catch(() => []);
+      if (mine !== run) return;
+      counts.set(page, count(rows, query));
+      tell();
+      if (wanted) leave(wanted);
+    }
+    done = true;
+    tell();
+    if (wanted) leave(wanted);
+  };
+
+  const open = () => {
+    box.hidden = false;
+    input.focus();
+    input.select();
+  };
+  const close = () => {
+    box.hidden = true;
+    input.value = "";
+    start();
+    tool.focus();
+  };
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    run++;
+    output.textContent = ""; // the count of what no longer stands in the field
+    timer = setTimeout(start, 150);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (box.hidden) return;
+    const back = event.shiftKey ? -1 : 1;
+    if (event.key === "Escape") close();
+    else if (event.key === "F3" || (event.key === "Enter" && event.target === input)) move(back);
+    else return;
+    event.preventDefault();
+  });
+  const tool = h("button", { className: "tool", onclick: open }, icon("search"), "Find ", h("kbd", {}, "/"));
+  menu.before(tool);
+  command("Find", "/", open, "search", "phone-only");
+
+  const resume = () => {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    if (!asked.has("find")) return;
+    box.hidden = false;
+    input.value = asked.get("find");
+    start(Number(asked.get("hit")));
+  };
+  addEventListener("hashchange", resume);
+  resume();
+})();

@@ -1,0 +1,78 @@
+// What a reader can do with a message: copy its code and its address, see its time in the own time zone.
+// Messages that come later, live, get the same.
+"use strict";
+(() => {
+  const { all, h, icon, main } = /** @type {any} */ (window).readalong;
+
+  /** Says something for a moment. @param {string} text */
+  const say = (text) => {
+    const toast = h("p", { className: "toast" }, text);
+    document.body.append(toast);
+    setTimeout(() => toast.remove(), 1600);
+    all("#announce")[0].textContent = text;
+  };
+  /** @param {string} text */
+  const copy = (text) =>
+    (navigator.clipboard?.writeText(text) || Promise.reject()).catch(() => {
+      const area = h("textarea", { value: text, className: "sr-only" });
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    });
+  document.addEventListener("click", (event) => {
+    const target = /** @type {Element} */ (event.target);
+    const button = target.closest(".copy");
+    if (button) {
+      const texts = all("pre", button.parentElement).map((/** @type {Element} */ pre) => String(pre.textContent).replace(/\n$/, ""));
+      const shown = (/** @type {string} */ name) => button.replaceChildren(icon(name));
+      copy(texts.join("\n")).then(() => shown("check"));
+      setTimeout(() => shown("copy"), 1600);
+    }
+    const link = /** @type {HTMLAnchorElement | null} */ (target.closest(".permalink"));
+    if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) copy(link.href).then(() => say("Link copied"));
+  });
+
+  // Times in the reader's zone, copy buttons, lines between days: for the page and for messages that come later
+  /** @param {Intl.DateTimeFormatOptions} options */
+  const format = (options) => new Intl.DateTimeFormat("en-GB", options);
+  /** @type {Record<string, Intl.DateTimeFormat>} */
+  const styles = {
+    clock: format({ timeStyle: "short" }), date: format({ dateStyle: "medium" }), full: format({ dateStyle: "medium", timeStyle: "short" }),
+  };
+  const enhance = (/** @type {Element} */ scope) => {
+    for (const time of all("time[datetime]", scope)) {
+      const at = new Date(time.dateTime);
+      if (!isNaN(+at)) time.textContent = (styles[time.dataset.style] || styles.clock).format(at);
+    }
+    for (const box of all(":is(.code, .output):not(:has(> .copy))", scope)) box.append(h("button", { className: "copy", ariaLabel: "Copy" }, icon("copy")));
+  };
+  /** @param {any} message */
+  const dayOf = (message) => {
+    const time = message.matches(".message") && message.querySelector(":scope > .permalink > time");
+    return time ? styles.date.format(new Date(time.dateTime)) : "";
+  };
+  /** Draws a line where a message is of another day than what stands before it. @param {any[]} messages */
+  const splitDays = (messages = all(":scope > .message", main)) => {
+    for (const message of messages) {
+      const day = message && dayOf(message);
+      if (!day) continue;
+      const line = message.previousElementSibling?.closest(".day");
+      let last = "";
+      for (let node = message.previousElementSibling; node && !last; node = node.previousElementSibling) last = dayOf(node);
+      if (day === last) line?.remove();
+      else if (last && !line) {
+        const time = message.querySelector(":scope > .permalink > time").cloneNode(true);
+        time.dataset.style = "date";
+        time.textContent = day;
+        message.before(h("p", { className: "day" }, time));
+      }
+    }
+  };
+  enhance(document.body);
+  splitDays();
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) for (const node of addedNodes) if (node instanceof Element) enhance(node);
+  }).observe(main, { childList: true });
+  Object.assign(/** @type {any} */ (window).readalong, { enhance, splitDays });
+})();

@@ -1,0 +1,61 @@
+// Dialogs of the desk: a page of it shown over another, and questions that say what will happen. Without script such a page is a page.
+"use strict";
+(() => {
+  const { all, fetched, h, icon, on, refresh, say, t } = /** @type {any} */ (window).desk;
+
+  /** Shows something over the page. @param {any[]} content @param {string} [className] @returns {any} */
+  const show = (content, className = "") => {
+    const box = h("dialog", { className: `dialog ${className}` },
+      h("form", { method: "dialog", className: "dialog-close" }, h("button", { className: "tool", ariaLabel: t("script.close") }, icon("close"))), ...content);
+    box.addEventListener("close", () => {
+      box.remove();
+      if (box.dataset.changed) refresh().catch(() => {});
+    });
+    const heading = box.querySelector("h1, h2");
+    if (heading) box.setAttribute("aria-labelledby", (heading.id ||= "dialog-title"));
+    document.body.append(box);
+    box.showModal();
+    return box;
+  };
+
+  /** Asks before what cannot be undone. @param {string} question @param {string} action @param {string} [more] @returns {Promise<boolean>} */
+  const sure = (question, action, more) => new Promise((answer) => {
+    const box = show([h("h2", {}, question), ...(more ? [h("p", {}, more)] : []),
+      h("form", { method: "dialog", className: "actions" },
+        h("button", { value: "yes", className: "danger" }, action), h("button", { autofocus: true }, t("script.cancel")))], "small");
+    box.addEventListener("close", () => answer(box.returnValue === "yes"));
+  });
+
+  on("dialog", async (/** @type {any} */ link, /** @type {Event} */ event) => {
+    event.preventDefault();
+    const page = await fetched(link.pathname + link.search);
+    show([...page.querySelector("main").children], "wide");
+  });
+  on("close", (/** @type {any} */ control, /** @type {Event} */ event) => {
+    const box = control.closest("dialog");
+    if (!box) return;
+    event.preventDefault();
+    box.close();
+  });
+
+  on("copy", async (/** @type {any} */ { value }) => {
+    await navigator.clipboard.writeText(value).catch(() => {
+      const field = h("textarea", { value });
+      (all("dialog[open]").at(-1) || document.body).append(field);
+      field.select();
+      document.execCommand("copy");
+      field.remove();
+    });
+    say(t("script.copied"));
+  });
+
+  /** The picture of a link, and files of it. @param {string} url @returns {any} */
+  const code = (url) => h("figure", { className: "qr" },
+    h("img", { src: `${url}/qr.svg`, alt: t("script.qr"), width: 200, height: 200 }),
+    h("figcaption", {}, h("a", { href: `${url}/qr.png`, download: "qr.png" }, "PNG"), " ", h("a", { href: `${url}/qr.svg`, download: "qr.svg" }, "SVG")));
+  on("qr", (/** @type {any} */ { value }) => {
+    show([h("h2", {}, t("script.qr")), code(value), h("p", {}, h("a", { href: `${value}/` }, value))], "small");
+  });
+
+  Object.assign(/** @type {any} */ (window).desk, { code, show, sure });
+})();
