@@ -88,7 +88,7 @@ const NEVER: [(&str, &[&str], &[&str]); 4] = [
         &[],
     ),
 ];
-const ARCHITECTURE_WORDS_MAX: usize = 3600;
+const ARCHITECTURE_WORDS_MAX: usize = 3800;
 
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
