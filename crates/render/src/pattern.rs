@@ -500,6 +500,10 @@ fn notice_context(has_form: bool) -> serde_json::Value {
         next: "x",
         user: "x",
         error: Some("x"),
+        provider: Some(context::NoticeLink {
+            href: "x",
+            words: "x",
+        }),
     };
     json!(context::NoticeContext {
         page: context::NoticeHead { label: "x" },
