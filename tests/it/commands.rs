@@ -607,7 +607,7 @@ fn users_sign_in_and_open_private_shares() {
         &try_on(&data, &["user", "rm", "ada"]),
         &["ada", "readalong user list"],
     );
-    assert_refused(&try_on(&data, &["user", "rm", "owner"]), &["owner"]);
+    assert_refused(&try_on(&data, &["user", "rm", "owner"]), &["last admin"]);
 }
 
 #[test]

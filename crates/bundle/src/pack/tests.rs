@@ -163,7 +163,7 @@ fn a_zip_has_the_same_bytes_on_every_machine() {
     let zip = packed(&bundle(folder.path()), PackageKind::Zip);
     assert_eq!(
         Digest::of(&zip).to_string(),
-        "8a6c6c7f60c94f20f594752e42c73a807a596625927680848b50d0bb54b03b78",
+        "ba40fd69e387ba72d5c8cae7b416047c5e6e6e0e89f9db15bac4ac39f0758f90",
         "{} bytes",
         zip.len()
     );
