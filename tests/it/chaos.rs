@@ -8,7 +8,7 @@ use std::{
     env,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -122,7 +122,7 @@ fn numbers(items: &[Item]) -> Vec<u32> {
 async fn watch(
     link: String,
     seed: u64,
-    is_written: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
     last: u32,
     sum: Arc<Sum>,
 ) -> Viewer {
@@ -160,8 +160,9 @@ async fn watch(
             Heard::Frame(_) => quiet = 0,
             Heard::Silence => quiet += 1,
         }
-        let is_all_written = is_written.load(Ordering::Relaxed);
-        if is_all_written && shown.last() == Some(&last) && quiet >= 4 {
+        let written = written.load(Ordering::Relaxed);
+        let is_all_written = written > 0;
+        if is_all_written && viewer.page.seq >= written && shown.last() == Some(&last) {
             sum.add(viewer.told);
             return viewer;
         }
@@ -211,7 +212,8 @@ fn through_cuts_and_crashes_nothing_is_lost_doubled_or_out_of_order() {
     let link = served.link(&share);
     let begun = Instant::now();
 
-    let is_written = Arc::new(AtomicBool::new(false));
+    // The number of the last change, once everything was written.
+    let written = Arc::new(AtomicU64::new(0));
     let sum = Arc::new(Sum::default());
     let last = size.messages - 1;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -222,14 +224,14 @@ fn through_cuts_and_crashes_nothing_is_lost_doubled_or_out_of_order() {
         .unwrap();
     let viewers: Vec<_> = (0..size.viewers as u64)
         .map(|viewer| {
-            let (link, is_written, sum) = (link.clone(), is_written.clone(), sum.clone());
-            runtime.spawn(watch(link, seed * 1_000 + viewer, is_written, last, sum))
+            let (link, written, sum) = (link.clone(), written.clone(), sum.clone());
+            runtime.spawn(watch(link, seed * 1_000 + viewer, written, last, sum))
         })
         .collect();
 
     // One writes, beside it the server is killed at any moment.
     let writing = {
-        let (api, is_written) = (api.clone(), is_written.clone());
+        let api = api.clone();
         thread::spawn(move || {
             let mut next = 1;
             while next <= last {
@@ -256,7 +258,6 @@ fn through_cuts_and_crashes_nothing_is_lost_doubled_or_out_of_order() {
                 next = until;
                 dice.pause(size.pause_ms);
             }
-            is_written.store(true, Ordering::Relaxed);
             texts
         })
     };
@@ -272,7 +273,8 @@ fn through_cuts_and_crashes_nothing_is_lost_doubled_or_out_of_order() {
         }
     }
     let texts = writing.join().unwrap();
-    let written = begun.elapsed();
+    let lasted_writing = begun.elapsed();
+    written.store(Page::parse(&get_text(&link)).seq, Ordering::Relaxed);
 
     let viewers: Vec<Viewer> = runtime.block_on(async {
         let mut all = Vec::new();
@@ -303,7 +305,7 @@ fn through_cuts_and_crashes_nothing_is_lost_doubled_or_out_of_order() {
     }
     let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
     println!(
-        "{} viewers, {} messages in {written:.1?}, all at the end after {lasted:.1?}; {killed} kills, {} cuts, {} times too slow, {} connections, {} pages fetched, {} frames, {} puts; {}",
+        "{} viewers, {} messages in {lasted_writing:.1?}, all at the end after {lasted:.1?}; {killed} kills, {} cuts, {} times too slow, {} connections, {} pages fetched, {} frames, {} puts; {}",
         size.viewers,
         size.messages,
         count(&sum.cuts),

@@ -127,14 +127,20 @@ enum Walk {
 }
 
 impl Channel {
-    /// A channel whose share stands at a number of the log. Timers run on the runtime.
-    pub fn new(runtime: Handle, epoch: &str, seq: Seq, last_at: Option<Timestamp>) -> Self {
+    /// A channel whose share stands at a number of the log. Viewers with a place before `known_from` are [`Standing::Behind`], also where nothing was sent
+    /// since: what they lack will not all be sent. Timers run on the runtime.
+    pub fn new(
+        runtime: Handle,
+        epoch: &str,
+        (seq, known_from): (Seq, Seq),
+        last_at: Option<Timestamp>,
+    ) -> Self {
         Self(Arc::new(Shared {
             epoch: epoch.to_owned(),
             runtime,
             viewers: AtomicU32::new(0),
             ring: RwLock::new(Ring {
-                floor: seq,
+                floor: seq.max(known_from),
                 ..Ring::default()
             }),
             desk: Mutex::new(Desk::new(seq, last_at)),

@@ -104,6 +104,17 @@ impl LiveBook {
         Ok(book)
     }
 
+    /// Says that the library, while it was read, may have shown what events up to a number change. Those events then change nothing that the book knows
+    /// of, so whoever has an older page has to fetch it again.
+    pub fn read_ahead(&mut self, until: Seq) {
+        self.known_from = self.known_from.max(until);
+    }
+
+    /// What changed after this number is known.
+    pub fn known_from(&self) -> Seq {
+        self.known_from
+    }
+
     /// Takes another name, visibility or choice of artifacts for the share.
     ///
     /// # Errors

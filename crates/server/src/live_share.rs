@@ -349,8 +349,9 @@ impl LiveShare {
         let bind = move || {
             let bound = self.bound(&service)?;
             let at = bound.book.last_message_at();
+            let place = (bound.seq, bound.book.known_from());
             let line = Line {
-                channel: Channel::new(runtime.clone(), service.store.epoch(), bound.seq, at),
+                channel: Channel::new(runtime.clone(), service.store.epoch(), place, at),
                 runtime,
                 service: Arc::downgrade(&service),
             };
@@ -383,8 +384,12 @@ impl LiveShare {
         // Whoever comes back after a restart, and whose chat did not change meanwhile, lacks nothing.
         let seq = now.min(changed);
         let library = StoreLibrary::new(store, &self.chat);
+        let mut book = LiveBook::build(&service.renderer, &library, what, seq)?;
+        // Reading takes its time, and others write meanwhile.
+        let chat = store.read(|reader| reader.chat(&self.chat))?;
+        book.read_ahead(chat.ok_or(StoreError::NotFound)?.last_seq);
         Ok(Bound {
-            book: LiveBook::build(&service.renderer, &library, what, seq)?,
+            book,
             share,
             seq,
             owner_seq: seq,

@@ -24,7 +24,7 @@ use crate::protocol::{
 const EPOCH: &str = "8c1f52a09be3d471";
 
 fn channel() -> Channel {
-    Channel::new(Handle::current(), EPOCH, 0, None)
+    Channel::new(Handle::current(), EPOCH, (0, 0), None)
 }
 
 fn put(item: &str, html: &str, new: bool) -> Op {
@@ -158,7 +158,7 @@ async fn who_comes_with_a_number_gets_exactly_what_follows() {
 
 #[tokio::test]
 async fn a_place_that_is_of_no_use_is_said_to_be_so() {
-    let channel = Channel::new(Handle::current(), EPOCH, 10, None);
+    let channel = Channel::new(Handle::current(), EPOCH, (10, 10), None);
     channel.publish(11, None, vec![remove("a")]);
     let standing = |place| channel.subscribe(place, None).1;
     assert_eq!(standing(Some((EPOCH, 11))), Standing::Joined);
@@ -170,11 +170,23 @@ async fn a_place_that_is_of_no_use_is_said_to_be_so() {
 }
 
 #[tokio::test]
+async fn who_lacks_what_will_not_be_sent_is_behind() {
+    let channel = Channel::new(Handle::current(), EPOCH, (10, 12), None);
+    let standing = |after| channel.subscribe(Some((EPOCH, after)), None).1;
+    assert_eq!(standing(10), Standing::Behind);
+    for seq in 11..=13 {
+        channel.publish(seq, None, vec![]);
+    }
+    assert_eq!(standing(11), Standing::Behind);
+    assert_eq!(standing(12), Standing::Joined);
+}
+
+#[tokio::test]
 async fn hello_reset_and_catch_up_say_where_the_server_stands() {
     let channel = Channel::new(
         Handle::current(),
         EPOCH,
-        7,
+        (7, 7),
         "2026-11-20T14:02:11Z".parse().ok(),
     );
     let (viewer, _) = channel.subscribe(None, None);

@@ -357,7 +357,7 @@ impl Output for BundleOutput {
 }
 
 /// The media type of a file that we render or that a theme brings.
-fn media_type(path: &str) -> &'static str {
+pub(crate) fn media_type(path: &str) -> &'static str {
     match Path::new(path).extension().and_then(OsStr::to_str) {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",

@@ -1005,6 +1005,24 @@ fn a_viewer_who_was_away_gets_what_changed_or_is_sent_to_the_page() {
 }
 
 #[test]
+fn what_the_book_read_ahead_of_its_events_is_for_pages_only() {
+    let renderer = renderer();
+    let (mut chat, _) = plain(&renderer, 10);
+    let before = chat.seq;
+    // The store is ahead: the event comes when the book has read already what it says.
+    chat.tell(Change::Hidden {
+        id: MessageId("id-2".to_owned()),
+        hidden: true,
+    });
+    let mut book = LiveBook::build(&renderer, &chat, share(ALL), before).unwrap();
+    book.read_ahead(chat.seq);
+    assert_eq!(tell(&mut book, &renderer, &mut chat), []);
+    let since = |after| book.since(&renderer, &chat, after, 1 << 20).unwrap();
+    assert_eq!(since(before), None, "who has an older page lacks it");
+    assert_eq!(since(book.seq()), Some(Vec::new()));
+}
+
+#[test]
 fn a_share_that_changes_tells_the_header_or_is_bound_anew() {
     let renderer = renderer();
     let (chat, mut book) = plain(&renderer, 10);

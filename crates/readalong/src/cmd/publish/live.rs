@@ -28,7 +28,7 @@ use super::Publish;
 use crate::{
     cancel,
     client::Client,
-    cmd::{serve, share},
+    cmd::{export, serve, share},
     config::Config,
     link, moment, output, pick,
     publications::{Publication, Publications},
@@ -616,7 +616,8 @@ impl Keeper<'_> {
             .filter(|name| name.starts_with("files/") && !standing.files.contains(name))
         {
             if let Some(bytes) = self.source.find(&name)? {
-                files.push(NewFile::bytes(name, bytes, "application/octet-stream"));
+                let media_type = media_type(&name);
+                files.push(NewFile::bytes(name, bytes, media_type));
             }
         }
         let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
@@ -997,20 +998,15 @@ fn page_name(number: u64) -> String {
     }
 }
 
+/// What a file is: what we render, else what artifacts with such names are. Those that a browser could run end in `.txt`.
 fn media_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("html") => "text/html; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("json") => "application/json",
-        Some("md") => "text/markdown; charset=utf-8",
         Some("txt") => "text/plain; charset=utf-8",
-        Some("png") => "image/png",
         Some("jpg" | "jpeg") => "image/jpeg",
         Some("gif") => "image/gif",
         Some("webp") => "image/webp",
         Some("pdf") => "application/pdf",
-        _ => "application/octet-stream",
+        _ => export::media_type(name),
     }
 }
 

@@ -1,1 +1,0 @@
-readalong.data("search-branch-1008934edb9e",[["m1008934edb9e","I want to bake sourdough for a lunch with 12 people. How much dough do I need? Version 1 2 of 2"],["m486ba2ca4a81","gpt-5 For 12 people count on 1.8 kg of dough: two large loaves of 900 g each, about 120 g of bread for everybody after baking."]]);

@@ -1,1 +1,0 @@
-readalong.data("search-branch-9014fac8184d",[["m9014fac8184d","There will be pumpkin soup. Does that change anything? Version 1 2 of 2"],["m65b44668957f","gpt-5 With soup people eat a little more bread: add a fifth and make 3 kg."]]);

@@ -1,1 +1,0 @@
-readalong.data("chat",{"pages":["index.html"],"messages":21,"prompts":4,"contents":1});
