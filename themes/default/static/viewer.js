@@ -143,6 +143,19 @@
     for (const one of list) one.open = open;
     return list;
   };
+  // Copies to keep, and what is known of the bundle by a server that has it
+  for (const [label, name] of [["Markdown", "chat.md"], ["JSON", "chat.json"]])
+    command(label, "", () => all(`.info a[href$="${name}"]`)[0].click(), "file");
+  /** @type {Promise<any> | undefined} */
+  let told;
+  const tell = () => {
+    told ||= load("bundle").then((/** @type {string} */ id) => {
+      all(".info dl")[0].append(h("dt", {}, "Bundle"), h("dd", {}, h("code", {}, id)));
+      command("Zip", "", () => location.assign("bundle.zip"), "file");
+    }).catch(() => {});
+  };
+  if (all(".chat-frozen .badge").length) for (const box of [menu, ...all(".info")]) box.addEventListener("toggle", tell, { once: true });
+
   command("About this chat", "", () => all(".info summary")[0].click(), "info", "phone-only");
   command("Unfold everything", "", () => fold(true), "unfold");
   command("Fold everything", "", () => fold(false), "fold");
