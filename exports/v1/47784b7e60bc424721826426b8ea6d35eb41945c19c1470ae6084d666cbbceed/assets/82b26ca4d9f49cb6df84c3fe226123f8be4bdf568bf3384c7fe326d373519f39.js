@@ -1,8 +1,7 @@
 // What a reader can do with a message: copy its code and its address, see its time in the own time zone.
-// Messages that come later, live, get the same.
 "use strict";
 (() => {
-  const { all, h, icon, main } = /** @type {any} */ (window).readalong;
+  const { all, h, icon, main } = readalong;
 
   /** Says something for a moment. @param {string} text */
   const say = (text) => {
@@ -33,7 +32,7 @@
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) copy(link.href).then(() => say("Link copied"));
   });
 
-  // Times in the reader's zone, copy buttons, lines between days: for the page and for messages that come later
+  // Times in the reader's zone, copy buttons, lines between days: also for messages that come later, live
   /** @param {Intl.DateTimeFormatOptions} options */
   const format = (options) => new Intl.DateTimeFormat("en-GB", options);
   /** @type {Record<string, Intl.DateTimeFormat>} */
@@ -71,8 +70,5 @@
   };
   enhance(document.body);
   splitDays();
-  new MutationObserver((changes) => {
-    for (const { addedNodes } of changes) for (const node of addedNodes) if (node instanceof Element) enhance(node);
-  }).observe(main, { childList: true });
-  Object.assign(/** @type {any} */ (window).readalong, { enhance, splitDays });
+  Object.assign(readalong, { enhance, splitDays });
 })();
