@@ -102,9 +102,9 @@
     const target = document.getElementById(id);
     if (target && reveal(target)) target.scrollIntoView();
     if (target || !/^m[0-9a-f]+$/.test(id)) return;
-    const pages = /** @type {[string, string][]} */ (Object.entries(await load("anchors")));
-    const page = pages.find(([, anchors]) => ` ${anchors} `.includes(` ${id} `))?.[0];
-    if (page && page !== here) location.replace(address(page, id));
+    const pages = await load("anchors");
+    const page = Object.keys(pages).find((name) => ` ${pages[name]} `.includes(` ${id} `));
+    if (page && page !== here && main.isConnected) location.replace(address(page, id)); // a book may have turned to it meanwhile
   };
   const follows = () => arrive().catch(() => {});
   addEventListener("hashchange", follows);

@@ -151,6 +151,6 @@
     arrive();
   }
 
-  globalThis.readalong = { address, all, anchor, bar, command, data, h, here, icon, load, main, reveal };
+  globalThis.readalong = { address, all, anchor, bar, command, data, h, here, icon, load, main, read, reveal };
   root.classList.add("js");
 })();
