@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 import { FAR, FIRST_PROMPT, FIRST_TIME, NEEDLE, PROMPTS, SUBAGENT } from "../tools/samples.mjs";
-import { bundle, fileUrl, lastPage, pages } from "./bundles.js";
+import { bundle, fileUrl, lastPage, pages, serve } from "./bundles.js";
 import { OUTPUT } from "./paths.js";
 import { expect, test } from "./watch.js";
 
@@ -239,6 +239,24 @@ test("find opens what is folded around a hit on another page", async ({ page }) 
   await expect(page.getByText(FAR)).toBeVisible();
   await expect(page.getByText(FAR)).toBeInViewport();
   await expect.poll(() => shownHit(page)).toBe(FAR);
+});
+
+test("what finds is loaded when somebody looks for something, and what was typed meanwhile is found", async ({ page, log }) => {
+  const host = await serve(long().path);
+  await page.goto(host.url);
+  const scripts = String(await page.locator(".find").getAttribute("data-scripts")).split(" ");
+  expect(scripts).toHaveLength(2);
+  const asked = () => log.requests.filter((url) => scripts.some((script) => url.endsWith(script)));
+  expect(asked()).toEqual([]);
+  await page.route(/assets\/.*\.js$/, (route) => route.abort());
+  await page.keyboard.press("/");
+  await page.keyboard.type(FAR);
+  await expect(page.locator(".find output")).toHaveText("Not reachable");
+  await page.unroute(/assets\/.*\.js$/);
+  await page.locator(".bar > .tool", { hasText: "Find" }).click();
+  await expect(page.locator(".find output")).toHaveText("1");
+  await expect(page.locator(".find input")).toBeFocused();
+  await host.close();
 });
 
 test("find says so when there is nothing", async ({ page }) => {

@@ -33,7 +33,7 @@
   });
 
   // Times in the reader's zone, copy buttons, lines between days: also for messages that come later, live
-  /** A time as pages write it, in the reader's zone; Intl would take longer than all else here. @param {any} time @param {string} [style] */
+  /** A time as pages write it, in the reader's zone; Intl is slow to start. @param {any} time @param {string} [style] */
   const written = ({ dateTime, dataset }, style = dataset.style) => {
     const at = new Date(dateTime);
     const [, month, day, year] = at.toDateString().split(" ");
