@@ -23,6 +23,8 @@ mod http;
 mod joined;
 #[path = "live/limit.rs"]
 mod limit;
+#[path = "live/lists.rs"]
+mod lists;
 #[path = "live/memory.rs"]
 mod memory;
 #[path = "live/message.rs"]
@@ -58,7 +60,7 @@ type Outcome<T> = Result<T, Failure>;
 type Scenario = fn(&Plan, &mut Report) -> Outcome<()>;
 
 /// Every scenario: its name, what it measures, how, and whether it runs when none is named.
-const SCENARIOS: [(&str, &str, Scenario, bool); 9] = [
+const SCENARIOS: [(&str, &str, Scenario, bool); 10] = [
     (
         "limit",
         "fan-out of the bare limit by itself",
@@ -97,8 +99,14 @@ const SCENARIOS: [(&str, &str, Scenario, bool); 9] = [
     ),
     (
         "revoke",
-        "how fast a share is gone for 1,000 viewers",
+        "how fast edits, switches and revocation reach 1,000 viewers",
         revoke::run,
+        true,
+    ),
+    (
+        "lists",
+        "the desk's lists of 10,000 chats and shares",
+        lists::run,
         true,
     ),
     (

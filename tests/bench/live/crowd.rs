@@ -73,6 +73,8 @@ struct Viewer {
     /// The number of the message that has to come next; unknown before the first.
     next: Option<u32>,
     seq: u64,
+    /// Whether a change of the page came since [`Crowd::forget_changes`].
+    is_told: bool,
     code: Option<u16>,
 }
 
@@ -85,6 +87,8 @@ struct Remembered {
 #[derive(Clone, Debug, Default)]
 struct Said {
     seq: Option<u64>,
+    /// The page changes by it, or is fetched anew.
+    is_change: bool,
     marks: Vec<Mark>,
 }
 
@@ -131,6 +135,18 @@ impl Crowd {
         }
     }
 
+    /// From here on [`Crowd::are_told`] counts.
+    pub(crate) fn forget_changes(&mut self) {
+        for viewer in &mut self.viewers {
+            viewer.is_told = false;
+        }
+    }
+
+    /// Whether a change of the page came to every viewer.
+    pub(crate) fn are_told(&self) -> bool {
+        self.viewers.iter().all(|viewer| viewer.is_told)
+    }
+
     /// Reads what comes until it is enough, or until the time is over; says whether it was enough.
     pub(crate) fn read_until(
         &mut self,
@@ -173,6 +189,7 @@ impl Crowd {
             half: request.to_vec(),
             next: None,
             seq: 0,
+            is_told: false,
             code: None,
         });
         Ok(())
@@ -314,6 +331,7 @@ impl Crowd {
         };
         let said = &self.remembered[known].said;
         let viewer = &mut self.viewers[place];
+        viewer.is_told |= said.is_change;
         if let Some(seq) = said.seq {
             if seq <= viewer.seq {
                 self.tally.doubled += 1;
@@ -372,11 +390,13 @@ impl Said {
         let Ok(Value::Object(frame)) = serde_json::from_str::<Value>(&text) else {
             return Self {
                 seq: None,
+                is_change: false,
                 marks: message::marks(&text),
             };
         };
         let mut said = Self {
             seq: frame.get("seq").and_then(Value::as_u64),
+            is_change: frame.contains_key("ops") || frame.contains_key("reset"),
             marks: Vec::new(),
         };
         for op in frame

@@ -1,4 +1,5 @@
-//! How fast a share is gone: its open sockets closed with the right code, every artifact's address answered 404.
+//! How fast what an owner does reaches all who have the page open: an edit, a switch, and a share that is gone, with its sockets closed with the right
+//! code and every artifact's address answered 404.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> Outcome<()> {
     let served = Served::start(plan, &[])?;
     let mut api = served.api()?;
     let chat = chat_with_artifacts(&mut api)?;
+    change(&served, &mut api, &chat, report)?;
     let made_private = json!({"visibility": "private"});
     for (what, code, status, method, body) in [
         ("deleted", GONE, 404, "DELETE", json!(null)),
@@ -61,6 +63,42 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> Outcome<()> {
             Row::new(format!("share {what}: sockets not closed with {code}"), "")
                 .ours(wrong as f64)
                 .promise(Promise::AtMost(0.0)),
+        );
+    }
+    Ok(())
+}
+
+/// How soon every viewer has an edit and a switch.
+fn change(served: &Served, api: &mut Api, chat: &str, report: &mut Report) -> Outcome<()> {
+    let said = json!([{"id": "said", "role": "assistant", "text": "What is edited."}]);
+    api.json("POST", &format!("/api/v1/chats/{chat}/messages"), &said)?;
+    let share = api.share(chat, &json!({"updates": "live", "artifacts": true}))?;
+    let mut crowd = Crowd::new()?;
+    crowd.join(&served.door(&share), VIEWERS)?;
+    let message = format!("/api/v1/chats/{chat}/messages/said");
+    let share = format!("/api/v1/shares/{share}");
+    for (what, path, body) in [
+        ("a message is edited", &message, json!({"text": "Edited."})),
+        (
+            "artifacts are left out",
+            &share,
+            json!({"artifacts": false}),
+        ),
+    ] {
+        crowd.read_for(Duration::from_secs(1))?;
+        crowd.forget_changes();
+        let begin = Instant::now();
+        let told = thread::scope(|scope| -> Outcome<_> {
+            let owner = scope.spawn(|| api.json("PATCH", path, &body));
+            let are_told = crowd.read_until(TIMEOUT, Crowd::are_told)?;
+            let told_s = begin.elapsed().as_secs_f64();
+            owner.join().map_err(|_| "the owner panicked")??;
+            Ok(if are_told { told_s } else { f64::INFINITY })
+        })?;
+        report.row(
+            Row::new(format!("{what}: 1,000 viewers are told after"), "s")
+                .ours(told)
+                .promise(Promise::AtMost(SECONDS_MAX)),
         );
     }
     Ok(())

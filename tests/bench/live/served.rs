@@ -181,6 +181,15 @@ impl Api {
         read_json(method, path, &answer)
     }
 
+    /// A page of the desk.
+    pub(crate) fn page(&mut self, path: &str) -> Outcome<Answer> {
+        let answer = self.connection.ask("GET", path, &self.authorization, b"")?;
+        match answer.status {
+            200 => Ok(answer),
+            status => Err(format!("{path} is answered {status}").into()),
+        }
+    }
+
     /// Asks with a body of bytes.
     pub(crate) fn bytes(&mut self, method: &str, path: &str, body: &[u8]) -> Outcome<Value> {
         let headers = format!(
