@@ -70,7 +70,7 @@ const PLACES = {
 /** @param {{url: string, key: string}} place @param {string} address */
 const at = ({ url, key }, address = "") => `${url}#${[address, key].filter(Boolean).join("&")}`;
 /** @param {import("@playwright/test").Page} page */
-const opened = (page) => expect(page.locator(".menu-item", { hasText: "Prompts" }), "the last of the page's scripts ran").toHaveCount(1);
+const opened = (page) => expect(page.locator(".rail-toggle[aria-expanded]"), "the last of the page's scripts ran").toHaveCount(1);
 /** Every way out of the place itself. @param {string[]} requests @param {string} url */
 const outside = (requests, url) => requests.filter((asked) => !asked.startsWith("blob:") && !asked.startsWith("data:") && !asked.startsWith(url.slice(0, url.lastIndexOf("/") + 1)));
 
