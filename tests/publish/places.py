@@ -3,9 +3,11 @@
 Starts an S3 server, nginx and an rsync daemon on loopback, and runs the program in READALONG. Ends with a line of totals, as every step of tests/run does.
 """
 
+import concurrent.futures
 import gzip
 import hashlib
 import http.client
+import io
 import json
 import os
 import pathlib
@@ -25,7 +27,8 @@ READALONG = os.environ["READALONG"]
 STARTS_WITHIN_S = 60
 # Pages are split by weight: so many messages make some.
 MESSAGES = 400
-# File-system calls that a publication makes; a failure of each is tried.
+# File-system calls that a publication makes; failures of each are tried at so many points, from the first one below the site to the last.
+POINTS = 4
 CALLS = "openat,mkdir,write,fsync,rename,linkat,unlink,unlinkat,rmdir,copy_file_range,ftruncate,flock,newfstatat,statx,getdents64"
 
 scratch = tempfile.TemporaryDirectory(prefix="readalong-places-")
@@ -112,7 +115,7 @@ def chat(path, messages=MESSAGES, changed=None, title="A chat that is published"
 class Publisher:
     """The program with a data folder of its own."""
 
-    def __init__(self):
+    def __init__(self, **more):
         self.data = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "READALONG"))},
@@ -123,6 +126,7 @@ class Publisher:
             "AWS_REGION": "us-east-1",
             "AWS_ALLOW_HTTP": "true",
             "GIT_CONFIG_GLOBAL": os.devnull,
+            **more,
         }
 
     def start(self, *arguments, before=(), **more):
@@ -169,8 +173,14 @@ def whole(get, share):
 class Place:
     """What every place has to do. Those that inherit say how it is reached: `target`, `get(path)`, `names()`."""
 
+    # What the program's environment has besides.
+    env = {}
+
+    def publisher(self):
+        return Publisher(**self.env)
+
     def test_a_share_keeps_its_link_and_sends_only_what_is_new(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl")
         first = publisher.publish(file, self.target)
         share = first["share"]
@@ -202,7 +212,7 @@ class Place:
         self.assertNotIn(share, listed)
 
     def test_a_catalogue_lists_only_what_is_to_be_listed(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         one = publisher.publish(chat(publisher.data / "one.jsonl", 4), self.target, "--listed", "--title", "Seen by <all>")
         two = publisher.publish(chat(publisher.data / "two.jsonl", 6), self.target, "--title", "Known to few")
         index = self.get("index.html").decode()
@@ -213,7 +223,7 @@ class Place:
         self.assertNotIn(one["share"], self.get("index.html").decode())
 
     def test_a_dry_run_does_nothing(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         before = self.names()
         out, err = publisher.ok("publish", chat(publisher.data / "chat.jsonl", 4), "--to", self.target, "--dry-run")
         self.assertIn("send    s/", out)
@@ -221,11 +231,11 @@ class Place:
         self.assertEqual(self.names(), before)
 
     def test_two_publishers_of_one_share_leave_a_whole_version(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         share = publisher.publish(chat(publisher.data / "chat.jsonl", 40), self.target)["share"]
         others = []
         for n in range(3):
-            other = Publisher()
+            other = self.publisher()
             others.append(other.start("publish", chat(other.data / "chat.jsonl", 40, changed=n), "--to", self.target, "--as", share, "--json"))
         bundles = []
         for other in others:
@@ -238,7 +248,7 @@ class Place:
         self.assertIn(whole(self.get, share), bundles)
 
     def test_readers_never_see_a_mixture(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl", 60)
         share = publisher.publish(file, self.target)["share"]
         seen, failed, done = set(), [], threading.Event()
@@ -260,7 +270,7 @@ class Place:
         self.assertTrue(seen & bundles)
 
     def test_a_damaged_bundle_is_not_published(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         before = self.names()
         out, _ = publisher.ok("export", chat(publisher.data / "chat.jsonl", 4), "-o", publisher.data / "exports", "--json")
         bundle = pathlib.Path(json.loads(out)["path"])
@@ -272,7 +282,7 @@ class Place:
         self.assertEqual(self.names(), before)
 
     def test_a_kill_in_the_middle_leaves_the_version_before(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl")
         share = publisher.publish(file, self.target)
         bundles = {share["bundle"]}
@@ -315,57 +325,6 @@ class FolderTest(Place, unittest.TestCase):
         version = self.root / "s" / published["share"] / published["bundle"][:16]
         out, _ = publisher.ok("verify", version)
         self.assertIn(published["bundle"], out)
-
-    def test_a_failing_disk_leaves_the_version_before(self):
-        """EIO, ENOSPC and a kill at file-system calls of a publication, below the site and elsewhere."""
-        publisher = Publisher()
-        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
-        saved = root.with_name(root.name + "-saved")
-        share = publisher.publish(chat(publisher.data / "chat.jsonl", 40), root)["share"]
-        shutil.copytree(root, saved)
-        out, _ = publisher.ok("export", chat(publisher.data / "other.jsonl", 40, changed=3), "-o", publisher.data / "exports", "--json")
-        bundle = json.loads(out)["path"]
-        publish = ["publish", bundle, "--to", root, "--as", share, "--json"]
-
-        def get(path):
-            return (root / path).read_bytes() if (root / path).is_file() else None
-
-        def restore():
-            shutil.rmtree(root)
-            shutil.copytree(saved, root)
-
-        first = whole(get, share)
-        log = publisher.data / "calls"
-        process = publisher.start(*publish, before=["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={CALLS}"])
-        process.communicate(timeout=120)
-        second = whole(get, share)
-        self.assertNotEqual(second, first)
-        restore()
-        # What the program does before it comes to the site is not the site's.
-        made = [re.match(r"\d+ +(\w+)\(", line) for line in log.read_text().splitlines()]
-        made = [call.group(1) for call in made if call]
-        tried = {}
-        for call in sorted(set(made)):
-            count = made.count(call)
-            # The last ones are those below the site.
-            nths = sorted({max(1, count - n) for n in [0, 4, 13, 30]})
-            for failure in ["error=EIO", "error=ENOSPC", "signal=KILL"]:
-                for nth in nths:
-                    strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{failure}:when={nth}"]
-                    process = publisher.start(*publish, before=strace)
-                    _, err = process.communicate(timeout=120)
-                    tried[call] = tried.get(call, 0) + 1
-                    case = f"{call} {failure} {nth} of {count}: {err}"
-                    self.assertIn(whole(get, share), [first, second], case)
-                    if failure != "signal=KILL" and process.returncode != 0:
-                        self.assertRegex(err, "error:|error while loading shared libraries", case)
-                    if nth == nths[0]:
-                        # Each kind of failure leaves something from which the next one goes on.
-                        self.assertEqual(whole(get, publisher.publish(bundle, root, "--as", share)["share"]), second, case)
-                        left = [name for name in names_below(root) if ".readalong-partial" in name and name.startswith(f"s/{share}/")]
-                        self.assertEqual(left, [], case)
-                    restore()
-        print(f"failed calls: {tried}", file=sys.stderr)
 
     def test_an_encrypted_share_shows_nothing_and_keeps_its_link(self):
         publisher = Publisher()
@@ -454,6 +413,70 @@ class FolderTest(Place, unittest.TestCase):
         self.assertFalse((self.root / "s" / private).exists())
 
 
+class DiskTest(unittest.TestCase):
+    """EIO, ENOSPC and a kill at file-system calls of a publication to a folder."""
+
+    @staticmethod
+    def get(root):
+        return lambda path: (root / path).read_bytes() if (root / path).is_file() else None
+
+    @staticmethod
+    def points(log, root):
+        """The calls that are made to fail: of each kind, the numbers of some below the site, evenly from the first to the last."""
+        numbers, below = {}, {}
+        for line in log.read_text().splitlines():
+            called = re.match(r"\d+ +(\w+)\(", line)
+            if called:
+                call = called.group(1)
+                numbers[call] = numbers.get(call, 0) + 1
+                if str(root) in line:
+                    below.setdefault(call, []).append(numbers[call])
+        return {call: sorted({nths[step * (len(nths) - 1) // (POINTS - 1)] for step in range(POINTS)}) for call, nths in below.items()}
+
+    def fail(self, saved, publish, bundles, case):
+        """One case, on a copy of the site."""
+        (first, second), (call, failure, nth, is_followed) = bundles, case
+        publisher = Publisher()
+        root = publisher.data / "site"
+        shutil.copytree(saved, root)
+        strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{failure}:when={nth}"]
+        process = publisher.start(*publish(root), before=strace)
+        _, err = process.communicate(timeout=120)
+        said = f"{call} {failure} {nth}: {err}"
+        share = os.listdir(root / "s")[0]
+        self.assertIn(whole(self.get(root), share), [first, second], said)
+        if failure != "signal=KILL" and process.returncode != 0:
+            self.assertRegex(err, "error:|error while loading shared libraries", said)
+        if is_followed:
+            # Each kind of failure leaves something from which the next one goes on.
+            publisher.ok(*publish(root))
+            self.assertEqual(whole(self.get(root), share), second, said)
+            self.assertEqual([name for name in names_below(root) if ".readalong-partial" in name and name.startswith("s/")], [], said)
+        shutil.rmtree(root)
+
+    def test_a_failing_disk_leaves_the_version_before(self):
+        publisher = Publisher()
+        saved = publisher.data / "saved"
+        share = publisher.publish(chat(publisher.data / "chat.jsonl", 40), saved)["share"]
+        out, _ = publisher.ok("export", chat(publisher.data / "other.jsonl", 40, changed=3), "-o", publisher.data / "exports", "--json")
+        publish = lambda root: ["publish", json.loads(out)["path"], "--to", root, "--as", share, "--json"]  # noqa: E731
+        root, log = publisher.data / "site", publisher.data / "calls"
+        shutil.copytree(saved, root)
+        process = publisher.start(*publish(root), before=["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={CALLS}"])
+        process.communicate(timeout=120)
+        bundles = [whole(self.get(folder), share) for folder in [saved, root]]
+        self.assertNotEqual(*bundles)
+        points = self.points(log, root)
+        self.assertLessEqual({"openat", "write", "fsync", "rename", "unlink"}, set(points))
+        kinds = ["error=EIO", "error=ENOSPC", "signal=KILL"]
+        cases = [(call, kind, nth, nth == nths[len(nths) // 2]) for call, nths in points.items() for kind in kinds for nth in nths]
+        # Most of the time each waits for those who may be reading the version before.
+        with concurrent.futures.ThreadPoolExecutor(24) as pool:
+            for tried in [pool.submit(self.fail, saved, publish, bundles, case) for case in cases]:
+                tried.result()
+        print(f"failed calls: { {call: len(nths) * len(kinds) for call, nths in points.items()} }", file=sys.stderr)
+
+
 class ObjectsTest(Place, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -474,14 +497,10 @@ class ObjectsTest(Place, unittest.TestCase):
         readers = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::chats/*"}
         cls.client.put_bucket_policy(Bucket="chats", Policy=json.dumps({"Version": "2012-10-17", "Statement": [readers]}))
         cls.target = "s3://chats/of/all"
-        cls.endpoint = {"AWS_ENDPOINT": f"http://127.0.0.1:{cls.port}"}
-        cls.old_start = Publisher.start
-        start = Publisher.start
-        Publisher.start = lambda self, *arguments, **more: start(self, *arguments, **{**cls.endpoint, **more})
+        cls.env = {"AWS_ENDPOINT": f"http://127.0.0.1:{cls.port}"}
 
     @classmethod
     def tearDownClass(cls):
-        Publisher.start = cls.old_start
         cls.server.terminate()
         cls.server.wait()
 
@@ -495,7 +514,7 @@ class ObjectsTest(Place, unittest.TestCase):
         return sorted(found)
 
     def test_objects_say_what_they_are(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         published = publisher.publish(chat(publisher.data / "chat.jsonl", 40), self.target)
         base = f"/chats/of/all/s/{published['share']}"
         _, head = http_get(self.port, f"{base}/index.html")
@@ -505,13 +524,13 @@ class ObjectsTest(Place, unittest.TestCase):
         self.assertIn("max-age=3600", page["Cache-Control"])
 
     def test_a_bucket_that_is_not_there_is_named(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         code, _, err = publisher.run("publish", chat(publisher.data / "chat.jsonl", 4), "--to", "s3://nobody-has-made-it/x")
         self.assertEqual(code, 2)
         self.assertIn("s3://nobody-has-made-it/x is not there: no such bucket", err)
 
     def test_requests_do_not_grow_with_the_site(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl", 40)
         target = "s3://chats/large"
 
@@ -777,10 +796,30 @@ def git(*arguments):
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, env=env).stdout
 
 
+def tests_in(suite):
+    for test in suite:
+        yield from tests_in(test) if isinstance(test, unittest.TestSuite) else [test]
+
+
+def run(tests):
+    """Runs the tests of a place, and says at the end how it went."""
+    said = io.StringIO()
+    result = unittest.TextTestRunner(said, verbosity=2, warnings="ignore").run(unittest.TestSuite(tests))
+    print(said.getvalue(), file=sys.stderr, flush=True)
+    return result
+
+
 if __name__ == "__main__":
-    program = unittest.main(exit=False, verbosity=2, warnings="ignore")
-    result = program.result
-    bad = len(result.failures) + len(result.errors)
-    print(f"counted: {result.testsRun - bad - len(result.skipped)} passed, {bad} failed, {len(result.skipped)} skipped")
+    names = sys.argv[1:] or [name for name, case in globals().items() if isinstance(case, type) and issubclass(case, unittest.TestCase)]
+    places = {}
+    for test in tests_in(unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__])):
+        places.setdefault(type(test), []).append(test)
+    # At once, since they wait most of the time: a version that was replaced stays for some seconds.
+    with concurrent.futures.ThreadPoolExecutor(len(places)) as pool:
+        results = list(pool.map(run, places.values()))
+    count = sum(result.testsRun for result in results)
+    bad = sum(len(result.failures) + len(result.errors) for result in results)
+    skipped = sum(len(result.skipped) for result in results)
+    print(f"counted: {max(0, count - bad - skipped)} passed, {bad} failed, {skipped} skipped")
     scratch.cleanup()
     sys.exit(1 if bad else 0)
