@@ -3,9 +3,11 @@
 Starts an S3 server, nginx and an rsync daemon on loopback, and runs the program in READALONG. Ends with a line of totals, as every step of tests/run does.
 """
 
+import base64
 import concurrent.futures
 import gzip
 import hashlib
+import hmac
 import http.client
 import io
 import json
@@ -22,6 +24,11 @@ import threading
 import time
 import unittest
 import urllib.parse
+import zlib
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 READALONG = os.environ["READALONG"]
 STARTS_WITHIN_S = 60
@@ -626,8 +633,44 @@ class RsyncTest(Place, unittest.TestCase):
         self.assertIn("Unknown module", err)
 
 
-class LiveTest(unittest.TestCase):
-    """A static page that is kept in step: what is sent, and what is there after each kind of end."""
+class Sealed:
+    """Opens what is encrypted, as docs/encryption.md has it."""
+
+    def __init__(self, key):
+        self.key = base64.urlsafe_b64decode(key + "=")
+
+    def derive(self, what, salt=None):
+        return HKDF(hashes.SHA256(), 32, salt, f"readalong sealed 1 {what}".encode()).derive(self.key)
+
+    def open(self, purpose, name, script):
+        tag, sealed = re.fullmatch(rb'sealed\("([0-9a-f]{64})","([A-Za-z0-9+/=]*)"\);\n', script).groups()
+        tag, what = bytes.fromhex(tag.decode()), f"piece {purpose}"
+        plain = AESGCM(self.derive(what, tag)).decrypt(bytes(12), base64.b64decode(sealed), f"readalong sealed 1 {what}".encode())
+        named = f"{purpose}\0{name}\0".encode() + hashlib.sha256(plain).digest()
+        assert hmac.digest(self.derive("names"), named, "sha256") == tag, f"{name} was exchanged"
+        body = plain[5 : 5 + int.from_bytes(plain[1:5], "big")]
+        return zlib.decompress(body, -15) if plain[0] else body
+
+    def entries(self, folder):
+        """What the index says: path, media type and tags of every file."""
+        pieces = (folder / "index.js").read_bytes().splitlines(keepends=True)[1:]
+        return json.loads(b"".join(self.open("index", str(n), piece) for n, piece in enumerate(pieces)))["files"]
+
+    def files(self, folder):
+        """Every file that the index names, by its path."""
+        return {
+            path: b"".join(self.open("file", f"{path}/{n}", (folder / f"files/{tag}.js").read_bytes()) for n, tag in enumerate(tags))
+            for path, _, tags in self.entries(folder)
+        }
+
+
+def handed_over(script):
+    text = script.decode()
+    return json.loads(text[text.index(",") + 1 : text.rindex(")")])
+
+
+class Live(unittest.TestCase):
+    """What tests of a page that is kept in step have in common."""
 
     @staticmethod
     def grow(path, begin, end, words=60):
@@ -648,33 +691,48 @@ class LiveTest(unittest.TestCase):
         threading.Thread(target=read, daemon=True).start()
         return said
 
-    def head(self, root, share):
+    def files(self, root, share, key=None):
+        """All files of the version that readers see, in clear, and its folder."""
         record = json.loads((root / "s" / share / "share.json").read_text())
         folder = root / "s" / share / record["folder"]
-        script = (folder / "data/live.js").read_text()
-        return folder, json.loads(script[script.index(",") + 1 : script.rindex(")")])
+        if key is None:
+            return {name: (folder / name).read_bytes() for name in names_below(folder)}, folder
+        sealed = Sealed(key)
+        files = sealed.files(folder)
+        for path in folder.glob("data/live*.js"):
+            files[f"data/{path.name}"] = sealed.open("live", path.stem, path.read_bytes())
+        return files, folder
 
-    def shown(self, root, share):
+    def shown(self, root, share, key=None):
         """What a reader sees who opens the last page: its items and what the frames bring."""
-        folder, head = self.head(root, share)
-        html = (folder / head["page"]).read_text()
+        files, _ = self.files(root, share, key)
+        head = handed_over(files["data/live.js"])
+        html = files[head["page"]].decode()
         seq = int(re.search(r'data-seq="(\d+)"', html).group(1))
         for n in range(head["first"], head["last"] + 1):
-            script = (folder / f"data/live-{n}.js").read_text()
-            for frame in json.loads(script[script.index(",") + 1 : script.rindex(")")]):
+            for frame in handed_over(files[f"data/live-{n}.js"]):
                 if frame["seq"] > seq:
                     html += "".join(op["put"]["html"] for op in frame["ops"] if "put" in op)
         return html
 
     def pages_bytes(self, root, share):
-        folder, _ = self.head(root, share)
+        _, folder = self.files(root, share)
         return sum(path.stat().st_size for path in folder.glob("*.html") if not path.name.startswith("contents"))
 
     def until(self, condition, within_s=30):
+        def holds():
+            try:
+                return condition()
+            except FileNotFoundError:  # one version goes while it is read, another is there
+                return False
+
         end = time.monotonic() + within_s
-        while not condition():
+        while not holds():
             self.assertLess(time.monotonic(), end, "it did not come")
             time.sleep(0.05)
+
+class LiveTest(Live):
+    """A static page that is kept in step: what is sent, and what is there after each kind of end."""
 
     def test_a_message_costs_the_same_in_a_short_and_a_long_chat(self):
         costs = {}
@@ -704,34 +762,62 @@ class LiveTest(unittest.TestCase):
             self.assertLess(sent, 3 * rendered + 2048)
         self.assertLess(costs[2000][0], 1.25 * costs[20][0])
 
-    def test_it_goes_on_after_a_kill(self):
+    def goes_on_after_a_kill(self, *more):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         file = publisher.data / "chat.jsonl"
         self.grow(file, 0, 4)
-        folders, shares = set(), set()
+        folders, links, ciphers = set(), set(), {}
         count = 4
         for turn in range(4):
-            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
             said = self.steps(process)
             for _ in range(3):
                 self.grow(file, count, count + 1)
                 count += 1
                 time.sleep(0.4 + turn / 5)
-            self.until(lambda: os.path.isdir(root / "s") and os.listdir(root / "s") and f"Message {count - 1}." in self.shown(root, os.listdir(root / "s")[0]))
-            share = os.listdir(root / "s")[0]
-            shares.add(share)
-            folders.add(self.head(root, share)[0])
+            self.until(lambda: said)
+            link = said[0]["link"]
+            share, key = os.listdir(root / "s")[0], link.partition("#k=")[2] or None
+            self.until(lambda: f"Message {count - 1}." in self.shown(root, share, key))
+            links.add(link)
+            folders.add(self.files(root, share, key)[1])
+            # Under one tag, from which its key is made, nothing else was ever encrypted.
+            for name in names_below(root):
+                for tag, sealed in re.findall(rb'sealed\("(\w+)","([^"]*)"', (root / name).read_bytes()):
+                    self.assertEqual(ciphers.setdefault(tag, sealed), sealed, name)
             process.send_signal(signal.SIGKILL)
             process.wait()
+            if turn > 0:
+                self.assertTrue(all(step["files_sent"] < 12 for step in said), f"more than what is new was sent: {said}")
             self.grow(file, count, count + 1)
             count += 1
-        self.assertEqual(len(shares), 1)
+        self.assertEqual(len(links), 1)
         # It went on in the same version: nobody's page was taken away.
         self.assertEqual(len(folders), 1)
-        html = self.shown(root, shares.pop())
+        html = self.shown(root, share, key)
         for n in range(count - 1):
             self.assertIn(f"Message {n}.", html)
+        # Nothing new: the link is said, and nothing is sent.
+        process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+        said = self.steps(process)
+        self.until(lambda: f"Message {count - 1}." in self.shown(root, share, key))
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        before = names_below(root)
+        process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+        said = self.steps(process)
+        self.until(lambda: said)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        self.assertEqual([(step["files_sent"], step["link"]) for step in said], [(0, link)])
+        self.assertEqual(names_below(root), before)
+
+    def test_it_goes_on_after_a_kill(self):
+        self.goes_on_after_a_kill()
+
+    def test_an_encrypted_one_goes_on_after_a_kill(self):
+        self.goes_on_after_a_kill("--encrypt")
 
     def test_the_link_freezes_when_it_is_published_without_live(self):
         publisher = Publisher()
@@ -748,6 +834,109 @@ class LiveTest(unittest.TestCase):
         self.assertEqual(published["share"], share)
         self.assertEqual(whole(lambda path: (root / path).read_bytes(), share), published["bundle"])
         publisher.ok("unpublish", file, "--to", root)
+
+
+class TakenBackTest(Live):
+    """What the owner changes or removes in a page that is kept in step: the old text is nowhere any more."""
+
+    def is_nowhere(self, word, root, share, key):
+        """True where no file that is there, whether anything names it or not, has the word."""
+        files, folder = self.files(root, share, key)
+        if key is None:
+            return not any(word.encode() in (root / name).read_bytes() for name in names_below(root))
+        named = {tag for _, _, tags in Sealed(key).entries(folder) for tag in tags}
+        # What no index names could hold it, too.
+        return {path.stem for path in folder.glob("files/*.js")} == named and not any(word.encode() in content for content in files.values())
+
+    def taken_back(self, *more):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 6)
+        says = lambda n, text: json.dumps({"id": f"m{n}", "role": "user" if n % 4 == 0 else "assistant", "content": text}) + "\n"  # noqa: E731
+        process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+        said = self.steps(process)
+        self.until(lambda: said)
+        share, key = os.listdir(root / "s")[0], said[0]["link"].partition("#k=")[2] or None
+        at = publisher.data / "server.json"
+        server = json.loads(at.read_text())
+
+        def api(method, path, body=None):
+            connection = http.client.HTTPConnection("127.0.0.1", int(server["addr"].rsplit(":", 1)[1]), timeout=30)
+            headers = {"Authorization": f"Bearer {server['token']}", "Content-Type": "application/json"}
+            connection.request(method, path, body and json.dumps(body), headers)
+            answer = connection.getresponse()
+            read = answer.read()
+            self.assertLess(answer.status, 300, read)
+            return json.loads(read) if read else None
+
+        chat = api("GET", "/api/v1/chats")[0]["id"]
+        message = lambda n: f"/api/v1/chats/{chat}/messages/m{n}"  # noqa: E731
+        try:
+            folder = self.files(root, share, key)[1]
+            # In a frame, and not in the page yet.
+            with open(file, "a") as out:
+                out.write(says(6, "the word xyzzy-one") + says(7, "more"))
+            self.until(lambda: "xyzzy-one" in self.shown(root, share, key))
+            api("PATCH", message(6), {"text": "the word is gone"})
+            self.until(lambda: "the word is gone" in self.shown(root, share, key))
+            self.until(lambda: self.is_nowhere("xyzzy-one", root, share, key), 5)
+            # In the page itself.
+            api("PATCH", message(6), {"text": "the word xyzzy-two"})
+            self.until(lambda: "xyzzy-two" in self.shown(root, share, key))
+            api("PATCH", message(6), {"text": "that one is gone, too"})
+            self.until(lambda: self.is_nowhere("xyzzy-two", root, share, key), 5)
+            self.assertIn("that one is gone, too", self.shown(root, share, key))
+            # Nobody's page was taken away for it.
+            self.assertEqual(self.files(root, share, key)[1], folder)
+            # Removed.
+            with open(file, "a") as out:
+                out.write(says(8, "the word xyzzy-three") + says(9, "the end"))
+            self.until(lambda: "xyzzy-three" in self.shown(root, share, key))
+            api("DELETE", message(8))
+            self.until(lambda: self.is_nowhere("xyzzy-three", root, share, key), 5)
+            self.until(lambda: "the end" in self.shown(root, share, key))
+            # While nobody published.
+            with open(file, "a") as out:
+                out.write(says(10, "the word xyzzy-four") + says(11, "the end of it"))
+            self.until(lambda: "xyzzy-four" in self.shown(root, share, key))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            file.write_text(file.read_text().replace("xyzzy-four", "plugh"))
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+            self.steps(process)
+            self.until(lambda: "plugh" in self.shown(root, share, key))
+            self.until(lambda: self.is_nowhere("xyzzy-four", root, share, key), 5)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+    def test_the_old_text_is_nowhere(self):
+        self.taken_back()
+
+    def test_the_old_text_is_nowhere_in_an_encrypted_one(self):
+        self.taken_back("--encrypt")
+
+    def test_a_page_that_is_taken_back_is_not_kept_in_step_any_more(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        said = self.steps(process)
+        self.until(lambda: said)
+        share = os.listdir(root / "s")[0]
+        publisher.ok("unpublish", file, "--to", root)
+        self.grow(file, 4, 5)
+        try:
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        self.assertEqual(process.returncode, 2)
+        self.assertIn(f"share {share} was taken back from {root}", err)
+        self.assertIn("help: publish it with --live again", err)
+        self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{share}/index.html"])
+        self.assertIn("taken back", (root / "s" / share / "index.html").read_text())
 
 
 class MirrorTest(unittest.TestCase):
@@ -784,7 +973,7 @@ class MirrorTest(unittest.TestCase):
             _, err = server.communicate(timeout=60)
         self.assertEqual(server.returncode, 0, err)
 
-    until = LiveTest.until
+    until = Live.until
 
 
 def names_below(root):
@@ -810,7 +999,7 @@ def run(tests):
 
 
 if __name__ == "__main__":
-    names = sys.argv[1:] or [name for name, case in globals().items() if isinstance(case, type) and issubclass(case, unittest.TestCase)]
+    names = sys.argv[1:] or [name for name, case in globals().items() if isinstance(case, type) and issubclass(case, unittest.TestCase) and case is not Live]
     places = {}
     for test in tests_in(unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__])):
         places.setdefault(type(test), []).append(test)

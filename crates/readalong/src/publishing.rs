@@ -159,6 +159,14 @@ impl Progress {
         }
     }
 
+    /// For a page that is kept in step: what goes goes at once, and whoever lacks it then finds what is there instead.
+    pub(crate) fn following() -> Self {
+        Self {
+            bar: output::progress_bar("sending", 0, true),
+            grace: Duration::ZERO,
+        }
+    }
+
     /// For taking something back, at once.
     pub(crate) fn removing() -> Self {
         Self {
