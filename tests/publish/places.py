@@ -5,6 +5,7 @@ Starts an S3 server, nginx and an rsync daemon on loopback, and runs the program
 
 import base64
 import concurrent.futures
+import contextlib
 import gzip
 import hashlib
 import hmac
@@ -664,6 +665,25 @@ class Sealed:
         }
 
 
+class Api:
+    """The server that runs on a publisher's data folder, asked by a command on its machine, or by somebody with a token."""
+
+    def __init__(self, publisher, token=None):
+        server = json.loads((publisher.data / "server.json").read_text())
+        self.port = int(server["addr"].rsplit(":", 1)[1])
+        self.token = token or server["token"]
+
+    def __call__(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        is_json = not isinstance(body, bytes)
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json" if is_json else "application/octet-stream"}
+        connection.request(method, path, json.dumps(body) if body is not None and is_json else body, headers)
+        answer = connection.getresponse()
+        read = answer.read()
+        assert answer.status < 300, f"{method} {path}: {answer.status} {read}"
+        return json.loads(read) if read else None
+
+
 def handed_over(script):
     text = script.decode()
     return json.loads(text[text.index(",") + 1 : text.rindex(")")])
@@ -858,18 +878,7 @@ class TakenBackTest(Live):
         said = self.steps(process)
         self.until(lambda: said)
         share, key = os.listdir(root / "s")[0], said[0]["link"].partition("#k=")[2] or None
-        at = publisher.data / "server.json"
-        server = json.loads(at.read_text())
-
-        def api(method, path, body=None):
-            connection = http.client.HTTPConnection("127.0.0.1", int(server["addr"].rsplit(":", 1)[1]), timeout=30)
-            headers = {"Authorization": f"Bearer {server['token']}", "Content-Type": "application/json"}
-            connection.request(method, path, body and json.dumps(body), headers)
-            answer = connection.getresponse()
-            read = answer.read()
-            self.assertLess(answer.status, 300, read)
-            return json.loads(read) if read else None
-
+        api = Api(publisher)
         chat = api("GET", "/api/v1/chats")[0]["id"]
         message = lambda n: f"/api/v1/chats/{chat}/messages/m{n}"  # noqa: E731
         try:
@@ -940,40 +949,122 @@ class TakenBackTest(Live):
 
 
 class MirrorTest(unittest.TestCase):
-    """A server that keeps its frozen public shares at a place by itself."""
+    """A server that keeps its frozen shares at a place by itself."""
+
+    until = Live.until
+
+    @contextlib.contextmanager
+    def server(self, publisher, **settings):
+        """The server, with a mirror; gives the site and what it logs."""
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        config = publisher.data / "config.toml"
+        lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+        config.write_text(f'mirror = "there"\n{lines}[[target]]\nname = "there"\nto = "{root}"\n')
+        publisher.env["READALONG_CONFIG"] = str(config)
+        server = publisher.start("serve", "--addr", "127.0.0.1:0")
+        logged = []
+        reader = threading.Thread(target=lambda: logged.extend(server.stderr), daemon=True)
+        reader.start()
+        try:
+            self.until(lambda: (publisher.data / "server.json").exists())
+            yield root, logged
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(60)
+            reader.join(10)
+        self.assertEqual(server.returncode, 0, "".join(logged))
+
+    def get(self, root):
+        return lambda path: (root / path).read_bytes() if (root / path).is_file() else None
+
+    def is_there(self, root, share):
+        get = self.get(root)
+        return get(f"s/{share}/index.html") is not None and whole(get, share)
+
+    def is_taken_back(self, root, share):
+        return names_below(root / "s" / share) == ["index.html"] and b"taken back" in self.get(root)(f"s/{share}/index.html")
+
+    def somebody(self, publisher, name):
+        """Another owner."""
+        admin = Api(publisher)
+        user = admin("POST", "/api/v1/users", {"name": name, "role": "owner"})["id"]
+        return Api(publisher, admin("POST", "/api/v1/tokens", {"name": "of the test", "user": user})["token"])
 
     def test_what_is_made_changed_and_deleted_here_is_so_there(self):
         publisher = Publisher()
-        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
-        config = publisher.data / "config.toml"
-        config.write_text(f'mirror = "there"\n[[target]]\nname = "there"\nto = "{root}"\n')
-        publisher.env["READALONG_CONFIG"] = str(config)
         file = chat(publisher.data / "chat.jsonl", 6)
         before = json.loads(publisher.ok("share", file, "--json")[0])["id"]
-        server = publisher.start("serve", "--addr", "127.0.0.1:0")
-        try:
-            get = lambda path: (root / path).read_bytes() if (root / path).is_file() else None  # noqa: E731
-            is_there = lambda share: get(f"s/{share}/index.html") is not None and whole(get, share)  # noqa: E731
-            self.until(lambda: is_there(before))
+        with self.server(publisher) as (root, _):
+            get = self.get(root)
+            self.until(lambda: self.is_there(root, before))
             after = json.loads(publisher.ok("share", file, "--json", "--name", "Made later")[0])["id"]
             private = json.loads(publisher.ok("share", file, "--json", "--private")[0])["id"]
-            self.until(lambda: is_there(after))
+            self.until(lambda: self.is_there(root, after))
             self.assertIsNone(get(f"s/{private}/index.html"))
             first = whole(get, after)
             publisher.ok("update", after, "--name", "Called otherwise")
-            self.until(lambda: is_there(after) not in (None, False, first))
+            self.until(lambda: self.is_there(root, after) not in (None, False, first))
             publisher.ok("update", after, "--private")
-            self.until(lambda: b"taken back" in get(f"s/{after}/index.html"))
+            self.until(lambda: self.is_taken_back(root, after))
             publisher.ok("rm", before, "--yes")
-            self.until(lambda: b"taken back" in get(f"s/{before}/index.html"))
+            self.until(lambda: self.is_taken_back(root, before))
             left = sorted(f"s/{share}/index.html" for share in [before, after])
             self.until(lambda: [name for name in names_below(root) if name.startswith("s/")] == left)
-        finally:
-            server.send_signal(signal.SIGINT)
-            _, err = server.communicate(timeout=60)
-        self.assertEqual(server.returncode, 0, err)
 
-    until = Live.until
+    def test_the_shares_of_all_owners_are_there_and_go_with_their_chats(self):
+        publisher = Publisher()
+        with self.server(publisher) as (root, logged):
+            bob = self.somebody(publisher, "bob")
+            of_bob = bob("POST", "/api/v1/import?name=chat.jsonl", chat(publisher.data / "chat.jsonl", 6).read_bytes())["id"]
+            share = lambda visibility: bob("POST", "/api/v1/shares", {"chat": of_bob, "updates": "frozen", "visibility": visibility})["id"]  # noqa: E731
+            public, private = share("public"), share("private")
+            self.until(lambda: self.is_there(root, public))
+            self.until(lambda: any(f"share {private[:8]} is private and is not sent to {root}" in line and "mirror_encrypt" in line for line in logged))
+            self.assertFalse((root / "s" / private).exists())
+            first = whole(self.get(root), public)
+            bob("PATCH", f"/api/v1/chats/{of_bob}/messages/m3", {"text": "bob wrote this anew"})
+            self.until(lambda: self.is_there(root, public) not in (None, False, first))
+            bob("DELETE", f"/api/v1/chats/{of_bob}")
+            self.until(lambda: self.is_taken_back(root, public))
+
+    def test_private_ones_are_encrypted_where_that_is_asked_for(self):
+        publisher = Publisher()
+        with self.server(publisher, mirror_encrypt=True) as (root, _):
+            bob = self.somebody(publisher, "bob")
+            of_bob = bob("POST", "/api/v1/import?name=chat.jsonl", chat(publisher.data / "chat.jsonl", 6).read_bytes())["id"]
+            share = bob("POST", "/api/v1/shares", {"chat": of_bob, "updates": "frozen", "visibility": "private"})["id"]
+
+            def link():
+                lines = publisher.ok("published", "--json")[0].splitlines()
+                return next((one["link"] for one in map(json.loads, lines) if one["share"] == share), "")
+
+            def is_sealed():
+                """True where it is there, and opens with the key of its link, and nothing of it is in clear."""
+                record = self.get(root)(f"s/{share}/share.json")
+                if record is None or "#k=" not in link():
+                    return False
+                folder = root / "s" / share / json.loads(record)["folder"]
+                if not (folder / "index.js").exists():
+                    return False
+                files = Sealed(link().partition("#k=")[2]).files(folder)
+                in_clear = any(b"Message 3" in (root / name).read_bytes() for name in names_below(root))
+                return b"Message 3" in files["chat.md"] and not in_clear
+
+            is_clear = lambda: "bundle" in json.loads(self.get(root)(f"s/{share}/share.json")) and self.is_there(root, share)  # noqa: E731
+            self.until(is_sealed)
+            first = link()
+            bob("PATCH", f"/api/v1/shares/{share}", {"visibility": "public"})
+            self.until(is_clear)
+            bob("PATCH", f"/api/v1/shares/{share}", {"visibility": "private"})
+            self.until(is_sealed)
+            self.assertNotEqual(link(), first)
+            bob("PATCH", f"/api/v1/shares/{share}", {"visibility": "public"})
+            self.until(is_clear)
+            # While public sharing is switched off, nothing is public.
+            Api(publisher)("PATCH", "/api/v1/admin/settings", {"public_sharing": False})
+            self.until(is_sealed)
+            bob("DELETE", f"/api/v1/shares/{share}")
+            self.until(lambda: self.is_taken_back(root, share))
 
 
 def names_below(root):
