@@ -131,6 +131,16 @@ pub enum PublishError {
         /// The share.
         share: String,
     },
+    /// A share that was kept in step was taken back, or published otherwise.
+    #[error(
+        "share {share} was taken back from {target}, or published there otherwise; it is not kept in step any more"
+    )]
+    NotLive {
+        /// The place.
+        target: String,
+        /// The share.
+        share: String,
+    },
     /// Somebody cancelled.
     #[error("cancelled; {target} shows what it showed before")]
     Cancelled {

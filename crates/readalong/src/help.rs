@@ -98,6 +98,7 @@ fn after_publish(error: &PublishError) -> Option<String> {
         PublishError::TooNew { .. } => "use a newer readalong",
         PublishError::ForeignIndex { .. } => "publish to a folder below it, or without --listed",
         PublishError::BadRecord { .. } => "remove that file and publish again: it is made anew",
+        PublishError::NotLive { .. } => "publish it with --live again if it should grow on",
         PublishError::NotThere { .. } => "`readalong published --to TARGET` lists what is there",
         _ => return None,
     };

@@ -136,21 +136,25 @@ impl Publish {
             print_plan(&plan.changes)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let published = publish(target, &publication, &pages, &progress)?;
-        progress.finish();
         let link = seal
             .as_ref()
             .map_or_else(|| place.link(&share), |seal| seal.link(&place.link(&share)));
-        publications.put(Publication {
+        let mut remembered = Publication {
             target: place.key(),
             share: share.clone(),
             source: ready.source,
             title: ready.title.clone(),
             link: link.clone(),
-            bundle: Some(ready.bundle.id),
+            bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
             published_at: at,
-        })?;
+        };
+        // Before it is there, so that whatever ends this, the next one goes on under the same link and key.
+        publications.put(remembered.clone())?;
+        let published = publish(target, &publication, &pages, &progress)?;
+        progress.finish();
+        remembered.bundle = Some(ready.bundle.id);
+        publications.put(remembered)?;
         if self.json {
             let totals = published.changes.totals();
             let line = json!({
@@ -230,7 +234,8 @@ impl Publish {
                 "share {id} is private, and a host that only serves files can ask nobody who they are: publish it with --encrypt, so that only who has the link can read it (or make it public: readalong update {id} --public)"
             );
         }
-        let (bundle, title) = publishing::share_bundle(&client, &config.data()?, &id)?;
+        let (bundle, title) =
+            publishing::share_bundle(&client, &config.data()?, ("/api/v1/shares", &id))?;
         Ok(Ready {
             bundle,
             title,
