@@ -6,6 +6,7 @@ Starts an S3 server, nginx and an rsync daemon on loopback, and runs the program
 import base64
 import concurrent.futures
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import hmac
@@ -419,6 +420,30 @@ class FolderTest(Place, unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("private", err)
         self.assertFalse((self.root / "s" / private).exists())
+
+
+    def test_a_share_that_is_deleted_or_made_private_while_it_is_published_is_not_there(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = chat(publisher.data / "chat.jsonl", 6)
+        server = publisher.start("serve", "--addr", "127.0.0.1:0")
+        try:
+            Live.until(self, lambda: (publisher.data / "server.json").exists())
+            for change, says in [(["rm", "--yes"], "was deleted"), (["update", "--private"], "was made private")]:
+                share = json.loads(publisher.ok("share", file, "--json")[0])["id"]
+                # Whoever publishes waits for the place, and has the bundle already.
+                with open(publisher.data / "log", "w") as log, lock_of(root):
+                    process = publisher.start("publish", share, "--to", root, before=["strace", "-f", "-qq", "-e", "trace=flock", "-o", log.name])
+                    Live.until(self, lambda: "EAGAIN" in (publisher.data / "log").read_text())
+                    publisher.ok(change[0], share, *change[1:])
+                _, err = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, 2, err)
+                self.assertIn(f"share {share} {says} while it was published; nothing of it is at {root} any more", err)
+                self.assertLessEqual(set(names_below(root / "s" / share)), {"index.html"})
+                self.assertNotIn(share, publisher.ok("published")[0])
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=60)
 
 
 class DiskTest(unittest.TestCase):
@@ -1102,6 +1127,37 @@ class TakenBackTest(Live):
     def test_the_old_text_is_nowhere_in_an_encrypted_one(self):
         self.taken_back("--encrypt")
 
+    def test_of_two_who_keep_a_page_in_step_the_first_is_told(self):
+        publisher, other = Publisher(), Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file, copy = publisher.data / "chat.jsonl", other.data / "chat.jsonl"
+        for path in [file, copy]:
+            self.grow(path, 0, 4)
+        # With data of its own; and on the same server, where it goes on with the same version.
+        for second, path in [(other, copy), (publisher, file)]:
+            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            said = self.steps(process)
+            self.until(lambda: said)
+            share = os.listdir(root / "s")[0]
+            taking_over = second.start("publish", path, "--to", root, "--live", "--json", "--as", share)
+            heard = self.steps(taking_over)
+            try:
+                self.until(lambda: heard)
+                for path in {file, path}:
+                    self.grow(path, 4, 6)
+                self.until(lambda: "Message 5." in self.shown(root, share))
+                first, _ = self.until_one_ends(process, taking_over)
+                self.assertIn(f"share {share} was taken back from {root}, or somebody else publishes it there", first.stderr.read())
+                self.assertIn("Message 5.", self.shown(root, share))
+            finally:
+                for one in [process, taking_over]:
+                    one.send_signal(signal.SIGINT)
+                    one.wait(60)
+
+    def until_one_ends(self, *processes):
+        self.until(lambda: any(one.poll() is not None for one in processes))
+        return sorted(processes, key=lambda one: one.poll() is None)
+
     def test_a_page_that_is_taken_back_is_not_kept_in_step_any_more(self):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
@@ -1118,7 +1174,7 @@ class TakenBackTest(Live):
         finally:
             process.kill()
         self.assertEqual(process.returncode, 2)
-        self.assertIn(f"share {share} was taken back from {root}", err)
+        self.assertIn(f"share {share} was taken back from {root}, or somebody else publishes it there", err)
         self.assertIn("help: publish it with --live again", err)
         self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{share}/index.html"])
         self.assertIn("taken back", (root / "s" / share / "index.html").read_text())
@@ -1241,6 +1297,17 @@ class MirrorTest(unittest.TestCase):
             self.until(is_sealed)
             bob("DELETE", f"/api/v1/shares/{share}")
             self.until(lambda: self.is_taken_back(root, share))
+
+
+@contextlib.contextmanager
+def lock_of(folder):
+    """Holds a site as another publication does."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def names_below(root):

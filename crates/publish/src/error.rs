@@ -139,7 +139,7 @@ pub enum PublishError {
     },
     /// A share that was kept in step was taken back, or published otherwise.
     #[error(
-        "share {share} was taken back from {target}, or published there otherwise; it is not kept in step any more"
+        "share {share} was taken back from {target}, or somebody else publishes it there; it is not kept in step any more"
     )]
     NotLive {
         /// The place.
