@@ -38,8 +38,8 @@ async function open(address) {
   await page.goto("about:blank");
   const asked = performance.now();
   await page.goto(address, { waitUntil: "commit" });
-  // The last script adds this line to the menu.
-  await page.waitForFunction(() => [...document.querySelectorAll(".menu-item")].some((line) => line.textContent?.startsWith("Prompts")), null, { polling: "raf" });
+  // The last script says so.
+  await page.waitForFunction(() => document.querySelector(".rail-toggle[aria-expanded]"), null, { polling: "raf" });
   const time = performance.now() - asked;
   await context.close();
   return time;

@@ -201,11 +201,21 @@ test("the header says what is new, and keeps the menu and what is open", async (
   live.push({ header: { html: live.header(), title: live.title } });
   await expect(page).toHaveTitle("Another name");
   await expect(page.locator("h1")).toHaveText("Another name");
-  await expect(page.locator(".card dd")).toHaveText("private");
-  await expect(page.locator(".card dd")).toBeVisible();
+  await expect(page.locator(".info dd")).toHaveText("private");
+  await expect(page.locator(".info dd")).toBeVisible();
   await expect(page.locator("body")).toHaveClass(/visibility-private/);
   await expect(page.locator("body")).not.toHaveClass(/visibility-public/);
   for (const part of [".menu", ".rail-toggle", ".live", ".tool:has(kbd)"]) await expect(page.locator(`.bar > ${part}`)).toHaveCount(1);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("/");
+  await page.keyboard.type("Question");
+  await expect(page.locator(".find output")).toHaveText(/ of /);
+  live.title = "A third name";
+  live.push({ header: { html: live.header(), title: live.title } });
+  await expect(page.locator("h1")).toHaveText("A third name");
+  await expect(page.locator(".find")).toBeVisible();
+  await expect(page.locator(".find input")).toBeFocused();
+  await expect(page.locator(".find output")).toHaveText(/ of /);
 });
 
 test("readers and the time of the last message are said", async ({ page, live }) => {

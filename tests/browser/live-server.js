@@ -10,7 +10,12 @@ import { REPOSITORY } from "./paths.js";
 const STATIC = join(REPOSITORY, "themes/default/static");
 const names = (/** @type {string} */ kind) => readdirSync(STATIC).filter((name) => name.endsWith(kind));
 const first = (/** @type {string[]} */ list, /** @type {string[]} */ front) => [...front, ...list.filter((name) => !front.includes(name))];
-const SCRIPTS = first(names(".js").sort(), ["viewer.js"]);
+const isFind = (/** @type {string} */ name) => name.startsWith("find");
+const SCRIPTS = first(names(".js").filter((name) => !isFind(name)).sort(), ["viewer.js", "messages.js", "rail.js"]);
+const FIND_SCRIPTS = names(".js").filter(isFind).sort().map((name) => `/static/${name}`);
+/** The theme's own, without its icons. */
+const CONTROLS = readFileSync(join(REPOSITORY, "themes/default/templates/controls.html"), "utf8")
+  .replace(/\{\{ find_scripts.*?\}\}/, FIND_SCRIPTS.join(" ")).replace(/\{%.*?%\}|\{\{.*?\}\}/g, "");
 const STYLES = first(names(".css").sort(), ["variables.css", "base.css", "chat.css"]);
 const CSP = "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'";
 const TIME = Date.parse("2026-11-20T14:00:00Z");
@@ -75,7 +80,7 @@ export class LiveServer {
   }
 
   header() {
-    return `<header class="bar"><a class="bar-contents" href="contents.html" aria-label="Contents"></a><h1 class="bar-title"><a href="index.html"><bdi>${this.title}</bdi></a></h1><span class="badge badge-${this.visibility}"><span>${this.visibility}</span></span><details class="info"><summary aria-label="About this chat"></summary><dl class="card"><dt>Who can open it</dt><dd>${this.visibility}</dd></dl></details><template id="icons"></template></header>`;
+    return `<header class="bar"><button class="tool rail-toggle" data-do="prompts" aria-label="Prompts"></button><a class="bar-contents" href="contents.html" aria-label="Contents"></a><h1 class="bar-title"><a href="index.html"><bdi>${this.title}</bdi></a></h1><span class="badge badge-${this.visibility}"><span>${this.visibility}</span></span><details class="info"><summary aria-label="About this chat"></summary><dl class="card"><dt>Who can open it</dt><dd>${this.visibility}</dd></dl></details>${CONTROLS}<template id="icons"></template></header>`;
   }
 
   /** @param {number} number from 1 */

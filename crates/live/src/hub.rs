@@ -45,8 +45,8 @@ use crate::protocol::{
 const ROW_VIEWERS: u64 = 1_000;
 /// Rows of viewers: more cores than this are seldom there for one chat.
 const ROWS: usize = 16;
-/// Viewers that are served before others run: about a third of a millisecond.
-const SERVED_AT_ONCE: usize = 64;
+/// Viewers that are served before others run: about a millisecond. At each pause the runtime asks the kernel what else there is.
+const SERVED_AT_ONCE: usize = 200;
 
 /// The stream of one share. A handle: clones are the same channel.
 #[derive(Clone)]

@@ -21,6 +21,7 @@ pub(crate) struct PageContext<'a> {
     pub(crate) live: Option<&'a Live>,
     pub(crate) styles: &'a [String],
     pub(crate) scripts: &'a [String],
+    pub(crate) find_scripts: &'a [String],
     pub(crate) csp: &'static str,
     pub(crate) version: &'static str,
 }

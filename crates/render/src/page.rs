@@ -267,6 +267,7 @@ impl Face {
                 Some(_) => &assets.live_scripts,
                 None => &assets.scripts,
             },
+            find_scripts: &assets.find_scripts,
             csp: match sheet.live {
                 Some(_) => CSP_LIVE,
                 None => CSP,

@@ -485,6 +485,7 @@ fn page_context<'a>(
         live: Some(&live),
         styles: &[text()],
         scripts: &[text()],
+        find_scripts: &[text()],
         csp: "x",
         version: "x",
     })

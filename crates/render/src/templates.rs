@@ -31,6 +31,8 @@ pub(crate) struct Assets {
     pub(crate) desk: Vec<Asset>,
     pub(crate) styles: Vec<String>,
     pub(crate) scripts: Vec<String>,
+    /// Scripts that pages load when somebody looks for something.
+    pub(crate) find_scripts: Vec<String>,
     /// Scripts of live pages: those of all pages first.
     pub(crate) live_scripts: Vec<String>,
     /// Styles of the desk: those of the theme first.
@@ -44,6 +46,8 @@ const SCRIPTS_FIRST: [&str; 1] = ["viewer.js"];
 const DESK_FIRST: [&str; 3] = ["desk.css", "desk.js", "dialog.js"];
 /// How names of scripts begin that only live pages load.
 const LIVE_SCRIPTS: &str = "live";
+/// How names of scripts begin that pages load when somebody looks for something.
+const FIND_SCRIPTS: &str = "find";
 
 impl Asset {
     /// A file under the name of its content.
@@ -73,6 +77,9 @@ impl Assets {
             let is_live = is_script && name.starts_with(LIVE_SCRIPTS);
             let named = match is_live {
                 true => Some(&mut assets.live_scripts),
+                false if is_script && name.starts_with(FIND_SCRIPTS) => {
+                    Some(&mut assets.find_scripts)
+                }
                 false if is_script => Some(&mut assets.scripts),
                 false => name.ends_with(".css").then_some(&mut assets.styles),
             };
@@ -239,5 +246,31 @@ fn readable_date(date: &str) -> String {
             format!("{} {month} {year}", day.trim_start_matches('0'))
         }
         _ => date.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of scripts that a page of the default theme loads as it is opened, a live page, and a page of the desk.
+    const PAGE_BYTES_MAX: usize = 16_000;
+    const LIVE_BYTES_MAX: usize = 34_000;
+    const DESK_BYTES_MAX: usize = 30_000;
+
+    #[test]
+    fn scripts_stay_small() {
+        let theme = Theme::load(readalong_themes::DEFAULT).unwrap();
+        let assets = Assets::of(&theme).unwrap();
+        for (page, scripts, bytes_max) in [
+            ("a page", &assets.scripts, PAGE_BYTES_MAX),
+            ("a live page", &assets.live_scripts, LIVE_BYTES_MAX),
+            ("the desk", &assets.desk_scripts, DESK_BYTES_MAX),
+        ] {
+            let loaded = assets.iter().filter(|asset| scripts.contains(&asset.path));
+            let bytes: usize = loaded.map(|asset| asset.bytes.len()).sum();
+            assert!(bytes <= bytes_max, "{page} loads {bytes} bytes of script");
+        }
+        assert!(!assets.find_scripts.is_empty());
     }
 }

@@ -47,10 +47,14 @@ impl State {
     }
 }
 
-/// Routes of a share and what the owner of a public one with artifacts gets.
-fn routes(picture: &str) -> Vec<(String, Verb, StatusCode)> {
+/// Routes of a share and what the owner of a public one with artifacts gets. A live one has no bundle.
+fn routes(state: State, picture: &str) -> Vec<(String, Verb, StatusCode)> {
     use StatusCode as S;
     use Verb::{Open, Take};
+    let of_bundle = match state {
+        State::Frozen => S::OK,
+        _ => S::NOT_FOUND,
+    };
     let fixed = [
         ("/", Open, S::OK),
         ("", Open, S::PERMANENT_REDIRECT),
@@ -65,6 +69,8 @@ fn routes(picture: &str) -> Vec<(String, Verb, StatusCode)> {
         ("/qr.png", Take, S::OK),
         ("/live", Take, S::UPGRADE_REQUIRED),
         ("/events", Take, S::UPGRADE_REQUIRED),
+        ("/data/bundle.js", Take, of_bundle),
+        ("/bundle.zip", Take, of_bundle),
         ("/manifest.txt", Take, S::NOT_FOUND),
         ("/../../readalong.db", Take, S::NOT_FOUND),
         ("/%2e%2e/%2e%2e/readalong.db", Take, S::NOT_FOUND),
@@ -143,7 +149,7 @@ async fn every_byte_of_a_share_passes_the_gate() {
             for artifacts in [true, false] {
                 let share = share_in(&world, state, visibility, artifacts).await;
                 for who in &callers {
-                    for (route, verb, when_let_in) in routes(&picture) {
+                    for (route, verb, when_let_in) in routes(state, &picture) {
                         let path = format!("/s/{share}{route}");
                         let is_let_in =
                             visibility == "public" || !matches!(who, Who::Nobody | Who::BadToken);

@@ -14,7 +14,7 @@ use crate::{
         rewrite::{drop_unnamed_files, put},
     },
     kind::MESSAGE_PUT,
-    reader::{history, shares},
+    reader::{chats, history, shares},
     sql::{self, ChatKey, Result},
 };
 
@@ -29,7 +29,7 @@ pub(crate) fn perform(log: &mut Log<'_>, write: Write) -> Result<Written> {
         } => return create_chat(log, id, owner, source, head),
         Write::Apply {
             chat, by, changes, ..
-        } => take_changes(log, &chat, by, changes)?,
+        } => return take_changes(log, &chat, by, changes),
         Write::Edit {
             chat,
             by,
@@ -128,7 +128,7 @@ fn take_changes(
     chat: &ChatId,
     by: Option<UserId>,
     changes: ChangeSet,
-) -> Result<()> {
+) -> Result<Written> {
     let key = owned_chat(log, chat, by)?;
     if let Some(mut head) = changes.head {
         if is_title_erased(log.connection, key, &head.title)? {
@@ -156,7 +156,10 @@ fn take_changes(
     for (place, message) in changes.messages {
         take_message(log, chat, key, place, message)?;
     }
-    Ok(())
+    Ok(Written {
+        applied: chats::applied(log.connection, key)?,
+        ..Written::default()
+    })
 }
 
 /// Appends an artifact unless it is there like that already. One that went with an erased message stays away.

@@ -36,7 +36,7 @@ pub use schema::VERSION;
 pub use search::Found;
 pub use showcase::{ShowcaseWords, ShowcaseWrite, Thumbnail};
 pub use store::Store;
-pub use write::{Body, Row, ShareChange, Write, Written};
+pub use write::{Applied, Body, Row, ShareChange, Write, Written};
 
 #[cfg(test)]
 mod tests;

@@ -367,6 +367,15 @@ pub struct ShareChange {
     pub bundle: Option<Option<Digest>>,
 }
 
+/// A chat after changes of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The last event of the chat.
+    pub last_seq: Seq,
+    /// How many messages it has.
+    pub messages: u32,
+}
+
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -374,6 +383,8 @@ pub struct Written {
     pub seq: Seq,
     /// How many events it made.
     pub events: u64,
+    /// The chat that changes of a source were applied to, as it is afterwards.
+    pub applied: Option<Applied>,
     /// The chat that was made, or was there with the same source.
     pub chat: Option<ChatId>,
     /// The user that was made, or who signed in.

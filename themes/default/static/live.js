@@ -1,7 +1,6 @@
 // The page of a live share: puts what is new in its place and does not move what is being read. The words are those of docs/protocol.md.
 "use strict";
 (() => {
-  const readalong = /** @type {any} */ (window).readalong;
   const { all, bar, h, main } = readalong;
   const { body, documentElement: root } = document;
   if (!body.dataset.live) return;
@@ -21,13 +20,17 @@
     do item = item[side]; while (item && !item.dataset.item);
     return item;
   };
-  /** What the server rendered. @param {string} html */
-  const parse = (html) => h("template", { innerHTML: html }).content;
+  /** What the server rendered, as messages.js has it on the page. @param {string} html */
+  const parse = (html) => {
+    const { content } = h("template", { innerHTML: html });
+    readalong.enhance(content);
+    return content;
+  };
 
   // What is there becomes what shall be there; folds, focus, selection and scrolled boxes stay.
   const isAlike = (/** @type {any} */ a, /** @type {any} */ b) => a?.nodeName === b.nodeName && a.id === b.id && a.classList?.[0] === b.classList?.[0];
   const drop = (/** @type {any} */ node, next = node.nextSibling) => {
-    if (!node.matches?.(".copy, .tool, .menu, .live")) node.remove(); // those are made by scripts
+    if (!node.matches?.(".live")) node.remove();
     return next;
   };
   /** @param {any} from @param {any} to */
@@ -44,7 +47,7 @@
       }
       while (old !== match) old = drop(old);
       old = match.nextSibling;
-      if (match.isEqualNode(next)) continue;
+      if (match.isEqualNode(next) || match.matches?.(".tool, .menu, .find")) continue; // those are the reader's
       if (next.tagName) morph(match, next);
       else match.data = next.data;
     }
@@ -82,7 +85,6 @@
         if (isNew) arrived(item);
       } else if (isNew && !isEnd()) arrived();
       if (!item) return;
-      readalong.enhance(item);
       readalong.splitDays([item, beside(item, "nextElementSibling")]);
     },
     remove({ item: key }) {
@@ -105,7 +107,6 @@
       if (!isEnd()) return;
       for (const footer of all(":scope > .end", main)) footer.remove();
       main.append(parse(html));
-      readalong.enhance(main);
     },
     reload: () => refetch(),
   };
@@ -114,7 +115,6 @@
     const isPrivate = all(".badge-private", bar).length > 0;
     const classes = { "visibility-private": isPrivate, "visibility-public": !isPrivate, "chat-live": !over, "chat-frozen": over };
     for (const [name, is] of Object.entries(classes)) body.classList.toggle(name, is);
-    readalong.enhance(bar);
   };
 
   // Where the reader is
@@ -251,6 +251,7 @@
       const page = new DOMParser().parseFromString(answer.ok ? await answer.text() : "", "text/html");
       const fresh = page.getElementById("chat");
       if (!fresh) throw new Error("no page");
+      readalong.enhance(page.body);
       over = !page.body.dataset.live;
       keepPlace(() => {
         const known = new Map(items().map((item) => [item.dataset.item, item]));
@@ -263,7 +264,6 @@
         const end = there.findLastIndex((item) => known.has(item.dataset.item)) + 1;
         if (end) for (const item of there.slice(end)) arrived(item);
         morph(bar, page.querySelector(".bar"));
-        readalong.enhance(main);
         readalong.splitDays();
         dress();
       });

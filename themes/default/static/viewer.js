@@ -8,10 +8,21 @@
   const all = (selector, scope = document) => [...scope.querySelectorAll(selector)];
   const [bar] = all(".bar");
   const here = document.body.dataset.page || "index.html";
-  /** Where pages and data are: beside this page, or where a book that is shown in one place says.
-   *  @type {{address: (page: string, anchor: string) => string, read?: (name: string) => Promise<any>}} */
-  const { address, read } = /** @type {any} */ (window).readalong || {
+  /** Makes an element. @param {string} tag @param {Record<string, any>} [props] @param {any[]} children @returns {any} */
+  const h = (tag, props = {}, ...children) => {
+    const node = Object.assign(document.createElement(tag), props);
+    node.append(...children);
+    return node;
+  };
+  /** Where pages, data and scripts are: beside this page, or where a book that is shown in one place says.
+   *  @type {{address: (page: string, anchor: string) => string, run: (src: string) => Promise<any>, read?: (name: string) => Promise<any>}} */
+  const { address, run, read } = globalThis.readalong || {
     address: (/** @type {string} */ page, /** @type {string} */ anchor) => (page === here ? "" : page) + (anchor && `#${anchor}`),
+    run: (/** @type {string} */ src) => new Promise((done, fail) => {
+      const script = h("script", { src, onload: done, onerror: () => fail(new Error(`no script: ${src}`)) });
+      document.head.append(script);
+      script.remove();
+    }),
   };
   /** The anchor in the address; what follows it is for others. */
   const anchor = () => location.hash.slice(1).split("&")[0];
@@ -22,29 +33,18 @@
   const data = (name, value) => loading.get(name)?.resolve(value);
   /** Loads data/<name>.js; nothing is kept. @param {string} name @returns {Promise<any>} */
   const load = (name) => {
+    if (read) return read(name);
     const known = loading.get(name);
     if (known) return known.promise;
-    if (read) return read(name);
-    const script = h("script", { src: `data/${name}.js` });
     let resolve = (/** @type {any} */ _) => {};
     const promise = new Promise((done, fail) => {
       resolve = done;
-      script.onload = script.onerror = () => fail(new Error(`no data: ${name}`)); // does nothing where data() was called
-    }).finally(() => {
-      loading.delete(name);
-      script.remove();
-    });
+      run(`data/${name}.js`).then(() => fail(new Error(`no data: ${name}`)), fail); // does nothing where data() was called
+    }).finally(() => loading.delete(name));
     loading.set(name, { promise, resolve });
-    document.head.append(script);
     return promise;
   };
 
-  /** Makes an element. @param {string} tag @param {Record<string, any>} [props] @param {any[]} children @returns {any} */
-  const h = (tag, props = {}, ...children) => {
-    const node = Object.assign(document.createElement(tag), props);
-    node.append(...children);
-    return node;
-  };
   /** An icon of the theme. @param {string} name */
   const icon = (name) => all("#icons")[0]?.content.querySelector(`[data-icon="${name}"] svg`)?.cloneNode(true) || "";
   /** Opens what is folded around a node, and the node; true if anything was. @param {any} node */
@@ -58,108 +58,99 @@
     return opened;
   };
 
-  /** Scrolls a piece of text into view, also within the frames around it. What comes into view above it may turn out larger than it was
-   *  taken for: so it is looked at again. @param {AbstractRange} range @param {number} [again] */
-  const scrollToRange = (range, again = 3) => {
-    if (again) setTimeout(() => scrollToRange(range, again - 1), 80);
-    const place = document.createRange();
-    place.setStart(range.startContainer, range.startOffset);
-    place.setEnd(range.endContainer, range.endOffset);
-    for (let frame = range.startContainer.parentElement; frame && frame !== main; frame = frame.parentElement) {
-      if (frame.scrollHeight <= frame.clientHeight && frame.scrollWidth <= frame.clientWidth) continue;
-      if (!/auto|scroll/.test(getComputedStyle(frame).overflow)) continue;
-      const inner = place.getBoundingClientRect();
-      const outer = frame.getBoundingClientRect();
-      if (inner.top < outer.top || inner.bottom > outer.bottom) frame.scrollTop += inner.top - outer.top - outer.height / 3;
-      if (inner.left < outer.left || inner.right > outer.right) frame.scrollLeft += inner.left - outer.left - outer.width / 3;
-    }
-    const { top, bottom } = place.getBoundingClientRect();
-    if (top < 120 || bottom > innerHeight - 60) scrollBy(0, top - innerHeight / 3);
+  // Commands: what buttons name as data-do, some with a key
+  /** @type {Record<string, (value?: string) => void>} */
+  const commands = {};
+  /** @type {Record<string, () => void>} */
+  const keys = {};
+  /** @param {string} name @param {(value?: any) => void} run @param {string} [key] */
+  const command = (name, run, key) => {
+    commands[name] = run;
+    if (key) keys[key] = run;
   };
+  document.addEventListener("click", (event) => {
+    const target = /** @type {Element} */ (event.target);
+    for (const open of all(".bar details[open]")) open.open = open.contains(target) && !target.closest(".menu-item");
+    const button = /** @type {HTMLButtonElement | null} */ (target.closest("[data-do]"));
+    if (button) commands[button.dataset.do || ""]?.(button.value);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") for (const open of all(".bar details[open]")) open.open = false;
+    const target = /** @type {Element} */ (event.target);
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select") || !Object.hasOwn(keys, event.key)) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
 
   // Text size and theme
   const settings = { theme: "auto", size: 100 };
   try {
     Object.assign(settings, JSON.parse(localStorage.getItem("readalong") || "{}"));
   } catch {} // no storage: for this page only
-  const sizeShown = h("span");
-  const themes = ["auto", "light", "dark"].map((theme) =>
-    h("button", { ariaLabel: `Theme: ${theme}`, title: theme, onclick: () => set({ theme }) }, icon(theme)));
   /** @param {Partial<typeof settings>} changes */
   const set = (changes) => {
     Object.assign(settings, changes);
     settings.size = Math.min(200, Math.max(70, Number(settings.size) || 100));
     root.dataset.theme = settings.theme;
     root.style.setProperty("--text-scale", String(settings.size / 100));
-    sizeShown.textContent = `Text ${settings.size} %`;
-    for (const button of themes) button.ariaPressed = String(button.title === settings.theme);
+    for (const said of all(".text-size")) said.textContent = `Text ${settings.size} %`;
+    for (const button of all("[data-do=theme]")) button.ariaPressed = String(button.value === settings.theme);
     try {
       localStorage.setItem("readalong", JSON.stringify(settings));
     } catch {}
   };
-
-  // Menu and keys
-  const end = h("hr");
-  const card = h("div", { className: "card" },
-    h("div", { className: "menu-row" }, sizeShown,
-      h("button", { ariaLabel: "A−, smaller text", onclick: () => set({ size: settings.size - 10 }) }, "A−"),
-      h("button", { ariaLabel: "A+, larger text", onclick: () => set({ size: settings.size + 10 }) }, "A+")),
-    h("div", { className: "menu-row" }, h("span", {}, "Theme"), ...themes),
-    end);
-  const menu = h("details", { className: "menu" }, h("summary", { ariaLabel: "Menu" }, icon("more")), card);
-  bar.append(menu);
   set({});
-
-  /** @type {Map<string, {label: string, run: () => void}>} */
-  const keys = new Map();
-  /** Adds a key, a line of the menu, or both.
-   *  @param {string} label @param {string} key @param {() => void} run @param {string} [iconName] @param {string} [className] */
-  const command = (label, key, run, iconName, className = "") => {
-    if (key) keys.set(key, { label, run });
-    if (!iconName) return;
-    const onclick = () => {
-      menu.open = false;
-      run();
-    };
-    const line = h("button", { className: `menu-item ${className}`, onclick }, icon(iconName), label, ...(key ? [h("kbd", {}, key)] : []));
-    if (className === "phone-only") end.after(line);
-    else card.append(line);
-  };
-  document.addEventListener("click", (event) => {
-    const target = /** @type {Element} */ (event.target);
-    for (const open of all(".bar details[open]")) open.open = open.contains(target) || (open !== menu && Boolean(target.closest(".menu-item")));
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") for (const open of all(".bar details[open]")) open.open = false;
-    const target = /** @type {Element} */ (event.target);
-    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select")) return;
-    const found = keys.get(event.key);
-    if (found) event.preventDefault();
-    found?.run();
-  });
+  command("theme", (theme) => set({ theme }));
+  command("size", (by) => set({ size: settings.size + Number(by) }));
 
   // Folds and paper
   const fold = (/** @type {boolean} */ open, list = all("details", main).filter((one) => one.open !== open)) => {
     for (const one of list) one.open = open;
     return list;
   };
-  command("About this chat", "", () => all(".info summary")[0].click(), "info", "phone-only");
-  command("Unfold everything", "", () => fold(true), "unfold");
-  command("Fold everything", "", () => fold(false), "fold");
-  command("Print as it is", "", () => print(), "print");
-  command("Print all, unfolded", "", () => {
+  const [info] = all(".info");
+  command("about", () => (info.open = true));
+  command("unfold", () => fold(true));
+  command("fold", () => fold(false));
+  command("print", () => print());
+  command("print-all", () => {
     const opened = fold(true);
     addEventListener("afterprint", () => fold(false, opened), { once: true });
     print();
-  }, "print");
-  command("Keys", "?", () => {
-    const lines = [...keys].flatMap(([key, { label }]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, label)]);
-    const help = h("div", { className: "help card", popover: "auto" }, h("h2", {}, "Keys"), h("dl", {}, ...lines));
-    help.ontoggle = (/** @type {any} */ event) => event.newState === "closed" && help.remove();
-    document.body.append(help);
-    help.showPopover?.();
-  }, "keys", "menu-keys");
+  });
+  command("keys", () => all("#keys")[0].showPopover?.(), "?");
 
+  // A frozen share: which bundle it is, and the bundle as a file, where a server says so
+  const tell = () => load("bundle").then((id) => {
+    if (all(".bundle", info).length) return;
+    all("dl", info)[0].append(h("dt", { className: "bundle" }, "Bundle"), h("dd", {}, h("code", {}, id)));
+    all(".menu [href='chat.json']")[0]?.after(h("a", { className: "menu-item", href: "bundle.zip", download: "" }, icon("file"), "Bundle as zip"));
+  }).catch(() => {});
+  if (all(".chat-frozen .badge").length) for (const box of all(".menu, .info")) box.addEventListener("toggle", tell, { once: true });
+
+  // Find: its scripts come when somebody looks for something
+  const [box] = all(".find");
+  if (box) {
+    const [input] = all("input", box);
+    /** @type {Promise<void> | undefined} */
+    let finding;
+    const find = () => finding ||= (async () => {
+      for (const src of box.dataset.scripts.split(" ")) await run(src);
+    })().catch(() => {
+      finding = undefined;
+      all("output", box)[0].textContent = "Not reachable";
+    });
+    command("find", () => {
+      box.hidden = false;
+      input.focus();
+      input.select();
+      find();
+    }, "/");
+    const arrive = () => location.hash.includes("find=") && find();
+    addEventListener("hashchange", arrive);
+    arrive();
+  }
+
+  globalThis.readalong = { address, all, anchor, bar, command, data, h, here, icon, load, main, read, reveal };
   root.classList.add("js");
-  /** @type {any} */ (window).readalong = { .../** @type {any} */ (window).readalong, address, all, anchor, bar, command, data, h, here, icon, load, main, menu, reveal, scrollToRange };
 })();

@@ -91,10 +91,13 @@
   };
   for (const type of ["click", "submit", "change"]) document.addEventListener(type, act);
 
-  /** Times as the reader's clock has them. @param {any} scope */
+  /** Times as the reader's clock has them; Intl would take a phone longer than all else here. @param {any} scope */
   const local = (scope) => {
-    for (const time of all("time", scope))
-      time.textContent = new Date(time.dateTime).toLocaleString(page.lang, { dateStyle: "medium", ...(time.dataset.style === "full" && { timeStyle: "short" }) });
+    for (const time of all("time", scope)) {
+      const at = new Date(time.dateTime);
+      const date = t("script.date", { day: at.getDate(), month: t("script.months").split(" ")[at.getMonth()], year: at.getFullYear() });
+      time.textContent = time.dataset.style === "full" ? t("script.full", { date, clock: at.toTimeString().slice(0, 5) }) : date;
+    }
     return scope;
   };
   /** Fetches a page of the desk. @param {string} address @returns {Promise<Document>} */

@@ -33,7 +33,7 @@ pub struct SealedBundle {
     pub id: Digest,
     /// Its folder.
     pub path: PathBuf,
-    /// Its files, in order. All but [`SealedBundle::heads`] are named by their content, and never change.
+    /// Its files, in order. All but its heads are named by their content, and never change.
     pub files: Vec<FileEntry>,
 }
 

@@ -169,7 +169,7 @@ const openBook = async ({ read, types, key, failed, late }) => {
     shown = hash;
     scrollTo({ top: 0, behavior: "instant" });
     arrive(anchorOf(hash), y);
-    /** @type {any} */ (window).readalong = { address, read: data, isOpened };
+    /** @type {any} */ (window).readalong = { address, read: data, run, isOpened };
     for (const script of scripts) {
       await run(script);
       if (mine !== asked) return;

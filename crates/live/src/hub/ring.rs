@@ -130,6 +130,11 @@ impl Place {
         }
     }
 
+    /// True where nothing comes next but what is not in the ring yet.
+    pub(super) fn is_at_end(&self, ring: &Ring) -> bool {
+        self.next == ring.end() && self.closings_seen as usize == ring.closings.len()
+    }
+
     /// The code of a close that has its turn.
     fn closed(&mut self, ring: &Ring) -> Option<CloseCode> {
         while let Some(closing) = ring.closings.get(self.closings_seen as usize) {

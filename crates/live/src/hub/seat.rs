@@ -135,13 +135,20 @@ impl State {
             return false;
         };
         loop {
-            let next = self.place.take(&read(ring));
+            // What comes while this is sent has a walk of its own, or makes this one go again.
+            let (next, is_last) = {
+                let ring = read(ring);
+                (self.place.take(&ring), self.place.is_at_end(&ring))
+            };
             match next {
                 None => return true,
                 Some(Next::Frame { text, .. }) => {
                     if !outlet.offer(&text) {
                         self.has_rest = true;
                         return false;
+                    }
+                    if is_last {
+                        return true;
                     }
                 }
                 Some(Next::Rest | Next::Close(_)) => return false,

@@ -2,24 +2,36 @@
 
 use std::ops::ControlFlow;
 
-use readalong_model::{ChatHead, ChatId, Timestamp, UserId};
-use rusqlite::Row;
+use readalong_model::{ChatHead, ChatId, MessageId, Timestamp, UserId};
+use rusqlite::{Connection, Row};
 
 use super::Reader;
 use crate::{
-    ChatFilter, ChatFound, ChatOrder, ChatPage, ChatRecord, Cursor, LegacyLink, StoreError,
+    Applied, ChatFilter, ChatFound, ChatOrder, ChatPage, ChatRecord, Cursor, LegacyLink,
+    StoreError,
     search::Search,
     sql::{self, ChatKey, Result},
 };
 
-/// `CROSS JOIN` begins with the few that the owner changed; left to itself, SQLite may go through all messages.
-pub(crate) const CHAT: &str = "SELECT c.id, c.owner, c.source, c.title, c.source_title, e.body,
-        c.messages - (SELECT count(*) FROM overlays o CROSS JOIN messages m ON m.chat = o.chat AND m.id = o.id
-            WHERE o.chat = c.key AND o.erased),
-        (SELECT coalesce(max(m.place) + 1, 0) FROM messages m WHERE m.chat = c.key),
+/// How many messages a chat `c` has. `CROSS JOIN` begins with the few that the owner changed; left to itself, SQLite may go through all messages.
+macro_rules! messages {
+    () => {
+        "c.messages - (SELECT count(*) FROM overlays o CROSS JOIN messages m ON m.chat = o.chat AND m.id = o.id
+            WHERE o.chat = c.key AND o.erased)"
+    };
+}
+
+pub(crate) const CHAT: &str = concat!(
+    "SELECT c.id, c.owner, c.source, c.title, c.source_title, e.body, ",
+    messages!(),
+    ", (SELECT coalesce(max(m.place) + 1, 0) FROM messages m WHERE m.chat = c.key),
         (SELECT count(*) FROM shares s WHERE s.chat = c.key),
         c.created_at, c.changed_at, c.created_seq, c.last_seq
-    FROM chats c JOIN events e ON e.seq = c.head_seq";
+    FROM chats c JOIN events e ON e.seq = c.head_seq"
+);
+
+const LAST: &str = "SELECT place, id FROM messages INDEXED BY messages_by_place WHERE chat = ?1
+    ORDER BY place DESC, id LIMIT 1";
 
 impl Reader<'_> {
     /// A chat.
@@ -38,6 +50,22 @@ impl Reader<'_> {
     pub fn chat_of(&self, owner: UserId, id: &ChatId) -> Result<Option<ChatRecord>> {
         let sql = format!("{CHAT} WHERE c.id = ?1 AND c.owner = ?2");
         sql::one(&self.transaction, &sql, (id.as_str(), owner.0), record)
+    }
+
+    /// Where messages are added to a chat, for its owner only: the next free place, and the message before it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn end(&self, owner: UserId, id: &ChatId) -> Result<Option<(u32, Option<MessageId>)>> {
+        let sql = "SELECT key FROM chats WHERE id = ?1 AND owner = ?2";
+        let key = sql::one(&self.transaction, sql, (id.as_str(), owner.0), |row| {
+            Ok(ChatKey(row.get(0)?))
+        })?;
+        let Some(key) = key else { return Ok(None) };
+        let last = sql::one(&self.transaction, LAST, [key], |row| {
+            Ok((number(row, 0)? + 1, Some(MessageId(row.get(1)?))))
+        })?;
+        Ok(Some(last.unwrap_or((0, None))))
     }
 
     /// The chat that an owner follows from a source.
@@ -203,6 +231,21 @@ impl Listed {
             id: self.key.0.to_string(),
         }
     }
+}
+
+/// What a chat is after changes of its source.
+pub(crate) fn applied(connection: &Connection, key: ChatKey) -> Result<Option<Applied>> {
+    let sql = concat!(
+        "SELECT c.last_seq, ",
+        messages!(),
+        " FROM chats c WHERE c.key = ?1"
+    );
+    sql::one(connection, sql, [key], |row| {
+        Ok(Applied {
+            last_seq: sql::seq(row, 0)?,
+            messages: number(row, 1)?,
+        })
+    })
 }
 
 fn record(row: &Row<'_>) -> Result<ChatRecord> {

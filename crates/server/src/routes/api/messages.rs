@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use readalong_model::{
-    Author, ChangeSet, ChatId, Message, MessageId, Part, Role, Seq, Status, Timestamp,
+    Author, ChangeSet, ChatId, Message, MessageId, Part, Role, Seq, Status, Timestamp, UserId,
 };
 use readalong_redact::Finding;
 use readalong_store::{Reader, StoreError, Write};
@@ -83,19 +83,19 @@ pub(crate) async fn put(
     let ids = sent.iter().map(|sent| sent.message.id.clone()).collect();
     // Places are given one request after the other: two that add at once would take the same.
     let _turn = service.api.sources.turn(&chat).await;
-    record(&service, &owner, chat.clone()).await?;
-    let changes = {
-        let chat = chat.clone();
-        service.read(move |r| placed(r, &chat, sent)).await?
-    };
-    let brought = service.bring(chat.clone(), Some(owner.id), changes, true);
-    let (_, report) = brought.await.map_err(of_chat)?;
-    let chat = record(&service, &owner, chat).await?;
+    let (owner, of) = (owner.id, chat.clone());
+    let changes = service
+        .read(move |r| placed(r, owner, &of, sent))
+        .await
+        .map_err(of_chat)?;
+    let brought = service.bring(chat, Some(owner), changes, true);
+    let (written, report) = brought.await.map_err(of_chat)?;
+    let applied = written.applied.ok_or_else(|| ApiError::not_found("chat"))?;
     Ok(Json(Put {
         redactions: report.findings,
-        seq: chat.last_seq,
+        seq: applied.last_seq,
         ids,
-        messages: chat.messages,
+        messages: applied.messages,
     }))
 }
 
@@ -172,16 +172,15 @@ impl Sent {
 }
 
 /// Gives messages their places: those that are there keep theirs, others follow the last.
-fn placed(reader: &Reader<'_>, chat: &ChatId, sent: Vec<Sent>) -> Result<ChangeSet, StoreError> {
-    let Some(record) = reader.chat(chat)? else {
+fn placed(
+    reader: &Reader<'_>,
+    owner: UserId,
+    chat: &ChatId,
+    sent: Vec<Sent>,
+) -> Result<ChangeSet, StoreError> {
+    let Some((mut next, mut last)) = reader.end(owner, chat)? else {
         return Err(StoreError::NotFound);
     };
-    let mut next = record.places;
-    let last = match next {
-        0 => None,
-        places => reader.message(chat, places - 1)?,
-    };
-    let mut last = last.map(|stored| stored.message.id);
     let mut places: HashMap<MessageId, usize> = HashMap::new();
     let mut messages: Vec<(u32, Message)> = Vec::with_capacity(sent.len());
     for Sent {

@@ -1,19 +1,13 @@
-// Find in the whole chat: this page's text nodes first, then the search data of the other pages, one after another.
+// Find in the whole chat, loaded when somebody looks for something: this page's text nodes first, then the search data of the other pages, one after another.
 // Only counts are kept of other pages; a step beyond this page's last hit opens the next page with hits, the query in its address.
 "use strict";
 (() => {
-  const { address, command, findText, h, here, icon, load, main, menu, reveal, scrollToRange } = /** @type {any} */ (window).readalong;
+  const { address, all, command, findText, here, load, main, reveal } = readalong;
   const { plain, count, search } = findText;
   /** @typedef {{message: HTMLElement, range: StaticRange}} Hit */
-
-  const label = "Find in the whole chat";
-  const input = h("input", { placeholder: label, ariaLabel: label, autocomplete: "off", spellcheck: false, enterKeyHint: "search" });
-  const output = h("output", { ariaLive: "polite" });
-  const box = h("search", { className: "find", hidden: true, ariaLabel: "Find" }, input, output,
-    h("button", { ariaLabel: "Previous hit", onclick: () => move(-1) }, icon("arrow-up")),
-    h("button", { ariaLabel: "Next hit", onclick: () => move(1) }, icon("arrow-down")),
-    h("button", { ariaLabel: "Close", onclick: () => close() }, icon("close")));
-  document.querySelector(".bar")?.after(box);
+  const [box] = all(".find");
+  const [input] = all("input", box);
+  const [output] = all("output", box);
 
   let run = 0; // number of the search; an older one stops when it sees a newer
   let query = "";
@@ -38,7 +32,7 @@
       mark.priority = 1;
       highlights.set("find-current", mark);
     } else {
-      for (const old of document.querySelectorAll(".found")) old.classList.remove("found");
+      for (const old of all(".found")) old.classList.remove("found");
       hit?.message.classList.add("found");
     }
   };
@@ -49,6 +43,25 @@
     const place = current >= 0 && before.every((page) => counts.has(page)) ? `${sum(before) + current + 1} of ` : "";
     output.textContent = !query ? "" : done && !total ? "None" : `${place}${total}${done ? "" : "+ …"}`;
     box.classList.toggle("find-none", Boolean(query) && done && !total);
+  };
+
+  /** Scrolls a piece of text into view, also within the frames around it. What comes into view above it may turn out larger than it was
+   *  taken for: so it is looked at again. @param {AbstractRange} range @param {number} [again] */
+  const scrollToRange = (range, again = 3) => {
+    if (again) setTimeout(() => scrollToRange(range, again - 1), 80);
+    const place = document.createRange();
+    place.setStart(range.startContainer, range.startOffset);
+    place.setEnd(range.endContainer, range.endOffset);
+    for (let frame = range.startContainer.parentElement; frame && frame !== main; frame = frame.parentElement) {
+      if (frame.scrollHeight <= frame.clientHeight && frame.scrollWidth <= frame.clientWidth) continue;
+      if (!/auto|scroll/.test(getComputedStyle(frame).overflow)) continue;
+      const inner = place.getBoundingClientRect();
+      const outer = frame.getBoundingClientRect();
+      if (inner.top < outer.top || inner.bottom > outer.bottom) frame.scrollTop += inner.top - outer.top - outer.height / 3;
+      if (inner.left < outer.left || inner.right > outer.right) frame.scrollLeft += inner.left - outer.left - outer.width / 3;
+    }
+    const { top, bottom } = place.getBoundingClientRect();
+    if (top < 120 || bottom > innerHeight - 60) scrollBy(0, top - innerHeight / 3);
   };
 
   /** Shows a hit of this page. @param {number} index */
@@ -139,17 +152,15 @@
     if (wanted) leave(wanted);
   };
 
-  const open = () => {
-    box.hidden = false;
-    input.focus();
-    input.select();
-  };
   const close = () => {
     box.hidden = true;
     input.value = "";
     start();
-    tool.focus();
+    all(".bar > [data-do=find]")[0]?.focus();
   };
+  command("find-previous", () => move(-1));
+  command("find-next", () => move(1));
+  command("find-close", close);
   input.addEventListener("input", () => {
     clearTimeout(timer);
     run++;
@@ -164,10 +175,6 @@
     else return;
     event.preventDefault();
   });
-  const tool = h("button", { className: "tool", onclick: open }, icon("search"), "Find ", h("kbd", {}, "/"));
-  menu.before(tool);
-  command("Find", "/", open, "search", "phone-only");
-
   const resume = () => {
     const asked = new URLSearchParams(location.hash.slice(1));
     if (!asked.has("find")) return;
@@ -177,4 +184,5 @@
   };
   addEventListener("hashchange", resume);
   resume();
+  if (input.value && !query) start(); // what was typed while this was loading
 })();

@@ -59,5 +59,5 @@
     });
   };
 
-  /** @type {any} */ (window).readalong.findText = { plain, count, search };
+  readalong.findText = { plain, count, search };
 })();
