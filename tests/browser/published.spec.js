@@ -167,6 +167,37 @@ test("a share that was taken back says so, and a page of a version that is gone 
   await expect(page.locator("h1")).toHaveText("This chat was taken back");
 });
 
+for (const more of [[], ["--encrypt"]]) {
+  test(`the branch of a Git remote, checked out, is a site (${["git", ...more].join(" ")})`, async ({ page }) => {
+    const git = (/** @type {string[]} */ ...words) => execFileSync("git", words, { env: { ...site.env, GIT_CONFIG_GLOBAL: "/dev/null" }, stdio: "pipe" });
+    const [remote, checkout] = [join(site.folder, "site.git"), join(site.folder, "checkout")];
+    git("init", "--bare", "--quiet", remote);
+    const publish = () => JSON.parse(execFileSync(PROGRAM, ["publish", site.chat, "--to", `git+file://${remote}#pages`, "--json", ...more], { env: site.env, encoding: "utf8" })).link;
+    const link = publish();
+    git("clone", "--quiet", "--branch", "pages", remote, checkout);
+    const host = await serve(checkout);
+    try {
+      const address = new URL(link, host.url).href;
+      await page.goto(address);
+      await expect(page.locator("main")).toContainText("Message 5 of this chat.");
+      await expect(page.getByRole("button", { name: "Find" })).toBeVisible(); // its scripts ran
+      appendFileSync(site.chat, lines(6, 8));
+      expect(publish()).toBe(link);
+      git("-C", checkout, "pull", "--quiet", "--ff-only");
+      await page.goto("about:blank");
+      await page.goto(address);
+      await expect(page.locator("main")).toContainText("Message 7 of this chat.");
+      execFileSync(PROGRAM, ["unpublish", site.chat, "--to", `git+file://${remote}#pages`], { env: site.env, stdio: "ignore" });
+      git("-C", checkout, "pull", "--quiet", "--ff-only");
+      await page.goto("about:blank");
+      await page.goto(address);
+      await expect(page.locator("h1")).toHaveText("This chat was taken back");
+    } finally {
+      await host.close();
+    }
+  });
+}
+
 test("the list of a site can be searched and ordered", async ({ page }) => {
   site.publish("--listed", "--title", "Zebra crossing");
   writeFileSync(site.chat.replace("chat", "other"), lines(0, 2));

@@ -6,6 +6,7 @@ Starts an S3 server, nginx and an rsync daemon on loopback, and runs the program
 import base64
 import concurrent.futures
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import hmac
@@ -421,6 +422,30 @@ class FolderTest(Place, unittest.TestCase):
         self.assertFalse((self.root / "s" / private).exists())
 
 
+    def test_a_share_that_is_deleted_or_made_private_while_it_is_published_is_not_there(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = chat(publisher.data / "chat.jsonl", 6)
+        server = publisher.start("serve", "--addr", "127.0.0.1:0")
+        try:
+            Live.until(self, lambda: (publisher.data / "server.json").exists())
+            for change, says in [(["rm", "--yes"], "was deleted"), (["update", "--private"], "was made private")]:
+                share = json.loads(publisher.ok("share", file, "--json")[0])["id"]
+                # Whoever publishes waits for the place, and has the bundle already.
+                with open(publisher.data / "log", "w") as log, lock_of(root):
+                    process = publisher.start("publish", share, "--to", root, before=["strace", "-f", "-qq", "-e", "trace=flock", "-o", log.name])
+                    Live.until(self, lambda: "EAGAIN" in (publisher.data / "log").read_text())
+                    publisher.ok(change[0], share, *change[1:])
+                _, err = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, 2, err)
+                self.assertIn(f"share {share} {says} while it was published; nothing of it is at {root} any more", err)
+                self.assertLessEqual(set(names_below(root / "s" / share)), {"index.html"})
+                self.assertNotIn(share, publisher.ok("published")[0])
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=60)
+
+
 class DiskTest(unittest.TestCase):
     """EIO, ENOSPC and a kill at file-system calls of a publication to a folder."""
 
@@ -485,32 +510,32 @@ class DiskTest(unittest.TestCase):
         print(f"failed calls: { {call: len(nths) * len(kinds) for call, nths in points.items()} }", file=sys.stderr)
 
 
-class ObjectsTest(Place, unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.port = free_port()
-        log = open(SCRATCH / "moto.log", "w")
+def start_moto(cls, bucket):
+    """An S3 server with a bucket that everybody may read."""
+    import boto3
+
+    cls.port = free_port()
+    cls.log = SCRATCH / f"moto-{bucket}.log"
+    with open(cls.log, "w") as log:
         cls.server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(cls.port)], stdout=log, stderr=log)
-        wait_for(cls.port, cls.server)
-        import boto3
+    wait_for(cls.port, cls.server)
+    keys = {"aws_access_key_id": "key-of-the-test", "aws_secret_access_key": "secret-of-the-test"}
+    cls.client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{cls.port}", region_name="us-east-1", **keys)
+    cls.client.create_bucket(Bucket=bucket)
+    readers = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    cls.client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [readers]}))
+    cls.env = {"AWS_ENDPOINT": f"http://127.0.0.1:{cls.port}"}
 
-        cls.client = boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{cls.port}",
-            region_name="us-east-1",
-            aws_access_key_id="key-of-the-test",
-            aws_secret_access_key="secret-of-the-test",
-        )
-        cls.client.create_bucket(Bucket="chats")
-        readers = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::chats/*"}
-        cls.client.put_bucket_policy(Bucket="chats", Policy=json.dumps({"Version": "2012-10-17", "Statement": [readers]}))
-        cls.target = "s3://chats/of/all"
-        cls.env = {"AWS_ENDPOINT": f"http://127.0.0.1:{cls.port}"}
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.terminate()
-        cls.server.wait()
+def stop_moto(cls):
+    cls.server.terminate()
+    cls.server.wait()
+
+
+class ObjectsTest(Place, unittest.TestCase):
+    target = "s3://chats/of/all"
+    setUpClass = classmethod(lambda cls: start_moto(cls, "chats"))
+    tearDownClass = classmethod(stop_moto)
 
     def get(self, path):
         return http_get(self.port, f"/chats/of/all/{path}")[0]
@@ -543,7 +568,7 @@ class ObjectsTest(Place, unittest.TestCase):
         target = "s3://chats/large"
 
         def requests():
-            return (SCRATCH / "moto.log").read_text().count('HTTP/1.1"')
+            return self.log.read_text().count('HTTP/1.1"')
 
         share = publisher.publish(file, target)["share"]
         counts = []
@@ -555,6 +580,181 @@ class ObjectsTest(Place, unittest.TestCase):
             publisher.publish(chat(file, 40, changed=shares + 2), target, "--as", share)
             counts.append(requests() - before)
         self.assertLessEqual(abs(counts[1] - counts[0]), 1)
+
+
+class Proxy:
+    """Stands between the program and a server on loopback, and is a bad network or a full disk when told to."""
+
+    def __init__(self, port):
+        self.upstream = port
+        self.bytes_left = None  # towards the server, after which connections are cut
+        self.answer = None  # instead of what the server would say to a request that writes
+        self.sent = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=[client], daemon=True).start()
+
+    def serve(self, client):
+        try:
+            with client, socket.create_connection(("127.0.0.1", self.upstream)) as server, contextlib.ExitStack() as end:
+                for side in [client, server]:
+                    end.callback(side.shutdown, socket.SHUT_RDWR)
+                threading.Thread(target=self.pump_back, args=[server, client], daemon=True).start()
+                while data := client.recv(1 << 16):
+                    is_write = data.startswith((b"PUT ", b"POST "))
+                    if self.answer and is_write:
+                        client.sendall(f"HTTP/1.1 {self.answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+                        return
+                    if self.bytes_left is not None:
+                        data = data[: max(0, self.bytes_left)]
+                        self.bytes_left -= len(data)
+                    self.sent += len(data)
+                    server.sendall(data)
+                    if self.bytes_left == 0:
+                        return
+        except OSError:
+            pass
+
+    @staticmethod
+    def pump_back(server, client):
+        try:
+            while data := server.recv(1 << 16):
+                client.sendall(data)
+        except OSError:
+            pass
+
+    def heal(self):
+        self.bytes_left = self.answer = None
+
+    def close(self):
+        self.listener.close()
+
+
+class FaultTest(unittest.TestCase):
+    """An S3 server that is full or refuses, and a network that goes away in the middle."""
+
+    setUpClass = classmethod(lambda cls: start_moto(cls, "faults"))
+    tearDownClass = classmethod(stop_moto)
+
+    def get(self, folder):
+        return lambda path: http_get(self.port, f"/faults/{folder}/{path}")[0]
+
+    def test_a_full_or_refusing_server_or_lost_network_leaves_the_version_before(self):
+        # How much an update is on the wire.
+        proxy, publisher, _, file, _ = self.begun("rehearsal")
+        before = proxy.sent
+        publisher.publish(chat(file, 120, changed=100), "s3://faults/rehearsal")
+        size = proxy.sent - before
+        proxy.close()
+        # Each fault in a case of its own, all at once, since the program tries for a while before it gives up.
+        cut = lambda share: lambda proxy: setattr(proxy, "bytes_left", int(size * share))  # noqa: E731
+        says = lambda status: lambda proxy: setattr(proxy, "answer", status)  # noqa: E731
+        cases = {f"cut-{share}": (cut(share), "connection (closed|error)|[Cc]onnection reset|Broken pipe|timed out") for share in [0, 0.2, 0.5, 0.8, 0.95]}
+        cases["full"] = (says("507 Insufficient Storage"), "s3://faults/full is full\nhelp: make room there")
+        cases["refusing"] = (says("503 Service Unavailable"), "503 Service Unavailable\nhelp: check the network")
+        cases["denied"] = (says("403 Forbidden"), "does not let us in: .*403 Forbidden\nhelp: give credentials")
+        with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
+            for tried in [pool.submit(self.fail_once, name, *case) for name, case in cases.items()]:
+                tried.result()
+
+    def begun(self, name):
+        """A first version, published through a network that works."""
+        proxy = Proxy(self.port)
+        publisher = Publisher(AWS_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
+        file = chat(publisher.data / "chat.jsonl", 120)
+        return proxy, publisher, self.get(name), file, publisher.publish(file, f"s3://faults/{name}")
+
+    def fail_once(self, name, fault, says):
+        proxy, publisher, get, file, first = self.begun(name)
+        target, share = f"s3://faults/{name}", first["share"]
+        chat(file, 120, changed=100)
+        fault(proxy)
+        code, out, err = publisher.run("publish", file, "--to", target)
+        self.assertEqual(code, 2, f"{name}: {out}{err}")
+        self.assertIn(target, err)
+        self.assertRegex(err, says)
+        self.assertRegex(err, "(?m)^help: .+")
+        self.assertLess(len(err), 600, err)
+        seen = whole(get, share)
+        proxy.heal()
+        second = publisher.publish(file, target)
+        self.assertEqual(second["share"], share)
+        self.assertNotEqual(second["bundle"], first["bundle"])
+        # What is removed at the end is no part of the version before any more.
+        self.assertIn(seen, [first["bundle"], second["bundle"]] if name == "cut-0.95" else [first["bundle"]], name)
+        self.assertEqual(whole(get, share), second["bundle"], name)
+        self.assertEqual({key.split("/")[3] for key in self.keys(name) if key.count("/") > 3}, {second["bundle"][:16]}, name)
+        proxy.close()
+
+    def keys(self, folder):
+        found = self.client.get_paginator("list_objects_v2").paginate(Bucket="faults", Prefix=f"{folder}/s/")
+        return [entry["Key"] for page in found for entry in page.get("Contents", [])]
+
+    def test_a_first_publication_that_fails_goes_on_under_the_same_link(self):
+        proxy = Proxy(self.port)
+        publisher = Publisher(AWS_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
+        file = chat(publisher.data / "chat.jsonl", 120)
+        proxy.bytes_left = 30_000
+        code, _, err = publisher.run("publish", file, "--to", "s3://faults/first", "--encrypt")
+        self.assertEqual(code, 2, err)
+        link = json.loads(publisher.ok("published", "--json")[0])["link"]
+        proxy.heal()
+        published = publisher.publish(file, "s3://faults/first", "--encrypt")
+        self.assertEqual(published["link"], link)
+        self.assertEqual({key.split("/")[2] for key in self.keys("first")}, {published["share"]})
+        proxy.close()
+
+    def test_a_page_that_is_kept_in_step_goes_on_when_the_server_and_the_network_do(self):
+        proxy = Proxy(self.port)
+        publisher = Publisher(AWS_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
+        file = publisher.data / "chat.jsonl"
+        Live.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", "s3://faults/live", "--live", "--json")
+        said, logged = Live.steps(process), []
+        threading.Thread(target=lambda: logged.extend(process.stderr), daemon=True).start()
+        try:
+            Live.until(self, lambda: said, 60)
+            share = said[0]["link"].split("/")[1]
+            get = self.get("live")
+
+            def shown():
+                record = json.loads(get(f"s/{share}/share.json"))
+                at = lambda name: get(f"s/{share}/{record['folder']}/{name}")  # noqa: E731
+                head = handed_over(at("data/live.js"))
+                frames = [at(f"data/live-{n}.js") for n in range(head["first"], head["last"] + 1)]
+                self.assertNotIn(None, [at(head["page"]), *frames], "the head names what is not there")
+                return record["folder"], b"".join([at(head["page"]), *frames]).decode()
+
+            folder, count = shown()[0], 4
+            for fault, says in [
+                (lambda: setattr(proxy, "answer", "507 Insufficient Storage"), "s3://faults/live is full"),
+                (lambda: setattr(proxy, "answer", "503 Service Unavailable"), "503 Service Unavailable"),
+                (lambda: setattr(proxy, "bytes_left", 1500), "s3://faults/live failed"),
+            ]:
+                fault()
+                Live.grow(file, count, count + 1)
+                count += 1
+                # It says what is wrong and what it does now, and readers have what they had.
+                Live.until(self, lambda: any(says in line for line in logged) and any("trying again in" in line for line in logged), 60)
+                self.assertEqual(shown()[0], folder)
+                self.assertIn(f"Message {count - 2}.", shown()[1])
+                logged.clear()
+                proxy.heal()
+                Live.until(self, lambda: f"Message {count - 1}." in shown()[1], 60)
+            # It went on where it was.
+            self.assertEqual(shown()[0], folder)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+            proxy.close()
 
 
 class GitTest(Place, unittest.TestCase):
@@ -699,7 +899,8 @@ class Live(unittest.TestCase):
                 said = f"Message {n}. " + "Some words more to read here. " * words
                 file.write(json.dumps({"id": f"m{n}", "role": "user" if n % 4 == 0 else "assistant", "content": said}) + "\n")
 
-    def steps(self, process):
+    @staticmethod
+    def steps(process):
         """Reads what it says of its steps, in a thread of its own."""
         said = []
 
@@ -926,6 +1127,37 @@ class TakenBackTest(Live):
     def test_the_old_text_is_nowhere_in_an_encrypted_one(self):
         self.taken_back("--encrypt")
 
+    def test_of_two_who_keep_a_page_in_step_the_first_is_told(self):
+        publisher, other = Publisher(), Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file, copy = publisher.data / "chat.jsonl", other.data / "chat.jsonl"
+        for path in [file, copy]:
+            self.grow(path, 0, 4)
+        # With data of its own; and on the same server, where it goes on with the same version.
+        for second, path in [(other, copy), (publisher, file)]:
+            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            said = self.steps(process)
+            self.until(lambda: said)
+            share = os.listdir(root / "s")[0]
+            taking_over = second.start("publish", path, "--to", root, "--live", "--json", "--as", share)
+            heard = self.steps(taking_over)
+            try:
+                self.until(lambda: heard)
+                for path in {file, path}:
+                    self.grow(path, 4, 6)
+                self.until(lambda: "Message 5." in self.shown(root, share))
+                first, _ = self.until_one_ends(process, taking_over)
+                self.assertIn(f"share {share} was taken back from {root}, or somebody else publishes it there", first.stderr.read())
+                self.assertIn("Message 5.", self.shown(root, share))
+            finally:
+                for one in [process, taking_over]:
+                    one.send_signal(signal.SIGINT)
+                    one.wait(60)
+
+    def until_one_ends(self, *processes):
+        self.until(lambda: any(one.poll() is not None for one in processes))
+        return sorted(processes, key=lambda one: one.poll() is None)
+
     def test_a_page_that_is_taken_back_is_not_kept_in_step_any_more(self):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
@@ -942,7 +1174,7 @@ class TakenBackTest(Live):
         finally:
             process.kill()
         self.assertEqual(process.returncode, 2)
-        self.assertIn(f"share {share} was taken back from {root}", err)
+        self.assertIn(f"share {share} was taken back from {root}, or somebody else publishes it there", err)
         self.assertIn("help: publish it with --live again", err)
         self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{share}/index.html"])
         self.assertIn("taken back", (root / "s" / share / "index.html").read_text())
@@ -1065,6 +1297,17 @@ class MirrorTest(unittest.TestCase):
             self.until(is_sealed)
             bob("DELETE", f"/api/v1/shares/{share}")
             self.until(lambda: self.is_taken_back(root, share))
+
+
+@contextlib.contextmanager
+def lock_of(folder):
+    """Holds a site as another publication does."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def names_below(root):

@@ -66,8 +66,8 @@ pub struct NewFile {
 pub struct LiveStep<'a> {
     /// Folder of the version; [`LiveRecord::folder`] names a new one.
     pub folder: &'a str,
-    /// Folder of the version that whoever goes on has sent before, which has to be there still.
-    pub before: Option<&'a str>,
+    /// Folder and head of the version that whoever goes on has sent before, or found: nobody else may have changed it.
+    pub before: Option<(&'a str, &'a LiveRecord)>,
     /// All files of the version, where it begins.
     pub version: Option<LiveVersion>,
     /// Frames, as JSON texts: the file number `record.last`.
@@ -181,7 +181,7 @@ impl<'a> LivePlace<'a> {
 /// Sends what is new of a live share, the head last.
 ///
 /// # Errors
-/// The place cannot be used; readers see what they saw, and the same step can be tried again. [`PublishError::NotLive`] where the share was taken back.
+/// The place cannot be used; readers see what they saw, and the same step can be tried again. [`PublishError::NotLive`] where somebody else took the share back or goes on with it.
 pub fn live_step(
     target: &dyn Target,
     share: &ShareId,
@@ -191,8 +191,9 @@ pub fn live_step(
 ) -> Result<Changes, PublishError> {
     let mut session = target.begin(watch)?;
     let place = SitePath::share(share);
-    if let Some(before) = step.before {
-        still_live(target, &mut *session, (share, before), watch)?;
+    if let Some((folder, record)) = step.before {
+        let head = (step.dress)("live", record.to_script());
+        still_live(target, &mut *session, (share, folder, &head), watch)?;
     }
     let version =
         SitePath::version(share, step.folder).expect("folders of versions are made from digests");
@@ -288,18 +289,21 @@ pub fn live_step(
     Ok(changes)
 }
 
-/// Fails where readers are not shown this version any more. What is left of it, because a step met whoever took it back, goes.
+/// Fails where readers are not shown this version any more, and what is left of it, because a step met whoever took it back, goes; or where its head is not ours.
 fn still_live(
     target: &dyn Target,
     session: &mut dyn Session,
-    (share, folder): (&ShareId, &str),
+    (share, folder, head): (&ShareId, &str, &[u8]),
     watch: &dyn Watch,
 ) -> Result<(), PublishError> {
+    let version = SitePath::version(share, folder).expect("it was sent to this folder");
     let seen = read_share(target, session, share)?;
     if seen.is_some_and(|seen| seen.live && seen.folder == folder) {
-        return Ok(());
-    }
-    if let Some(version) = SitePath::version(share, folder) {
+        // Two who go on with the same version would write over each other's frames.
+        if session.read(&version.file(HEAD))?.as_deref() == Some(head) {
+            return Ok(());
+        }
+    } else {
         let left = session.list(&version)?.into_iter();
         let changes = Changes {
             subject: format!("Take back share {share}"),

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::{
     cancel,
-    client::{Client, Refused},
+    client::{Client, is_not_found},
     cmd::list::for_each,
     config::Config,
     moment, pick,
@@ -338,11 +338,6 @@ impl Keeper {
         }
         self.publications.remove(&key, share)
     }
-}
-
-fn is_not_found(error: &anyhow::Error) -> bool {
-    let refused = error.downcast_ref::<Refused>();
-    refused.is_some_and(|refused| refused.status == 404)
 }
 
 /// A share in a log: not its link.

@@ -238,8 +238,8 @@ struct Keeper<'a> {
     /// How everything is encrypted, where it is.
     seal: Option<&'a Seal>,
     standing: Option<Standing>,
-    /// Folder of the version that we sent last.
-    before: Option<String>,
+    /// Folder and head of the version that we sent last.
+    before: Option<(String, LiveRecord)>,
 }
 
 /// What is at the place.
@@ -379,7 +379,7 @@ impl Keeper<'_> {
         }
         // A version of ours may be there whose sending seemed to fail.
         if let (Some(before), Some(standing)) = (&mut self.before, &self.standing) {
-            before.clone_from(&standing.folder);
+            *before = (standing.folder.clone(), standing.record.clone());
         }
         Ok(())
     }
@@ -649,7 +649,10 @@ impl Keeper<'_> {
         let names = whole.files.iter().map(|file| file.name.clone()).collect();
         let step = LiveStep {
             folder: &folder_there,
-            before: self.before.as_deref(),
+            before: self
+                .before
+                .as_ref()
+                .map(|(folder, record)| (folder.as_str(), record)),
             version: Some(LiveVersion {
                 files: std::mem::take(&mut whole.files),
             }),
@@ -669,7 +672,7 @@ impl Keeper<'_> {
         let is_first = self.before.is_none() && self.standing.is_none();
         let sent = self.send(step, if is_first { &moment } else { self.progress })?;
         moment.finish();
-        self.before = Some(folder_there.clone());
+        self.before = Some((folder_there.clone(), record.clone()));
         self.standing = Some(Standing {
             folder: folder_there,
             record,
@@ -684,7 +687,7 @@ impl Keeper<'_> {
 
     /// Sends frames, and the pages that they have changed so far that it pays, or more. What nothing names any more goes.
     fn step(&mut self, frames: &[String], extent: Extent) -> anyhow::Result<Option<Sent>> {
-        let Some(standing) = &mut self.standing else {
+        let Some(standing) = &self.standing else {
             return Ok(None);
         };
         let mut record = standing.record.clone();
@@ -819,7 +822,7 @@ impl Keeper<'_> {
         let folder = standing.folder.clone();
         let step = LiveStep {
             folder: &folder,
-            before: Some(&folder),
+            before: Some((&folder, &standing.record)),
             version: None,
             frames: &new_frames,
             pages,
@@ -833,7 +836,7 @@ impl Keeper<'_> {
             at: moment::now(),
         };
         let sent = self.send(step, self.progress)?;
-        self.before = Some(folder.clone());
+        self.before = Some((folder.clone(), record.clone()));
         self.standing = Some(Standing {
             folder,
             record,
