@@ -968,16 +968,19 @@ class LiveTest(Live):
             share = os.listdir(root / "s")[0]
             begun = len(said)
             weighed = self.pages_bytes(root, share)
-            new = 120
+            new = 400
             for n in range(before, before + new, 2):
                 self.grow(file, n, n + 2)
-                time.sleep(0.05)
+                time.sleep(0.02)
             self.until(lambda: f"Message {before + new - 1}." in self.shown(root, share))
+            # What is there is said a moment later.
+            self.until(lambda: said[-1]["seq"] == handed_over(self.files(root, share)[0]["data/live.js"])["seq"])
             sent = sum(step["bytes_sent"] for step in said[begun:])
             self.assertTrue(all(step["files_sent"] < 40 for step in said[begun:]), "the whole chat was sent again")
+            rendered = (self.pages_bytes(root, share) - weighed) / new
             process.send_signal(signal.SIGINT)
             process.wait(60)
-            costs[before] = (sent / new, (self.pages_bytes(root, share) - weighed) / new)
+            costs[before] = (sent / new, rendered)
         for before, (sent, rendered) in costs.items():
             print(f"live among files, after {before} messages: {sent:.0f} bytes sent a message, {rendered:.0f} rendered", file=sys.stderr)
             self.assertLess(sent, 3 * rendered + 2048)

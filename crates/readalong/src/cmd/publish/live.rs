@@ -45,7 +45,9 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A page is sent again when this many times as much has come since as it weighs: all its sendings together then weigh one and a half times the last one.
 const GROWTH: u64 = 2;
-/// Data about the whole chat are sent again when they have grown by a quarter.
+/// The chat for download. Sent when a version begins and when nobody goes on: each time that it had grown by a quarter would be five times what it weighs.
+const COPIES: [&str; 2] = ["chat.json", "chat.md"];
+/// Other data about the whole chat are sent again when they have grown by a quarter.
 const GROWTH_OF_WHOLE: (usize, usize) = (5, 4);
 /// Digits of digests that only tell whether something changed.
 const DIGITS: usize = 16;
@@ -767,7 +769,10 @@ impl Keeper<'_> {
                     continue;
                 };
                 let before = sent_pages.whole.get(&name).copied().unwrap_or(0);
-                if is_whole || bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0 {
+                let is_copy = COPIES.contains(&name.as_str());
+                if is_whole
+                    || !is_copy && bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0
+                {
                     sent_pages.whole.insert(name.clone(), bytes.len());
                     if name.ends_with(".html") {
                         pages_links.insert(name.clone(), links_of(&bytes));
