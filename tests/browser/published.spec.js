@@ -111,6 +111,51 @@ for (const place of /** @type {const} */ (["onHost", "onDisk"])) {
   }
 }
 
+for (const place of /** @type {const} */ (["onHost", "onDisk"])) {
+  for (const more of [[], ["--encrypt"]]) {
+    test(`the link of a page that grows leads to the newest messages, from older pages too (${[place, ...more].join(" ")})`, async ({ page }) => {
+      writeFileSync(site.chat, lines(0, 400));
+      const { link, stop } = await site.live(...more);
+      try {
+        await page.goto(site[place](link));
+        await expect(page.getByText("Message 399 of this chat.")).toBeInViewport();
+        await page.locator(".pages-top a[rel=prev]").click();
+        await expect(page.locator("main")).not.toContainText("Message 399 of this chat.");
+        await expect(page.locator("main > [data-item]").first()).toBeVisible();
+        await expect(page.locator(".live-state")).toHaveText("Live");
+        appendFileSync(site.chat, lines(400, 402));
+        await page.getByRole("link", { name: "2 new messages" }).click({ timeout: 15_000 });
+        await expect(page.locator("main")).toContainText("Message 401 of this chat.");
+        await page.goBack();
+        await expect(page.locator("main")).not.toContainText("Message 399 of this chat.");
+        await page.getByRole("link", { name: "Newest messages" }).click();
+        await expect(page.locator("main")).toContainText("Message 401 of this chat.");
+        await expect(page.locator(".live-state")).toHaveText("Live");
+      } finally {
+        await stop();
+      }
+    });
+  }
+}
+
+test("a page that is open when others are sent anew turns to them as they are now, decrypted", async ({ page }) => {
+  writeFileSync(site.chat, lines(0, 400));
+  const { link, stop } = await site.live("--encrypt");
+  try {
+    await page.goto(site.onHost(link));
+    await expect(page.getByText("Message 399 of this chat.")).toBeInViewport();
+    await page.locator(".pages-top a[rel=prev]").click();
+    await expect(page.locator("main")).not.toContainText("Message 399 of this chat.");
+    // So much that the last page is finished, and others come after it.
+    appendFileSync(site.chat, lines(400, 800));
+    await expect(page.getByRole("link", { name: /\d+ new messages/ })).toBeVisible({ timeout: 20_000 });
+    await page.locator(".pages-bottom a[rel=next]").click();
+    await expect(page.locator("main")).toContainText("Message 401 of this chat.");
+  } finally {
+    await stop();
+  }
+});
+
 test("a share that was taken back says so, and a page of a version that is gone leads to the share", async ({ page }) => {
   const { link, share, bundle } = site.publish();
   appendFileSync(site.chat, lines(6, 8));
@@ -121,6 +166,37 @@ test("a share that was taken back says so, and a page of a version that is gone 
   await page.goto(site.onHost(link));
   await expect(page.locator("h1")).toHaveText("This chat was taken back");
 });
+
+for (const more of [[], ["--encrypt"]]) {
+  test(`the branch of a Git remote, checked out, is a site (${["git", ...more].join(" ")})`, async ({ page }) => {
+    const git = (/** @type {string[]} */ ...words) => execFileSync("git", words, { env: { ...site.env, GIT_CONFIG_GLOBAL: "/dev/null" }, stdio: "pipe" });
+    const [remote, checkout] = [join(site.folder, "site.git"), join(site.folder, "checkout")];
+    git("init", "--bare", "--quiet", remote);
+    const publish = () => JSON.parse(execFileSync(PROGRAM, ["publish", site.chat, "--to", `git+file://${remote}#pages`, "--json", ...more], { env: site.env, encoding: "utf8" })).link;
+    const link = publish();
+    git("clone", "--quiet", "--branch", "pages", remote, checkout);
+    const host = await serve(checkout);
+    try {
+      const address = new URL(link, host.url).href;
+      await page.goto(address);
+      await expect(page.locator("main")).toContainText("Message 5 of this chat.");
+      await expect(page.getByRole("button", { name: "Find" })).toBeVisible(); // its scripts ran
+      appendFileSync(site.chat, lines(6, 8));
+      expect(publish()).toBe(link);
+      git("-C", checkout, "pull", "--quiet", "--ff-only");
+      await page.goto("about:blank");
+      await page.goto(address);
+      await expect(page.locator("main")).toContainText("Message 7 of this chat.");
+      execFileSync(PROGRAM, ["unpublish", site.chat, "--to", `git+file://${remote}#pages`], { env: site.env, stdio: "ignore" });
+      git("-C", checkout, "pull", "--quiet", "--ff-only");
+      await page.goto("about:blank");
+      await page.goto(address);
+      await expect(page.locator("h1")).toHaveText("This chat was taken back");
+    } finally {
+      await host.close();
+    }
+  });
+}
 
 test("the list of a site can be searched and ordered", async ({ page }) => {
   site.publish("--listed", "--title", "Zebra crossing");

@@ -408,7 +408,7 @@ impl Viewer {
             assert_eq!(end["reason"], "frozen");
             self.ended = true;
             self.footer = Some(end["html"].as_str().unwrap().to_owned());
-        } else {
+        } else if op.get("taken_back").is_none() {
             panic!("an operation that the protocol does not have: {op}");
         }
     }

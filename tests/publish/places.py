@@ -3,9 +3,15 @@
 Starts an S3 server, nginx and an rsync daemon on loopback, and runs the program in READALONG. Ends with a line of totals, as every step of tests/run does.
 """
 
+import base64
+import concurrent.futures
+import contextlib
+import fcntl
 import gzip
 import hashlib
+import hmac
 import http.client
+import io
 import json
 import os
 import pathlib
@@ -20,12 +26,18 @@ import threading
 import time
 import unittest
 import urllib.parse
+import zlib
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 READALONG = os.environ["READALONG"]
 STARTS_WITHIN_S = 60
 # Pages are split by weight: so many messages make some.
 MESSAGES = 400
-# File-system calls that a publication makes; a failure of each is tried.
+# File-system calls that a publication makes; failures of each are tried at so many points, from the first one below the site to the last.
+POINTS = 4
 CALLS = "openat,mkdir,write,fsync,rename,linkat,unlink,unlinkat,rmdir,copy_file_range,ftruncate,flock,newfstatat,statx,getdents64"
 
 scratch = tempfile.TemporaryDirectory(prefix="readalong-places-")
@@ -112,7 +124,7 @@ def chat(path, messages=MESSAGES, changed=None, title="A chat that is published"
 class Publisher:
     """The program with a data folder of its own."""
 
-    def __init__(self):
+    def __init__(self, **more):
         self.data = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "READALONG"))},
@@ -123,6 +135,7 @@ class Publisher:
             "AWS_REGION": "us-east-1",
             "AWS_ALLOW_HTTP": "true",
             "GIT_CONFIG_GLOBAL": os.devnull,
+            **more,
         }
 
     def start(self, *arguments, before=(), **more):
@@ -169,8 +182,14 @@ def whole(get, share):
 class Place:
     """What every place has to do. Those that inherit say how it is reached: `target`, `get(path)`, `names()`."""
 
+    # What the program's environment has besides.
+    env = {}
+
+    def publisher(self):
+        return Publisher(**self.env)
+
     def test_a_share_keeps_its_link_and_sends_only_what_is_new(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl")
         first = publisher.publish(file, self.target)
         share = first["share"]
@@ -202,7 +221,7 @@ class Place:
         self.assertNotIn(share, listed)
 
     def test_a_catalogue_lists_only_what_is_to_be_listed(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         one = publisher.publish(chat(publisher.data / "one.jsonl", 4), self.target, "--listed", "--title", "Seen by <all>")
         two = publisher.publish(chat(publisher.data / "two.jsonl", 6), self.target, "--title", "Known to few")
         index = self.get("index.html").decode()
@@ -213,7 +232,7 @@ class Place:
         self.assertNotIn(one["share"], self.get("index.html").decode())
 
     def test_a_dry_run_does_nothing(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         before = self.names()
         out, err = publisher.ok("publish", chat(publisher.data / "chat.jsonl", 4), "--to", self.target, "--dry-run")
         self.assertIn("send    s/", out)
@@ -221,11 +240,11 @@ class Place:
         self.assertEqual(self.names(), before)
 
     def test_two_publishers_of_one_share_leave_a_whole_version(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         share = publisher.publish(chat(publisher.data / "chat.jsonl", 40), self.target)["share"]
         others = []
         for n in range(3):
-            other = Publisher()
+            other = self.publisher()
             others.append(other.start("publish", chat(other.data / "chat.jsonl", 40, changed=n), "--to", self.target, "--as", share, "--json"))
         bundles = []
         for other in others:
@@ -238,7 +257,7 @@ class Place:
         self.assertIn(whole(self.get, share), bundles)
 
     def test_readers_never_see_a_mixture(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl", 60)
         share = publisher.publish(file, self.target)["share"]
         seen, failed, done = set(), [], threading.Event()
@@ -260,7 +279,7 @@ class Place:
         self.assertTrue(seen & bundles)
 
     def test_a_damaged_bundle_is_not_published(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         before = self.names()
         out, _ = publisher.ok("export", chat(publisher.data / "chat.jsonl", 4), "-o", publisher.data / "exports", "--json")
         bundle = pathlib.Path(json.loads(out)["path"])
@@ -272,7 +291,7 @@ class Place:
         self.assertEqual(self.names(), before)
 
     def test_a_kill_in_the_middle_leaves_the_version_before(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl")
         share = publisher.publish(file, self.target)
         bundles = {share["bundle"]}
@@ -315,57 +334,6 @@ class FolderTest(Place, unittest.TestCase):
         version = self.root / "s" / published["share"] / published["bundle"][:16]
         out, _ = publisher.ok("verify", version)
         self.assertIn(published["bundle"], out)
-
-    def test_a_failing_disk_leaves_the_version_before(self):
-        """EIO, ENOSPC and a kill at file-system calls of a publication, below the site and elsewhere."""
-        publisher = Publisher()
-        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
-        saved = root.with_name(root.name + "-saved")
-        share = publisher.publish(chat(publisher.data / "chat.jsonl", 40), root)["share"]
-        shutil.copytree(root, saved)
-        out, _ = publisher.ok("export", chat(publisher.data / "other.jsonl", 40, changed=3), "-o", publisher.data / "exports", "--json")
-        bundle = json.loads(out)["path"]
-        publish = ["publish", bundle, "--to", root, "--as", share, "--json"]
-
-        def get(path):
-            return (root / path).read_bytes() if (root / path).is_file() else None
-
-        def restore():
-            shutil.rmtree(root)
-            shutil.copytree(saved, root)
-
-        first = whole(get, share)
-        log = publisher.data / "calls"
-        process = publisher.start(*publish, before=["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={CALLS}"])
-        process.communicate(timeout=120)
-        second = whole(get, share)
-        self.assertNotEqual(second, first)
-        restore()
-        # What the program does before it comes to the site is not the site's.
-        made = [re.match(r"\d+ +(\w+)\(", line) for line in log.read_text().splitlines()]
-        made = [call.group(1) for call in made if call]
-        tried = {}
-        for call in sorted(set(made)):
-            count = made.count(call)
-            # The last ones are those below the site.
-            nths = sorted({max(1, count - n) for n in [0, 4, 13, 30]})
-            for failure in ["error=EIO", "error=ENOSPC", "signal=KILL"]:
-                for nth in nths:
-                    strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{failure}:when={nth}"]
-                    process = publisher.start(*publish, before=strace)
-                    _, err = process.communicate(timeout=120)
-                    tried[call] = tried.get(call, 0) + 1
-                    case = f"{call} {failure} {nth} of {count}: {err}"
-                    self.assertIn(whole(get, share), [first, second], case)
-                    if failure != "signal=KILL" and process.returncode != 0:
-                        self.assertRegex(err, "error:|error while loading shared libraries", case)
-                    if nth == nths[0]:
-                        # Each kind of failure leaves something from which the next one goes on.
-                        self.assertEqual(whole(get, publisher.publish(bundle, root, "--as", share)["share"]), second, case)
-                        left = [name for name in names_below(root) if ".readalong-partial" in name and name.startswith(f"s/{share}/")]
-                        self.assertEqual(left, [], case)
-                    restore()
-        print(f"failed calls: {tried}", file=sys.stderr)
 
     def test_an_encrypted_share_shows_nothing_and_keeps_its_link(self):
         publisher = Publisher()
@@ -454,36 +422,120 @@ class FolderTest(Place, unittest.TestCase):
         self.assertFalse((self.root / "s" / private).exists())
 
 
-class ObjectsTest(Place, unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.port = free_port()
-        log = open(SCRATCH / "moto.log", "w")
+    def test_a_share_that_is_deleted_or_made_private_while_it_is_published_is_not_there(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = chat(publisher.data / "chat.jsonl", 6)
+        server = publisher.start("serve", "--addr", "127.0.0.1:0")
+        try:
+            Live.until(self, lambda: (publisher.data / "server.json").exists())
+            for change, says in [(["rm", "--yes"], "was deleted"), (["update", "--private"], "was made private")]:
+                share = json.loads(publisher.ok("share", file, "--json")[0])["id"]
+                # Whoever publishes waits for the place, and has the bundle already.
+                with open(publisher.data / "log", "w") as log, lock_of(root):
+                    process = publisher.start("publish", share, "--to", root, before=["strace", "-f", "-qq", "-e", "trace=flock", "-o", log.name])
+                    Live.until(self, lambda: "EAGAIN" in (publisher.data / "log").read_text())
+                    publisher.ok(change[0], share, *change[1:])
+                _, err = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, 2, err)
+                self.assertIn(f"share {share} {says} while it was published; nothing of it is at {root} any more", err)
+                self.assertLessEqual(set(names_below(root / "s" / share)), {"index.html"})
+                self.assertNotIn(share, publisher.ok("published")[0])
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=60)
+
+
+class DiskTest(unittest.TestCase):
+    """EIO, ENOSPC and a kill at file-system calls of a publication to a folder."""
+
+    @staticmethod
+    def get(root):
+        return lambda path: (root / path).read_bytes() if (root / path).is_file() else None
+
+    @staticmethod
+    def points(log, root):
+        """The calls that are made to fail: of each kind, the numbers of some below the site, evenly from the first to the last."""
+        numbers, below = {}, {}
+        for line in log.read_text().splitlines():
+            called = re.match(r"\d+ +(\w+)\(", line)
+            if called:
+                call = called.group(1)
+                numbers[call] = numbers.get(call, 0) + 1
+                if str(root) in line:
+                    below.setdefault(call, []).append(numbers[call])
+        return {call: sorted({nths[step * (len(nths) - 1) // (POINTS - 1)] for step in range(POINTS)}) for call, nths in below.items()}
+
+    def fail(self, saved, publish, bundles, case):
+        """One case, on a copy of the site."""
+        (first, second), (call, failure, nth, is_followed) = bundles, case
+        publisher = Publisher()
+        root = publisher.data / "site"
+        shutil.copytree(saved, root)
+        strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{failure}:when={nth}"]
+        process = publisher.start(*publish(root), before=strace)
+        _, err = process.communicate(timeout=120)
+        said = f"{call} {failure} {nth}: {err}"
+        share = os.listdir(root / "s")[0]
+        self.assertIn(whole(self.get(root), share), [first, second], said)
+        if failure != "signal=KILL" and process.returncode != 0:
+            self.assertRegex(err, "error:|error while loading shared libraries", said)
+        if is_followed:
+            # Each kind of failure leaves something from which the next one goes on.
+            publisher.ok(*publish(root))
+            self.assertEqual(whole(self.get(root), share), second, said)
+            self.assertEqual([name for name in names_below(root) if ".readalong-partial" in name and name.startswith("s/")], [], said)
+        shutil.rmtree(root)
+
+    def test_a_failing_disk_leaves_the_version_before(self):
+        publisher = Publisher()
+        saved = publisher.data / "saved"
+        share = publisher.publish(chat(publisher.data / "chat.jsonl", 40), saved)["share"]
+        out, _ = publisher.ok("export", chat(publisher.data / "other.jsonl", 40, changed=3), "-o", publisher.data / "exports", "--json")
+        publish = lambda root: ["publish", json.loads(out)["path"], "--to", root, "--as", share, "--json"]  # noqa: E731
+        root, log = publisher.data / "site", publisher.data / "calls"
+        shutil.copytree(saved, root)
+        process = publisher.start(*publish(root), before=["strace", "-f", "-y", "-qq", "-o", str(log), "-e", f"trace={CALLS}"])
+        process.communicate(timeout=120)
+        bundles = [whole(self.get(folder), share) for folder in [saved, root]]
+        self.assertNotEqual(*bundles)
+        points = self.points(log, root)
+        self.assertLessEqual({"openat", "write", "fsync", "rename", "unlink"}, set(points))
+        kinds = ["error=EIO", "error=ENOSPC", "signal=KILL"]
+        cases = [(call, kind, nth, nth == nths[len(nths) // 2]) for call, nths in points.items() for kind in kinds for nth in nths]
+        # Most of the time each waits for those who may be reading the version before.
+        with concurrent.futures.ThreadPoolExecutor(24) as pool:
+            for tried in [pool.submit(self.fail, saved, publish, bundles, case) for case in cases]:
+                tried.result()
+        print(f"failed calls: { {call: len(nths) * len(kinds) for call, nths in points.items()} }", file=sys.stderr)
+
+
+def start_moto(cls, bucket):
+    """An S3 server with a bucket that everybody may read."""
+    import boto3
+
+    cls.port = free_port()
+    cls.log = SCRATCH / f"moto-{bucket}.log"
+    with open(cls.log, "w") as log:
         cls.server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(cls.port)], stdout=log, stderr=log)
-        wait_for(cls.port, cls.server)
-        import boto3
+    wait_for(cls.port, cls.server)
+    keys = {"aws_access_key_id": "key-of-the-test", "aws_secret_access_key": "secret-of-the-test"}
+    cls.client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{cls.port}", region_name="us-east-1", **keys)
+    cls.client.create_bucket(Bucket=bucket)
+    readers = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    cls.client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [readers]}))
+    cls.env = {"AWS_ENDPOINT": f"http://127.0.0.1:{cls.port}"}
 
-        cls.client = boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{cls.port}",
-            region_name="us-east-1",
-            aws_access_key_id="key-of-the-test",
-            aws_secret_access_key="secret-of-the-test",
-        )
-        cls.client.create_bucket(Bucket="chats")
-        readers = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::chats/*"}
-        cls.client.put_bucket_policy(Bucket="chats", Policy=json.dumps({"Version": "2012-10-17", "Statement": [readers]}))
-        cls.target = "s3://chats/of/all"
-        cls.endpoint = {"AWS_ENDPOINT": f"http://127.0.0.1:{cls.port}"}
-        cls.old_start = Publisher.start
-        start = Publisher.start
-        Publisher.start = lambda self, *arguments, **more: start(self, *arguments, **{**cls.endpoint, **more})
 
-    @classmethod
-    def tearDownClass(cls):
-        Publisher.start = cls.old_start
-        cls.server.terminate()
-        cls.server.wait()
+def stop_moto(cls):
+    cls.server.terminate()
+    cls.server.wait()
+
+
+class ObjectsTest(Place, unittest.TestCase):
+    target = "s3://chats/of/all"
+    setUpClass = classmethod(lambda cls: start_moto(cls, "chats"))
+    tearDownClass = classmethod(stop_moto)
 
     def get(self, path):
         return http_get(self.port, f"/chats/of/all/{path}")[0]
@@ -495,7 +547,7 @@ class ObjectsTest(Place, unittest.TestCase):
         return sorted(found)
 
     def test_objects_say_what_they_are(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         published = publisher.publish(chat(publisher.data / "chat.jsonl", 40), self.target)
         base = f"/chats/of/all/s/{published['share']}"
         _, head = http_get(self.port, f"{base}/index.html")
@@ -505,18 +557,18 @@ class ObjectsTest(Place, unittest.TestCase):
         self.assertIn("max-age=3600", page["Cache-Control"])
 
     def test_a_bucket_that_is_not_there_is_named(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         code, _, err = publisher.run("publish", chat(publisher.data / "chat.jsonl", 4), "--to", "s3://nobody-has-made-it/x")
         self.assertEqual(code, 2)
         self.assertIn("s3://nobody-has-made-it/x is not there: no such bucket", err)
 
     def test_requests_do_not_grow_with_the_site(self):
-        publisher = Publisher()
+        publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl", 40)
         target = "s3://chats/large"
 
         def requests():
-            return (SCRATCH / "moto.log").read_text().count('HTTP/1.1"')
+            return self.log.read_text().count('HTTP/1.1"')
 
         share = publisher.publish(file, target)["share"]
         counts = []
@@ -528,6 +580,181 @@ class ObjectsTest(Place, unittest.TestCase):
             publisher.publish(chat(file, 40, changed=shares + 2), target, "--as", share)
             counts.append(requests() - before)
         self.assertLessEqual(abs(counts[1] - counts[0]), 1)
+
+
+class Proxy:
+    """Stands between the program and a server on loopback, and is a bad network or a full disk when told to."""
+
+    def __init__(self, port):
+        self.upstream = port
+        self.bytes_left = None  # towards the server, after which connections are cut
+        self.answer = None  # instead of what the server would say to a request that writes
+        self.sent = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=[client], daemon=True).start()
+
+    def serve(self, client):
+        try:
+            with client, socket.create_connection(("127.0.0.1", self.upstream)) as server, contextlib.ExitStack() as end:
+                for side in [client, server]:
+                    end.callback(side.shutdown, socket.SHUT_RDWR)
+                threading.Thread(target=self.pump_back, args=[server, client], daemon=True).start()
+                while data := client.recv(1 << 16):
+                    is_write = data.startswith((b"PUT ", b"POST "))
+                    if self.answer and is_write:
+                        client.sendall(f"HTTP/1.1 {self.answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+                        return
+                    if self.bytes_left is not None:
+                        data = data[: max(0, self.bytes_left)]
+                        self.bytes_left -= len(data)
+                    self.sent += len(data)
+                    server.sendall(data)
+                    if self.bytes_left == 0:
+                        return
+        except OSError:
+            pass
+
+    @staticmethod
+    def pump_back(server, client):
+        try:
+            while data := server.recv(1 << 16):
+                client.sendall(data)
+        except OSError:
+            pass
+
+    def heal(self):
+        self.bytes_left = self.answer = None
+
+    def close(self):
+        self.listener.close()
+
+
+class FaultTest(unittest.TestCase):
+    """An S3 server that is full or refuses, and a network that goes away in the middle."""
+
+    setUpClass = classmethod(lambda cls: start_moto(cls, "faults"))
+    tearDownClass = classmethod(stop_moto)
+
+    def get(self, folder):
+        return lambda path: http_get(self.port, f"/faults/{folder}/{path}")[0]
+
+    def test_a_full_or_refusing_server_or_lost_network_leaves_the_version_before(self):
+        # How much an update is on the wire.
+        proxy, publisher, _, file, _ = self.begun("rehearsal")
+        before = proxy.sent
+        publisher.publish(chat(file, 120, changed=100), "s3://faults/rehearsal")
+        size = proxy.sent - before
+        proxy.close()
+        # Each fault in a case of its own, all at once, since the program tries for a while before it gives up.
+        cut = lambda share: lambda proxy: setattr(proxy, "bytes_left", int(size * share))  # noqa: E731
+        says = lambda status: lambda proxy: setattr(proxy, "answer", status)  # noqa: E731
+        cases = {f"cut-{share}": (cut(share), "connection (closed|error)|[Cc]onnection reset|Broken pipe|timed out") for share in [0, 0.2, 0.5, 0.8, 0.95]}
+        cases["full"] = (says("507 Insufficient Storage"), "s3://faults/full is full\nhelp: make room there")
+        cases["refusing"] = (says("503 Service Unavailable"), "503 Service Unavailable\nhelp: check the network")
+        cases["denied"] = (says("403 Forbidden"), "does not let us in: .*403 Forbidden\nhelp: give credentials")
+        with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
+            for tried in [pool.submit(self.fail_once, name, *case) for name, case in cases.items()]:
+                tried.result()
+
+    def begun(self, name):
+        """A first version, published through a network that works."""
+        proxy = Proxy(self.port)
+        publisher = Publisher(AWS_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
+        file = chat(publisher.data / "chat.jsonl", 120)
+        return proxy, publisher, self.get(name), file, publisher.publish(file, f"s3://faults/{name}")
+
+    def fail_once(self, name, fault, says):
+        proxy, publisher, get, file, first = self.begun(name)
+        target, share = f"s3://faults/{name}", first["share"]
+        chat(file, 120, changed=100)
+        fault(proxy)
+        code, out, err = publisher.run("publish", file, "--to", target)
+        self.assertEqual(code, 2, f"{name}: {out}{err}")
+        self.assertIn(target, err)
+        self.assertRegex(err, says)
+        self.assertRegex(err, "(?m)^help: .+")
+        self.assertLess(len(err), 600, err)
+        seen = whole(get, share)
+        proxy.heal()
+        second = publisher.publish(file, target)
+        self.assertEqual(second["share"], share)
+        self.assertNotEqual(second["bundle"], first["bundle"])
+        # What is removed at the end is no part of the version before any more.
+        self.assertIn(seen, [first["bundle"], second["bundle"]] if name == "cut-0.95" else [first["bundle"]], name)
+        self.assertEqual(whole(get, share), second["bundle"], name)
+        self.assertEqual({key.split("/")[3] for key in self.keys(name) if key.count("/") > 3}, {second["bundle"][:16]}, name)
+        proxy.close()
+
+    def keys(self, folder):
+        found = self.client.get_paginator("list_objects_v2").paginate(Bucket="faults", Prefix=f"{folder}/s/")
+        return [entry["Key"] for page in found for entry in page.get("Contents", [])]
+
+    def test_a_first_publication_that_fails_goes_on_under_the_same_link(self):
+        proxy = Proxy(self.port)
+        publisher = Publisher(AWS_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
+        file = chat(publisher.data / "chat.jsonl", 120)
+        proxy.bytes_left = 30_000
+        code, _, err = publisher.run("publish", file, "--to", "s3://faults/first", "--encrypt")
+        self.assertEqual(code, 2, err)
+        link = json.loads(publisher.ok("published", "--json")[0])["link"]
+        proxy.heal()
+        published = publisher.publish(file, "s3://faults/first", "--encrypt")
+        self.assertEqual(published["link"], link)
+        self.assertEqual({key.split("/")[2] for key in self.keys("first")}, {published["share"]})
+        proxy.close()
+
+    def test_a_page_that_is_kept_in_step_goes_on_when_the_server_and_the_network_do(self):
+        proxy = Proxy(self.port)
+        publisher = Publisher(AWS_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
+        file = publisher.data / "chat.jsonl"
+        Live.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", "s3://faults/live", "--live", "--json")
+        said, logged = Live.steps(process), []
+        threading.Thread(target=lambda: logged.extend(process.stderr), daemon=True).start()
+        try:
+            Live.until(self, lambda: said, 60)
+            share = said[0]["link"].split("/")[1]
+            get = self.get("live")
+
+            def shown():
+                record = json.loads(get(f"s/{share}/share.json"))
+                at = lambda name: get(f"s/{share}/{record['folder']}/{name}")  # noqa: E731
+                head = handed_over(at("data/live.js"))
+                frames = [at(f"data/live-{n}.js") for n in range(head["first"], head["last"] + 1)]
+                self.assertNotIn(None, [at(head["page"]), *frames], "the head names what is not there")
+                return record["folder"], b"".join([at(head["page"]), *frames]).decode()
+
+            folder, count = shown()[0], 4
+            for fault, says in [
+                (lambda: setattr(proxy, "answer", "507 Insufficient Storage"), "s3://faults/live is full"),
+                (lambda: setattr(proxy, "answer", "503 Service Unavailable"), "503 Service Unavailable"),
+                (lambda: setattr(proxy, "bytes_left", 1500), "s3://faults/live failed"),
+            ]:
+                fault()
+                Live.grow(file, count, count + 1)
+                count += 1
+                # It says what is wrong and what it does now, and readers have what they had.
+                Live.until(self, lambda: any(says in line for line in logged) and any("trying again in" in line for line in logged), 60)
+                self.assertEqual(shown()[0], folder)
+                self.assertIn(f"Message {count - 2}.", shown()[1])
+                logged.clear()
+                proxy.heal()
+                Live.until(self, lambda: f"Message {count - 1}." in shown()[1], 60)
+            # It went on where it was.
+            self.assertEqual(shown()[0], folder)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+            proxy.close()
 
 
 class GitTest(Place, unittest.TestCase):
@@ -607,8 +834,63 @@ class RsyncTest(Place, unittest.TestCase):
         self.assertIn("Unknown module", err)
 
 
-class LiveTest(unittest.TestCase):
-    """A static page that is kept in step: what is sent, and what is there after each kind of end."""
+class Sealed:
+    """Opens what is encrypted, as docs/encryption.md has it."""
+
+    def __init__(self, key):
+        self.key = base64.urlsafe_b64decode(key + "=")
+
+    def derive(self, what, salt=None):
+        return HKDF(hashes.SHA256(), 32, salt, f"readalong sealed 1 {what}".encode()).derive(self.key)
+
+    def open(self, purpose, name, script):
+        tag, sealed = re.fullmatch(rb'sealed\("([0-9a-f]{64})","([A-Za-z0-9+/=]*)"\);\n', script).groups()
+        tag, what = bytes.fromhex(tag.decode()), f"piece {purpose}"
+        plain = AESGCM(self.derive(what, tag)).decrypt(bytes(12), base64.b64decode(sealed), f"readalong sealed 1 {what}".encode())
+        named = f"{purpose}\0{name}\0".encode() + hashlib.sha256(plain).digest()
+        assert hmac.digest(self.derive("names"), named, "sha256") == tag, f"{name} was exchanged"
+        body = plain[5 : 5 + int.from_bytes(plain[1:5], "big")]
+        return zlib.decompress(body, -15) if plain[0] else body
+
+    def entries(self, folder):
+        """What the index says: path, media type and tags of every file."""
+        pieces = (folder / "index.js").read_bytes().splitlines(keepends=True)[1:]
+        return json.loads(b"".join(self.open("index", str(n), piece) for n, piece in enumerate(pieces)))["files"]
+
+    def files(self, folder):
+        """Every file that the index names, by its path."""
+        return {
+            path: b"".join(self.open("file", f"{path}/{n}", (folder / f"files/{tag}.js").read_bytes()) for n, tag in enumerate(tags))
+            for path, _, tags in self.entries(folder)
+        }
+
+
+class Api:
+    """The server that runs on a publisher's data folder, asked by a command on its machine, or by somebody with a token."""
+
+    def __init__(self, publisher, token=None):
+        server = json.loads((publisher.data / "server.json").read_text())
+        self.port = int(server["addr"].rsplit(":", 1)[1])
+        self.token = token or server["token"]
+
+    def __call__(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        is_json = not isinstance(body, bytes)
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json" if is_json else "application/octet-stream"}
+        connection.request(method, path, json.dumps(body) if body is not None and is_json else body, headers)
+        answer = connection.getresponse()
+        read = answer.read()
+        assert answer.status < 300, f"{method} {path}: {answer.status} {read}"
+        return json.loads(read) if read else None
+
+
+def handed_over(script):
+    text = script.decode()
+    return json.loads(text[text.index(",") + 1 : text.rindex(")")])
+
+
+class Live(unittest.TestCase):
+    """What tests of a page that is kept in step have in common."""
 
     @staticmethod
     def grow(path, begin, end, words=60):
@@ -617,7 +899,8 @@ class LiveTest(unittest.TestCase):
                 said = f"Message {n}. " + "Some words more to read here. " * words
                 file.write(json.dumps({"id": f"m{n}", "role": "user" if n % 4 == 0 else "assistant", "content": said}) + "\n")
 
-    def steps(self, process):
+    @staticmethod
+    def steps(process):
         """Reads what it says of its steps, in a thread of its own."""
         said = []
 
@@ -629,33 +912,48 @@ class LiveTest(unittest.TestCase):
         threading.Thread(target=read, daemon=True).start()
         return said
 
-    def head(self, root, share):
+    def files(self, root, share, key=None):
+        """All files of the version that readers see, in clear, and its folder."""
         record = json.loads((root / "s" / share / "share.json").read_text())
         folder = root / "s" / share / record["folder"]
-        script = (folder / "data/live.js").read_text()
-        return folder, json.loads(script[script.index(",") + 1 : script.rindex(")")])
+        if key is None:
+            return {name: (folder / name).read_bytes() for name in names_below(folder)}, folder
+        sealed = Sealed(key)
+        files = sealed.files(folder)
+        for path in folder.glob("data/live*.js"):
+            files[f"data/{path.name}"] = sealed.open("live", path.stem, path.read_bytes())
+        return files, folder
 
-    def shown(self, root, share):
+    def shown(self, root, share, key=None):
         """What a reader sees who opens the last page: its items and what the frames bring."""
-        folder, head = self.head(root, share)
-        html = (folder / head["page"]).read_text()
+        files, _ = self.files(root, share, key)
+        head = handed_over(files["data/live.js"])
+        html = files[head["page"]].decode()
         seq = int(re.search(r'data-seq="(\d+)"', html).group(1))
         for n in range(head["first"], head["last"] + 1):
-            script = (folder / f"data/live-{n}.js").read_text()
-            for frame in json.loads(script[script.index(",") + 1 : script.rindex(")")]):
+            for frame in handed_over(files[f"data/live-{n}.js"]):
                 if frame["seq"] > seq:
                     html += "".join(op["put"]["html"] for op in frame["ops"] if "put" in op)
         return html
 
     def pages_bytes(self, root, share):
-        folder, _ = self.head(root, share)
+        _, folder = self.files(root, share)
         return sum(path.stat().st_size for path in folder.glob("*.html") if not path.name.startswith("contents"))
 
     def until(self, condition, within_s=30):
+        def holds():
+            try:
+                return condition()
+            except FileNotFoundError:  # one version goes while it is read, another is there
+                return False
+
         end = time.monotonic() + within_s
-        while not condition():
+        while not holds():
             self.assertLess(time.monotonic(), end, "it did not come")
             time.sleep(0.05)
+
+class LiveTest(Live):
+    """A static page that is kept in step: what is sent, and what is there after each kind of end."""
 
     def test_a_message_costs_the_same_in_a_short_and_a_long_chat(self):
         costs = {}
@@ -670,49 +968,80 @@ class LiveTest(unittest.TestCase):
             share = os.listdir(root / "s")[0]
             begun = len(said)
             weighed = self.pages_bytes(root, share)
-            new = 120
+            new = 400
             for n in range(before, before + new, 2):
                 self.grow(file, n, n + 2)
-                time.sleep(0.05)
+                time.sleep(0.02)
             self.until(lambda: f"Message {before + new - 1}." in self.shown(root, share))
+            # What is there is said a moment later.
+            self.until(lambda: said[-1]["seq"] == handed_over(self.files(root, share)[0]["data/live.js"])["seq"])
             sent = sum(step["bytes_sent"] for step in said[begun:])
             self.assertTrue(all(step["files_sent"] < 40 for step in said[begun:]), "the whole chat was sent again")
+            rendered = (self.pages_bytes(root, share) - weighed) / new
             process.send_signal(signal.SIGINT)
             process.wait(60)
-            costs[before] = (sent / new, (self.pages_bytes(root, share) - weighed) / new)
+            costs[before] = (sent / new, rendered)
         for before, (sent, rendered) in costs.items():
             print(f"live among files, after {before} messages: {sent:.0f} bytes sent a message, {rendered:.0f} rendered", file=sys.stderr)
             self.assertLess(sent, 3 * rendered + 2048)
         self.assertLess(costs[2000][0], 1.25 * costs[20][0])
 
-    def test_it_goes_on_after_a_kill(self):
+    def goes_on_after_a_kill(self, *more):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         file = publisher.data / "chat.jsonl"
         self.grow(file, 0, 4)
-        folders, shares = set(), set()
+        folders, links, ciphers = set(), set(), {}
         count = 4
         for turn in range(4):
-            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
             said = self.steps(process)
             for _ in range(3):
                 self.grow(file, count, count + 1)
                 count += 1
                 time.sleep(0.4 + turn / 5)
-            self.until(lambda: os.path.isdir(root / "s") and os.listdir(root / "s") and f"Message {count - 1}." in self.shown(root, os.listdir(root / "s")[0]))
-            share = os.listdir(root / "s")[0]
-            shares.add(share)
-            folders.add(self.head(root, share)[0])
+            self.until(lambda: said)
+            link = said[0]["link"]
+            share, key = os.listdir(root / "s")[0], link.partition("#k=")[2] or None
+            self.until(lambda: f"Message {count - 1}." in self.shown(root, share, key))
+            links.add(link)
+            folders.add(self.files(root, share, key)[1])
+            # Under one tag, from which its key is made, nothing else was ever encrypted.
+            for name in names_below(root):
+                for tag, sealed in re.findall(rb'sealed\("(\w+)","([^"]*)"', (root / name).read_bytes()):
+                    self.assertEqual(ciphers.setdefault(tag, sealed), sealed, name)
             process.send_signal(signal.SIGKILL)
             process.wait()
+            if turn > 0:
+                self.assertTrue(all(step["files_sent"] < 12 for step in said), f"more than what is new was sent: {said}")
             self.grow(file, count, count + 1)
             count += 1
-        self.assertEqual(len(shares), 1)
+        self.assertEqual(len(links), 1)
         # It went on in the same version: nobody's page was taken away.
         self.assertEqual(len(folders), 1)
-        html = self.shown(root, shares.pop())
+        html = self.shown(root, share, key)
         for n in range(count - 1):
             self.assertIn(f"Message {n}.", html)
+        # Nothing new: the link is said, and nothing is sent.
+        process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+        said = self.steps(process)
+        self.until(lambda: f"Message {count - 1}." in self.shown(root, share, key))
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        before = names_below(root)
+        process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+        said = self.steps(process)
+        self.until(lambda: said)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        self.assertEqual([(step["files_sent"], step["link"]) for step in said], [(0, link)])
+        self.assertEqual(names_below(root), before)
+
+    def test_it_goes_on_after_a_kill(self):
+        self.goes_on_after_a_kill()
+
+    def test_an_encrypted_one_goes_on_after_a_kill(self):
+        self.goes_on_after_a_kill("--encrypt")
 
     def test_the_link_freezes_when_it_is_published_without_live(self):
         publisher = Publisher()
@@ -731,41 +1060,257 @@ class LiveTest(unittest.TestCase):
         publisher.ok("unpublish", file, "--to", root)
 
 
+class TakenBackTest(Live):
+    """What the owner changes or removes in a page that is kept in step: the old text is nowhere any more."""
+
+    def is_nowhere(self, word, root, share, key):
+        """True where no file that is there, whether anything names it or not, has the word."""
+        files, folder = self.files(root, share, key)
+        if key is None:
+            return not any(word.encode() in (root / name).read_bytes() for name in names_below(root))
+        named = {tag for _, _, tags in Sealed(key).entries(folder) for tag in tags}
+        # What no index names could hold it, too.
+        return {path.stem for path in folder.glob("files/*.js")} == named and not any(word.encode() in content for content in files.values())
+
+    def taken_back(self, *more):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 6)
+        says = lambda n, text: json.dumps({"id": f"m{n}", "role": "user" if n % 4 == 0 else "assistant", "content": text}) + "\n"  # noqa: E731
+        process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+        said = self.steps(process)
+        self.until(lambda: said)
+        share, key = os.listdir(root / "s")[0], said[0]["link"].partition("#k=")[2] or None
+        api = Api(publisher)
+        chat = api("GET", "/api/v1/chats")[0]["id"]
+        message = lambda n: f"/api/v1/chats/{chat}/messages/m{n}"  # noqa: E731
+        try:
+            folder = self.files(root, share, key)[1]
+            # In a frame, and not in the page yet.
+            with open(file, "a") as out:
+                out.write(says(6, "the word xyzzy-one") + says(7, "more"))
+            self.until(lambda: "xyzzy-one" in self.shown(root, share, key))
+            api("PATCH", message(6), {"text": "the word is gone"})
+            self.until(lambda: "the word is gone" in self.shown(root, share, key))
+            self.until(lambda: self.is_nowhere("xyzzy-one", root, share, key), 5)
+            # In the page itself.
+            api("PATCH", message(6), {"text": "the word xyzzy-two"})
+            self.until(lambda: "xyzzy-two" in self.shown(root, share, key))
+            api("PATCH", message(6), {"text": "that one is gone, too"})
+            self.until(lambda: self.is_nowhere("xyzzy-two", root, share, key), 5)
+            self.assertIn("that one is gone, too", self.shown(root, share, key))
+            # Nobody's page was taken away for it.
+            self.assertEqual(self.files(root, share, key)[1], folder)
+            # Removed.
+            with open(file, "a") as out:
+                out.write(says(8, "the word xyzzy-three") + says(9, "the end"))
+            self.until(lambda: "xyzzy-three" in self.shown(root, share, key))
+            api("DELETE", message(8))
+            self.until(lambda: self.is_nowhere("xyzzy-three", root, share, key), 5)
+            self.until(lambda: "the end" in self.shown(root, share, key))
+            # While nobody published.
+            with open(file, "a") as out:
+                out.write(says(10, "the word xyzzy-four") + says(11, "the end of it"))
+            self.until(lambda: "xyzzy-four" in self.shown(root, share, key))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            file.write_text(file.read_text().replace("xyzzy-four", "plugh"))
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+            self.steps(process)
+            self.until(lambda: "plugh" in self.shown(root, share, key))
+            self.until(lambda: self.is_nowhere("xyzzy-four", root, share, key), 5)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+    def test_the_old_text_is_nowhere(self):
+        self.taken_back()
+
+    def test_the_old_text_is_nowhere_in_an_encrypted_one(self):
+        self.taken_back("--encrypt")
+
+    def test_of_two_who_keep_a_page_in_step_the_first_is_told(self):
+        publisher, other = Publisher(), Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file, copy = publisher.data / "chat.jsonl", other.data / "chat.jsonl"
+        for path in [file, copy]:
+            self.grow(path, 0, 4)
+        # With data of its own; and on the same server, where it goes on with the same version.
+        for second, path in [(other, copy), (publisher, file)]:
+            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            said = self.steps(process)
+            self.until(lambda: said)
+            share = os.listdir(root / "s")[0]
+            taking_over = second.start("publish", path, "--to", root, "--live", "--json", "--as", share)
+            heard = self.steps(taking_over)
+            try:
+                self.until(lambda: heard)
+                for path in {file, path}:
+                    self.grow(path, 4, 6)
+                self.until(lambda: "Message 5." in self.shown(root, share))
+                first, _ = self.until_one_ends(process, taking_over)
+                self.assertIn(f"share {share} was taken back from {root}, or somebody else publishes it there", first.stderr.read())
+                self.assertIn("Message 5.", self.shown(root, share))
+            finally:
+                for one in [process, taking_over]:
+                    one.send_signal(signal.SIGINT)
+                    one.wait(60)
+
+    def until_one_ends(self, *processes):
+        self.until(lambda: any(one.poll() is not None for one in processes))
+        return sorted(processes, key=lambda one: one.poll() is None)
+
+    def test_a_page_that_is_taken_back_is_not_kept_in_step_any_more(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        said = self.steps(process)
+        self.until(lambda: said)
+        share = os.listdir(root / "s")[0]
+        publisher.ok("unpublish", file, "--to", root)
+        self.grow(file, 4, 5)
+        try:
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        self.assertEqual(process.returncode, 2)
+        self.assertIn(f"share {share} was taken back from {root}, or somebody else publishes it there", err)
+        self.assertIn("help: publish it with --live again", err)
+        self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{share}/index.html"])
+        self.assertIn("taken back", (root / "s" / share / "index.html").read_text())
+
+
 class MirrorTest(unittest.TestCase):
-    """A server that keeps its frozen public shares at a place by itself."""
+    """A server that keeps its frozen shares at a place by itself."""
+
+    until = Live.until
+
+    @contextlib.contextmanager
+    def server(self, publisher, **settings):
+        """The server, with a mirror; gives the site and what it logs."""
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        config = publisher.data / "config.toml"
+        lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+        config.write_text(f'mirror = "there"\n{lines}[[target]]\nname = "there"\nto = "{root}"\n')
+        publisher.env["READALONG_CONFIG"] = str(config)
+        server = publisher.start("serve", "--addr", "127.0.0.1:0")
+        logged = []
+        reader = threading.Thread(target=lambda: logged.extend(server.stderr), daemon=True)
+        reader.start()
+        try:
+            self.until(lambda: (publisher.data / "server.json").exists())
+            yield root, logged
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(60)
+            reader.join(10)
+        self.assertEqual(server.returncode, 0, "".join(logged))
+
+    def get(self, root):
+        return lambda path: (root / path).read_bytes() if (root / path).is_file() else None
+
+    def is_there(self, root, share):
+        get = self.get(root)
+        return get(f"s/{share}/index.html") is not None and whole(get, share)
+
+    def is_taken_back(self, root, share):
+        return names_below(root / "s" / share) == ["index.html"] and b"taken back" in self.get(root)(f"s/{share}/index.html")
+
+    def somebody(self, publisher, name):
+        """Another owner."""
+        admin = Api(publisher)
+        user = admin("POST", "/api/v1/users", {"name": name, "role": "owner"})["id"]
+        return Api(publisher, admin("POST", "/api/v1/tokens", {"name": "of the test", "user": user})["token"])
 
     def test_what_is_made_changed_and_deleted_here_is_so_there(self):
         publisher = Publisher()
-        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
-        config = publisher.data / "config.toml"
-        config.write_text(f'mirror = "there"\n[[target]]\nname = "there"\nto = "{root}"\n')
-        publisher.env["READALONG_CONFIG"] = str(config)
         file = chat(publisher.data / "chat.jsonl", 6)
         before = json.loads(publisher.ok("share", file, "--json")[0])["id"]
-        server = publisher.start("serve", "--addr", "127.0.0.1:0")
-        try:
-            get = lambda path: (root / path).read_bytes() if (root / path).is_file() else None  # noqa: E731
-            is_there = lambda share: get(f"s/{share}/index.html") is not None and whole(get, share)  # noqa: E731
-            self.until(lambda: is_there(before))
+        with self.server(publisher) as (root, _):
+            get = self.get(root)
+            self.until(lambda: self.is_there(root, before))
             after = json.loads(publisher.ok("share", file, "--json", "--name", "Made later")[0])["id"]
             private = json.loads(publisher.ok("share", file, "--json", "--private")[0])["id"]
-            self.until(lambda: is_there(after))
+            self.until(lambda: self.is_there(root, after))
             self.assertIsNone(get(f"s/{private}/index.html"))
             first = whole(get, after)
             publisher.ok("update", after, "--name", "Called otherwise")
-            self.until(lambda: is_there(after) not in (None, False, first))
+            self.until(lambda: self.is_there(root, after) not in (None, False, first))
             publisher.ok("update", after, "--private")
-            self.until(lambda: b"taken back" in get(f"s/{after}/index.html"))
+            self.until(lambda: self.is_taken_back(root, after))
             publisher.ok("rm", before, "--yes")
-            self.until(lambda: b"taken back" in get(f"s/{before}/index.html"))
+            self.until(lambda: self.is_taken_back(root, before))
             left = sorted(f"s/{share}/index.html" for share in [before, after])
             self.until(lambda: [name for name in names_below(root) if name.startswith("s/")] == left)
-        finally:
-            server.send_signal(signal.SIGINT)
-            _, err = server.communicate(timeout=60)
-        self.assertEqual(server.returncode, 0, err)
 
-    until = LiveTest.until
+    def test_the_shares_of_all_owners_are_there_and_go_with_their_chats(self):
+        publisher = Publisher()
+        with self.server(publisher) as (root, logged):
+            bob = self.somebody(publisher, "bob")
+            of_bob = bob("POST", "/api/v1/import?name=chat.jsonl", chat(publisher.data / "chat.jsonl", 6).read_bytes())["id"]
+            share = lambda visibility: bob("POST", "/api/v1/shares", {"chat": of_bob, "updates": "frozen", "visibility": visibility})["id"]  # noqa: E731
+            public, private = share("public"), share("private")
+            self.until(lambda: self.is_there(root, public))
+            self.until(lambda: any(f"share {private[:8]} is private and is not sent to {root}" in line and "mirror_encrypt" in line for line in logged))
+            self.assertFalse((root / "s" / private).exists())
+            first = whole(self.get(root), public)
+            bob("PATCH", f"/api/v1/chats/{of_bob}/messages/m3", {"text": "bob wrote this anew"})
+            self.until(lambda: self.is_there(root, public) not in (None, False, first))
+            bob("DELETE", f"/api/v1/chats/{of_bob}")
+            self.until(lambda: self.is_taken_back(root, public))
+
+    def test_private_ones_are_encrypted_where_that_is_asked_for(self):
+        publisher = Publisher()
+        with self.server(publisher, mirror_encrypt=True) as (root, _):
+            bob = self.somebody(publisher, "bob")
+            of_bob = bob("POST", "/api/v1/import?name=chat.jsonl", chat(publisher.data / "chat.jsonl", 6).read_bytes())["id"]
+            share = bob("POST", "/api/v1/shares", {"chat": of_bob, "updates": "frozen", "visibility": "private"})["id"]
+
+            def link():
+                lines = publisher.ok("published", "--json")[0].splitlines()
+                return next((one["link"] for one in map(json.loads, lines) if one["share"] == share), "")
+
+            def is_sealed():
+                """True where it is there, and opens with the key of its link, and nothing of it is in clear."""
+                record = self.get(root)(f"s/{share}/share.json")
+                if record is None or "#k=" not in link():
+                    return False
+                folder = root / "s" / share / json.loads(record)["folder"]
+                if not (folder / "index.js").exists():
+                    return False
+                files = Sealed(link().partition("#k=")[2]).files(folder)
+                in_clear = any(b"Message 3" in (root / name).read_bytes() for name in names_below(root))
+                return b"Message 3" in files["chat.md"] and not in_clear
+
+            is_clear = lambda: "bundle" in json.loads(self.get(root)(f"s/{share}/share.json")) and self.is_there(root, share)  # noqa: E731
+            self.until(is_sealed)
+            first = link()
+            bob("PATCH", f"/api/v1/shares/{share}", {"visibility": "public"})
+            self.until(is_clear)
+            bob("PATCH", f"/api/v1/shares/{share}", {"visibility": "private"})
+            self.until(is_sealed)
+            self.assertNotEqual(link(), first)
+            bob("PATCH", f"/api/v1/shares/{share}", {"visibility": "public"})
+            self.until(is_clear)
+            # While public sharing is switched off, nothing is public.
+            Api(publisher)("PATCH", "/api/v1/admin/settings", {"public_sharing": False})
+            self.until(is_sealed)
+            bob("DELETE", f"/api/v1/shares/{share}")
+            self.until(lambda: self.is_taken_back(root, share))
+
+
+@contextlib.contextmanager
+def lock_of(folder):
+    """Holds a site as another publication does."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def names_below(root):
@@ -777,10 +1322,30 @@ def git(*arguments):
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, env=env).stdout
 
 
+def tests_in(suite):
+    for test in suite:
+        yield from tests_in(test) if isinstance(test, unittest.TestSuite) else [test]
+
+
+def run(tests):
+    """Runs the tests of a place, and says at the end how it went."""
+    said = io.StringIO()
+    result = unittest.TextTestRunner(said, verbosity=2, warnings="ignore").run(unittest.TestSuite(tests))
+    print(said.getvalue(), file=sys.stderr, flush=True)
+    return result
+
+
 if __name__ == "__main__":
-    program = unittest.main(exit=False, verbosity=2, warnings="ignore")
-    result = program.result
-    bad = len(result.failures) + len(result.errors)
-    print(f"counted: {result.testsRun - bad - len(result.skipped)} passed, {bad} failed, {len(result.skipped)} skipped")
+    names = sys.argv[1:] or [name for name, case in globals().items() if isinstance(case, type) and issubclass(case, unittest.TestCase) and case is not Live]
+    places = {}
+    for test in tests_in(unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__])):
+        places.setdefault(type(test), []).append(test)
+    # At once, since they wait most of the time: a version that was replaced stays for some seconds.
+    with concurrent.futures.ThreadPoolExecutor(len(places)) as pool:
+        results = list(pool.map(run, places.values()))
+    count = sum(result.testsRun for result in results)
+    bad = sum(len(result.failures) + len(result.errors) for result in results)
+    skipped = sum(len(result.skipped) for result in results)
+    print(f"counted: {max(0, count - bad - skipped)} passed, {bad} failed, {skipped} skipped")
     scratch.cleanup()
     sys.exit(1 if bad else 0)

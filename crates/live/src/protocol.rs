@@ -96,6 +96,8 @@ pub enum Op {
         /// The footer that says so.
         html: String,
     },
+    /// Something of before was taken out or changed: whoever keeps frames lets go of it.
+    TakenBack {},
     /// The pages were bound anew.
     Reload {},
 }

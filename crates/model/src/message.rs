@@ -72,6 +72,17 @@ impl Message {
         Digest::of(&json)
     }
 
+    /// True where all that the message said before is still in it: it is the same, or grew. Whoever keeps what it said has nothing to let go of then.
+    pub fn continues(&self, before: &Self) -> bool {
+        self.parts.len() >= before.parts.len()
+            && self.author == before.author
+            && before
+                .parts
+                .iter()
+                .zip(&self.parts)
+                .all(|(before, now)| now.continues(before))
+    }
+
     /// What stays of the message when its owner erases it: its place in the tree, hidden, and nothing that it said.
     pub fn emptied(&self) -> Self {
         Self {

@@ -77,6 +77,30 @@ pub enum Part {
     },
 }
 
+impl Part {
+    /// True where all that the part said before is still in it.
+    pub(crate) fn continues(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::Text { markdown }, Self::Text { markdown: before })
+            | (
+                Self::Reasoning { markdown, .. },
+                Self::Reasoning {
+                    markdown: before, ..
+                },
+            ) => markdown.starts_with(before.trim_end()),
+            // Its result may have come.
+            (Self::ToolCall(call), Self::ToolCall(before)) => {
+                let state = before.state;
+                ToolCall {
+                    state,
+                    ..call.clone()
+                } == *before
+            }
+            (now, before) => now == before,
+        }
+    }
+}
+
 /// Kinds of notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -27,7 +27,7 @@ pub enum PublishError {
         source: io::Error,
     },
     /// The object storage failed, or the network to it.
-    #[error("{action} `{path}` at {target} failed")]
+    #[error("{action} `{path}` at {target} failed: {says}")]
     Storage {
         /// The place.
         target: String,
@@ -35,8 +35,14 @@ pub enum PublishError {
         action: &'static str,
         /// The object.
         path: String,
-        /// Why.
-        source: Box<object_store::Error>,
+        /// Why, in the words of whoever noticed first: those who pass it on repeat it.
+        says: String,
+    },
+    /// There is no room for more.
+    #[error("{target} is full")]
+    Full {
+        /// The place.
+        target: String,
     },
     /// The bucket or container is not there.
     #[error("{target} is not there: no such bucket or container")]
@@ -45,12 +51,12 @@ pub enum PublishError {
         target: String,
     },
     /// The place does not take our credentials, or has seen none.
-    #[error("{target} does not let us in")]
+    #[error("{target} does not let us in: {says}")]
     Denied {
         /// The place.
         target: String,
         /// What it says.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        says: String,
     },
     /// A program that the place needs is not installed.
     #[error("{target} needs the program `{program}`, which cannot be started")]
@@ -126,6 +132,16 @@ pub enum PublishError {
     /// The share is not at the place.
     #[error("{target} has no share {share}")]
     NotThere {
+        /// The place.
+        target: String,
+        /// The share.
+        share: String,
+    },
+    /// A share that was kept in step was taken back, or published otherwise.
+    #[error(
+        "share {share} was taken back from {target}, or somebody else publishes it there; it is not kept in step any more"
+    )]
+    NotLive {
         /// The place.
         target: String,
         /// The share.

@@ -16,9 +16,7 @@ mod targets;
 pub use changes::{Changes, File, Head, Origin, Totals};
 pub use check::{SiteCheck, check, is_site};
 pub use error::PublishError;
-pub use live::{
-    LiveRecord, LiveStanding, LiveStep, LiveVersion, NewFile, Undress, live_record, live_step,
-};
+pub use live::{LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Undress, live_step};
 pub use path::SitePath;
 pub use record::{Listing, ShareRecord};
 pub use site::{

@@ -3,13 +3,14 @@
 //! Its version's folder has the pages, and beside them what came since as small files of frames; a head, `data/live.js`, says how many. The page that is open asks for the head
 //! and loads what it lacks. A page is sent again when as much has come since as it weighs twice, so what is sent for a message does not depend on how many there are.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use readalong_model::{Digest, Seq, ShareId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Changes, File, Head, Origin, PublishError, ShareRecord, SitePages, SitePath, Target, Watch,
+    Changes, File, Head, Origin, PublishError, Session, ShareRecord, SitePages, SitePath, Target,
+    Watch,
     path::VERSION_DIGITS,
     record,
     site::{HTML, INDEX, SHARE_RECORD, check_site, head, read_share, site_files},
@@ -65,6 +66,8 @@ pub struct NewFile {
 pub struct LiveStep<'a> {
     /// Folder of the version; [`LiveRecord::folder`] names a new one.
     pub folder: &'a str,
+    /// Folder and head of the version that whoever goes on has sent before, or found: nobody else may have changed it.
+    pub before: Option<(&'a str, &'a LiveRecord)>,
     /// All files of the version, where it begins.
     pub version: Option<LiveVersion>,
     /// Frames, as JSON texts: the file number `record.last`.
@@ -109,58 +112,76 @@ impl LiveRecord {
     }
 }
 
-/// Where a live share stands at a place.
-#[derive(Clone, Debug)]
-pub struct LiveStanding {
+/// A live share at a place, as it stands there. Nobody else changes it meanwhile where the place can be locked.
+pub struct LivePlace<'a> {
+    session: Box<dyn Session + 'a>,
+    version: SitePath,
     /// Folder of its version.
     pub folder: String,
     /// What its head says.
     pub record: LiveRecord,
-    /// The file of the publisher's own that was asked for.
-    pub notes: Option<Vec<u8>>,
+    /// Names of all files of the version.
+    pub names: BTreeSet<String>,
 }
 
 /// Undoes what [`LiveStep::dress`] does to a file of this name; `None` where that is not what the bytes are.
 pub type Undress<'a> = dyn Fn(&str, Vec<u8>) -> Option<Vec<u8>> + 'a;
 
-/// Where a live share stands at a place; `notes` names a file of its version, and `undress` undoes what [`LiveStep::dress`] does. `None` where there is no version that could go on.
-///
-/// # Errors
-/// The place cannot be read.
-pub fn live_record(
-    target: &dyn Target,
-    share: &ShareId,
-    (notes, undress): (&str, &Undress<'_>),
-    watch: &dyn Watch,
-) -> Result<Option<LiveStanding>, PublishError> {
-    let mut session = target.begin(watch)?;
-    check_site(target, &mut *session)?;
-    let Some(seen) = read_share(target, &mut *session, share)?.filter(|seen| seen.live) else {
-        return Ok(None);
-    };
-    let Some(version) = SitePath::version(share, &seen.folder) else {
-        return Ok(None);
-    };
-    let script = session.read(&version.file(HEAD))?;
-    let script = script.and_then(|script| undress("live", script));
-    let Some(record) = script.as_deref().and_then(LiveRecord::of_script) else {
-        return Ok(None);
-    };
-    let notes = match version.below(notes) {
-        Some(path) => session.read(&path)?,
-        None => None,
-    };
-    Ok(Some(LiveStanding {
-        folder: seen.folder,
-        record,
-        notes,
-    }))
+impl<'a> LivePlace<'a> {
+    /// Looks at a live share. `None` where there is no version that could go on.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    pub fn of(
+        target: &'a dyn Target,
+        share: &ShareId,
+        undress: &Undress<'_>,
+        watch: &dyn Watch,
+    ) -> Result<Option<Self>, PublishError> {
+        let mut session = target.begin(watch)?;
+        check_site(target, &mut *session)?;
+        let Some(seen) = read_share(target, &mut *session, share)?.filter(|seen| seen.live) else {
+            return Ok(None);
+        };
+        let Some(version) = SitePath::version(share, &seen.folder) else {
+            return Ok(None);
+        };
+        let script = session.read(&version.file(HEAD))?;
+        let script = script.and_then(|script| undress("live", script));
+        let Some(record) = script.as_deref().and_then(LiveRecord::of_script) else {
+            return Ok(None);
+        };
+        let prefix = format!("{version}/");
+        let names = session.list(&version)?.into_iter();
+        let names = names.filter_map(|listed| {
+            let name = listed.path.as_str().strip_prefix(&prefix)?;
+            Some(name.to_owned())
+        });
+        Ok(Some(Self {
+            folder: seen.folder,
+            record,
+            names: names.collect(),
+            session,
+            version,
+        }))
+    }
+
+    /// A file of the version; `None` where there is none.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    pub fn read(&mut self, name: &str) -> Result<Option<Vec<u8>>, PublishError> {
+        match self.version.below(name) {
+            Some(path) => self.session.read(&path),
+            None => Ok(None),
+        }
+    }
 }
 
 /// Sends what is new of a live share, the head last.
 ///
 /// # Errors
-/// The place cannot be used; readers see what they saw, and the same step can be tried again.
+/// The place cannot be used; readers see what they saw, and the same step can be tried again. [`PublishError::NotLive`] where somebody else took the share back or goes on with it.
 pub fn live_step(
     target: &dyn Target,
     share: &ShareId,
@@ -170,6 +191,10 @@ pub fn live_step(
 ) -> Result<Changes, PublishError> {
     let mut session = target.begin(watch)?;
     let place = SitePath::share(share);
+    if let Some((folder, record)) = step.before {
+        let head = (step.dress)("live", record.to_script());
+        still_live(target, &mut *session, (share, folder, &head), watch)?;
+    }
     let version =
         SitePath::version(share, step.folder).expect("folders of versions are made from digests");
     let named = |name: &str| {
@@ -262,6 +287,37 @@ pub fn live_step(
     watch.planned(&changes);
     session.apply(&changes, watch)?;
     Ok(changes)
+}
+
+/// Fails where readers are not shown this version any more, and what is left of it, because a step met whoever took it back, goes; or where its head is not ours.
+fn still_live(
+    target: &dyn Target,
+    session: &mut dyn Session,
+    (share, folder, head): (&ShareId, &str, &[u8]),
+    watch: &dyn Watch,
+) -> Result<(), PublishError> {
+    let version = SitePath::version(share, folder).expect("it was sent to this folder");
+    let seen = read_share(target, session, share)?;
+    if seen.is_some_and(|seen| seen.live && seen.folder == folder) {
+        // Two who go on with the same version would write over each other's frames.
+        if session.read(&version.file(HEAD))?.as_deref() == Some(head) {
+            return Ok(());
+        }
+    } else {
+        let left = session.list(&version)?.into_iter();
+        let changes = Changes {
+            subject: format!("Take back share {share}"),
+            removed: left.map(|listed| listed.path).collect(),
+            ..Changes::default()
+        };
+        if !changes.is_empty() {
+            session.apply(&changes, watch)?;
+        }
+    }
+    Err(PublishError::NotLive {
+        target: target.name().to_owned(),
+        share: share.to_string(),
+    })
 }
 
 impl NewFile {

@@ -52,6 +52,12 @@ pub(crate) struct Refused {
     pub(crate) message: String,
 }
 
+/// True where the API says that something is not there, or not yours.
+pub(crate) fn is_not_found(error: &anyhow::Error) -> bool {
+    let refused = error.downcast_ref::<Refused>();
+    refused.is_some_and(|refused| refused.status == 404)
+}
+
 impl Client {
     /// Reaches a data folder: the server that runs on it, else the folder itself.
     ///

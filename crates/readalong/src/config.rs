@@ -68,8 +68,10 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsConfig,
     /// What is taken out of chats.
     pub(crate) redact: RedactConfig,
-    /// Where a server publishes its frozen public shares to.
+    /// Where a server publishes its frozen shares to.
     pub(crate) mirror: Option<String>,
+    /// Whether it publishes private ones, encrypted.
+    pub(crate) mirror_encrypt: bool,
     /// Places to publish to, by name.
     pub(crate) target: Vec<TargetConfig>,
 }
@@ -101,6 +103,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             redact: RedactConfig::default(),
             mirror: None,
+            mirror_encrypt: false,
             target: Vec::new(),
         }
     }

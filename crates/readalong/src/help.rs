@@ -87,6 +87,9 @@ fn after_publish(error: &PublishError) -> Option<String> {
         PublishError::Storage { .. } => {
             "check the network and the address, and run the same again: it goes on where it was; readers see what they saw before"
         }
+        PublishError::Full { .. } => {
+            "make room there, and run the same again: it goes on where it was; readers see what they saw before"
+        }
         PublishError::NoProgram { .. } => "install it, or publish to another kind of place",
         PublishError::Program { .. } => {
             "run the same again once that is put right; readers see what they saw before"
@@ -98,6 +101,7 @@ fn after_publish(error: &PublishError) -> Option<String> {
         PublishError::TooNew { .. } => "use a newer readalong",
         PublishError::ForeignIndex { .. } => "publish to a folder below it, or without --listed",
         PublishError::BadRecord { .. } => "remove that file and publish again: it is made anew",
+        PublishError::NotLive { .. } => "publish it with --live again if it should grow on",
         PublishError::NotThere { .. } => "`readalong published --to TARGET` lists what is there",
         _ => return None,
     };

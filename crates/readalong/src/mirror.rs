@@ -1,6 +1,7 @@
-//! A server's frozen public shares, kept at a place that only serves files, by the server itself.
+//! The frozen shares of all owners of a server, kept at a place that only serves files, by the server itself.
 //!
-//! A thread beside the server hears of changes and does what `readalong publish` and `unpublish` would. What cannot be done now is tried again.
+//! A thread beside the server hears of changes and does what `readalong publish` and `unpublish` would: private shares are encrypted, where that is asked for, or not there.
+//! What cannot be done now is tried again.
 
 use std::{
     collections::BTreeSet,
@@ -13,32 +14,50 @@ use std::{
 };
 
 use anyhow::anyhow;
-use readalong_model::ShareId;
+use readalong_model::{ChatId, ShareId};
 use readalong_publish::{Content, PublishError, publish, unpublish};
 use readalong_server::{OnChange, RunningServer, Touched};
 use serde_json::Value;
 
 use crate::{
     cancel,
-    client::{Client, Refused},
+    client::{Client, is_not_found},
     cmd::list::for_each,
     config::Config,
     moment, pick,
     publications::{Publication, Publications},
     publishing::{Pages, Place, Progress, manifest_bytes, share_bundle},
+    sealing::Seal,
 };
 
 /// All shares are looked at so often: some end by themselves.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// An admin may switch public sharing off, which is no change of a share: it is looked at so often.
+const SWITCH_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Time between two looks at whether the server ends.
 const CANCEL_LOOK_EVERY: Duration = Duration::from_millis(200);
 /// What is remembered as the source of a mirrored share.
 const SOURCE: &str = "share";
+/// Where the API has the shares of all owners.
+const SHARES: &str = "/api/v1/admin/shares";
+
+/// How a share is to be at the place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Clear,
+    Encrypted,
+    /// Not at all: it grows.
+    Nowhere,
+    /// Not at all: it is private, and nobody has asked for encryption.
+    Refused,
+}
 
 /// A place, and what has to be looked at there.
 pub(crate) struct Mirror {
     place: Place,
     pages: Pages,
+    /// Whether private shares are encrypted, or left out.
+    encrypts: bool,
     touched: Receiver<Touched>,
     sender: Sender<Touched>,
 }
@@ -56,6 +75,7 @@ impl Mirror {
         Ok(Some(Self {
             place: Place::of(to, config)?,
             pages: Pages::new(config)?,
+            encrypts: config.mirror_encrypt,
             touched,
             sender,
         }))
@@ -81,6 +101,7 @@ impl Mirror {
             data,
             publications,
             mirror: self,
+            refused: BTreeSet::new(),
         };
         thread::spawn(move || keeper.run());
         Ok(())
@@ -92,12 +113,15 @@ struct Keeper {
     client: Client,
     data: std::path::PathBuf,
     publications: Publications,
+    /// Private shares of which the log has said that they are not there.
+    refused: BTreeSet<ShareId>,
 }
 
 impl Keeper {
     fn run(mut self) {
         let mut pending = BTreeSet::new();
         let mut looked_at: Option<Instant> = None;
+        let mut switch: (Option<Instant>, bool) = (None, true);
         while !cancel::is_cancelled() {
             match self.mirror.touched.recv_timeout(CANCEL_LOOK_EVERY) {
                 Ok(touched) => {
@@ -107,9 +131,18 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            let is_switch_due = |at: Instant| at.elapsed() > SWITCH_LOOK_EVERY;
+            if switch.0.is_none_or(is_switch_due)
+                && let Ok(is_public) = self.is_public()
+            {
+                if is_public != switch.1 {
+                    looked_at = None;
+                }
+                switch = (Some(Instant::now()), is_public);
+            }
             if looked_at.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
                 looked_at = Some(Instant::now());
-                match self.all() {
+                match self.others(None) {
                     Ok(shares) => pending.extend(shares.into_iter().map(Touched::Share)),
                     Err(error) => {
                         tracing::warn!("the shares to be mirrored cannot be listed: {error:#}")
@@ -131,54 +164,65 @@ impl Keeper {
         }
     }
 
-    /// Shares that are other at the place than they should be, as far as we remember.
-    fn all(&self) -> anyhow::Result<Vec<ShareId>> {
+    /// Shares that are other at the place than they should be, as far as we remember, and those of a chat that was touched.
+    fn others(&mut self, touched: Option<&ChatId>) -> anyhow::Result<Vec<ShareId>> {
         let key = self.mirror.place.key();
-        let mut gone: BTreeSet<ShareId> = BTreeSet::new();
-        gone.extend(
-            self.publications
-                .all
-                .iter()
-                .filter(|one| one.target == key && one.source == SOURCE)
-                .map(|one| one.share.clone()),
-        );
+        // A command may have published or taken back something since.
+        self.publications = Publications::of(&self.data)?;
+        let is_public = self.is_public()?;
+        let ours = self.publications.all.iter();
+        let ours = ours.filter(|one| one.target == key && one.source == SOURCE);
+        let mut gone: BTreeSet<ShareId> = ours.map(|one| one.share.clone()).collect();
         let mut shares = Vec::new();
-        for_each(
-            &self.client,
-            "/api/v1/shares?updates=frozen&visibility=public",
-            &mut |entry| {
-                let id: ShareId = pick::id(entry).parse()?;
-                let is_there = self.publications.all.iter().any(|one| {
-                    one.target == key
-                        && one.share == id
-                        && one
-                            .bundle
-                            .is_some_and(|bundle| entry["bundle"] == bundle.to_string())
-                });
-                gone.remove(&id);
-                if !is_there {
-                    shares.push(id);
+        for_each(&self.client, SHARES, &mut |entry| {
+            let id: ShareId = pick::id(entry).parse()?;
+            let form = self.form(entry, is_public);
+            let mut there = self.publications.all.iter();
+            let there = there.rfind(|one| one.target == key && one.share == id);
+            let is_so = match (form, there) {
+                (Form::Nowhere, there) => there.is_none(),
+                (Form::Refused, there) => there.is_none() && self.refused.contains(&id),
+                (_, None) => false,
+                (form, Some(there)) => {
+                    let bundle = there.bundle.map(|bundle| bundle.to_string());
+                    let is_sealed = there.sealed.is_some();
+                    is_sealed == (form == Form::Encrypted)
+                        && entry["bundle"].as_str() == bundle.as_deref()
                 }
-                Ok(())
-            },
-        )?;
+            };
+            gone.remove(&id);
+            if !is_so || touched.is_some_and(|chat| entry["chat"] == chat.as_str()) {
+                shares.push(id);
+            }
+            Ok(())
+        })?;
         shares.extend(gone);
         Ok(shares)
+    }
+
+    /// False where public shares ask for a sign-in, too.
+    fn is_public(&self) -> anyhow::Result<bool> {
+        let settings: Value = self.client.get("/api/v1/admin/settings")?;
+        Ok(settings["public_sharing"] == true)
+    }
+
+    fn form(&self, entry: &Value, is_public: bool) -> Form {
+        match (
+            entry["updates"] == "frozen",
+            entry["visibility"] == "public",
+        ) {
+            (false, _) => Form::Nowhere,
+            (true, true) if is_public => Form::Clear,
+            _ if self.mirror.encrypts => Form::Encrypted,
+            _ => Form::Refused,
+        }
     }
 
     fn follow(&mut self, touched: &Touched) -> anyhow::Result<()> {
         match touched {
             Touched::Share(share) => self.share(share),
             Touched::Chat(chat) => {
-                let mut shares = Vec::new();
-                for_each(
-                    &self.client,
-                    &format!("/api/v1/shares?chat={chat}"),
-                    &mut |entry| {
-                        shares.push(pick::id(entry).parse::<ShareId>()?);
-                        Ok(())
-                    },
-                )?;
+                let shares = self.others(Some(chat))?;
                 shares.iter().try_for_each(|share| self.share(share))
             }
         }
@@ -186,34 +230,72 @@ impl Keeper {
 
     /// Brings one share to what it should be at the place.
     fn share(&mut self, share: &ShareId) -> anyhow::Result<()> {
-        let entry = match self.client.get::<Value>(&format!("/api/v1/shares/{share}")) {
-            Ok(entry) => Some(entry),
-            Err(error)
-                if error
-                    .downcast_ref::<Refused>()
-                    .is_some_and(|refused| refused.status == 404) =>
-            {
-                None
-            }
+        let form = match self.client.get::<Value>(&format!("{SHARES}/{share}")) {
+            Ok(entry) => self.form(&entry, self.is_public()?),
+            Err(error) if is_not_found(&error) => Form::Nowhere,
             Err(error) => return Err(error),
         };
-        let is_to_be_there =
-            |entry: &Value| entry["updates"] == "frozen" && entry["visibility"] == "public";
-        match entry.filter(is_to_be_there) {
-            Some(_) => self.publish(share),
-            None => self.take_back(share),
+        if form != Form::Refused {
+            self.refused.remove(share);
+        }
+        match form {
+            Form::Clear => self.publish(share, None),
+            Form::Encrypted => {
+                let key = self.mirror.place.key();
+                let before = self.publications.of_share(share, &key);
+                let seal = match before.and_then(|one| one.sealed.as_ref()) {
+                    Some(sealed) => Seal::again(sealed, false)?,
+                    None => Seal::new(false)?,
+                };
+                self.publish(share, Some(seal))
+            }
+            Form::Nowhere => self.take_back(share),
+            Form::Refused => {
+                self.take_back(share)?;
+                if self.refused.insert(share.clone()) {
+                    tracing::warn!(
+                        "share {} is private and is not sent to {}, which can ask nobody who they are; `mirror_encrypt = true` in the configuration sends it encrypted",
+                        short(share),
+                        self.mirror.place.target.name()
+                    );
+                }
+                Ok(())
+            }
         }
     }
 
-    fn publish(&mut self, share: &ShareId) -> anyhow::Result<()> {
+    fn publish(&mut self, share: &ShareId, seal: Option<Seal>) -> anyhow::Result<()> {
         let place = &self.mirror.place;
-        let (bundle, title) = share_bundle(&self.client, &self.data, share.as_str())?;
-        let content = Content::clear(&bundle, manifest_bytes(&bundle)?);
+        let from = (SHARES, share.as_str());
+        let (bundle, title) = match share_bundle(&self.client, &self.data, from) {
+            // It was deleted while we were at it.
+            Err(error) if is_not_found(&error) => return self.take_back(share),
+            made => made?,
+        };
+        let sealed = seal.as_ref().map(|seal| seal.bundle(&bundle)).transpose()?;
+        let content = match &sealed {
+            Some((sealed, _)) => Content::sealed(sealed),
+            None => Content::clear(&bundle, manifest_bytes(&bundle)?),
+        };
         let at = moment::now();
+        let link = place.link(share);
+        // Before it is there: a key that was lost could open nothing.
+        self.publications.put(Publication {
+            target: place.key(),
+            share: share.clone(),
+            source: SOURCE.to_owned(),
+            title: title.clone(),
+            link: seal
+                .as_ref()
+                .map_or_else(|| link.clone(), |seal| seal.link(&link)),
+            bundle: None,
+            sealed: seal.as_ref().map(Seal::remembered),
+            published_at: at,
+        })?;
         let publication = readalong_publish::Publication {
             share,
             content: &content,
-            title: Some(&title),
+            title: Some(title.as_str()).filter(|_| sealed.is_none()),
             at,
             is_listed: false,
         };
@@ -230,27 +312,14 @@ impl Keeper {
                 place.target.name()
             );
         }
-        self.publications.put(Publication {
-            target: place.key(),
-            share: share.clone(),
-            source: SOURCE.to_owned(),
-            title,
-            link: place.link(share),
-            bundle: Some(bundle.id),
-            sealed: None,
-            published_at: at,
-        })
+        self.publications.sent(&place.key(), share, bundle.id)
     }
 
     fn take_back(&mut self, share: &ShareId) -> anyhow::Result<()> {
         let place = &self.mirror.place;
         let key = place.key();
-        if !self
-            .publications
-            .all
-            .iter()
-            .any(|one| one.target == key && one.share == *share)
-        {
+        let mut there = self.publications.all.iter();
+        if !there.any(|one| one.target == key && one.share == *share) {
             return Ok(());
         }
         match unpublish(

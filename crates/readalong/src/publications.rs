@@ -14,6 +14,8 @@ use tempfile::NamedTempFile;
 
 /// Name of the file in the data folder.
 const FILE: &str = "published.json";
+/// Name of the file that whoever changes it has locked meanwhile.
+const LOCK: &str = "published.lock";
 
 /// A share at a place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,10 +103,29 @@ impl Publications {
     /// # Errors
     /// It cannot be written.
     pub(crate) fn put(&mut self, publication: Publication) -> anyhow::Result<()> {
-        self.all
-            .retain(|one| (&one.target, &one.share) != (&publication.target, &publication.share));
-        self.all.push(publication);
-        self.write()
+        self.change(|all| {
+            let (target, share) = (&publication.target, &publication.share);
+            all.retain(|one| (&one.target, &one.share) != (target, share));
+            all.push(publication);
+        })
+    }
+
+    /// Remembers which bundle of a share is there now.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn sent(
+        &mut self,
+        target: &str,
+        share: &ShareId,
+        bundle: Digest,
+    ) -> anyhow::Result<()> {
+        self.change(|all| {
+            let mut all = all.iter_mut();
+            if let Some(one) = all.rfind(|one| one.target == target && one.share == *share) {
+                one.bundle = Some(bundle);
+            }
+        })
     }
 
     /// Forgets what was taken back.
@@ -112,15 +133,25 @@ impl Publications {
     /// # Errors
     /// It cannot be written.
     pub(crate) fn remove(&mut self, target: &str, share: &ShareId) -> anyhow::Result<()> {
-        self.all
-            .retain(|one| (one.target.as_str(), &one.share) != (target, share));
+        self.change(|all| all.retain(|one| (one.target.as_str(), &one.share) != (target, share)))
+    }
+
+    /// Changes what is remembered now: others may have published meanwhile, and a key that is forgotten is lost.
+    fn change(&mut self, change: impl FnOnce(&mut Vec<Publication>)) -> anyhow::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let changing = || format!("cannot change `{}`", self.path.display());
+        fs::create_dir_all(folder).with_context(changing)?;
+        // The file itself is another one each time.
+        let lock = fs::File::create(folder.join(LOCK)).with_context(changing)?;
+        lock.lock().with_context(changing)?;
+        self.all = Self::of(folder)?.all;
+        change(&mut self.all);
         self.write()
     }
 
     fn write(&self) -> anyhow::Result<()> {
         let write = || -> io::Result<()> {
             let folder = self.path.parent().unwrap_or(Path::new("."));
-            fs::create_dir_all(folder)?;
             // Only for the owner's eyes, as temporary files are: links of shares are in it.
             let mut file = NamedTempFile::new_in(folder)?;
             serde_json::to_writer_pretty(&mut file, &self.all)?;

@@ -159,6 +159,14 @@ impl Progress {
         }
     }
 
+    /// For a page that is kept in step: what goes goes at once, and whoever lacks it then finds what is there instead.
+    pub(crate) fn following() -> Self {
+        Self {
+            bar: output::progress_bar("sending", 0, true),
+            grace: Duration::ZERO,
+        }
+    }
+
     /// For taking something back, at once.
     pub(crate) fn removing() -> Self {
         Self {
@@ -265,17 +273,17 @@ pub(crate) fn verified(path: &Path) -> anyhow::Result<VerifiedBundle> {
     })
 }
 
-/// The bundle of a frozen share of our server, and what readers see as its title. It is made first where nobody has asked for it.
+/// The bundle of a frozen share of our server, and what readers see as its title. It is made first where nobody has asked for it. `shares` is where the API has it.
 ///
 /// # Errors
 /// The share is not there, or its bundle cannot be made.
 pub(crate) fn share_bundle(
     client: &Client,
     data: &Path,
-    share: &str,
+    (shares, share): (&str, &str),
 ) -> anyhow::Result<(VerifiedBundle, String)> {
     let _: Value = client.get(&format!("/s/{share}/{MANIFEST}"))?;
-    let entry: Value = client.get(&format!("/api/v1/shares/{share}"))?;
+    let entry: Value = client.get(&format!("{shares}/{share}"))?;
     let bundle = entry["bundle"]
         .as_str()
         .ok_or_else(|| anyhow!("share {share} has no bundle"))?;

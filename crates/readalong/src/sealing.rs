@@ -135,7 +135,18 @@ impl Seal {
         (INDEX.to_owned(), index.to_bytes(&self.key, &self.lock))
     }
 
-    /// Something that comes later than the files that the index names (docs/encryption.md).
+    /// The index that a place has, where it is one of this key and this lock.
+    pub(crate) fn open_index(&self, bytes: &[u8]) -> Option<SealedIndex> {
+        SealedIndex::of_bytes(&self.key, &self.lock, bytes)
+    }
+
+    /// A file, given its pieces; `None` where one is damaged.
+    pub(crate) fn open_file(&self, path: &str, pieces: &[Vec<u8>]) -> Option<Vec<u8>> {
+        SealedIndex::open(&self.key, path, pieces).ok()
+    }
+
+    /// Something that comes later than the files that the index names (docs/encryption.md). What a step that did not end had encrypted under a name, and what the
+    /// next one encrypts under it, have other keys unless they are the same: a key is made of the content, too. So whoever goes on need not know what was sent.
     pub(crate) fn late(&self, name: &str, bytes: &[u8]) -> Vec<u8> {
         self.key.seal(LATE, name, bytes).script
     }

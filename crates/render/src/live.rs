@@ -60,6 +60,8 @@ pub struct LiveBook {
     /// When the header changed last.
     header_at: Seq,
     removed: VecDeque<(Seq, ItemKey)>,
+    /// When something that viewers had was taken out or changed last.
+    taken_back_at: Seq,
     /// The messages of the last items, so that the next change need not fetch them: version and message.
     tail: HashMap<usize, (u64, Arc<Message>)>,
 }
@@ -98,6 +100,7 @@ impl LiveBook {
             known_from: at,
             header_at: 0,
             removed: VecDeque::new(),
+            taken_back_at: 0,
             tail: HashMap::new(),
         };
         book.read(renderer, library)?;

@@ -254,9 +254,9 @@ mod tests {
     use super::*;
 
     /// Bytes of scripts that a page of the default theme loads as it is opened, a live page, and a page of the desk.
-    const PAGE_BYTES_MAX: usize = 16_000;
-    const LIVE_BYTES_MAX: usize = 34_000;
-    const DESK_BYTES_MAX: usize = 30_000;
+    const PAGE_BYTES_MAX: usize = 16 << 10;
+    const LIVE_BYTES_MAX: usize = 34 << 10;
+    const DESK_BYTES_MAX: usize = 30 << 10;
 
     #[test]
     fn scripts_stay_small() {

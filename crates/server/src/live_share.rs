@@ -1043,6 +1043,7 @@ fn op(op: render::Op) -> Op {
         render::Op::Remove { item } => Op::Remove { item },
         render::Op::Header { html, title } => Op::Header { html, title },
         render::Op::End { reason, html } => Op::End { reason, html },
+        render::Op::TakenBack {} => Op::TakenBack {},
         render::Op::Reload {} => Op::Reload {},
     }
 }

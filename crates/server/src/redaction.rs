@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 
 use crate::service::{Service, ServiceError};
 
-/// Messages that are gone over on the thread that asks; more go to a thread for that.
-const MESSAGES_AT_ONCE: usize = 20;
+/// Messages that are looked up and gone over on the thread that asks; more go to a thread for that.
+pub(crate) const MESSAGES_AT_ONCE: usize = 20;
 
 impl Service {
     /// Takes what a source brings, without its secrets; tells what was taken out.

@@ -170,7 +170,7 @@
     main.focus({ preventScroll: true });
     seen();
   } });
-  if (!isEnd()) pill.href = isFiles ? "../index.html" : "./";
+  if (!isEnd()) pill.href = readalong.read ? readalong.address("", "") : isFiles ? "../index.html" : "./";
   main.after(pill);
   const tell = () => {
     pill.textContent = words(unread);
@@ -328,7 +328,7 @@
   };
   // Among files: data/live.js says which files of frames there are
   const POLL_MS = 2000;
-  let applied = 0;
+  let applied = -1; // the last file of frames that the page has; not known before the head is
   const ask = async () => {
     if (readalong.read || !location.protocol.startsWith("http")) return readalong.load("live");
     const answer = await fetch("data/live.js", { cache: "no-cache" });
@@ -341,8 +341,9 @@
   const poll = async (mine = ++polls) => {
     try {
       const { first, last } = await ask();
-      if (applied && applied < first - 1) return location.reload(); // what it lacks is only in pages any more
-      for (applied ||= isEnd() ? first - 1 : last; applied < last; applied++) for (const frame of await readalong.load(`live-${applied + 1}`)) hear(frame);
+      const known = applied < 0 ? (isEnd() ? first - 1 : last) : applied;
+      if (known < first - 1) return location.reload(); // what it lacks is only in pages any more
+      for (applied = known; applied < last; applied++) for (const frame of await readalong.load(`live-${applied + 1}`)) hear(frame);
       heard = Date.now();
       greeted = true;
     } catch {
@@ -382,7 +383,8 @@
 
   addEventListener("DOMContentLoaded", () => {
     const [visit] = /** @type {any} */ (performance.getEntriesByType("navigation"));
-    if (visit?.type === "navigate" && isEnd() && (isFiles || location.pathname.endsWith("/")) && !location.hash) toEnd();
+    const isVisit = visit?.type === "navigate" && (isFiles || location.pathname.endsWith("/")) && !location.hash;
+    if (isEnd() && (readalong.read ? readalong.isOpened : isVisit)) toEnd();
     show();
     connect();
   });

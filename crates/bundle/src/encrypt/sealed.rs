@@ -70,7 +70,7 @@ pub fn reader(connections: Connections) -> Vec<(String, &'static str, Vec<u8>)> 
 }
 
 /// What an encrypted share holds: its files, and the pieces of each in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SealedIndex {
     files: Vec<(String, String, Vec<Digest>)>,
 }
@@ -109,9 +109,52 @@ impl SealedIndex {
             None => self.files.push(entry),
         }
         let named = pieces.into_iter();
-        named
-            .map(|piece| (format!("files/{}.js", piece.tag), piece))
+        named.map(|piece| (piece_name(&piece.tag), piece)).collect()
+    }
+
+    /// What [`SealedIndex::to_bytes`] gave, if this key and this lock open it.
+    pub fn of_bytes(key: &ShareKey, lock: &Lock, bytes: &[u8]) -> Option<Self> {
+        let (found, pieces) = parse_index(std::str::from_utf8(bytes).ok()?)?;
+        if serde_json::from_str::<Lock>(found).ok()? != *lock {
+            return None;
+        }
+        let Entries { files } = entries(key, &pieces).ok()?;
+        Some(Self { files })
+    }
+
+    /// Paths of the files.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|(path, ..)| path.as_str())
+    }
+
+    /// Names of the pieces of a file, in order; none where it is not there.
+    pub fn pieces(&self, path: &str) -> Vec<String> {
+        let file = self.files.iter().filter(|(there, ..)| there == path);
+        file.flat_map(|(.., tags)| tags.iter().map(piece_name))
             .collect()
+    }
+
+    /// Names of all pieces.
+    pub fn names(&self) -> BTreeSet<String> {
+        let tags = self.files.iter().flat_map(|(.., tags)| tags);
+        tags.map(piece_name).collect()
+    }
+
+    /// Forgets files of which this says no.
+    pub fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.files.retain(|(path, ..)| is_kept(path));
+    }
+
+    /// Decrypts a file, given its pieces in order.
+    ///
+    /// # Errors
+    /// One is damaged, or another than it should be.
+    pub fn open(key: &ShareKey, path: &str, pieces: &[Vec<u8>]) -> Result<Vec<u8>, PieceError> {
+        let mut content = Vec::new();
+        for (number, piece) in pieces.iter().enumerate() {
+            content.extend(key.open(FILE, &format!("{path}/{number}"), piece)?);
+        }
+        Ok(content)
     }
 
     /// The file [`INDEX`].
@@ -247,13 +290,8 @@ impl SealedBundle {
             path: path.join(INDEX),
             source,
         };
-        let mut entries = Vec::new();
-        for (number, piece) in pieces.iter().enumerate() {
-            let opened = key.open(ENTRIES, &number.to_string(), piece.as_bytes());
-            entries.extend(opened.map_err(damaged)?);
-        }
-        let Entries { files } =
-            serde_json::from_slice(&entries).map_err(|_| damaged(PieceError::NoPiece))?;
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        let Entries { files } = entries(key, &pieces).map_err(damaged)?;
         let files = SealedFiles {
             folder: path.to_owned(),
             key: key.clone(),
@@ -280,9 +318,7 @@ fn read_index(path: &Path) -> Result<(Lock, Vec<String>), BundleError> {
     file.take(INDEX_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(BundleError::io("reading", &at))?;
-    let (lock, pieces) = text.split_once('\n').ok_or_else(not_sealed)?;
-    let lock = lock.strip_prefix("sealedLock(").ok_or_else(not_sealed)?;
-    let lock = lock.strip_suffix(");").ok_or_else(not_sealed)?;
+    let (lock, pieces) = parse_index(&text).ok_or_else(not_sealed)?;
     /// Read first, so that a later version is named as such and not called damaged.
     #[derive(Deserialize)]
     struct Version {
@@ -297,8 +333,28 @@ fn read_index(path: &Path) -> Result<(Lock, Vec<String>), BundleError> {
         });
     }
     let lock = serde_json::from_str(lock).map_err(bad)?;
-    let pieces = pieces.split_inclusive('\n').map(str::to_owned).collect();
-    Ok((lock, pieces))
+    Ok((lock, pieces.into_iter().map(str::to_owned).collect()))
+}
+
+/// The lock, as JSON, and the pieces of an index.
+fn parse_index(text: &str) -> Option<(&str, Vec<&str>)> {
+    let (lock, pieces) = text.split_once('\n')?;
+    let lock = lock.strip_prefix("sealedLock(")?.strip_suffix(");")?;
+    Some((lock, pieces.split_inclusive('\n').collect()))
+}
+
+/// What the pieces of an index say.
+fn entries(key: &ShareKey, pieces: &[&str]) -> Result<Entries, PieceError> {
+    let mut entries = Vec::new();
+    for (number, piece) in pieces.iter().enumerate() {
+        entries.extend(key.open(ENTRIES, &number.to_string(), piece.as_bytes())?);
+    }
+    serde_json::from_slice(&entries).map_err(|_| PieceError::NoPiece)
+}
+
+/// The file that holds a piece.
+fn piece_name(tag: &Digest) -> String {
+    format!("files/{tag}.js")
 }
 
 fn media_type(name: &str) -> &'static str {
@@ -352,7 +408,7 @@ impl Read for SealedFile<'_> {
             let Some((number, tag)) = self.tags.pop_front() else {
                 return Ok(0);
             };
-            let path = format!("files/{tag}.js");
+            let path = piece_name(&tag);
             let limit = (PIECE_BYTES_MAX as u64) * 2; // base64 and padding make it half as long again
             let mut script = Vec::new();
             fs::File::open(self.files.folder.join(&path))

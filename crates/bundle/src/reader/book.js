@@ -19,7 +19,7 @@ const textOf = (bytes) => new TextDecoder().decode(bytes);
 
 /** Shows a bundle.
  *  `read`: the bytes of a file, by its path. `types`: the media type of every file. `key`: what addresses carry as `k`, if anything.
- *  `failed`: says what went wrong. `late`: data that came later than the bundle, by name.
+ *  `failed`: says what went wrong. `late`: data of a chat that grows, by name; it opens at its newest messages.
  *  @param {{read: (path: string) => Promise<Uint8Array>, types: Map<string, string>, key?: string, failed: (error: unknown) => void, late?: (name: string) => Promise<Uint8Array>}} source */
 const openBook = async ({ read, types, key, failed, late }) => {
   const FIRST = "index.html";
@@ -32,7 +32,7 @@ const openBook = async ({ read, types, key, failed, late }) => {
   const anchorOf = (/** @type {string} */ hash) => hash.slice(1).split("&").filter((part) => !/^[pk]=/.test(part)).join("&");
   /** @param {string} page @param {string} anchor */
   const address = (page, anchor) =>
-    `#${[anchor, page === FIRST ? "" : `p=${encodeURIComponent(page)}`, key ? `k=${key}` : ""].filter(Boolean).join("&")}`;
+    `#${[anchor, page === (late ? "" : FIRST) ? "" : `p=${encodeURIComponent(page)}`, key ? `k=${key}` : ""].filter(Boolean).join("&")}`;
 
   // Files. What a browser could run is run only where the page names it as a style or a script.
   const INERT = /^(image\/(?!svg)|audio\/|video\/|text\/plain|application\/(pdf|json)$)/;
@@ -57,7 +57,10 @@ const openBook = async ({ read, types, key, failed, late }) => {
   /** Makes what a page names lead to where it is now. @param {Document} page @param {string} path */
   const rewrite = (page, path) => {
     for (const link of page.querySelectorAll("a[href]")) {
-      const to = named(link, "href");
+      // The share's link, which leads to the newest messages: here without what is not in its address.
+      const isShare = late && link.getAttribute("href") === "../index.html";
+      if (isShare) link.setAttribute("href", address("", ""));
+      const to = isShare ? null : named(link, "href");
       if (!to) continue;
       if (!to.path || (to.path.endsWith(".html") && !to.path.includes("/"))) link.setAttribute("href", address(to.path || path, to.anchor));
       else {
@@ -142,6 +145,7 @@ const openBook = async ({ read, types, key, failed, late }) => {
   /** @param {string} path @param {string} hash @param {number} mine */
   const turn = async (path, hash, mine) => {
     const { y } = history.state ?? {};
+    const isOpened = !here && !anchorOf(hash) && y === undefined; // by who comes to read, and not to a place
     const page = new DOMParser().parseFromString(textOf(await read(path)), "text/html");
     const paths = (/** @type {string} */ selector, /** @type {string} */ name) =>
       [...page.querySelectorAll(selector)].map((node) => named(node, name)?.path).filter((path) => path !== undefined);
@@ -165,7 +169,7 @@ const openBook = async ({ read, types, key, failed, late }) => {
     shown = hash;
     scrollTo({ top: 0, behavior: "instant" });
     arrive(anchorOf(hash), y);
-    /** @type {any} */ (window).readalong = { address, read: data, run };
+    /** @type {any} */ (window).readalong = { address, read: data, run, isOpened };
     for (const script of scripts) {
       await run(script);
       if (mine !== asked) return;
@@ -174,13 +178,17 @@ const openBook = async ({ read, types, key, failed, late }) => {
     for (const type of ["DOMContentLoaded", "load"]) window.dispatchEvent(new Event(type));
   };
 
+  /** The page that is meant by an address that says none. */
+  const begin = async () => late ? data("live").then(({ page }) => page, () => FIRST) : FIRST;
+
   const look = async () => {
     const { hash } = location;
     if (hash === shown) return;
     const asked = pageOf(hash);
     // An address that says no page means this one where it has the anchor, as scripts and people write it.
     const isHere = !asked && here && document.getElementById(anchorOf(hash));
-    const page = isHere ? here : asked ?? FIRST;
+    const page = isHere ? here : asked ?? (await begin());
+    if (location.hash !== hash) return;
     if (page !== here) return turnTo(page, hash);
     const full = address(page, anchorOf(hash));
     if (full !== hash) history.replaceState(history.state, "", full);

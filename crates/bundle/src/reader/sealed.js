@@ -85,26 +85,60 @@
     return content;
   };
 
-  /** What came later than the bundle: new messages. On a host it is asked for each time, elsewhere loaded as everything else. @param {string} name */
+  // A share that grows: its index names other pieces each time, and what is new comes in pieces that no index names.
+  const PIECE = /^sealed\("([0-9a-f]{64})","([A-Za-z0-9+/=]*)"\);$/gm;
+  /** The pieces of a file as it is now: on a host it is asked for each time, elsewhere loaded as everything else. @param {string} path @returns {Promise<{tag: string, base64: string}[]>} */
+  const fresh = async (path) => {
+    if (!location.protocol.startsWith("http")) return load(path);
+    const answer = await fetch(path, { cache: "no-cache" });
+    // Another version is there now, or nothing any more: the share's link knows.
+    if ([404, 410].includes(answer.status)) location.replace(`../index.html${location.hash}`);
+    return [...(await answer.text()).matchAll(PIECE)].map(([, tag = "", base64 = ""]) => ({ tag, base64 }));
+  };
+  /** @param {string} name */
   const late = async (name) => {
     const path = `data/${name}.js`;
-    let piece;
-    if (location.protocol.startsWith("http")) {
-      const answer = await fetch(path, { cache: "no-cache" });
-      // Another version is there now, or nothing any more: the share's link knows.
-      if ([404, 410].includes(answer.status)) location.replace(`../index.html${location.hash}`);
-      const [, tag, base64] = /^sealed\("([0-9a-f]{64})","([A-Za-z0-9+/=]*)"\);\n$/.exec(await answer.text()) ?? [];
-      if (tag) piece = { tag, base64 };
-    } else [piece] = await load(path);
+    const [piece] = await fresh(path);
     if (!piece) throw new BookError(`The file ${path} is damaged. Load this page again.`);
     return unseal("live", name, piece);
   };
 
-  /** Files of the bundle: media type, tags. @type {Map<string, [string, string[]]>} */
+  /** Files of the bundle: tags of their pieces. @type {Map<string, string[]>} */
   const files = new Map();
+  /** Their media types. @type {Map<string, string>} */
+  const types = new Map();
+  const isGrowing = () => !files.has("manifest.json");
+  /** @param {{tag: string, base64: string}[]} pieces */
+  const takeIndex = async (pieces) => {
+    const entries = [];
+    for (const piece of pieces) entries.push((await decrypt("index", piece, "index.js")).content);
+    const { files: list } = JSON.parse(textOf(new Uint8Array(await new Blob(/** @type {any} */ (entries)).arrayBuffer())));
+    for (const [path, type, tags] of list) {
+      files.set(path, tags);
+      types.set(path, type);
+    }
+  };
+  let isFresh = true; // the index, at the beginning
+  const refresh = async () => {
+    if (!isFresh) await takeIndex(await fresh("index.js"));
+    isFresh = false;
+  };
   /** @param {string} path @returns {Promise<Uint8Array>} */
   const read = async (path) => {
-    const [, tags] = files.get(path) ?? ["", null];
+    // Frames that a page lacks are there only for the page as it is now.
+    if (isGrowing() && path.endsWith(".html")) await refresh();
+    try {
+      return await readPieces(path);
+    } catch (error) {
+      if (!isGrowing()) throw error;
+      // What was sent anew is there in other pieces, and the old ones went.
+      await refresh();
+      return readPieces(path);
+    }
+  };
+  /** @param {string} path */
+  const readPieces = async (path) => {
+    const tags = files.get(path);
     if (!tags) throw new BookError(`There is no ${path} in this chat.`);
     const parts = await Promise.all(tags.map(async (wanted) => {
       const name = `files/${wanted}.js`;
@@ -118,11 +152,8 @@
 
   const show = async (/** @type {string | undefined} */ key) => {
     say("Opening…");
-    const entries = [];
-    for (const piece of await indexed) entries.push((await decrypt("index", piece, "index.js")).content);
-    const { files: list } = JSON.parse(textOf(new Uint8Array(await new Blob(/** @type {any} */ (entries)).arrayBuffer())));
-    for (const [path, type, tags] of list) files.set(path, [type, tags]);
-    await openBook({ read, types: new Map(list), key, failed, late });
+    await takeIndex(await indexed);
+    await openBook({ read, types, key, failed, late: isGrowing() ? late : undefined });
   };
   /** @param {unknown} error */
   const failed = (error) => {

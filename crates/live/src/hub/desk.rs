@@ -110,6 +110,6 @@ impl Desk {
 fn size_bytes(op: &Op) -> usize {
     match op {
         Op::Put { html, .. } | Op::Header { html, .. } | Op::End { html, .. } => html.len() + 200,
-        Op::Remove { .. } | Op::Reload {} => 100,
+        Op::Remove { .. } | Op::TakenBack {} | Op::Reload {} => 100,
     }
 }

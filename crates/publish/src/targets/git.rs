@@ -143,10 +143,7 @@ impl GitSession<'_> {
             "403",
         ];
         if is_denied.iter().any(|sign| says.contains(sign)) {
-            return PublishError::Denied {
-                target,
-                source: says.into(),
-            };
+            return PublishError::Denied { target, says };
         }
         PublishError::Program {
             target,

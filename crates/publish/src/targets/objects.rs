@@ -104,9 +104,10 @@ impl Objects {
 
     fn failed(&self, action: &'static str, path: &str, source: Error) -> PublishError {
         let target = self.name.clone();
+        let says = first_cause(&source);
         match source {
-            Error::PermissionDenied { source, .. } | Error::Unauthenticated { source, .. } => {
-                PublishError::Denied { target, source }
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                PublishError::Denied { target, says }
             }
             source
                 if source.to_string().contains("NoSuchBucket")
@@ -114,11 +115,12 @@ impl Objects {
             {
                 PublishError::NoBucket { target }
             }
-            source => PublishError::Storage {
+            _ if says.contains("507 Insufficient Storage") => PublishError::Full { target },
+            _ => PublishError::Storage {
                 target,
                 action,
                 path: path.to_owned(),
-                source: Box::new(source),
+                says,
             },
         }
     }
@@ -351,6 +353,15 @@ impl Session for ObjectsSession<'_> {
             .map(drop)
             .map_err(|error| objects.failed("removing files", changes.removed[0].as_str(), error))
     }
+}
+
+/// What the first cause of an error says: those above it say the same again, with more and more around it.
+fn first_cause(error: &dyn std::error::Error) -> String {
+    let mut first = error;
+    while let Some(source) = first.source() {
+        first = source;
+    }
+    first.to_string().trim_end_matches([':', ' ']).to_owned()
 }
 
 /// What is said of an object.

@@ -116,10 +116,7 @@ impl Rsync {
         .iter()
         .any(|sign| says.contains(sign))
         {
-            return PublishError::Denied {
-                target,
-                source: says.into(),
-            };
+            return PublishError::Denied { target, says };
         }
         PublishError::Program {
             target,

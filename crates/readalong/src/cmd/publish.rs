@@ -12,11 +12,12 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use readalong_bundle::{MANIFEST, VerifiedBundle};
 use readalong_model::ShareId;
-use readalong_publish::{Content, Plan, publish};
+use readalong_publish::{Content, Plan, PublishError, publish, unpublish};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
+    client::is_not_found,
     cmd::export::HowToExport,
     config::Config,
     data::Data,
@@ -136,21 +137,42 @@ impl Publish {
             print_plan(&plan.changes)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let published = publish(target, &publication, &pages, &progress)?;
-        progress.finish();
         let link = seal
             .as_ref()
             .map_or_else(|| place.link(&share), |seal| seal.link(&place.link(&share)));
-        publications.put(Publication {
+        let mut remembered = Publication {
             target: place.key(),
             share: share.clone(),
-            source: ready.source,
+            source: ready.source.clone(),
             title: ready.title.clone(),
             link: link.clone(),
-            bundle: Some(ready.bundle.id),
+            bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
             published_at: at,
-        })?;
+        };
+        // Before it is there, so that whatever ends this, the next one goes on under the same link and key.
+        publications.put(remembered.clone())?;
+        let published = publish(target, &publication, &pages, &progress);
+        progress.finish();
+        let taken_back = match (&published, self.taken_back(&ready)) {
+            // What went wrong first is what matters.
+            (Err(_), Err(_)) => None,
+            (_, asked) => asked?,
+        };
+        if let Some(reason) = taken_back {
+            match unpublish(target, &share, &pages, &Progress::removing()) {
+                Ok(_) | Err(PublishError::NotThere { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            publications.remove(&place.key(), &share)?;
+            bail!(
+                "share {share} {reason} while it was published; nothing of it is at {} any more",
+                target.name()
+            );
+        }
+        let published = published?;
+        remembered.bundle = Some(ready.bundle.id);
+        publications.put(remembered)?;
         if self.json {
             let totals = published.changes.totals();
             let line = json!({
@@ -230,7 +252,8 @@ impl Publish {
                 "share {id} is private, and a host that only serves files can ask nobody who they are: publish it with --encrypt, so that only who has the link can read it (or make it public: readalong update {id} --public)"
             );
         }
-        let (bundle, title) = publishing::share_bundle(&client, &config.data()?, &id)?;
+        let (bundle, title) =
+            publishing::share_bundle(&client, &config.data()?, ("/api/v1/shares", &id))?;
         Ok(Ready {
             bundle,
             title,
@@ -238,6 +261,22 @@ impl Publish {
             share: Some(id.parse()?),
             _folder: None,
         })
+    }
+
+    /// Why a share of a server may not be seen any more as it was sent, where its owner said so meanwhile.
+    fn taken_back(&self, ready: &Ready) -> anyhow::Result<Option<&'static str>> {
+        let Some(share) = &ready.share else {
+            return Ok(None);
+        };
+        let now: Result<Value, _> = self.data.client()?.get(&format!("/api/v1/shares/{share}"));
+        match now {
+            Err(error) if is_not_found(&error) => Ok(Some("was deleted")),
+            Err(error) => Err(error),
+            Ok(now) if now["visibility"] == "private" && !self.is_sealed() => {
+                Ok(Some("was made private"))
+            }
+            Ok(_) => Ok(None),
+        }
     }
 
     fn is_sealed(&self) -> bool {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::Args;
-use readalong_publish::{Plan, unpublish};
+use readalong_publish::{Plan, PublishError, unpublish};
 
 use crate::{
     data::Data,
@@ -57,9 +57,13 @@ impl Unpublish {
             print_plan(&plan.changes)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let unpublished = unpublish(target, &share, &pages, &progress)?;
+        let unpublished = unpublish(target, &share, &pages, &progress);
         progress.finish();
-        publications.remove(&place.key(), &share)?;
+        // One that is not there, because it never came so far, is forgotten, too.
+        if let Ok(_) | Err(PublishError::NotThere { .. }) = unpublished {
+            publications.remove(&place.key(), &share)?;
+        }
+        let unpublished = unpublished?;
         output::print_line(&format!(
             "Taken back: {} ({})",
             place.link(&share),

@@ -72,6 +72,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("redact.invisible", Kind::Flag),
     key("redact.rule", Kind::Tables),
     key("mirror", Kind::Text),
+    key("mirror_encrypt", Kind::Flag),
     key("target", Kind::Tables),
 ];
 

@@ -82,6 +82,8 @@ pub enum Op {
         /// What stands at the chat's end now.
         html: String,
     },
+    /// Something that readers had was taken out or changed, not only added to: whoever keeps what was told before lets go of it.
+    TakenBack {},
     /// The pages were bound anew.
     Reload {},
 }
@@ -214,6 +216,7 @@ mod tests {
                 },
                 r#"{"remove":{"item":"m0-0"}}"#,
             ),
+            (Op::TakenBack {}, r#"{"taken_back":{}}"#),
             (Op::Reload {}, r#"{"reload":{}}"#),
         ] {
             assert_eq!(serde_json::to_string(&op).unwrap(), json);

@@ -125,6 +125,9 @@ impl LiveBook {
                 ops.push(self.put(*place, fragment.html, is_new));
             }
         }
+        if self.taken_back_at > after {
+            ops.push(Op::TakenBack {});
+        }
         Ok(Some(ops))
     }
 

@@ -609,7 +609,7 @@ impl Viewer {
                 ..
             } => self.put(item, after.as_deref(), page, html),
             Op::Remove { item } => self.items.retain(|(key, _)| key != item),
-            Op::Header { .. } => {}
+            Op::Header { .. } | Op::TakenBack {} => {}
             Op::End { .. } => panic!("nothing ends here"),
             Op::Reload {} => self.has_ended_reload = true,
         }
@@ -969,11 +969,56 @@ fn hidden_erased_and_removed_messages_leave_open_pages() {
         let (mut chat, mut book) = plain(&renderer, 10);
         chat.tell(change);
         let ops = tell(&mut book, &renderer, &mut chat);
-        assert!(matches!(&ops[..], [Op::Remove { .. }]), "{ops:?}");
+        assert!(
+            matches!(&ops[..], [Op::Remove { .. }, Op::TakenBack {}]),
+            "{ops:?}"
+        );
         let page = book.page(&renderer, &chat, Page::Newest, &MOMENT).unwrap();
         let page = String::from_utf8(page.unwrap()).unwrap();
         assert!(page.contains("Text 4") && !page.contains("Text 5"));
     }
+}
+
+#[test]
+fn what_is_taken_back_is_told_and_what_grows_is_not() {
+    let renderer = renderer();
+    let (mut chat, mut book) = plain(&renderer, 10);
+    let before = book.seq();
+    let put = |chat: &mut Memory, parts: Vec<Part>| {
+        let mut message = chat.messages[&9].1.clone();
+        message.parts = parts;
+        chat.tell(Change::MessagePut { place: 9, message });
+    };
+    let read = || {
+        call(
+            "c",
+            Action::Read {
+                path: "a.rs".to_owned(),
+                lines: None,
+            },
+        )
+    };
+    put(&mut chat, vec![text("Text 9, and more"), read()]);
+    let ops = tell(&mut book, &renderer, &mut chat);
+    assert!(!ops.is_empty() && !ops.contains(&Op::TakenBack {}));
+    put(&mut chat, vec![text("Text 9, and more of it"), read()]);
+    assert!(!tell(&mut book, &renderer, &mut chat).contains(&Op::TakenBack {}));
+    put(&mut chat, vec![text("Text nine"), read()]);
+    assert_eq!(
+        tell(&mut book, &renderer, &mut chat).last(),
+        Some(&Op::TakenBack {})
+    );
+    let id = MessageId("id-2".to_owned());
+    let parts = vec![text("Written anew")];
+    chat.tell(Change::Edited { id, parts });
+    assert_eq!(
+        tell(&mut book, &renderer, &mut chat).last(),
+        Some(&Op::TakenBack {})
+    );
+    // Whoever was away hears of it, too.
+    let since = |after| book.since(&renderer, &chat, after, 1 << 20).unwrap();
+    assert_eq!(since(before).unwrap().last(), Some(&Op::TakenBack {}));
+    assert_eq!(since(book.seq()), Some(Vec::new()));
 }
 
 #[test]

@@ -134,6 +134,7 @@ impl LiveBook {
         events: &[Event],
     ) -> Result<Vec<Op>, RenderError> {
         let mut work = Work::default();
+        let taken_back_at = self.taken_back_at;
         for event in events {
             if event.seq > self.seq {
                 self.seq = event.seq;
@@ -162,6 +163,9 @@ impl LiveBook {
             ops.push(self.header(renderer)?);
         }
         ops.extend(self.operations(outcome, &put));
+        if self.taken_back_at > taken_back_at && !ops.contains(&Op::Reload {}) {
+            ops.push(Op::TakenBack {});
+        }
         Ok(ops)
     }
 
@@ -182,9 +186,9 @@ impl LiveBook {
                 self.index.push(None);
             }
             if self.index.len() == place {
+                self.tail.clear();
                 let line = self.line(place, (seq, message));
                 self.index.push(Some(line));
-                self.tail.clear();
             }
         });
         self.records.clear();
@@ -242,6 +246,10 @@ impl LiveBook {
                 work.touched.insert(ThreadId(*place));
             }
             Change::ArtifactPut { place, artifact } => {
+                let before = self.artifacts.get(*place as usize);
+                if before.is_some_and(|before| before != artifact) {
+                    self.taken_back_at = self.seq;
+                }
                 put_at(&mut self.artifacts, *place, artifact.clone(), || {
                     artifact.emptied()
                 });
@@ -298,6 +306,7 @@ impl LiveBook {
         let line = Line::unseen(&message, version);
         let seen = self.left_out.see(message);
         self.take_uses(place, seen.as_ref());
+        self.note_taken_back(place, seen.as_ref());
         match seen {
             Some(message) => {
                 let line = line.seen(&message);
@@ -305,6 +314,21 @@ impl LiveBook {
                 line
             }
             None => line,
+        }
+    }
+
+    /// Notes where viewers had something of a message that they do not have now. What an older one said is not at hand: it seldom changes but by its owner.
+    fn note_taken_back(&mut self, place: usize, now: Option<&Message>) {
+        if !self.index.is_seen(place) {
+            return;
+        }
+        let line = self.index.line(place);
+        let before = self.tail.get(&place);
+        let before =
+            before.filter(|(version, _)| line.is_some_and(|line| line.version == *version));
+        let is_there = before.zip(now);
+        if !is_there.is_some_and(|((_, before), now)| now.continues(before)) {
+            self.taken_back_at = self.seq;
         }
     }
 
@@ -322,6 +346,7 @@ impl LiveBook {
                 Some(found) => Some(self.line(place, found)),
                 None => {
                     self.take_uses(place, None);
+                    self.note_taken_back(place, None);
                     None
                 }
             };

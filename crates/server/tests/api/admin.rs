@@ -90,8 +90,12 @@ async fn an_admin_sees_and_revokes_everybodys_shares() {
     let theirs = format!("/api/v1/shares/{share}");
     world.get(&theirs, &world.ada).await.expect(404);
     let revoke = format!("/api/v1/admin/shares/{share}");
+    let one = world.get(&revoke, &world.ada).await.expect(200).json();
+    assert_eq!(one, of_bob[0]);
+    world.get(&revoke, &world.bob).await.expect(403);
     world.delete(&revoke, &world.ada).await.expect(204);
     world.delete(&revoke, &world.ada).await.expect(404);
+    world.get(&revoke, &world.ada).await.expect(404);
     world.get(&format!("/s/{share}/"), "").await.expect(404);
     world.get(&theirs, &world.bob).await.expect(404);
 }

@@ -117,6 +117,18 @@ impl Reader<'_> {
         })
     }
 
+    /// A share of anybody's, with the names of its chat and owner: for those who may do all.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn share_of_all(&self, id: &ShareId) -> Result<Option<(Share, String, String)>> {
+        let sql =
+            format!("SELECT {SHARE}, u.name {FROM} JOIN users u ON u.id = s.owner WHERE s.id = ?1");
+        sql::one(&self.transaction, &sql, [id.as_str()], |row| {
+            Ok((share(row)?, row.get(COLUMNS - 1)?, row.get(COLUMNS)?))
+        })
+    }
+
     /// How many shares of an owner a filter finds, whatever its offset and limit.
     ///
     /// # Errors

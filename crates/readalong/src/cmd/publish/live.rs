@@ -4,7 +4,7 @@
 //! sent on: frames in small files, pages when enough has changed, everything anew where the pages were bound anew.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -14,10 +14,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use readalong_bundle::SealedIndex;
+use readalong_bundle::{INDEX, SealedIndex};
 use readalong_model::{Digest, Seq, ShareId};
 use readalong_publish::{
-    LiveRecord, LiveStep, LiveVersion, NewFile, Origin, live_record, live_step,
+    LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, live_step,
 };
 use readalong_server::{RunningServer, Server};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -45,7 +45,9 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// A page is sent again when this many times as much has come since as it weighs: all its sendings together then weigh one and a half times the last one.
 const GROWTH: u64 = 2;
-/// Data about the whole chat are sent again when they have grown by a quarter.
+/// The chat for download. Sent when a version begins and when nobody goes on: each time that it had grown by a quarter would be five times what it weighs.
+const COPIES: [&str; 2] = ["chat.json", "chat.md"];
+/// Other data about the whole chat are sent again when they have grown by a quarter.
 const GROWTH_OF_WHOLE: (usize, usize) = (5, 4);
 /// Digits of digests that only tell whether something changed.
 const DIGITS: usize = 16;
@@ -137,7 +139,7 @@ impl Publish {
             sealed: seal.as_ref().map(Seal::remembered),
             published_at: moment::now(),
         })?;
-        let progress = Progress::publishing();
+        let progress = Progress::following();
         let mut keeper = Keeper {
             place: &place,
             share: &share,
@@ -147,6 +149,7 @@ impl Publish {
             title,
             seal: seal.as_ref(),
             standing: None,
+            before: None,
         };
         keeper.resume()?;
         let mut is_told = false;
@@ -169,7 +172,7 @@ impl Publish {
                 // Nothing was shown yet: whoever started it should know at once.
                 Err(error) if !is_told => return Err(error),
                 Err(error) => {
-                    if cancel::is_cancelled() {
+                    if cancel::is_cancelled() || is_taken_back(&error) {
                         return Err(error);
                     }
                     output::print_error(&error);
@@ -180,7 +183,6 @@ impl Publish {
                     }
                     pause = (pause * 2).min(PAUSE_MAX);
                     // What was sent in the middle of a step is not known: the place is asked.
-                    keeper.standing = None;
                     if let Err(error) = keeper.resume() {
                         output::print_error(&error);
                     }
@@ -209,6 +211,17 @@ impl Publish {
     }
 }
 
+/// What a step sends besides what is new.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// The last page, when it pays.
+    New,
+    /// All that is not yet sent as it is now: nobody goes on.
+    Rest,
+    /// All that may hold what was taken back, and nothing of before stays.
+    All,
+}
+
 /// What one step sent.
 struct Sent {
     seq: Seq,
@@ -227,19 +240,69 @@ struct Keeper<'a> {
     /// How everything is encrypted, where it is.
     seal: Option<&'a Seal>,
     standing: Option<Standing>,
+    /// Folder and head of the version that we sent last.
+    before: Option<(String, LiveRecord)>,
 }
 
 /// What is at the place.
 struct Standing {
     folder: String,
     record: LiveRecord,
-    /// Artifacts that were sent.
-    files: HashSet<String>,
-    /// Lengths of the data about the whole chat as they were sent last.
-    whole: BTreeMap<String, usize>,
+    /// Names of all files of the version.
+    names: BTreeSet<String>,
+    /// Files that pages link to, by the page's name.
+    links: BTreeMap<String, BTreeSet<String>>,
+    /// What readers have of the last page.
+    shown: Shown,
     sent: SentPages,
     /// What the index of an encrypted one says.
     index: SealedIndex,
+}
+
+/// The items of the last page as they are at the place: in the page, and in the frames since.
+#[derive(Clone, Default)]
+struct Shown {
+    page: String,
+    puts: BTreeMap<String, String>,
+}
+
+impl Shown {
+    fn of(page: &[u8]) -> Self {
+        Self {
+            page: String::from_utf8_lossy(page).into_owned(),
+            puts: BTreeMap::new(),
+        }
+    }
+
+    fn take(&mut self, put: &Value) {
+        let text = |name: &str| put[name].as_str().unwrap_or_default().to_owned();
+        self.puts.insert(text("item"), text("html"));
+    }
+
+    fn has(&self, item: &str) -> bool {
+        self.puts.contains_key(item) || self.page.contains(&format!("data-item=\"{item}\""))
+    }
+
+    fn says(&self, item: &str, html: &str) -> bool {
+        self.puts
+            .get(item)
+            .map_or_else(|| self.page.contains(html), |there| there == html)
+    }
+
+    /// Keys of the items.
+    fn items(&self) -> impl Iterator<Item = &str> {
+        let in_page = self.page.split("data-item=\"").skip(1);
+        let in_page = in_page.filter_map(|rest| Some(rest.split_once('"')?.0));
+        in_page.chain(self.puts.keys().map(String::as_str))
+    }
+
+    fn links(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for html in self.puts.values().chain([&self.page]) {
+            links(html, &mut found);
+        }
+        found
+    }
 }
 
 /// Digests of what readers have, at the place as `data/pages.json`: whoever goes on sees whether it changed meanwhile.
@@ -248,6 +311,9 @@ struct SentPages {
     header: String,
     /// Pages that are finished, by name.
     pages: BTreeMap<String, String>,
+    /// Lengths of the data about the whole chat as they were sent last.
+    #[serde(default)]
+    whole: BTreeMap<String, usize>,
 }
 
 impl SentPages {
@@ -274,6 +340,13 @@ struct Frame {
     ops: Option<Vec<Value>>,
 }
 
+impl Frame {
+    /// The items that it puts.
+    fn puts(&self) -> impl Iterator<Item = &Value> {
+        self.ops.iter().flatten().filter_map(|op| op.get("put"))
+    }
+}
+
 #[derive(Deserialize)]
 struct Hello {
     epoch: String,
@@ -295,29 +368,72 @@ enum Heard {
 impl Keeper<'_> {
     /// Finds out where the place stands.
     fn resume(&mut self) -> anyhow::Result<()> {
-        let undress = |name: &str, bytes: Vec<u8>| match self.seal {
-            Some(seal) => seal.open_late(name, &bytes),
-            None => Some(bytes),
-        };
-        let found = live_record(
+        self.standing = None;
+        let undress = |name: &str, bytes: Vec<u8>| undressed(self.seal, name, bytes);
+        let place = LivePlace::of(
             self.place.target.as_ref(),
             self.share,
-            (PAGES_SENT, &undress),
+            &undress,
             self.progress,
         )?;
-        // Which pieces an encrypted one has is not read back: it begins anew.
-        self.standing = found.filter(|_| self.seal.is_none()).map(|found| Standing {
-            folder: found.folder,
-            record: found.record,
-            files: HashSet::new(),
-            whole: BTreeMap::new(),
-            sent: found
-                .notes
-                .and_then(|notes| serde_json::from_slice(&notes).ok())
-                .unwrap_or_default(),
-            index: SealedIndex::default(),
-        });
+        if let Some(place) = place {
+            self.standing = self.standing_at(place)?;
+        }
+        // A version of ours may be there whose sending seemed to fail.
+        if let (Some(before), Some(standing)) = (&mut self.before, &self.standing) {
+            *before = (standing.folder.clone(), standing.record.clone());
+        }
         Ok(())
+    }
+
+    /// What is at the place; `None` where something of it is missing or damaged, so that it cannot go on.
+    fn standing_at(&self, mut place: LivePlace<'_>) -> anyhow::Result<Option<Standing>> {
+        let mut index = SealedIndex::default();
+        if let Some(seal) = self.seal {
+            let there = place.read(INDEX)?;
+            match there.and_then(|bytes| seal.open_index(&bytes)) {
+                Some(there) => index = there,
+                None => return Ok(None),
+            }
+        }
+        let page = match self.seal {
+            None => place.read(&place.record.page.clone())?,
+            Some(seal) => {
+                let mut pieces = Vec::new();
+                for name in index.pieces(&place.record.page) {
+                    pieces.extend(place.read(&name)?);
+                }
+                seal.open_file(&place.record.page, &pieces)
+            }
+        };
+        let Some((mark, page)) = page.and_then(|page| Some((Mark::of(&page)?, page))) else {
+            return Ok(None);
+        };
+        let mut shown = Shown::of(&page);
+        for number in place.record.first..=place.record.last {
+            let script = place.read(&frames_name(number))?;
+            let script =
+                script.and_then(|script| undressed(self.seal, &format!("live-{number}"), script));
+            let Some(frames) = script.and_then(|script| handed_over::<Vec<Frame>>(&script).ok())
+            else {
+                return Ok(None);
+            };
+            // The page that is there may be newer than the first of them.
+            let newer = frames.iter().filter(|frame| frame.seq > Some(mark.seq));
+            newer.flat_map(Frame::puts).for_each(|put| shown.take(put));
+        }
+        let sent = place.read(PAGES_SENT)?;
+        let sent = sent.and_then(|bytes| undressed(self.seal, PAGES_SENT, bytes));
+        let sent = sent.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(Some(Standing {
+            folder: place.folder,
+            record: place.record,
+            names: place.names,
+            links: BTreeMap::new(),
+            shown,
+            sent: sent.unwrap_or_default(),
+            index,
+        }))
     }
 
     /// Sends what is missing, then what comes, until somebody cancels.
@@ -328,7 +444,8 @@ impl Keeper<'_> {
             .map(|standing| (standing.record.epoch.clone(), standing.record.seq));
         let heard = self.source.listen(place)?;
         let mut frames: Vec<String> = Vec::new();
-        let mut is_stale = self.standing.is_none();
+        // What came while nobody published, or while the network was gone.
+        let (mut is_stale, mut extent) = (true, Extent::New);
         let mut last_step = Instant::now()
             .checked_sub(STEP_EVERY)
             .unwrap_or_else(Instant::now);
@@ -349,9 +466,12 @@ impl Keeper<'_> {
                     is_stale |= frame.hello.as_ref().is_some_and(is_other)
                         || frame.reset.as_ref().is_some_and(is_behind);
                     if let Some(ops) = &frame.ops {
-                        // What changes everywhere, and what was taken out or changed in a finished page: nothing of before stays at the place.
+                        // What changes everywhere or in a finished page, and what was taken back: nothing of before stays at the place.
                         let last = record.map_or(0, |record| number(&record.page));
                         is_stale |= ops.iter().any(|op| changes_before(op, last));
+                        if ops.iter().any(|op| op.get("taken_back").is_some()) {
+                            extent = Extent::All;
+                        }
                         frames.push(text);
                     }
                 }
@@ -366,32 +486,34 @@ impl Keeper<'_> {
                 continue;
             }
             if is_stale {
-                let sent = match self.catch_up()? {
+                let sent = match self.catch_up(extent)? {
                     Some(sent) => sent,
                     None => self.begin()?,
                 };
                 tell(&sent)?;
-                (is_stale, last_step) = (false, Instant::now());
-                frames.clear();
-            } else if !frames.is_empty() || is_over {
-                if let Some(sent) = self.step(&frames, is_over)? {
-                    tell(&sent)?;
-                }
-                last_step = Instant::now();
+                (is_stale, extent) = (false, Extent::New);
+                // What was fetched has them.
                 frames.clear();
             }
+            let rest = if is_over { Extent::Rest } else { Extent::New };
+            if let Some(sent) = self.step(&frames, rest)? {
+                tell(&sent)?;
+            }
+            last_step = Instant::now();
+            frames.clear();
             if is_over {
                 return Ok(());
             }
         }
     }
 
-    /// Sends what came while nobody published, where nothing else has changed.
-    fn catch_up(&mut self) -> anyhow::Result<Option<Sent>> {
-        let Some(standing) = &self.standing else {
+    /// Sends what is other in the last page, and what comes after it; `None` where more has changed than that. Nothing that is other now stays at the place as it was.
+    fn catch_up(&mut self, mut extent: Extent) -> anyhow::Result<Option<Sent>> {
+        let Some(standing) = &mut self.standing else {
             return Ok(None);
         };
-        let (from, pages) = (standing.record.page.clone(), self.source.facts()?.pages);
+        let (from, facts) = (standing.record.page.clone(), self.source.facts()?);
+        let pages = &facts.pages;
         let Some(last) = pages.last().filter(|last| number(last) >= number(&from)) else {
             return Ok(None);
         };
@@ -402,27 +524,56 @@ impl Keeper<'_> {
         };
         let finished = pages.iter().filter(|page| number(page) < number(&from));
         for page in finished {
-            if standing.sent.pages.get(page) != Some(&page_digest(&self.source.page(page)?)) {
+            let html = self.source.page(page)?;
+            if standing.sent.pages.get(page) != Some(&page_digest(&html)) {
                 return Ok(None);
             }
+            standing.links.insert(page.clone(), links_of(&html));
+        }
+        for page in facts
+            .whole()
+            .into_iter()
+            .filter(|name| name.ends_with(".html"))
+        {
+            let html = self.source.get(&page)?;
+            standing.links.insert(page, links_of(&html));
         }
         if standing.sent.header != header_digest(&self.source.page(&from)?) {
             return Ok(None);
         }
-        let mut ops: Vec<Value> = Vec::new();
+        let (mut ops, mut there) = (Vec::new(), BTreeSet::new());
         for number in number(&from)..=number(last) {
             let name = page_name(number);
             let items: Vec<Value> = self
                 .source
                 .data(&format!("items-{}", name.trim_end_matches(".html")))?;
-            let is_new = name != from;
-            ops.extend(items.into_iter().map(|mut op| {
-                op["put"]["new"] = is_new.into();
-                op
-            }));
+            for mut op in items {
+                let put = &op["put"];
+                let text = |name: &str| put[name].as_str().unwrap_or_default().to_owned();
+                let (item, is_known) = (text("item"), standing.shown.has(&text("item")));
+                if !standing.shown.says(&item, &text("html")) {
+                    // It grew or was written anew while nobody saw which.
+                    if is_known {
+                        extent = Extent::All;
+                    }
+                    op["put"]["new"] = (!is_known).into();
+                    ops.push(op);
+                }
+                there.insert(item);
+            }
         }
+        if standing.shown.items().any(|item| !there.contains(item)) {
+            return Ok(None);
+        }
+        let seq = standing.record.seq;
         let frame = json!({ "seq": mark.seq, "ops": ops }).to_string();
-        self.step(&[frame], false)
+        let frames = if ops.is_empty() { vec![] } else { vec![frame] };
+        let sent = self.step(&frames, extent)?;
+        Ok(Some(sent.unwrap_or(Sent {
+            seq,
+            files: 0,
+            bytes: 0,
+        })))
     }
 
     /// Sends the whole chat as it is now, in a folder of its own.
@@ -445,6 +596,7 @@ impl Keeper<'_> {
             .unwrap_or_else(|| "index.html".to_owned());
         let (mut seq, mut page_bytes, mut epoch) = (0, 0, String::new());
         let mut sent_pages = SentPages::default();
+        let (mut pages_links, mut shown) = (BTreeMap::new(), Shown::default());
         // The last page first: what comes while the others are fetched is in frames after it.
         for page in facts.pages.iter().rev() {
             let html = self.source.page(page)?;
@@ -454,22 +606,27 @@ impl Keeper<'_> {
                 (seq, epoch, page_bytes) = (mark.seq, mark.epoch, html.len() as u64);
             }
             sent_pages.put(page, &html);
+            pages_links.insert(page.clone(), links_of(&html));
+            if *page == last {
+                shown = Shown::of(&html);
+            }
             whole.put(page, html)?;
             let search = search_of(page);
             whole.put(&search, self.source.get(&search)?)?;
         }
-        let mut lengths = BTreeMap::new();
         for name in facts.whole() {
             if let Some(bytes) = self.source.find(&name)? {
-                lengths.insert(name.clone(), bytes.len());
+                sent_pages.whole.insert(name.clone(), bytes.len());
+                if name.ends_with(".html") {
+                    pages_links.insert(name.clone(), links_of(&bytes));
+                }
                 whole.put(&name, bytes)?;
             }
         }
-        let linked = whole.linked.clone();
-        for name in &linked {
+        for name in std::mem::take(&mut whole.linked) {
             // An artifact that went meanwhile is not there, and its page is sent again.
-            if let Some(bytes) = self.source.find(name)? {
-                whole.put(name, bytes)?;
+            if let Some(bytes) = self.source.find(&name)? {
+                whole.put(&name, bytes)?;
             }
         }
         let index = match self.seal {
@@ -491,8 +648,13 @@ impl Keeper<'_> {
         };
         let at = moment::now();
         let folder_there = record.folder(self.share, at);
+        let names = whole.files.iter().map(|file| file.name.clone()).collect();
         let step = LiveStep {
             folder: &folder_there,
+            before: self
+                .before
+                .as_ref()
+                .map(|(folder, record)| (folder.as_str(), record)),
             version: Some(LiveVersion {
                 files: std::mem::take(&mut whole.files),
             }),
@@ -507,27 +669,33 @@ impl Keeper<'_> {
             title: Some(self.title.as_str()).filter(|_| self.seal.is_none()),
             at,
         };
-        let sent = self.send(step)?;
+        // Who reads what was there before we came gets a moment; what is taken back goes at once.
+        let moment = Progress::publishing();
+        let is_first = self.before.is_none() && self.standing.is_none();
+        let sent = self.send(step, if is_first { &moment } else { self.progress })?;
+        moment.finish();
+        self.before = Some((folder_there.clone(), record.clone()));
         self.standing = Some(Standing {
             folder: folder_there,
             record,
-            files: linked.into_iter().collect(),
-            whole: lengths,
+            names,
+            links: pages_links,
+            shown,
             sent: sent_pages,
             index,
         });
         Ok(sent)
     }
 
-    /// Sends frames, and the pages that they have changed so far that it pays.
-    fn step(&mut self, frames: &[String], is_over: bool) -> anyhow::Result<Option<Sent>> {
-        let Some(standing) = &mut self.standing else {
+    /// Sends frames, and the pages that they have changed so far that it pays, or more. What nothing names any more goes.
+    fn step(&mut self, frames: &[String], extent: Extent) -> anyhow::Result<Option<Sent>> {
+        let Some(standing) = &self.standing else {
             return Ok(None);
         };
         let mut record = standing.record.clone();
+        let mut shown = standing.shown.clone();
         let mut new_frames = Vec::new();
         let mut changed = BTreeSet::new();
-        let mut linked = BTreeSet::new();
         for text in frames {
             let frame: Frame =
                 serde_json::from_str(text).context("the server's frame cannot be read")?;
@@ -536,17 +704,17 @@ impl Keeper<'_> {
                 continue;
             }
             record.seq = seq;
-            for op in frame.ops.iter().flatten() {
-                if let Some(put) = op.get("put") {
-                    changed.extend(put["page"].as_str().map(str::to_owned));
-                    links(put["html"].as_str().unwrap_or_default(), &mut linked);
-                }
+            for put in frame.puts() {
+                changed.extend(put["page"].as_str().map(str::to_owned));
+                shown.take(put);
             }
             new_frames.push(text.clone());
         }
-        if new_frames.is_empty() && (!is_over || record.since_bytes == 0) {
-            return Ok(None);
-        }
+        let is_whole = match extent {
+            Extent::New => false,
+            Extent::Rest => !new_frames.is_empty() || record.since_bytes > 0,
+            Extent::All => true,
+        };
         let bytes: usize = new_frames.iter().map(String::len).sum();
         record.since_bytes += bytes as u64;
         if !new_frames.is_empty() {
@@ -561,15 +729,13 @@ impl Keeper<'_> {
         let is_next = last != record.page;
         let is_due = record.since_bytes >= GROWTH * record.page_bytes;
         // Pages that are finished are sent as they are now, the last one when it pays.
-        if !(is_next || is_due || is_over) {
-            changed.remove(&last);
-        }
-        if is_next || is_due || is_over {
-            changed.insert(last.clone());
-        }
+        match is_next || is_due || is_whole {
+            true => changed.insert(last.clone()),
+            false => changed.remove(&last),
+        };
         let mut pages = Vec::new();
-        let mut removed = Vec::new();
         let mut sent_pages = standing.sent.clone();
+        let mut pages_links = standing.links.clone();
         if is_next {
             // All that lie between: one frame can make several.
             let (from, to) = (number(&record.page), number(&last));
@@ -577,83 +743,91 @@ impl Keeper<'_> {
         }
         for page in &changed {
             let html = self.source.page(page)?;
-            links(&String::from_utf8_lossy(&html), &mut linked);
+            pages_links.insert(page.clone(), links_of(&html));
             if *page == last {
                 record.page_bytes = html.len() as u64;
                 record.since_bytes = 0;
-                // The newest frames stay for pages that are open.
-                let first = record.last.max(1);
-                removed
-                    .extend((record.first..first).map(|number| format!("data/live-{number}.js")));
-                record.first = first;
+                // The newest frames stay for pages that are open, unless they hold what was taken back.
+                let is_last_kept = extent != Extent::All || !new_frames.is_empty();
+                record.first = match is_last_kept {
+                    true => record.last.max(1),
+                    false => record.last + 1,
+                };
+                shown = Shown::of(&html);
             }
-            if *page != last || is_over {
+            if *page != last || is_whole {
                 let search = search_of(page);
                 pages.push((search.clone(), self.source.get(&search)?));
             }
             sent_pages.put(page, &html);
             pages.push((page.clone(), html));
         }
-        if sent_pages != standing.sent {
-            pages.push((PAGES_SENT.to_owned(), sent_pages.to_json()));
-        }
         record.page = last;
-        if is_next || is_over {
+        if is_next || is_whole {
             for name in self.source.facts()?.whole() {
                 let Some(bytes) = self.source.find(&name)? else {
                     continue;
                 };
-                let before = standing.whole.get(&name).copied().unwrap_or(0);
-                if is_over || bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0 {
-                    standing.whole.insert(name.clone(), bytes.len());
+                let before = sent_pages.whole.get(&name).copied().unwrap_or(0);
+                let is_copy = COPIES.contains(&name.as_str());
+                if is_whole
+                    || !is_copy && bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0
+                {
+                    sent_pages.whole.insert(name.clone(), bytes.len());
+                    if name.ends_with(".html") {
+                        pages_links.insert(name.clone(), links_of(&bytes));
+                    }
                     pages.push((name, bytes));
                 }
             }
         }
+        let mut linked = shown.links();
+        linked.extend(pages_links.values().flatten().cloned());
+        linked.retain(|name| name.starts_with("files/"));
+        let mut index = standing.index.clone();
+        let is_there = |name: &str| match self.seal {
+            Some(_) => index.paths().any(|path| path == name),
+            None => standing.names.contains(name),
+        };
         let mut files = Vec::new();
-        for name in linked
-            .into_iter()
-            .filter(|name| name.starts_with("files/") && !standing.files.contains(name))
-        {
-            if let Some(bytes) = self.source.find(&name)? {
-                let media_type = media_type(&name);
-                files.push(NewFile::bytes(name, bytes, media_type));
+        for name in linked.iter().filter(|name| !is_there(name)) {
+            if let Some(bytes) = self.source.find(name)? {
+                let media_type = media_type(name);
+                files.push(NewFile::bytes(name.clone(), bytes, media_type));
             }
         }
-        let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
-        let folder = standing.folder.clone();
-        let mut index = standing.index.clone();
         if let Some(seal) = self.seal {
-            let clear = std::mem::take(&mut files)
-                .into_iter()
-                .map(|file| (file.name, file.media_type, file.origin));
-            let clear = clear.chain(
-                std::mem::take(&mut pages)
-                    .into_iter()
-                    .filter(|(name, _)| name != PAGES_SENT)
-                    .map(|(name, bytes)| {
-                        let media_type = media_type(&name).to_owned();
-                        (name, media_type, Origin::Bytes(bytes))
-                    }),
-            );
-            for (name, media_type, origin) in clear {
-                let Origin::Bytes(bytes) = origin else {
-                    continue;
-                };
-                files.extend(seal.pieces(&mut index, (&name, &media_type), &bytes));
-            }
-            if !files.is_empty() {
+            index.retain(|path| !path.starts_with("files/") || linked.contains(path));
+            files = sealed(seal, &mut index, files, pages.drain(..));
+            files.retain(|piece| !standing.names.contains(&piece.name));
+            if index != standing.index {
                 pages.push(seal.index(&index));
             }
-            if sent_pages != standing.sent {
-                pages.push((
-                    PAGES_SENT.to_owned(),
-                    dressed(self.seal, PAGES_SENT, sent_pages.to_json()),
-                ));
-            }
         }
+        if sent_pages != standing.sent {
+            let bytes = dressed(self.seal, PAGES_SENT, sent_pages.to_json());
+            pages.push((PAGES_SENT.to_owned(), bytes));
+        }
+        let named = match self.seal {
+            Some(_) => index.names(),
+            None => linked,
+        };
+        let frames_there = (record.first..=record.last).map(frames_name);
+        let named: BTreeSet<String> = named.into_iter().chain(frames_there).collect();
+        let mut names = standing.names.clone();
+        names.retain(|name| !is_named_by_others(name) || named.contains(name));
+        let removed: Vec<String> = standing.names.difference(&names).cloned().collect();
+        if new_frames.is_empty() && pages.is_empty() && removed.is_empty() {
+            return Ok(None);
+        }
+        names.extend(files.iter().map(|file| file.name.clone()));
+        if !new_frames.is_empty() {
+            names.insert(frames_name(record.last));
+        }
+        let folder = standing.folder.clone();
         let step = LiveStep {
             folder: &folder,
+            before: Some((&folder, &standing.record)),
             version: None,
             frames: &new_frames,
             pages,
@@ -666,13 +840,17 @@ impl Keeper<'_> {
             title: Some(self.title.as_str()).filter(|_| self.seal.is_none()),
             at: moment::now(),
         };
-        let sent = self.send(step)?;
-        if let Some(standing) = &mut self.standing {
-            standing.record = record;
-            standing.sent = sent_pages;
-            standing.index = index;
-            standing.files.extend(names);
-        }
+        let sent = self.send(step, self.progress)?;
+        self.before = Some((folder.clone(), record.clone()));
+        self.standing = Some(Standing {
+            folder,
+            record,
+            names,
+            links: pages_links,
+            shown,
+            sent: sent_pages,
+            index,
+        });
         Ok(Some(sent))
     }
 
@@ -684,14 +862,14 @@ impl Keeper<'_> {
         }
     }
 
-    fn send(&self, step: LiveStep<'_>) -> anyhow::Result<Sent> {
+    fn send(&self, step: LiveStep<'_>, progress: &Progress) -> anyhow::Result<Sent> {
         let seq = step.record.seq;
         let changes = live_step(
             self.place.target.as_ref(),
             self.share,
             step,
             self.pages,
-            self.progress,
+            progress,
         )?;
         let totals = changes.totals();
         Ok(Sent {
@@ -781,13 +959,8 @@ impl Source {
 
     /// What a script of data hands over.
     fn data<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<T> {
-        let script = String::from_utf8(self.get(&format!("data/{name}.js"))?)?;
-        let json = script
-            .split_once(',')
-            .and_then(|(_, rest)| rest.rsplit_once(')'));
-        let (json, _) =
-            json.ok_or_else(|| anyhow!("our server's `data/{name}.js` cannot be read"))?;
-        Ok(serde_json::from_str(json)?)
+        handed_over(&self.get(&format!("data/{name}.js"))?)
+            .with_context(|| format!("our server's `data/{name}.js` cannot be read"))
     }
 
     /// Hears what the server says, in a thread of its own.
@@ -891,12 +1064,65 @@ impl Whole<'_> {
     }
 }
 
+/// The pieces of files and pages, which the index then names.
+fn sealed(
+    seal: &Seal,
+    index: &mut SealedIndex,
+    files: Vec<NewFile>,
+    pages: impl Iterator<Item = (String, Vec<u8>)>,
+) -> Vec<NewFile> {
+    let pages = pages.map(|(name, bytes)| {
+        let media_type = media_type(&name);
+        NewFile::bytes(name, bytes, media_type)
+    });
+    let mut pieces = Vec::new();
+    for file in files.into_iter().chain(pages) {
+        if let Origin::Bytes(bytes) = &file.origin {
+            pieces.extend(seal.pieces(index, (&file.name, &file.media_type), bytes));
+        }
+    }
+    pieces
+}
+
 /// The head, frames and notes as they are sent.
 fn dressed(seal: Option<&Seal>, name: &str, bytes: Vec<u8>) -> Vec<u8> {
     match seal {
         Some(seal) => seal.late(name, &bytes),
         None => bytes,
     }
+}
+
+/// Undoes [`dressed`]; `None` where that is not what the bytes are.
+fn undressed(seal: Option<&Seal>, name: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    match seal {
+        Some(seal) => seal.open_late(name, &bytes),
+        None => Some(bytes),
+    }
+}
+
+/// What a script of data hands over.
+fn handed_over<T: DeserializeOwned>(script: &[u8]) -> anyhow::Result<T> {
+    let script = std::str::from_utf8(script)?;
+    let json = script
+        .split_once(',')
+        .and_then(|(_, rest)| rest.rsplit_once(')'));
+    let (json, _) = json.context("it hands over nothing")?;
+    Ok(serde_json::from_str(json)?)
+}
+
+/// True where somebody else took the share back.
+fn is_taken_back(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(PublishError::NotLive { .. }))
+}
+
+/// A file of frames.
+fn frames_name(number: u64) -> String {
+    format!("data/live-{number}.js")
+}
+
+/// True for a file that is there only because another one names it: artifacts and pieces, and frames, which the head counts.
+fn is_named_by_others(name: &str) -> bool {
+    name.starts_with("files/") || name.starts_with("data/live-")
 }
 
 /// Where a page stands.
@@ -979,6 +1205,13 @@ fn links(html: &str, found: &mut BTreeSet<String>) {
             }
         }
     }
+}
+
+/// The same for a whole page.
+fn links_of(html: &[u8]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    links(&String::from_utf8_lossy(html), &mut found);
+    found
 }
 
 /// The data that find needs of a page.

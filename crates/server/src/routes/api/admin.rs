@@ -83,6 +83,24 @@ pub(crate) async fn shares(
     Ok(found.collect())
 }
 
+/// A share of anybody's.
+#[utoipa::path(get, path = "/api/v1/admin/shares/{share}", tag = "admin", params(("share" = String, Path)), responses(
+    (status = 200, description = "The share.", body = OwnedShare),
+))]
+pub(crate) async fn one(
+    State(service): State<Arc<Service>>,
+    _admin: Admin,
+    ApiPath(share): ApiPath<String>,
+) -> Result<Json<OwnedShare>, ApiError> {
+    let id = share_id(&share)?;
+    let found = service.read(move |r| r.share_of_all(&id)).await?;
+    let (share, title, owner) = found.ok_or_else(|| ApiError::not_found("share"))?;
+    Ok(Json(OwnedShare {
+        share: ShareEntry::new(&service, &share, title),
+        owner,
+    }))
+}
+
 /// Revokes a share of anybody's.
 #[utoipa::path(delete, path = "/api/v1/admin/shares/{share}", tag = "admin", params(("share" = String, Path)), responses(
     (status = 204, description = "Its link is dead."),

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     auth::Owner,
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
+    redaction::MESSAGES_AT_ONCE,
     service::{Service, now, random},
 };
 
@@ -84,10 +85,12 @@ pub(crate) async fn put(
     // Places are given one request after the other: two that add at once would take the same.
     let _turn = service.api.sources.turn(&chat).await;
     let (owner, of) = (owner.id, chat.clone());
-    let changes = service
-        .read(move |r| placed(r, owner, &of, sent))
-        .await
-        .map_err(of_chat)?;
+    let is_long = sent.len() > MESSAGES_AT_ONCE;
+    let place = move |r: &Reader<'_>| placed(r, owner, &of, sent);
+    let changes = match is_long {
+        true => service.read(place).await.map_err(of_chat)?,
+        false => service.read_now(place).map_err(of_chat)?,
+    };
     let brought = service.bring(chat, Some(owner), changes, true);
     let (written, report) = brought.await.map_err(of_chat)?;
     let applied = written.applied.ok_or_else(|| ApiError::not_found("chat"))?;

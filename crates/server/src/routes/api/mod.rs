@@ -141,7 +141,7 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(sessions::list, sessions::end_others))
         .routes(routes!(sessions::end))
         .routes(routes!(admin::list))
-        .routes(routes!(admin::revoke))
+        .routes(routes!(admin::one, admin::revoke))
         .routes(routes!(admin::settings, admin::change_settings))
         .merge(showcase::routes())
         .merge(h2ogpte::routes())

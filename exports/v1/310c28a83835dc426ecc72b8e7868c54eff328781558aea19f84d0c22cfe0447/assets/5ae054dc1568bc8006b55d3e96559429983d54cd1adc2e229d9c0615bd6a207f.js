@@ -15,8 +15,8 @@
     return node;
   };
   /** Where pages, data and scripts are: beside this page, or where a book that is shown in one place says.
-   *  @type {{address: (page: string, anchor: string) => string, run: (src: string) => Promise<any>, read?: (name: string) => Promise<any>}} */
-  const { address, run, read } = globalThis.readalong || {
+   *  @type {{address: (page: string, anchor: string) => string, run: (src: string) => Promise<any>, read?: (name: string) => Promise<any>, isOpened?: boolean}} */
+  const { address, run, read, isOpened } = globalThis.readalong || {
     address: (/** @type {string} */ page, /** @type {string} */ anchor) => (page === here ? "" : page) + (anchor && `#${anchor}`),
     run: (/** @type {string} */ src) => new Promise((done, fail) => {
       const script = h("script", { src, onload: done, onerror: () => fail(new Error(`no script: ${src}`)) });
@@ -151,6 +151,6 @@
     arrive();
   }
 
-  globalThis.readalong = { address, all, anchor, bar, command, data, h, here, icon, load, main, read, reveal };
+  globalThis.readalong = { address, all, anchor, bar, command, data, h, here, icon, isOpened, load, main, read, reveal };
   root.classList.add("js");
 })();
