@@ -917,7 +917,9 @@ class Live(unittest.TestCase):
         record = json.loads((root / "s" / share / "share.json").read_text())
         folder = root / "s" / share / record["folder"]
         if key is None:
-            return {name: (folder / name).read_bytes() for name in names_below(folder)}, folder
+            # The head first: what it names is there before it.
+            head = {f"data/{path.name}": path.read_bytes() for path in folder.glob("data/live.js")}
+            return {name: (folder / name).read_bytes() for name in names_below(folder)} | head, folder
         sealed = Sealed(key)
         files = sealed.files(folder)
         for path in folder.glob("data/live*.js"):
@@ -944,7 +946,7 @@ class Live(unittest.TestCase):
         def holds():
             try:
                 return condition()
-            except FileNotFoundError:  # one version goes while it is read, another is there
+            except (FileNotFoundError, KeyError):  # one version or page goes while it is read, another is there
                 return False
 
         end = time.monotonic() + within_s
