@@ -553,8 +553,9 @@ class FaultTest(unittest.TestCase):
             self.assertEqual(shown()[0], folder)
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            code = process.wait(60)
             proxy.close()
+        self.assertEqual(code, 0, "what is left is sent before it ends")
 
 
 class GitTest(Place, unittest.TestCase):
@@ -719,6 +720,23 @@ class LiveTest(Live, unittest.TestCase):
 
     def test_an_encrypted_one_goes_on_after_a_kill(self):
         self.goes_on_after_a_kill("--encrypt")
+
+    def test_it_ends_with_copies_of_the_whole_chat(self):
+        publisher = Publisher()
+        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        said = self.steps(process)
+        self.until(lambda: said)
+        share = os.listdir(root / "s")[0]
+        self.grow(file, 4, 8)
+        self.until(lambda: "Message 7." in self.shown(root, share))
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(60), 0)
+        files, _ = self.files(root, share)
+        for name in ["chat.json", "chat.md"]:
+            self.assertIn("Message 7.", files[name].decode())
 
     def test_the_link_freezes_when_it_is_published_without_live(self):
         publisher = Publisher()

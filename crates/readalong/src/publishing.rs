@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -148,6 +149,8 @@ impl SitePages for Pages {
 pub(crate) struct Progress {
     bar: ProgressBar,
     grace: Duration,
+    /// What was begun is brought to its end, also after Ctrl-C.
+    ends_each_step: AtomicBool,
 }
 
 impl Progress {
@@ -156,6 +159,7 @@ impl Progress {
         Self {
             bar: output::progress_bar("sending", 0, true),
             grace: GRACE,
+            ends_each_step: AtomicBool::new(false),
         }
     }
 
@@ -164,6 +168,7 @@ impl Progress {
         Self {
             bar: output::progress_bar("sending", 0, true),
             grace: Duration::ZERO,
+            ends_each_step: AtomicBool::new(false),
         }
     }
 
@@ -172,7 +177,13 @@ impl Progress {
         Self {
             bar: output::progress_bar("removing", 0, true),
             grace: Duration::ZERO,
+            ends_each_step: AtomicBool::new(false),
         }
+    }
+
+    /// From now on Ctrl-C lets what goes on come to its end: it is little, and more may have to follow. A second one ends the program at once.
+    pub(crate) fn end_each_step(&self) {
+        self.ends_each_step.store(true, Ordering::Relaxed);
     }
 
     /// Ends it.
@@ -183,7 +194,7 @@ impl Progress {
 
 impl Watch for Progress {
     fn is_cancelled(&self) -> bool {
-        cancel::is_cancelled()
+        !self.ends_each_step.load(Ordering::Relaxed) && cancel::is_cancelled()
     }
 
     fn planned(&self, changes: &Changes) {

@@ -31,6 +31,7 @@ mod signin;
 mod switches;
 
 pub use limits::Limits;
+pub use live_share::WHOLE_AGE_MAX;
 pub use readalong_store::StoreError;
 pub use serve::{OnChange, RunningServer, ServeError, Server, ServerOptions, Touched};
 pub use signin::{NewUsers, OidcOptions, SignInOptions};

@@ -50,7 +50,7 @@ const QUEUE_MAX: usize = 50_000;
 /// Pages above this are packed before they are sent; below it nothing is gained.
 const PACKED_BYTES_MIN: usize = 4 << 10;
 /// How old a rendering of the whole chat may be that is served for what no book has: other branches, threads, copies.
-const WHOLE_AGE_MAX: Duration = Duration::from_secs(5);
+pub const WHOLE_AGE_MAX: Duration = Duration::from_secs(5);
 /// Live shares without a viewer that may stay in memory for as long as the limit says.
 const UNWATCHED_MAX: usize = 64;
 /// How long they stay where there are more, as when a robot opens one after the other.

@@ -19,7 +19,7 @@ use readalong_model::{Digest, Seq, ShareId};
 use readalong_publish::{
     LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, live_step,
 };
-use readalong_server::{RunningServer, Server};
+use readalong_server::{RunningServer, Server, WHOLE_AGE_MAX};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -159,6 +159,7 @@ impl Publish {
                 pause = PAUSE_MIN;
                 if !std::mem::replace(&mut is_told, true) {
                     progress.finish();
+                    progress.end_each_step();
                     link::print(&link)?;
                     output::note("New messages follow; Ctrl-C ends it, and the same command goes on with it.");
                 }
@@ -314,6 +315,9 @@ struct SentPages {
     /// Lengths of the data about the whole chat as they were sent last.
     #[serde(default)]
     whole: BTreeMap<String, usize>,
+    /// Where the chat stood when all of that was sent.
+    #[serde(default)]
+    whole_seq: Seq,
 }
 
 impl SentPages {
@@ -491,17 +495,28 @@ impl Keeper<'_> {
                     None => self.begin()?,
                 };
                 tell(&sent)?;
+                last_step = Instant::now();
                 (is_stale, extent) = (false, Extent::New);
                 // What was fetched has them.
                 frames.clear();
             }
-            let rest = if is_over { Extent::Rest } else { Extent::New };
-            if let Some(sent) = self.step(&frames, rest)? {
+            if let Some(sent) = self.step(&frames, Extent::New)? {
                 tell(&sent)?;
+                last_step = Instant::now();
             }
-            last_step = Instant::now();
             frames.clear();
             if is_over {
+                let is_behind = |standing: &Standing| standing.sent.whole_seq < standing.record.seq;
+                if self.standing.as_ref().is_some_and(is_behind) {
+                    output::note(
+                        "Ending with copies of the whole chat; Ctrl-C again leaves those of before.",
+                    );
+                    // Those that our server made before the last message are not what is to stay.
+                    thread::sleep(WHOLE_AGE_MAX.saturating_sub(last_step.elapsed()));
+                    if let Some(sent) = self.step(&[], Extent::Rest)? {
+                        tell(&sent)?;
+                    }
+                }
                 return Ok(());
             }
         }
@@ -623,6 +638,7 @@ impl Keeper<'_> {
                 whole.put(&name, bytes)?;
             }
         }
+        sent_pages.whole_seq = seq;
         for name in std::mem::take(&mut whole.linked) {
             // An artifact that went meanwhile is not there, and its page is sent again.
             if let Some(bytes) = self.source.find(&name)? {
@@ -710,11 +726,7 @@ impl Keeper<'_> {
             }
             new_frames.push(text.clone());
         }
-        let is_whole = match extent {
-            Extent::New => false,
-            Extent::Rest => !new_frames.is_empty() || record.since_bytes > 0,
-            Extent::All => true,
-        };
+        let is_whole = extent != Extent::New;
         let bytes: usize = new_frames.iter().map(String::len).sum();
         record.since_bytes += bytes as u64;
         if !new_frames.is_empty() {
@@ -735,6 +747,9 @@ impl Keeper<'_> {
         };
         let mut pages = Vec::new();
         let mut sent_pages = standing.sent.clone();
+        if is_whole {
+            sent_pages.whole_seq = record.seq;
+        }
         let mut pages_links = standing.links.clone();
         if is_next {
             // All that lie between: one frame can make several.
