@@ -3,6 +3,7 @@
 Starts an S3 server, nginx and an rsync daemon on loopback, and runs the program in READALONG. Ends with a line of totals, as every step of tests/run does.
 """
 
+import base64
 import concurrent.futures
 import contextlib
 import fcntl
@@ -411,6 +412,20 @@ class ObjectsTest(Place, unittest.TestCase):
         _, page = http_get(self.port, f"{base}/{published['bundle'][:16]}/index.html")
         self.assertEqual((page["Content-Type"], page["Content-Encoding"]), ("text/html; charset=utf-8", "gzip"))
         self.assertIn("max-age=3600", page["Cache-Control"])
+
+    def test_a_text_that_is_sent_in_pieces_is_packed_as_well(self):
+        publisher = self.publisher()
+        log = "".join(f"line {n} of a long log\n" for n in range(800_000)).encode()
+        data = f"data:text/plain;base64,{base64.b64encode(log).decode()}"
+        content = [{"type": "text", "text": "Here is the log."}, {"type": "file", "file": {"filename": "long.log", "file_data": data}}]
+        file = publisher.data / "chat.json"
+        file.write_text(json.dumps([{"role": "user", "content": content}, {"role": "assistant", "content": "I see."}]))
+        share = publisher.publish(file, self.target)["share"]
+        name = next(name for name in self.names() if f"{share}/" in name and "/files/" in name)
+        body, head = http_get(self.port, f"/chats/of/all/{name}")
+        self.assertEqual(head["Content-Encoding"], "gzip")
+        self.assertLess(int(head["Content-Length"]), len(log) // 4)
+        self.assertEqual(body, log)
 
     def test_a_bucket_that_is_not_there_is_named(self):
         publisher = self.publisher()

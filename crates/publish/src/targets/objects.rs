@@ -146,11 +146,17 @@ impl Objects {
         if let Origin::File(path) = &file.origin
             && file.size_bytes > PIECE_BYTES
         {
+            let is_packed = is_text(&file.media_type);
             let options = PutMultipartOptions {
-                attributes: attributes(&file.media_type, LASTING, false),
+                attributes: attributes(&file.media_type, LASTING, is_packed),
                 ..PutMultipartOptions::default()
             };
-            let mut source = std::fs::File::open(path).map_err(|error| unread(path, error))?;
+            let source = std::fs::File::open(path).map_err(|error| unread(path, error))?;
+            let mut source: Box<dyn io::Read + Send> = match is_packed {
+                true => Box::new(GzBuilder::new().read(source, Compression::best())),
+                false => Box::new(source),
+            };
+            let mut left_bytes = file.size_bytes;
             let mut upload = self
                 .store
                 .put_multipart_opts(&to, options)
@@ -170,9 +176,12 @@ impl Objects {
                     let _ = upload.abort().await;
                     return Err(failed(error));
                 }
-                watch.sent(read as u64);
+                let sent = left_bytes.min(read as u64);
+                watch.sent(sent);
+                left_bytes -= sent;
             }
             upload.complete().await.map_err(failed)?;
+            watch.sent(left_bytes);
             return Ok(());
         }
         let bytes = file.origin.read().map_err(|error| match &file.origin {
@@ -377,8 +386,7 @@ fn attributes(media_type: &str, caching: &'static str, is_packed: bool) -> Attri
 
 /// Packs texts: object storage sends what it has. Always to the same bytes.
 fn pack(bytes: Vec<u8>, media_type: &str) -> (Vec<u8>, bool) {
-    let is_text = media_type.starts_with("text/") || matches!(media_type, JSON_TYPE | SVG_TYPE);
-    if !is_text || (bytes.len() as u64) < PACKED_BYTES_MIN {
+    if !is_text(media_type) || (bytes.len() as u64) < PACKED_BYTES_MIN {
         return (bytes, false);
     }
     let mut packer = GzBuilder::new().write(Vec::new(), Compression::best());
@@ -386,6 +394,10 @@ fn pack(bytes: Vec<u8>, media_type: &str) -> (Vec<u8>, bool) {
         Ok(packed) if packed.len() < bytes.len() => (packed, true),
         _ => (bytes, false),
     }
+}
+
+fn is_text(media_type: &str) -> bool {
+    media_type.starts_with("text/") || matches!(media_type, JSON_TYPE | SVG_TYPE)
 }
 
 const JSON_TYPE: &str = "application/json";
