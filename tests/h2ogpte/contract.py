@@ -558,6 +558,9 @@ def main():
     finally:
         SERVER.stop()
     failed = len(result.failures) + len(result.errors)
+    if failed:
+        SERVER.log.seek(0)
+        print("what the server said:\n" + SERVER.log.read())
     skipped = len(result.skipped)
     print(f"counted: {result.testsRun - failed - skipped} passed, {failed} failed, {skipped} skipped", flush=True)
     return 1 if failed else 0

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     path::{Path, PathBuf},
     process,
 };
@@ -50,7 +50,7 @@ impl BundleWriter {
         let folder = loop {
             let folder = parent.join(format!(".readalong-{}-{number}.partial", process::id()));
             match fs::create_dir(&folder) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
                 made => {
                     made.map_err(BundleError::io("making folder", &folder))?;
                     break folder;
@@ -192,13 +192,23 @@ impl BundleWriter {
     ) -> Result<PathBuf, BundleError> {
         self.sync(names)?;
         let path = self.parent.join(id.to_string());
-        if path.exists() {
-            if is_whole(&path) {
-                return Ok(path);
+        loop {
+            if path.exists() {
+                if is_whole(&path) {
+                    return Ok(path);
+                }
+                fs::remove_dir_all(&path).map_err(BundleError::io("replacing", &path))?;
             }
-            fs::remove_dir_all(&path).map_err(BundleError::io("replacing", &path))?;
+            match fs::rename(&self.folder, &path) {
+                // Somebody who writes the same was quicker.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
+                    ) => {}
+                renamed => break renamed.map_err(BundleError::io("writing", &path))?,
+            }
         }
-        fs::rename(&self.folder, &path).map_err(BundleError::io("writing", &path))?;
         self.is_finished = true;
         sync_folder(&self.parent)?;
         Ok(path)

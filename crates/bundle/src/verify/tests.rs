@@ -1,11 +1,15 @@
 //! Every kind of damage is found and named; a sound bundle passes.
 
-use std::fs;
+use std::{fs, sync::Barrier, thread};
 
 use super::*;
 use crate::BundleWriter;
 
 fn bundle(parent: &Path) -> PathBuf {
+    written(parent).finish("test").unwrap().path
+}
+
+fn written(parent: &Path) -> BundleWriter {
     let mut writer = BundleWriter::create(parent).unwrap();
     for (path, text) in [
         ("index.html", "one"),
@@ -16,7 +20,7 @@ fn bundle(parent: &Path) -> PathBuf {
             .write(path, "text/plain", &mut std::iter::once(text.into()))
             .unwrap();
     }
-    writer.finish("test").unwrap().path
+    writer
 }
 
 fn problems(damage: impl Fn(&Path)) -> Vec<String> {
@@ -44,6 +48,29 @@ fn a_sound_bundle_passes_and_its_id_is_its_name() {
     // The same again is the same, and nothing else is left in the folder.
     assert_eq!(bundle(parent.path()), path);
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn those_who_write_the_same_at_once_all_have_it() {
+    for _ in 0..200 {
+        let parent = tempfile::tempdir().unwrap();
+        let barrier = Barrier::new(8);
+        let paths: Vec<_> = thread::scope(|scope| {
+            let writers: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let writer = written(parent.path());
+                        barrier.wait();
+                        writer.finish("test").unwrap().path
+                    })
+                })
+                .collect();
+            writers.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(verify(&paths[0]).unwrap().problems.is_empty());
+        assert!(paths.iter().all(|path| *path == paths[0]));
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
 }
 
 #[test]
