@@ -191,6 +191,7 @@ test("a share is featured, seen by everybody, put in order, and taken away", asy
   await expect(reader.locator(".featured")).toHaveCount(1);
 
   await page.goto(`${server.url}/showcase/manage`);
+  await expect(page.locator("[data-entry]"), "a share that is private now stays featured").toHaveCount(2);
   const last = page.locator("[data-entry]").last();
   await last.getByText("Edit", { exact: true }).click();
   await last.getByRole("button", { name: "Remove", exact: true }).click();

@@ -419,6 +419,7 @@ impl Applying<'_> {
         };
         self.log(kind::SHARE_DELETED, None, None, json(&gone)?)?;
         self.forget_share(share)?;
+        showcase::forget_share(self.connection, share)?;
         self.forget_versions()
     }
 
@@ -433,7 +434,6 @@ impl Applying<'_> {
         };
         self.forget(Some(seq))?;
         self.run("DELETE FROM shares WHERE id = ?1", [share.as_str()])?;
-        showcase::forget_share(self.connection, share)?;
         Ok(Some(frozen_at_seq))
     }
 

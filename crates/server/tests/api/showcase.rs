@@ -110,12 +110,33 @@ async fn a_share_that_goes_takes_its_entry_along() {
     assert_eq!(listed.json().as_array().unwrap().len(), 1);
     let picture = format!("/api/v1/showcase/{public}/thumbnail");
     world.get(&picture, &world.eve).await.expect(404);
-    // And one that becomes private is gone for those who are not signed in.
+    // Its share outlives an entry.
     let entry = format!("/api/v1/showcase/{private}");
     world.delete(&entry, &world.root).await.expect(204);
     let page = format!("/s/{private_share}/");
     world.get(&page, &world.eve).await.expect(200);
     feature(&world, &private_share, "Again", None).await;
+}
+
+#[tokio::test]
+async fn a_share_that_changes_stays_featured() {
+    let world = World::new().await;
+    let [(public, share), _] = featured(&world).await;
+    mode(&world, "public").await;
+    let path = format!("/api/v1/shares/{share}");
+    for change in [
+        json!({"name": "Another name"}),
+        json!({"visibility": "private"}),
+        json!({"artifacts": true}),
+    ] {
+        world.patch(&path, &world.ada, change).await.expect(200);
+        let listed = world.get("/api/v1/showcase", &world.eve).await.expect(200);
+        assert_eq!(listed.json().as_array().unwrap().len(), 2);
+    }
+    let picture = format!("/api/v1/showcase/{public}/thumbnail");
+    world.get(&picture, &world.eve).await.expect(200);
+    let listed = world.get("/api/v1/showcase", "").await.expect(200);
+    assert_eq!(listed.json().as_array().unwrap().len(), 0);
 }
 
 #[tokio::test]
