@@ -207,6 +207,18 @@ class FolderTest(Place, unittest.TestCase):
     def names(self):
         return names_below(self.root)
 
+    def test_two_commands_at_once_forget_nothing_of_each_other(self):
+        publisher = self.publisher()
+        files = [chat(publisher.data / f"{n}.jsonl", 4, title=f"Chat {n}") for n in range(6)]
+        started = [publisher.start("publish", file, "--to", self.target, "--json") for file in files]
+        ended = [process.communicate(timeout=120) for process in started]
+        self.assertTrue(all(process.returncode == 0 for process in started), ended)
+        shares = {json.loads(out)["share"] for out, _ in ended}
+        self.assertEqual(len(shares), len(files))
+        known = publisher.ok("published")[0]
+        for share in shares:
+            self.assertIn(share[:8], known)
+
     def test_verify_takes_the_version_of_a_site(self):
         publisher = Publisher()
         published = publisher.publish(chat(publisher.data / "chat.jsonl", 4), self.target)

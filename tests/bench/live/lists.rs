@@ -69,12 +69,12 @@ pub(crate) fn run(plan: &Plan, report: &mut Report) -> Outcome<()> {
             }
         }
         let mut within = |share: f64| percentile(&mut times_us, share) / 1_000.0;
+        report.row(Row::new(format!("{what}: half of the answers within"), "ms").ours(within(0.5)));
         report.row(
-            Row::new(format!("{what}: half of the answers within"), "ms")
-                .ours(within(0.5))
+            Row::new(format!("{what}: 95 of 100 within"), "ms")
+                .ours(within(0.95))
                 .promise(Promise::AtMost(MS_MAX)),
         );
-        report.row(Row::new(format!("{what}: 95 of 100 within"), "ms").ours(within(0.95)));
     }
     Ok(())
 }
