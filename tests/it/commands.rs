@@ -19,7 +19,7 @@ use crate::{
         wait_for, wait_until,
     },
     viewer::{Page, Viewer, all_items, assert_same_items, block_on},
-    world::{Ran, Session, World, root, run},
+    world::{Ran, Session, World, program, root, run},
 };
 
 /// A short session; its file.
@@ -518,6 +518,23 @@ fn changes_reach_open_pages_at_once() {
     assert_eq!(
         json_on(data, &["show", "Winds", "--json"])["title"],
         "Winds"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_as_such() {
+    let world = World::new();
+    let told = run(program()
+        .args(["publish", "/nowhere/chat.jsonl", "--to"])
+        .arg(world.path("site"))
+        .arg("--data")
+        .arg(world.path("data")));
+    assert_eq!(told.code, 2, "{}", told.err);
+    assert!(
+        told.err
+            .contains("`/nowhere/chat.jsonl` is neither a file nor a share"),
+        "{}",
+        told.err
     );
 }
 

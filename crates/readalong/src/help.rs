@@ -169,12 +169,12 @@ fn after_io(error: &io::Error) -> Option<String> {
         io::ErrorKind::NotFound => "check the name; nothing is there",
         io::ErrorKind::PermissionDenied => "check who may read or write there",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space, or write elsewhere with -o DIR; nothing was left half-written"
+            "free some space, or write elsewhere; nothing was left half-written"
         }
         io::ErrorKind::IsADirectory => "name a file within it",
-        io::ErrorKind::ReadOnlyFilesystem => "write elsewhere with -o DIR",
+        io::ErrorKind::ReadOnlyFilesystem => "write elsewhere",
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-            "a file has the name of a folder there; write elsewhere with -o DIR"
+            "a file has the name of a folder there; write elsewhere"
         }
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
             "the file is damaged; get it again from where it came from"

@@ -20,6 +20,11 @@ pub(crate) fn print_line(line: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// So many things, as in `1 page` and `2 pages`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Prints a line for people beside the output.
 pub(crate) fn note(line: &str) {
     eprintln!("{}", harmless(line));

@@ -1,6 +1,6 @@
 //! Which share or chat a person means: by link, id, the beginning of an id, or name.
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use serde_json::Value;
 
 use crate::{
@@ -40,15 +40,22 @@ pub(crate) fn id(entry: &Value) -> &str {
 /// # Errors
 /// Nothing or several are meant, or the server cannot be asked.
 pub(crate) fn share_or_chat(client: &Client, text: &str) -> anyhow::Result<Picked> {
-    if let Some(picked) = find_share(client, text)? {
-        return Ok(Picked::Share(picked));
-    }
-    match find_chat(client, text)? {
-        Some(chat) => Ok(Picked::Chat(chat)),
-        None => bail!(
+    find_share_or_chat(client, text)?.ok_or_else(|| {
+        anyhow!(
             "there is no share or chat `{text}`; `readalong list` lists shares, `readalong list --chats` chats"
-        ),
+        )
+    })
+}
+
+/// Finds the share or chat that a text means; `None` where there is none.
+///
+/// # Errors
+/// Several are meant, or the server cannot be asked.
+pub(crate) fn find_share_or_chat(client: &Client, text: &str) -> anyhow::Result<Option<Picked>> {
+    if let Some(picked) = find_share(client, text)? {
+        return Ok(Some(Picked::Share(picked)));
     }
+    Ok(find_chat(client, text)?.map(Picked::Chat))
 }
 
 /// Finds the chat that a text means; `None` where there is none.

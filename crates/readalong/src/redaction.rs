@@ -144,8 +144,7 @@ pub(crate) fn summary(report: &Report) -> String {
     if more > 0 {
         named.push_str(&format!(" and {more} other kinds"));
     }
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} secret{plural} ({named})")
+    format!("{} ({named})", output::count(count, "secret"))
 }
 
 /// Kinds that a summary names.
@@ -157,11 +156,8 @@ pub(crate) fn note(report: &Report) {
         output::note(&format!("{} taken out", summary(report)));
     }
     if report.kept() > 0 {
-        let plural = if report.kept() == 1 { "" } else { "s" };
-        output::note(&format!(
-            "warning: {} secret{plural} left in, as you said",
-            report.kept()
-        ));
+        let kept = output::count(report.kept(), "secret");
+        output::note(&format!("warning: {kept} left in, as you said"));
     }
 }
 

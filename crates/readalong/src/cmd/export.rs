@@ -151,8 +151,9 @@ impl Export {
             )?;
         } else {
             output::note(&format!(
-                "{title}: {} messages on {} pages",
-                rendered.messages, rendered.pages
+                "{title}: {} on {}",
+                output::count(rendered.messages, "message"),
+                output::count(rendered.pages, "page")
             ));
             output::print_line(&format!("{}  {}", index.display(), written.id))?;
         }

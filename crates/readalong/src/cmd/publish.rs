@@ -233,11 +233,15 @@ impl Publish {
     /// The bundle of a frozen share.
     fn of_server(&self, config: &Config) -> anyhow::Result<Ready> {
         let client = self.data.client()?;
-        let share = match pick::share_or_chat(&client, &self.what)? {
-            Picked::Share(share) => share,
-            Picked::Chat(_) => bail!(
+        let share = match pick::find_share_or_chat(&client, &self.what)? {
+            Some(Picked::Share(share)) => share,
+            Some(Picked::Chat(_)) => bail!(
                 "`{}` is a chat without a frozen share; share it first: readalong share \"{}\"",
                 self.what,
+                self.what
+            ),
+            None => bail!(
+                "`{}` is neither a file nor a share; `readalong list` lists shares",
                 self.what
             ),
         };

@@ -90,8 +90,8 @@ impl Rescan {
         }
         bar.finish_and_clear();
         output::note(&format!(
-            "{} chats looked at, {changed} changed",
-            chats.len()
+            "{} looked at, {changed} changed",
+            output::count(chats.len(), "chat")
         ));
         Ok(())
     }
