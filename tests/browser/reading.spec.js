@@ -328,6 +328,18 @@ test("the keyboard alone is enough", async ({ page }) => {
   await expect(page.getByRole("heading", { name: "Keys" })).toBeHidden();
 });
 
+test("a key that comes before the first frame knows where the reader is", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  const [before, address] = await page.locator("main > article.prompt .permalink").evaluateAll((links) => links.slice(1, 3).map((link) => /** @type {HTMLAnchorElement} */ (link).href));
+  await page.addInitScript(() => {
+    window.requestAnimationFrame = () => 1;
+    addEventListener("load", () => setTimeout(() => document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "k", bubbles: true }))));
+  });
+  await page.goto("about:blank");
+  await page.goto(address);
+  await expect(page).toHaveURL(before);
+});
+
 test("paper has no controls", async ({ page }, info) => {
   await page.goto(fileUrl(long(), "index.html"));
   await page.keyboard.press("/");

@@ -36,6 +36,7 @@
   changed();
 
   const step = (/** @type {1 | -1} */ by) => {
+    follow(); // the reader may be quicker than the next frame
     const within = by < 0 && prompts[current]?.getBoundingClientRect().top < 0;
     const to = prompts[within ? current : current + by];
     if (to) location.replace(address(here, to.id));
