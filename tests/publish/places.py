@@ -1007,7 +1007,12 @@ class MirrorTest(unittest.TestCase):
                 in_clear = any(b"Message 3" in (root / name).read_bytes() for name in names_below(root))
                 return b"Message 3" in files["chat.md"] and not in_clear
 
-            is_clear = lambda: "bundle" in json.loads(self.get(root)(f"s/{share}/share.json")) and self.is_there(root, share)  # noqa: E731
+            def is_clear():
+                """True where its record and its head are those of a whole bundle; they change one after the other."""
+                record = json.loads(self.get(root)(f"s/{share}/share.json"))
+                head = (self.get(root)(f"s/{share}/index.html") or b"").decode()
+                return "bundle" in record and f'"{record["folder"]}/' in head and self.is_there(root, share)
+
             self.until(is_sealed)
             first = link()
             bob("PATCH", f"/api/v1/shares/{share}", {"visibility": "public"})
