@@ -96,23 +96,24 @@ const openBook = async ({ read, types, key, failed, late }) => {
     target.addEventListener = (/** @type {string} */ type, /** @type {any} */ listener, /** @type {any} */ options) =>
       add.call(target, type, listener, { ...(typeof options === "object" ? options : { capture: Boolean(options) }), signal: listening.signal });
   }
-  /** Runs in the order of the page. @param {string} path */
-  const run = (path) =>
-    urlOf(path, "text/javascript").then((src) => new Promise((done, fail) => {
-      const script = Object.assign(document.createElement("script"), { src, onload: done, onerror: () => fail(new BookError(`The script ${path} does not run.`)) });
+  /** Runs scripts, one after the other in this order; they are made ready side by side. @param {string[]} paths */
+  const run = async (...paths) => {
+    const sources = await Promise.all(paths.map((path) => urlOf(path, "text/javascript")));
+    await Promise.all(sources.map((src, at) => new Promise((done, fail) => {
+      const onerror = () => fail(new BookError(`The script ${paths[at]} does not run.`));
+      const script = Object.assign(document.createElement("script"), { src, async: false, onload: done, onerror });
       document.head.append(script);
       script.remove();
-    }));
-  /** @type {Map<string, HTMLLinkElement>} */
+    })));
+  };
+  /** @type {Map<string, Promise<CSSStyleSheet>>} */
   const styles = new Map();
-  /** Has the page's styles there, and no others. @param {string[]} paths */
-  const dress = async (paths) => {
-    for (const path of paths) if (!styles.has(path)) await urlOf(path, "text/css").then((href) => new Promise((done) => {
-      const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href, onload: done, onerror: done });
-      styles.set(path, link);
-      document.head.append(link);
-    }));
-    for (const [path, link] of styles) link.disabled = !paths.includes(path);
+  /** @param {string} path */
+  const styleOf = (path) => {
+    const made = styles.get(path) ?? read(path).then((bytes) => new CSSStyleSheet().replace(textOf(bytes)));
+    styles.set(path, made);
+    made.catch(() => styles.delete(path));
+    return made;
   };
 
   /** What pages' scripts ask for, instead of loading script files. @param {string} name */
@@ -133,6 +134,8 @@ const openBook = async ({ read, types, key, failed, late }) => {
     }
     if (y !== undefined) scrollTo({ top: y, behavior: "instant" });
   };
+  /** The document has loaded: places that are gone to before get no entry in the browser's history. */
+  const ready = document.readyState === "complete" || new Promise((done) => EventTarget.prototype.addEventListener.call(window, "load", done, { once: true }));
   let asked = 0; // number of what was asked for last; an older page that comes late is not shown
   let turning = Promise.resolve();
   /** One page after the other: scripts of two must not mix. @param {string} path @param {string} hash */
@@ -151,11 +154,12 @@ const openBook = async ({ read, types, key, failed, late }) => {
       [...page.querySelectorAll(selector)].map((node) => named(node, name)?.path).filter((path) => path !== undefined);
     const scripts = paths("script[src]", "src");
     const sheets = paths("link[rel=stylesheet]", "href");
-    for (const sheet of sheets) urlOf(sheet, "text/css");
     for (const script of scripts) urlOf(script, "text/javascript"); // all at once: what comes from afar takes its time
+    const dress = Promise.all(sheets.map(styleOf));
     rewrite(page, path);
-    await dress(sheets);
+    const [dressed] = await Promise.all([dress, ready]);
     if (mine !== asked) return;
+    document.adoptedStyleSheets = dressed;
     window.dispatchEvent(new Event("pagehide"));
     listening.abort();
     listening = new AbortController();
@@ -164,16 +168,16 @@ const openBook = async ({ read, types, key, failed, late }) => {
     if (!page.documentElement.className) root.removeAttribute("class");
     document.title = page.title;
     document.body.replaceWith(page.body);
-    if (here) document.querySelector("main")?.focus({ preventScroll: true });
+    if (here) {
+      document.querySelector("main")?.focus({ preventScroll: true });
+      scrollTo({ top: 0, behavior: "instant" });
+    }
     here = path;
     shown = hash;
-    scrollTo({ top: 0, behavior: "instant" });
     arrive(anchorOf(hash), y);
     /** @type {any} */ (window).readalong = { address, read: data, run, isOpened };
-    for (const script of scripts) {
-      await run(script);
-      if (mine !== asked) return;
-    }
+    await run(...scripts);
+    if (mine !== asked) return;
     arrive(anchorOf(location.hash), y); // scripts add lines; and the way to the old page, where it was not found, forgets the place once more
     for (const type of ["DOMContentLoaded", "load"]) window.dispatchEvent(new Event(type));
   };
@@ -201,6 +205,5 @@ const openBook = async ({ read, types, key, failed, late }) => {
   EventTarget.prototype.addEventListener.call(document, "scrollend", () => {
     if (location.hash === shown) history.replaceState({ ...history.state, y: scrollY }, ""); // else it is that of a page that is being left
   });
-  if (document.readyState !== "complete") await new Promise((ready) => EventTarget.prototype.addEventListener.call(window, "load", ready, { once: true }));
   await look();
 };

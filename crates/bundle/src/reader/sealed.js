@@ -9,7 +9,7 @@
   const say = (/** @type {string} */ state, problem = "") => {
     if (!$("state")) return tell(problem);
     $("state").textContent = state;
-    $("state").classList.remove("late");
+    if (!state) $("unlock").closest(".late")?.classList.remove("late");
     $("problem").textContent = problem;
   };
   /** What goes wrong when the book is open. @param {string} problem */
