@@ -7,7 +7,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use crate::RedactError;
 
 /// So many characters of a keyword are looked for in one pass; the rest is compared where they stand. More would cost memory, fewer would stand everywhere.
-const BEGINNING_CHARS: usize = 8;
+const BEGINNING_CHARS: usize = 5;
 /// Of a longer row of one character only so many at each end are looked at: no keyword and no beginning of a secret is longer.
 const ROW_ENDS: usize = 64;
 
