@@ -246,6 +246,7 @@ struct Keeper<'a> {
 }
 
 /// What is at the place.
+#[derive(Clone)]
 struct Standing {
     folder: String,
     record: LiveRecord,
@@ -258,6 +259,50 @@ struct Standing {
     sent: SentPages,
     /// What the index of an encrypted one says.
     index: SealedIndex,
+}
+
+impl Standing {
+    /// Takes the frames that are new, and answers with these and the pages that they change.
+    fn take(&mut self, frames: &[String]) -> anyhow::Result<(Vec<String>, BTreeSet<String>)> {
+        let (mut new, mut changed) = (Vec::new(), BTreeSet::new());
+        for text in frames {
+            let frame: Frame =
+                serde_json::from_str(text).context("the server's frame cannot be read")?;
+            let seq = frame.seq.unwrap_or(0);
+            if seq <= self.record.seq {
+                continue;
+            }
+            self.record.seq = seq;
+            self.record.since_bytes += text.len() as u64;
+            for put in frame.puts() {
+                changed.extend(put["page"].as_str().map(str::to_owned));
+                self.shown.take(put);
+            }
+            new.push(text.clone());
+        }
+        if !new.is_empty() {
+            self.record.last += 1;
+        }
+        Ok((new, changed))
+    }
+
+    /// Files that pages and frames link to.
+    fn linked(&self) -> BTreeSet<String> {
+        let mut linked = self.shown.links();
+        linked.extend(self.links.values().flatten().cloned());
+        linked.retain(|name| name.starts_with("files/"));
+        linked
+    }
+
+    /// Forgets files that nothing names any more, and tells which these are.
+    fn forget(&mut self, mut named: BTreeSet<String>) -> Vec<String> {
+        named.extend((self.record.first..=self.record.last).map(frames_name));
+        let names = self.names.iter();
+        let removed = names.filter(|name| is_named_by_others(name) && !named.contains(*name));
+        let removed: Vec<String> = removed.cloned().collect();
+        removed.iter().for_each(|name| _ = self.names.remove(name));
+        removed
+    }
 }
 
 /// The items of the last page as they are at the place: in the page, and in the frames since.
@@ -708,165 +753,157 @@ impl Keeper<'_> {
         let Some(standing) = &self.standing else {
             return Ok(None);
         };
-        let mut record = standing.record.clone();
-        let mut shown = standing.shown.clone();
-        let mut new_frames = Vec::new();
-        let mut changed = BTreeSet::new();
-        for text in frames {
-            let frame: Frame =
-                serde_json::from_str(text).context("the server's frame cannot be read")?;
-            let seq = frame.seq.unwrap_or(0);
-            if seq <= record.seq {
-                continue;
-            }
-            record.seq = seq;
-            for put in frame.puts() {
-                changed.extend(put["page"].as_str().map(str::to_owned));
-                shown.take(put);
-            }
-            new_frames.push(text.clone());
+        let mut next = standing.clone();
+        let (frames, changed) = next.take(frames)?;
+        let mut pages = self.changed_pages(&mut next, changed, extent, !frames.is_empty())?;
+        let is_next = next.record.page != standing.record.page;
+        if is_next || extent != Extent::New {
+            pages.extend(self.about_whole(&mut next, extent)?);
         }
-        let is_whole = extent != Extent::New;
-        let bytes: usize = new_frames.iter().map(String::len).sum();
-        record.since_bytes += bytes as u64;
-        if !new_frames.is_empty() {
-            record.last += 1;
-        }
-        let last = changed
-            .iter()
-            .chain([&record.page])
-            .max_by_key(|page| number(page))
-            .cloned()
-            .unwrap_or_default();
-        let is_next = last != record.page;
-        let is_due = record.since_bytes >= GROWTH * record.page_bytes;
-        // Pages that are finished are sent as they are now, the last one when it pays.
-        match is_next || is_due || is_whole {
-            true => changed.insert(last.clone()),
-            false => changed.remove(&last),
-        };
-        let mut pages = Vec::new();
-        let mut sent_pages = standing.sent.clone();
-        if is_whole {
-            sent_pages.whole_seq = record.seq;
-        }
-        let mut pages_links = standing.links.clone();
-        if is_next {
-            // All that lie between: one frame can make several.
-            let (from, to) = (number(&record.page), number(&last));
-            changed.extend((from..=to).map(page_name));
-        }
-        for page in &changed {
-            let html = self.source.page(page)?;
-            pages_links.insert(page.clone(), links_of(&html));
-            if *page == last {
-                record.page_bytes = html.len() as u64;
-                record.since_bytes = 0;
-                // The newest frames stay for pages that are open, unless they hold what was taken back.
-                let is_last_kept = extent != Extent::All || !new_frames.is_empty();
-                record.first = match is_last_kept {
-                    true => record.last.max(1),
-                    false => record.last + 1,
-                };
-                shown = Shown::of(&html);
-            }
-            if *page != last || is_whole {
-                let search = search_of(page);
-                pages.push((search.clone(), self.source.get(&search)?));
-            }
-            sent_pages.put(page, &html);
-            pages.push((page.clone(), html));
-        }
-        record.page = last;
-        if is_next || is_whole {
-            for name in self.source.facts()?.whole() {
-                let Some(bytes) = self.source.find(&name)? else {
-                    continue;
-                };
-                let before = sent_pages.whole.get(&name).copied().unwrap_or(0);
-                let is_copy = COPIES.contains(&name.as_str());
-                if is_whole
-                    || !is_copy && bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0
-                {
-                    sent_pages.whole.insert(name.clone(), bytes.len());
-                    if name.ends_with(".html") {
-                        pages_links.insert(name.clone(), links_of(&bytes));
-                    }
-                    pages.push((name, bytes));
-                }
-            }
-        }
-        let mut linked = shown.links();
-        linked.extend(pages_links.values().flatten().cloned());
-        linked.retain(|name| name.starts_with("files/"));
-        let mut index = standing.index.clone();
-        let is_there = |name: &str| match self.seal {
-            Some(_) => index.paths().any(|path| path == name),
-            None => standing.names.contains(name),
-        };
-        let mut files = Vec::new();
-        for name in linked.iter().filter(|name| !is_there(name)) {
-            if let Some(bytes) = self.source.find(name)? {
-                let media_type = media_type(name);
-                files.push(NewFile::bytes(name.clone(), bytes, media_type));
-            }
-        }
+        let linked = next.linked();
+        let mut files = self.new_files(standing, &linked)?;
         if let Some(seal) = self.seal {
-            index.retain(|path| !path.starts_with("files/") || linked.contains(path));
-            files = sealed(seal, &mut index, files, pages.drain(..));
+            next.index
+                .retain(|path| !path.starts_with("files/") || linked.contains(path));
+            files = sealed(seal, &mut next.index, files, pages.drain(..));
             files.retain(|piece| !standing.names.contains(&piece.name));
-            if index != standing.index {
-                pages.push(seal.index(&index));
+            if next.index != standing.index {
+                pages.push(seal.index(&next.index));
             }
         }
-        if sent_pages != standing.sent {
-            let bytes = dressed(self.seal, PAGES_SENT, sent_pages.to_json());
+        if next.sent != standing.sent {
+            let bytes = dressed(self.seal, PAGES_SENT, next.sent.to_json());
             pages.push((PAGES_SENT.to_owned(), bytes));
         }
         let named = match self.seal {
-            Some(_) => index.names(),
+            Some(_) => next.index.names(),
             None => linked,
         };
-        let frames_there = (record.first..=record.last).map(frames_name);
-        let named: BTreeSet<String> = named.into_iter().chain(frames_there).collect();
-        let mut names = standing.names.clone();
-        names.retain(|name| !is_named_by_others(name) || named.contains(name));
-        let removed: Vec<String> = standing.names.difference(&names).cloned().collect();
-        if new_frames.is_empty() && pages.is_empty() && removed.is_empty() {
+        let removed = next.forget(named);
+        if frames.is_empty() && pages.is_empty() && removed.is_empty() {
             return Ok(None);
         }
-        names.extend(files.iter().map(|file| file.name.clone()));
-        if !new_frames.is_empty() {
-            names.insert(frames_name(record.last));
+        next.names
+            .extend(files.iter().map(|file| file.name.clone()));
+        if !frames.is_empty() {
+            next.names.insert(frames_name(next.record.last));
         }
-        let folder = standing.folder.clone();
         let step = LiveStep {
-            folder: &folder,
-            before: Some((&folder, &standing.record)),
+            folder: &standing.folder,
+            before: Some((&standing.folder, &standing.record)),
             version: None,
-            frames: &new_frames,
+            frames: &frames,
             pages,
             files,
             removed,
             dress: &|name, bytes| dressed(self.seal, name, bytes),
-            first_page: self.first_page(&record),
-            record: &record,
+            first_page: self.first_page(&next.record),
+            record: &next.record,
             is_head_new: is_next && self.seal.is_none(),
             title: Some(self.title.as_str()).filter(|_| self.seal.is_none()),
             at: moment::now(),
         };
         let sent = self.send(step, self.progress)?;
-        self.before = Some((folder.clone(), record.clone()));
-        self.standing = Some(Standing {
-            folder,
-            record,
-            names,
-            links: pages_links,
-            shown,
-            sent: sent_pages,
-            index,
-        });
+        self.before = Some((next.folder.clone(), next.record.clone()));
+        self.standing = Some(next);
         Ok(Some(sent))
+    }
+
+    /// The pages that are to be sent, with their search data: finished ones as they are now, the last one when it pays.
+    fn changed_pages(
+        &self,
+        next: &mut Standing,
+        mut changed: BTreeSet<String>,
+        extent: Extent,
+        has_frames: bool,
+    ) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let is_whole = extent != Extent::New;
+        let named = changed.iter().chain([&next.record.page]);
+        let last = named.max_by_key(|page| number(page)).cloned();
+        let last = last.unwrap_or_default();
+        let is_next = last != next.record.page;
+        let is_due = next.record.since_bytes >= GROWTH * next.record.page_bytes;
+        match is_next || is_due || is_whole {
+            true => changed.insert(last.clone()),
+            false => changed.remove(&last),
+        };
+        if is_next {
+            // All that lie between: one frame can make several.
+            let (from, to) = (number(&next.record.page), number(&last));
+            changed.extend((from..=to).map(page_name));
+        }
+        let mut pages = Vec::new();
+        for page in changed {
+            let html = self.source.page(&page)?;
+            next.links.insert(page.clone(), links_of(&html));
+            if page == last {
+                next.record.page_bytes = html.len() as u64;
+                next.record.since_bytes = 0;
+                // The newest frames stay for pages that are open, unless they hold what was taken back.
+                next.record.first = match extent != Extent::All || has_frames {
+                    true => next.record.last.max(1),
+                    false => next.record.last + 1,
+                };
+                next.shown = Shown::of(&html);
+            }
+            if page != last || is_whole {
+                let search = search_of(&page);
+                let bytes = self.source.get(&search)?;
+                pages.push((search, bytes));
+            }
+            next.sent.put(&page, &html);
+            pages.push((page, html));
+        }
+        next.record.page = last;
+        Ok(pages)
+    }
+
+    /// Contents, copies and data about the whole chat: all of them, or those that have grown so far that it pays.
+    fn about_whole(
+        &self,
+        next: &mut Standing,
+        extent: Extent,
+    ) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let is_whole = extent != Extent::New;
+        if is_whole {
+            next.sent.whole_seq = next.record.seq;
+        }
+        let mut files = Vec::new();
+        for name in self.source.facts()?.whole() {
+            let Some(bytes) = self.source.find(&name)? else {
+                continue;
+            };
+            let before = next.sent.whole.get(&name).copied().unwrap_or(0);
+            let has_grown = bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0;
+            if !is_whole && (COPIES.contains(&name.as_str()) || !has_grown) {
+                continue;
+            }
+            next.sent.whole.insert(name.clone(), bytes.len());
+            if name.ends_with(".html") {
+                next.links.insert(name.clone(), links_of(&bytes));
+            }
+            files.push((name, bytes));
+        }
+        Ok(files)
+    }
+
+    /// Files that are linked to and not at the place.
+    fn new_files(
+        &self,
+        standing: &Standing,
+        linked: &BTreeSet<String>,
+    ) -> anyhow::Result<Vec<NewFile>> {
+        let is_there = |name: &str| match self.seal {
+            Some(_) => standing.index.paths().any(|path| path == name),
+            None => standing.names.contains(name),
+        };
+        let mut files = Vec::new();
+        for name in linked.iter().filter(|name| !is_there(name)) {
+            if let Some(bytes) = self.source.find(name)? {
+                files.push(NewFile::bytes(name.clone(), bytes, media_type(name)));
+            }
+        }
+        Ok(files)
     }
 
     /// The page that the share's link leads to: an encrypted one begins with the page that unlocks it.
