@@ -19,7 +19,7 @@ use crate::{
         wait_for, wait_until,
     },
     viewer::{Page, Viewer, all_items, assert_same_items, block_on},
-    world::{Ran, Session, World, program, root, run},
+    world::{Ran, Session, World, program, readalong, root, run},
 };
 
 /// A short session; its file.
@@ -1069,4 +1069,30 @@ fn wrong_command_lines_end_with_two_and_a_hint() {
         .arg(&missing));
     assert_refused(&ran, &["no-such-file.jsonl"]);
     assert!(!data.join("server.json").exists());
+}
+
+#[test]
+fn the_first_command_shows_both_sides() {
+    let world = World::new();
+    let mut command = program();
+    command.args(["demo", "--no-open", "-o"]).arg(world.out());
+    let mut demo = Running::start(&mut command);
+    let link = wait_for("the link of the live page", || {
+        let out = demo.out();
+        let mut lines = out.split_inclusive('\n');
+        let link = lines.find(|line| line.starts_with("http://") && line.ends_with('\n'))?;
+        Some(link.trim().to_owned())
+    });
+    let [bundle] = &world.names_in_out()[..] else {
+        panic!("one bundle: {:?}", world.names_in_out());
+    };
+    let verified = readalong([Path::new("verify"), &world.out().join(bundle)]);
+    assert_eq!(verified.code, 0, "{}", verified.err);
+    let items = || get_text(&format!("{link}/")).matches("data-item=").count();
+    let at_first = items();
+    assert!(at_first > 0);
+    wait_until("the page grows", || items() > at_first + 2);
+    let ran = demo.stop("-INT");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(!ran.err.contains("warning"), "{}", ran.err);
 }

@@ -65,7 +65,10 @@ impl Demo {
         let whole = folder.path().join("agent.jsonl");
         let beside = folder.path().join("agent/subagents");
         fs::create_dir_all(&beside)?;
-        fs::write(&whole, CHAT)?;
+        // The line that is damaged for the tests' sake is no part of a first look.
+        let is_whole = |line: &&str| serde_json::from_str::<Value>(line).is_ok();
+        let lines: Vec<&str> = CHAT.lines().filter(is_whole).collect();
+        fs::write(&whole, joined(&lines))?;
         fs::write(beside.join("agent-a4c81e.jsonl"), SUBAGENT)?;
         output::note("A bundle, to keep or to put on any static host:");
         let line = [
@@ -77,7 +80,6 @@ impl Demo {
         ExportLine::parse_from(line).export.run()?;
 
         let growing = folder.path().join("live.jsonl");
-        let lines: Vec<&str> = CHAT.lines().collect();
         fs::write(&growing, joined(&lines[..LINES_AT_FIRST]))?;
         let data = folder.path().join("data");
         serve::log_to_stderr("warn")?;
@@ -115,10 +117,8 @@ fn open(config: &Config, growing: &std::path::Path, no_open: bool) -> anyhow::Re
     output::note("\nA live page, on which the same chat grows:");
     link::print(url)?;
     output::note("Ctrl-C ends it.");
-    if !no_open && let Err(error) = open::that_detached(url) {
-        output::note(&format!(
-            "no browser could be opened ({error}); open the link yourself"
-        ));
+    if !no_open && open::that_detached(url).is_err() {
+        output::note("No browser could be opened here: open the link yourself.");
     }
     Ok(())
 }
