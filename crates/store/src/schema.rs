@@ -33,7 +33,7 @@ const WRITER_CACHE_KIB: i32 = 2048;
 const READER_CACHE_KIB: i32 = 1024;
 
 /// The log of SQLite is written into the database after this many of its pages: about 8 MB, so that few commits pay for it.
-const CHECKPOINT_PAGES: i32 = 2000;
+pub(crate) const CHECKPOINT_PAGES: i32 = 2000;
 
 /// The log of SQLite keeps at most this many bytes on the disk for further use.
 const LOG_BYTES: i32 = 16 * 1024 * 1024;

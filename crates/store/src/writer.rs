@@ -68,6 +68,8 @@ pub(crate) struct Writer {
     last_seq: Arc<AtomicU64>,
     seq: Seq,
     is_full_sync: bool,
+    /// How long SQLite's log gets before it is copied into the database, in pages; 0 for never.
+    checkpoint_pages: i32,
     truncate_due: bool,
     /// Deleted chats left something.
     purge_due: bool,
@@ -99,6 +101,7 @@ impl Writer {
             last_seq,
             seq,
             is_full_sync: true,
+            checkpoint_pages: schema::CHECKPOINT_PAGES,
             truncate_due: false,
             purge_due: true,
             is_purging: true,
@@ -154,7 +157,7 @@ impl Writer {
             .collect();
         let count = writes.len();
         // What is left of the space is not for others, until it is whole again.
-        self.reserve.fill();
+        self.fill_reserve();
         let tried = match self.reserve.is_due() {
             true => Err(StoreError::Full),
             false => self.try_write(writes, on_commit),
@@ -162,10 +165,9 @@ impl Writer {
         let written = match tried {
             Ok(written) => written,
             Err(StoreError::Full) if !taken_back.is_empty() => {
-                self.reserve.release();
                 let mut all = vec![Err(StoreError::Full); count];
                 let (places, writes): (Vec<_>, Vec<_>) = taken_back.into_iter().unzip();
-                if let Ok(written) = self.try_write(writes, on_commit) {
+                if let Ok(written) = self.write_from_reserve(&writes, on_commit) {
                     for (place, written) in places.into_iter().zip(written) {
                         all[place] = written;
                     }
@@ -176,6 +178,24 @@ impl Writer {
         };
         for (done, written) in waiters.into_iter().zip(written) {
             done(written);
+        }
+    }
+
+    /// Writes all or nothing, with as much of the space that is kept for that as it takes.
+    fn write_from_reserve(
+        &mut self,
+        writes: &[Write],
+        on_commit: &mut impl FnMut(&[Event]),
+    ) -> Result<Vec<Result<Written>>> {
+        // Of what was given away before, something may be left.
+        let mut is_used_up = !self.reserve.is_due();
+        loop {
+            let is_last = is_used_up && !self.reserve.release();
+            self.set_checkpoints()?;
+            match self.try_write(writes.to_vec(), on_commit) {
+                Err(StoreError::Full) if !is_last => is_used_up = true,
+                tried => return tried,
+            }
         }
     }
 
@@ -274,6 +294,27 @@ impl Writer {
         Ok(())
     }
 
+    /// While the disk is full, SQLite's log is not copied into the database: that would take all the space that is kept for taking back.
+    fn set_checkpoints(&mut self) -> Result<()> {
+        let pages = match self.reserve.is_due() {
+            true => 0,
+            false => schema::CHECKPOINT_PAGES,
+        };
+        if pages != self.checkpoint_pages {
+            let name = "wal_autocheckpoint";
+            self.connection.pragma_update(None, name, pages)?;
+            self.checkpoint_pages = pages;
+        }
+        Ok(())
+    }
+
+    /// Takes the space again that was given away, where the disk has it.
+    fn fill_reserve(&mut self) {
+        self.reserve.fill();
+        // Where it cannot be said now, it is said before the next write.
+        let _ = self.set_checkpoints();
+    }
+
     fn clear_away(&mut self, after: After) {
         for digest in after.named {
             self.artifacts.named(digest);
@@ -305,6 +346,13 @@ impl Writer {
     /// Clears away what can be; the rest is tried again later, and when the store is opened.
     fn do_chores(&mut self) {
         self.tried_at = Instant::now();
+        self.fill_reserve();
+        self.delete_unnamed();
+        if self.reserve.is_due() {
+            // All else would write, and the space is not for that.
+            self.is_purging = false;
+            return;
+        }
         if self.purge_due {
             let more = self.purge();
             self.is_purging = matches!(more, Ok(true));
@@ -314,9 +362,10 @@ impl Writer {
         if self.truncate_due && !self.is_purging {
             self.truncate_due = !self.truncate_log().unwrap_or(false);
         }
-        if !self.is_purging && !self.truncate_due {
-            self.reserve.fill();
-        }
+    }
+
+    /// Deletes files that no chat names any more.
+    fn delete_unnamed(&mut self) {
         let (connection, artifacts) = (&self.connection, &self.artifacts);
         self.unnamed.retain(|&digest| {
             let deleted = artifacts.delete(digest, || is_named(connection, digest));
@@ -348,6 +397,10 @@ impl Writer {
     fn index(&mut self, rest: u32) {
         let begun = Instant::now();
         if self.index_at.is_none_or(|at| at > begun) {
+            return;
+        }
+        if self.reserve.is_due() {
+            self.index_at = Some(begun + RETRY_INTERVAL);
             return;
         }
         self.index_at = match self.index_step() {
