@@ -244,6 +244,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::Store(error) => error.into(),
             ServiceError::NothingPublic => Self::forbidden(error.to_string()),
             ServiceError::Stopping => Self::unavailable(error.to_string()),
+            _ if error.is_disk_full() => StoreError::Full.into(),
             _ => Self::internal(with_causes(&error)),
         }
     }

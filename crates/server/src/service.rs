@@ -77,6 +77,16 @@ pub(crate) enum ServiceError {
 }
 
 impl ServiceError {
+    /// True where the disk has no room for a file; the store has an error of its own for that.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        let causes =
+            std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        let mut files = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        files.any(|cause| cause.kind() == std::io::ErrorKind::StorageFull)
+    }
+}
+
+impl ServiceError {
     pub(crate) fn io(
         doing: &'static str,
         path: &std::path::Path,
@@ -411,7 +421,13 @@ impl Service {
             change,
         };
         self.write(write).await?;
-        self.ready(id).await
+        match self.ready(id).await {
+            // The change is made, and what was taken back is; who opens the page next has the bundle made.
+            Err(error) if error.is_disk_full() => {
+                Ok(self.share(id)?.ok_or(StoreError::NotFound)?)
+            }
+            ready => ready,
+        }
     }
 
     /// The record of a share whose bundle, where it has one, is as it should be.
