@@ -119,6 +119,12 @@ async fn artifacts_come_before_what_names_them() {
         .await
         .expect(201);
     world.bare("HEAD", &path, &world.ada).await.expect(200);
+    // Its size is what it has, not what is said.
+    for said in [0, 2, 999_999] {
+        let lie = json!({"artifacts": [artifact(digest, said)]});
+        let refused = world.post(&changes_path, &world.ada, lie).await;
+        refused.expect_error(400, "bad_request");
+    }
     world
         .post(&changes_path, &world.ada, changes)
         .await

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     hash::{DefaultHasher, Hash, Hasher},
     io::Read,
     sync::{Arc, Mutex, PoisonError},
@@ -195,23 +196,40 @@ async fn check(
         return wrong("places of artifacts have a gap".to_owned());
     }
     for (place, artifact) in &changes.artifacts {
-        if let Some((sha256, _)) = artifact.bytes()
-            && !is_there(service, chat, &artifacts, sha256)
-        {
-            return Err(ApiError::missing_artifact(format!(
-                "the bytes of artifact {place}, {sha256}, are not there; send them first"
-            )));
+        let Some((sha256, said)) = artifact.bytes() else {
+            continue;
+        };
+        match kept_bytes(service, chat, &artifacts, sha256) {
+            Some(kept) if kept == said => {}
+            Some(kept) => {
+                return wrong(format!(
+                    "artifact {place} is said to have {said} bytes and has {kept}"
+                ));
+            }
+            None => {
+                return Err(ApiError::missing_artifact(format!(
+                    "the bytes of artifact {place}, {sha256}, are not there; send them first"
+                )));
+            }
         }
     }
     Ok(())
 }
 
-/// True where a chat has the bytes. That somebody else's chat has them does not count: a digest alone is no right to a file.
-fn is_there(service: &Service, chat: &ChatId, artifacts: &[Artifact], sha256: Digest) -> bool {
+/// How many bytes an artifact has, where the chat has them. That somebody else's chat has them does not count: a digest alone is no right to a file.
+fn kept_bytes(
+    service: &Service,
+    chat: &ChatId,
+    artifacts: &[Artifact],
+    sha256: Digest,
+) -> Option<u64> {
     let mut named = artifacts.iter().filter_map(Artifact::bytes);
     let is_named = named.any(|(known, _)| known == sha256);
-    (is_named || service.api.sources.is_uploaded(chat, sha256))
-        && service.store.artifact_path(sha256).exists()
+    if !is_named && !service.api.sources.is_uploaded(chat, sha256) {
+        return None;
+    }
+    let file = fs::metadata(service.store.artifact_path(sha256)).ok()?;
+    Some(file.len())
 }
 
 /// True where a list of `there` entries would have a hole with these.
@@ -267,10 +285,9 @@ pub(crate) async fn head_artifact(
     let sha256 = service.redactions.renamed(&chat, digest(&sha256)?);
     let id = chat.clone();
     let artifacts = service.read(move |r| r.artifacts(&id)).await?;
-    match is_there(&service, &chat, &artifacts, sha256) {
-        true => Ok(StatusCode::OK),
-        false => Err(ApiError::not_found("artifact")),
-    }
+    kept_bytes(&service, &chat, &artifacts, sha256)
+        .map(|_| StatusCode::OK)
+        .ok_or_else(|| ApiError::not_found("artifact"))
 }
 
 /// Brings an artifact's bytes.
