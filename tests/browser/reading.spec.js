@@ -229,6 +229,35 @@ test("find counts over the whole chat and walks through every hit", async ({ pag
   await expect(output).toHaveText(`${NEEDLE.total} of ${NEEDLE.total}`);
 });
 
+test("Enter goes on from hit to hit, across pages too", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  await page.keyboard.press("/");
+  await page.locator(".find input").fill(NEEDLE.word);
+  const from = page.url().split("#")[0];
+  await expect(page.locator(".find output")).toHaveText(/^1 of \d+$/);
+  for (let hit = 2; hit <= NEEDLE.total; hit++) {
+    await page.keyboard.press("Enter");
+    await expect(page.locator(".find output")).toHaveText(`${hit} of ${NEEDLE.total}`);
+    await expect(page.locator(".find input")).toBeFocused();
+  }
+  expect(page.url().split("#")[0]).not.toBe(from);
+});
+
+test("a message that is not there any more is said to be gone", async ({ page }) => {
+  await page.goto(`${fileUrl(long(), "index.html")}#m000000000000`);
+  await expect(page.locator(".toast")).toHaveText("This message is not here any more");
+});
+
+test("Escape closes what is open and goes back to its button", async ({ page }) => {
+  await page.goto(fileUrl(long(), "index.html"));
+  const menu = page.locator("details.menu > summary");
+  await menu.click();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Escape");
+  await expect(menu).toBeFocused();
+  await expect(page.locator("details.menu")).not.toHaveAttribute("open");
+});
+
 test("find opens what is folded around a hit on another page", async ({ page }) => {
   await page.goto(fileUrl(long(), "index.html"));
   await page.keyboard.press("/");
