@@ -10,6 +10,7 @@
     setTimeout(() => toast.remove(), 1600);
     all("#announce")[0].textContent = text;
   };
+  readalong.say = say;
   /** @param {string} text */
   const copy = (text) =>
     (navigator.clipboard?.writeText(text) || Promise.reject()).catch(() => {

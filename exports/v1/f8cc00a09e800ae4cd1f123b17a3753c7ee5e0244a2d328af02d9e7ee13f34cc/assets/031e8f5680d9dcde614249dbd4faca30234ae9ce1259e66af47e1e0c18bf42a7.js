@@ -105,7 +105,8 @@
     if (target || !/^m[0-9a-f]+$/.test(id)) return;
     const pages = await load("anchors");
     const page = Object.keys(pages).find((name) => ` ${pages[name]} `.includes(` ${id} `));
-    if (page && page !== here && main.isConnected) location.replace(address(page, id)); // a book may have turned to it meanwhile
+    if (!page) readalong.say("This message is not here any more");
+    else if (page !== here && main.isConnected) location.replace(address(page, id)); // a book may have turned to it meanwhile
   };
   const follows = () => arrive().catch(() => {});
   addEventListener("hashchange", follows);

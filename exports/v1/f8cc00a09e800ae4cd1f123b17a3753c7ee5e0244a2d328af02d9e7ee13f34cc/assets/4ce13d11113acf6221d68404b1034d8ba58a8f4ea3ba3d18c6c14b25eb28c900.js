@@ -75,7 +75,10 @@
     if (button) commands[button.dataset.do || ""]?.(button.value);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") for (const open of all(".bar details[open]")) open.open = false;
+    if (event.key === "Escape") for (const open of all(".bar details[open]")) {
+      open.open = false;
+      all("summary", open)[0].focus();
+    }
     const target = /** @type {Element} */ (event.target);
     if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select") || !Object.hasOwn(keys, event.key)) return;
     event.preventDefault();

@@ -180,6 +180,7 @@
     if (!asked.has("find")) return;
     box.hidden = false;
     input.value = asked.get("find");
+    input.focus({ preventScroll: true }); // Enter goes on
     start(Number(asked.get("hit")));
   };
   addEventListener("hashchange", resume);
