@@ -105,6 +105,11 @@ impl Serve {
         serve(server, config.addr, cancel::cancelled(), |server| {
             let base = server.base_url().unwrap_or_default();
             output::print_line(&format!("readalong serves {base}"))?;
+            if config.addr.ip().is_unspecified() && config.base_url.is_none() {
+                output::note(&format!(
+                    "Links begin with {base}, which others do not reach: say what they call this server with --base-url."
+                ));
+            }
             if let Some(path) = setup {
                 output::print_line(&format!(
                     "nothing is served before there is an account; make it here (works once, within an hour): {base}{path}"

@@ -371,6 +371,19 @@ async fn a_chat_is_exported_for_its_owner() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_asked_for_is_gone_to() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let shown = |query: &str| format!("/chats/{chat}{query}");
+    let plain = world.get(&shown(""), &world.ada).await.expect(200).text();
+    assert!(!plain.contains("autofocus"));
+    let asked = world.get(&shown("?message=m2"), &world.ada).await;
+    let asked = asked.expect(200).text();
+    assert_eq!(asked.matches("autofocus").count(), 1);
+    assert!(asked.contains(r#"data-place="1" tabindex="-1" autofocus"#));
+}
+
+#[tokio::test]
 async fn pages_are_their_owners_and_nobody_frames_them() {
     let world = World::new().await;
     let chat = world.chat(&world.ada).await;

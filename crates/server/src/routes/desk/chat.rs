@@ -44,6 +44,8 @@ pub(crate) struct Asked {
 struct Content {
     chat: ChatEntry,
     messages: Vec<Shown>,
+    /// Place of the message that is asked for.
+    wanted: Option<u32>,
     previous: Option<u32>,
     next: Option<u32>,
     artifacts: Vec<ArtifactEntry>,
@@ -161,7 +163,7 @@ pub(crate) async fn show(
         ))),
         None => Ok(None),
     });
-    let (record, (messages, from), history) = match read.await {
+    let (record, (messages, from, wanted), history) = match read.await {
         Ok(Some(read)) => read,
         Ok(None) => return errors::gone(),
         Err(error) => return viewer::failed(&error),
@@ -173,6 +175,7 @@ pub(crate) async fn show(
         previous: (from > 0).then(|| from.saturating_sub(PAGE)),
         next: (from + PAGE < record.places).then_some(from + PAGE),
         messages,
+        wanted,
         artifacts,
         changes: history.into_iter().map(ChangeEntry::from).collect(),
         chat: record.into(),
@@ -180,22 +183,23 @@ pub(crate) async fn show(
     page(&service, &visitor, ("chat", "chats"), &content)
 }
 
-/// The messages that are asked for, and the place of the first.
+/// The messages that are asked for, the place of the first, and that of the one that is asked for by its id.
 fn messages(
     reader: &Reader<'_>,
     chat: &ChatId,
     asked: &Asked,
-) -> Result<(Vec<Shown>, u32), StoreError> {
+) -> Result<(Vec<Shown>, u32, Option<u32>), StoreError> {
     let wanted = match &asked.message {
         Some(id) => reader.message_by_id(chat, &MessageId(id.clone()))?,
         None => None,
     };
-    let from = wanted.map_or(asked.from, |message| message.place / PAGE * PAGE);
+    let wanted = wanted.map(|message| message.place);
+    let from = wanted.map_or(asked.from, |place| place / PAGE * PAGE);
     let mut messages = Vec::new();
     reader.messages(chat, from..from.saturating_add(PAGE), &mut |stored| {
         if !stored.erased {
             messages.push(Shown::new(stored));
         }
     })?;
-    Ok((messages, from))
+    Ok((messages, from, wanted))
 }
