@@ -230,9 +230,11 @@ impl From<StoreError> for ApiError {
             StoreError::Exists { .. }
             | StoreError::OwnsChats { .. }
             | StoreError::Superseded { .. } => Self::conflict(error.to_string()),
-            StoreError::Busy | StoreError::Full | StoreError::Closed => {
+            StoreError::Full => {
+                tracing::error!("a request was refused: {error}");
                 Self::unavailable(error.to_string())
             }
+            StoreError::Busy | StoreError::Closed => Self::unavailable(error.to_string()),
             _ => Self::internal(with_causes(&error)),
         }
     }

@@ -114,8 +114,16 @@ impl Serve {
                 output::print_line(&format!(
                     "nothing is served before there is an account; make it here (works once, within an hour): {base}{path}"
                 ))?;
-            } else if let Some(path) = server.owner_link()? {
-                output::print_line(&format!("sign in as the owner (works once): {base}{path}"))?;
+            } else {
+                match server.owner_link() {
+                    Ok(Some(path)) => {
+                        let link = format!("sign in as the owner (works once): {base}{path}");
+                        output::print_line(&link)?;
+                    }
+                    Ok(None) => {}
+                    // Who has a link to a share can read it all the same.
+                    Err(error) => output::note(&format!("nobody can sign in by a link: {error}")),
+                }
             }
             output::note("Ctrl-C ends it.");
             if let Some(mirror) = mirror {

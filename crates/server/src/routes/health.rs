@@ -1,4 +1,4 @@
-//! `/health`: whether the server works.
+//! `/health`: whether the server answers. A full disk is no reason to take it away: what is there can still be read and taken back.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::service::Service;
 
-/// `GET /health`: 200 where the store can be read and written, else 503.
+/// `GET /health`: 200 where the store can be read, else 503.
 pub(crate) async fn health(State(service): State<Arc<Service>>) -> Response {
     let is_stopping = *service.stopping.borrow();
     let (status, word) = match service.read_now(|reader| reader.last_seq()) {
