@@ -56,7 +56,7 @@ const UNWATCHED_MAX: usize = 64;
 /// How long they stay where there are more, as when a robot opens one after the other.
 const IDLE_WHERE_MANY: Duration = Duration::from_secs(5);
 /// Sweeps between two looks at whether sign-ins have run out.
-const CHECK_RIGHTS_EVERY: u64 = 60;
+const CHECK_RIGHTS_EVERY: u64 = 10;
 
 /// All live shares that are in memory.
 pub(crate) struct LiveShares {
