@@ -317,6 +317,250 @@ test("a session that ends, and a server that is gone, lose nothing that was type
   expect((await server.api("GET", `shares?chat=${chat.chat}`)).length).toBe(2);
 });
 
+/** Has requests whose address or body is like this wait until it is told that they may go. @param {Page} page @param {RegExp} pattern */
+const held = async (page, pattern) => {
+  /** @type {() => void} */
+  let go = () => {};
+  const gone = new Promise((/** @type {(value?: any) => void} */ done) => (go = done));
+  let isFirst = true;
+  await page.route(pattern, async (route) => {
+    const waits = isFirst;
+    isFirst = false;
+    if (waits) await gone;
+    await route.continue();
+  });
+  return go;
+};
+const dropped = (/** @type {Page} */ page, /** @type {string} */ name, /** @type {string} */ text) => page.evaluate(([name, text]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([text], name));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+}, [name, text]);
+const chatOf = (/** @type {string} */ text) => JSON.stringify({ messages: [{ role: "user", content: text }, { role: "assistant", content: "Yes." }] });
+
+test("of two files that are looked at, the later one is shown and added, once", async ({ desk, server }) => {
+  const go = await held(desk, /\/api\/v1\/inspect/);
+  await dropped(desk, "first.json", chatOf("The first file"));
+  await dropped(desk, "second.json", chatOf("The second file"));
+  const upload = desk.locator("#upload");
+  await expect(upload.locator("h2")).toContainText("second");
+  const answered = desk.waitForResponse(/inspect\?name=first/);
+  go();
+  await answered;
+  await expect(upload.locator("h2")).toContainText("second");
+  await upload.getByRole("button", { name: "Add this chat" }).dblclick();
+  await expect(said(desk)).toContainText("second");
+  await expect(rows(desk)).toHaveCount(1);
+  expect((await server.api("GET", "chats")).map((/** @type {any} */ { title }) => title)).toEqual([expect.stringContaining("second")]);
+});
+
+test("a switch that could not do what it says shows again what is, and does what it was told last", async ({ desk, server, context }) => {
+  const chat = await server.liveChat(4);
+  await desk.goto(`${server.url}/shares`);
+  const cookies = await context.cookies();
+  const isPublic = desk.getByRole("switch", { name: "A live chat is public" });
+  await context.clearCookies();
+  await isPublic.click();
+  await expect(said(desk)).toContainText("You are signed out");
+  await expect(isPublic).toBeChecked();
+  await context.addCookies(cookies);
+  const go = await held(desk, new RegExp(`/api/v1/shares/${chat.id}`));
+  await isPublic.click();
+  await isPublic.click();
+  go();
+  await expect(said(desk)).toContainText("anyone with the link");
+  await expect(isPublic).toBeChecked();
+  expect((await server.api("GET", `shares/${chat.id}`)).visibility).toBe("public");
+});
+
+test("the preview says what the box beside it says, however slow its answers are", async ({ desk, server }) => {
+  const chat = await server.liveChat(4);
+  await desk.goto(`${server.url}/chats/${chat.chat}/share`);
+  const asked = [];
+  desk.on("request", (request) => request.url().includes("artifacts=") && asked.push(request.url().split("=").at(-1)));
+  const go = await held(desk, /artifacts=true/);
+  const box = desk.getByLabel("With images and files");
+  await box.check();
+  await box.uncheck();
+  go();
+  await expect.poll(() => asked).toEqual(["true", "false"]);
+});
+
+test("Undo takes back what was just done, or is not offered", async ({ desk, server }) => {
+  const chat = await server.liveChat(4);
+  await desk.goto(`${server.url}/chats/${chat.chat}`);
+  const open = async (/** @type {string} */ id) => {
+    await desk.locator(id).getByRole("button", { name: "Edit this message" }).click();
+    return desk.locator(id).getByRole("textbox");
+  };
+  await (await open("#p0")).fill("Edited first");
+  await desk.locator("#p0").getByRole("button", { name: "Save" }).click();
+  await expect(said(desk).getByRole("button", { name: "Undo" })).toBeVisible();
+  await open("#p1");
+  await desk.locator("#p1").getByRole("button", { name: "Save" }).click();
+  await expect(desk.locator("#p1").getByRole("textbox")).toHaveCount(0);
+  await expect(desk.locator("#p1").getByRole("button", { name: "Edit this message" })).toBeFocused();
+  await expect(desk.locator("#p1")).not.toContainText("edited");
+
+  // Somebody else's change comes between
+  await desk.route(/\/messages\/m-3$/, async (route) => {
+    const answer = await route.fetch();
+    await server.api("PATCH", `chats/${chat.chat}/messages/m-4`, { hidden: true });
+    await route.fulfill({ response: answer });
+  });
+  await desk.locator("#p2").getByRole("button", { name: "Hide this message" }).click();
+  await expect(desk.locator("#p3")).toContainText("hidden");
+  await said(desk).getByRole("button", { name: "Undo" }).click();
+  await expect(desk.locator("#p2")).not.toContainText("hidden");
+  await expect(desk.locator("#p3")).toContainText("hidden");
+  await expect(desk.locator("#p0")).toContainText("Edited first");
+});
+
+test("what is typed stays while something else is done on the page", async ({ desk, server }) => {
+  const chat = await server.liveChat(4);
+  await desk.goto(`${server.url}/chats/${chat.chat}`);
+  await desk.locator("#p1").getByRole("button", { name: "Edit this message" }).click();
+  const field = desk.locator("#p1").getByRole("textbox");
+  await field.fill("Half of a sentence");
+  await desk.getByRole("button", { name: "Rename" }).click();
+  await desk.getByLabel("Name of the chat").fill("Half a name");
+  await desk.locator("#p2").getByRole("button", { name: "Hide this message" }).click();
+  await expect(desk.locator("#p2")).toContainText("hidden");
+  await expect(desk.locator("#p2").getByRole("button", { name: "Show this message" })).toBeFocused();
+  await expect(field).toHaveValue("Half of a sentence");
+  await expect(desk.getByLabel("Name of the chat")).toHaveValue("Half a name");
+  await desk.getByRole("button", { name: "Undo: Hid a message" }).click();
+  await expect(desk.locator("#p2")).not.toContainText("hidden");
+  await expect(field).toHaveValue("Half of a sentence");
+  await desk.locator("#p1").getByRole("button", { name: "Save" }).click();
+  await expect(desk.locator("#p1")).toContainText("Half of a sentence");
+  await expect(desk.locator("#p1")).toContainText("edited");
+  await expect(desk.getByLabel("Name of the chat")).toHaveValue("Half a name");
+});
+
+test("marked shares are deleted though one is gone, and all are those that were named", async ({ desk, reader, server }) => {
+  const chat = await server.liveChat(4);
+  const made = [];
+  for (const name of ["One", "Two", "Three"]) made.push(await server.api("POST", "shares", { chat: chat.chat, name, updates: "live", visibility: "public" }));
+  await desk.goto(`${server.url}/shares`);
+  await desk.getByRole("checkbox", { name: "Mark One" }).check();
+  await desk.getByRole("checkbox", { name: "Mark Two" }).check();
+  await server.api("DELETE", `shares/${made[0].id}`);
+  await desk.getByRole("button", { name: "Delete marked" }).click();
+  await desk.locator("dialog").getByRole("button", { name: "Delete" }).click();
+  await expect(rows(desk)).toHaveCount(2);
+  expect((await server.api("GET", "shares")).length).toBe(2);
+
+  await reader.goto(made[2].url);
+  await expect(reader.locator(".live")).toContainText("Live");
+  await desk.getByRole("button", { name: "Delete all" }).click();
+  await expect(desk.locator("dialog")).toContainText("Delete 2 links?");
+  await expect(desk.locator("dialog")).toContainText("1 reader has it open");
+  await server.api("POST", "shares", { chat: chat.chat, name: "Later", updates: "live", visibility: "public" });
+  await desk.locator("dialog").getByRole("button", { name: "Delete" }).click();
+  await expect(rows(desk)).toHaveCount(1);
+  await expect(rows(desk)).toContainText("Later");
+});
+
+test("a list stays as long as it was, and marked, whatever is done in it", async ({ desk, server }) => {
+  const chat = await server.liveChat(4);
+  for (let number = 1; number <= 60; number++) await server.api("POST", "shares", { chat: chat.chat, name: `Share ${String(number).padStart(2, "0")}`, updates: "live", visibility: "private" });
+  await desk.goto(`${server.url}/shares?sort=name`);
+  await desk.getByRole("link", { name: "Show more" }).dblclick();
+  await expect(rows(desk)).toHaveCount(61);
+  await expect(desk).toHaveURL(/sort=name$/);
+  await desk.getByRole("checkbox", { name: "Mark Share 03" }).check();
+  await desk.getByRole("switch", { name: "Share 60 is public" }).click();
+  await expect(said(desk)).toContainText("anyone with the link");
+  await expect(rows(desk)).toHaveCount(61);
+  await expect(desk.getByRole("switch", { name: "Share 60 is public" })).toBeFocused();
+  await expect(desk.getByRole("checkbox", { name: "Mark Share 03" })).toBeChecked();
+  await desk.getByRole("searchbox").fill("Share 0");
+  await expect(rows(desk)).toHaveCount(9);
+  await expect(desk.getByRole("checkbox", { name: "Mark Share 03" })).toBeChecked();
+  await expect(desk.getByRole("button", { name: "Delete marked" })).toBeEnabled();
+  await menu(desk, "Share 05", "Delete");
+  await desk.locator("dialog").getByRole("button", { name: "Delete" }).click();
+  await expect(rows(desk)).toHaveCount(8);
+  await expect(row(desk, "Share 06").locator("summary")).toBeFocused();
+  await desk.getByRole("link", { name: "Chats" }).first().click();
+  await desk.goBack();
+  await expect(desk.getByRole("checkbox", { name: "Mark Share 03" })).not.toBeChecked();
+});
+
+test("a search that is answered late shows what was typed last", async ({ desk, server }) => {
+  await server.api("POST", "chats", { title: "An old one" });
+  await server.liveChat(4);
+  await desk.goto(`${server.url}/chats`);
+  const go = await held(desk, /\/chats\?q=A&/);
+  const asked = desk.waitForRequest(/\/chats\?q=A&/);
+  await desk.getByRole("searchbox").fill("A");
+  await asked;
+  const answered = desk.waitForResponse(/\/chats\?q=A&/);
+  await desk.getByRole("searchbox").fill("A live");
+  setTimeout(go, 500);
+  await answered;
+  await expect(rows(desk)).toHaveCount(1);
+  await expect(desk).toHaveURL(/q=A\+live/);
+});
+
+test("links are copied on addresses without https, and it is said in the dialog", async ({ desk, server }) => {
+  const chat = await server.liveChat(4);
+  await desk.addInitScript(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+  await desk.goto(`${server.url}/shares`);
+  const copied = () => desk.evaluate(() => /** @type {any} */ (window).copied);
+  await desk.evaluate(() => document.addEventListener("copy", () => (/** @type {any} */ (window).copied = String(/** @type {any} */ (document.activeElement).value ?? getSelection()))));
+  await desk.getByRole("button", { name: "Copy the link of" }).click();
+  await expect(said(desk)).toContainText("Copied");
+  expect(await copied()).toBe(chat.link.replace(/\/$/, ""));
+  await desk.goto(`${server.url}/chats`);
+  await menu(desk, "A live chat", "Share");
+  const dialog = desk.locator("dialog");
+  await dialog.getByRole("button", { name: "Make the link" }).click();
+  await dialog.getByRole("button", { name: "Copy" }).click();
+  await expect(dialog.getByRole("status")).toContainText("Copied");
+  await desk.screenshot({ path: `${OUTPUT}/pictures/desk-copied.png` });
+  await desk.keyboard.press("Escape");
+  await expect(row(desk, "A live chat").locator("summary")).toBeFocused();
+});
+
+test("what is gone meanwhile is said to be gone, and goes from the list", async ({ desk, server }) => {
+  const chat = await server.liveChat(4);
+  await desk.goto(`${server.url}/chats/${chat.chat}`);
+  await server.api("DELETE", `chats/${chat.chat}/messages/m-2`);
+  await desk.locator("#p1").getByRole("button", { name: "Edit this message" }).click();
+  await expect(said(desk)).toContainText("It is not there any more");
+  await expect(desk.locator("#p1")).toHaveCount(0);
+  await desk.getByRole("link", { name: "Share", exact: true }).dblclick();
+  await expect(desk.locator("dialog")).toHaveCount(1);
+  await expect(desk).toHaveURL(`${server.url}/chats/${chat.chat}`);
+  await desk.goto(`${server.url}/chats`);
+  await server.api("DELETE", `chats/${chat.chat}`);
+  await menu(desk, "A live chat", "Share");
+  await expect(said(desk)).toContainText("It is not there any more");
+  await expect(rows(desk)).toHaveCount(0);
+});
+
+test("without script nothing is offered that needs it, and nothing that was typed is sent", async ({ browser, server }) => {
+  await server.liveChat(4);
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await server.api("POST", "users", { name: "eve", role: "owner", password: "password of eve" });
+  await page.goto(`${server.url}/signin`);
+  await page.getByLabel("Name").fill("eve");
+  await page.getByLabel("Password").fill("password of eve");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  expect(await (await page.goto(`${server.url}/account`))?.text()).toMatch(/<noscript>.*Without script these pages can be read/);
+  await expect(page.locator("form.narrow button")).toBeHidden();
+  await page.getByLabel("Password until now").fill("password of eve");
+  await page.getByLabel("New password").fill("another password");
+  await page.getByLabel("New password").press("Enter");
+  await page.locator("form.narrow button").dispatchEvent("click");
+  await page.screenshot({ path: `${OUTPUT}/pictures/desk-no-script.png` });
+  await expect(page).toHaveURL(`${server.url}/account`);
+  await context.close();
+});
+
 test("names of any kind break no page, and a name that is too long is refused in place", async ({ desk, server }) => {
   const names = ["‮rtl‬ ⁦x", "a".repeat(900), "<script>alert(1)</script>", "\"' onclick=x &amp;", "שלום עולם", "😀".repeat(100)];
   for (const title of names) {

@@ -134,6 +134,31 @@ test("an admin revokes anybody's share and switches public sharing off", async (
   await reading.close();
 });
 
+test("an admin's switches show what is when they could not be switched", async ({ page, server, context }) => {
+  await signIn(page, server);
+  await page.goto(`${server.url}/admin`);
+  await context.clearCookies();
+  await page.getByLabel("Public sharing").click();
+  await expect(page.locator("#said")).toContainText("You are signed out");
+  await expect(page.getByLabel("Public sharing")).toBeChecked();
+  await page.getByLabel("Showcase of featured shares").selectOption("public");
+  await expect(page.getByLabel("Showcase of featured shares")).toHaveValue("disabled");
+});
+
+test("a question beside a button stands in its place, and Escape leaves it", async ({ page, server }) => {
+  await signIn(page, server);
+  await server.api("POST", "tokens", { name: "laptop" });
+  await page.goto(`${server.url}/tokens`);
+  const revoke = page.getByRole("button", { name: "Revoke laptop" });
+  await revoke.click();
+  await expect(revoke).toBeHidden();
+  await expect(page.locator(".row bdi").first()).toHaveText("laptop");
+  await look(page, "tokens-ask");
+  await page.keyboard.press("Escape");
+  await expect(page.locator(".sure")).toHaveCount(0);
+  await expect(revoke).toBeFocused();
+});
+
 test("pages of admins are for admins, and no page is shown in a frame", async ({ page, server }) => {
   await user(server, "ada", "owner");
   for (const path of ["/admin", "/showcase/manage"]) {
@@ -172,7 +197,11 @@ test("a share is featured, seen by everybody, put in order, and taken away", asy
   await row.getByLabel("Picture").setInputFiles({ name: "kite.png", mimeType: "image/png", buffer: PICTURE });
   await expect(row.locator("img")).toHaveCount(1);
   await look(page, "featured");
+  await row.getByText("Edit", { exact: true }).click();
+  await row.getByLabel("Description").fill("Half of a sentence");
   await page.getByRole("button", { name: "Move Strings <i>and</i> knots up" }).click();
+  await expect(page.getByRole("button", { name: "Move Strings <i>and</i> knots down" })).toBeFocused();
+  await expect(page.locator("[data-entry]").last().getByLabel("Description"), "what was typed moves with its entry").toHaveValue("Half of a sentence");
   await expect(page.locator("[data-entry]").first()).toContainText("Strings");
   await page.goto(`${server.url}/admin`);
   await page.getByLabel("Showcase of featured shares").selectOption("public");

@@ -1,17 +1,17 @@
 // A chat in its owner's hands: shared, renamed, edited, hidden, removed, and taken back.
 "use strict";
 (() => {
-  const { all, api, code, h, on, refresh, root, say, sure, t } = /** @type {any} */ (window).desk;
+  const { all, api, code, h, on, problem, refresh, root, say, sure, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
 
   // The share form: what will be seen changes with it, and the link stands where the form stood
-  on("share-artifacts", (/** @type {any} */ { form, checked }) => refresh(`${form.dataset.here}?artifacts=${checked}`));
-  on("keep", async (/** @type {any} */ control) => {
-    const form = control.closest("form");
+  on("share-artifacts", ({ form, checked }) => refresh(`${form.dataset.here}?artifacts=${checked}`));
+  on("keep", async (control) => {
+    const { form } = control;
     const { kept } = await api("GET", `chats/${form.dataset.chat}/preview`);
     await api("PATCH", `chats/${form.dataset.chat}`, { kept: [...kept, control.value] });
     await refresh(`${form.dataset.here}?artifacts=${form.elements.artifacts.checked}`);
   });
-  on("share", async (/** @type {any} */ form) => {
+  on("share", async (form) => {
     const { visibility, updates, artifacts, name, expires } = form.elements;
     const days = Number(expires.value);
     const share = await api("POST", "shares", {
@@ -19,93 +19,78 @@
       ...(name.value.trim() && { name: name.value.trim() }),
       ...(days && { expires_at: new Date(Date.now() + days * 86_400_000).toISOString() }),
     });
-    const link = h("input", { readOnly: true, value: share.url, ariaLabel: t("script.link") });
+    const link = h("input", { readOnly: true, value: share.url, ariaLabel: t("link") });
     const box = form.closest("dialog");
     if (box) box.dataset.changed = "yes";
-    const done = h("section", { className: "shared" }, h("h2", { id: "dialog-title" }, t("script.shared")),
-      h("p", { className: "link" }, link, h("button", { type: "button", className: "primary", value: share.url }, t("script.copy"))),
+    const done = h("section", { className: "shared" }, h("h2", { id: "dialog-title" }, t("shared")),
+      h("p", { className: "link" }, link, h("button", { type: "button", className: "primary", value: share.url, does: "copy" }, t("copy"))),
       code(share.url),
-      h("p", { className: "actions" }, h("a", { className: "button", href: `${share.url}/`, target: "_blank", rel: "noopener" }, t("script.open")), h("a", { href: `${root}shares` }, t("script.all_shares"))));
-    done.querySelector("button").dataset.do = "copy";
+      h("p", { className: "actions" }, h("a", { className: "button", href: `${share.url}/`, target: "_blank", rel: "noopener" }, t("open")), h("a", { href: `${root}shares` }, t("all_shares"))));
     form.replaceWith(done);
     link.select();
   });
 
   const chat = () => all("[data-part=head]")[0].dataset.chat;
-  /** Shows the page as it is now, and says what was done with a way back. @param {string} words @param {boolean} [isForGood] */
-  const done = async (words, isForGood) => {
-    const [newest] = isForGood ? [] : await api("GET", `chats/${chat()}/history?limit=1`);
+  const CHANGES = "[data-part=history] .row";
+  /** Changes something and says so, with a way back where the history tells of a change of this kind that was not there before. @param {string} words @param {string} kind @param {string} path @param {any} body */
+  const change = async (words, kind, path, body) => {
+    const seen = all(CHANGES).map(({ id }) => id);
+    await api("PATCH", `chats/${chat()}${path}`, body);
     await refresh();
-    say(words, newest?.can_undo && (() => undo(newest.seq)));
+    const made = all(CHANGES).find(({ id, dataset }) => dataset.kind === kind && !seen.includes(id));
+    say(t(words), made?.querySelector("[data-do=undo]"));
   };
-  /** @param {string | number} seq */
-  const undo = async (seq) => {
-    await api("POST", `chats/${chat()}/history/${seq}/undo`);
-    await done(t("script.undone"));
-  };
-  on("undo", (/** @type {any} */ { value }) => undo(value));
-
-  on("rename", async (/** @type {any} */ control) => {
-    const { title } = await api("GET", `chats/${chat()}`);
-    const head = control.closest(".head");
-    const was = [...head.childNodes];
-    const input = h("input", { value: title, ariaLabel: t("script.name"), required: true });
-    const form = h("form", { className: "rename" }, input, h("button", { className: "primary" }, t("script.save")), h("button", { type: "button", onclick: () => head.replaceChildren(...was) }, t("script.cancel")), h("div", { className: "problem", role: "alert" }));
-    form.dataset.do = "save-name";
-    head.replaceChildren(form);
-    input.select();
-  });
-  on("save-name", async (/** @type {any} */ form) => {
-    await api("PATCH", `chats/${chat()}`, { title: form.elements[0].value });
-    await done(t("script.renamed"));
+  on("undo", async ({ value }) => {
+    await api("POST", `chats/${chat()}/history/${value}/undo`);
+    await refresh();
+    say(t("undone"));
   });
 
-  const of = (/** @type {any} */ control) => control.closest("[data-message]").dataset;
-  on("edit-message", async (/** @type {any} */ control) => {
-    const item = control.closest("[data-message]");
-    const [{ seq, message }] = await api("GET", `chats/${chat()}/messages?from=${item.dataset.place}&limit=1`);
-    const fields = message.parts.flatMap((/** @type {any} */ part, /** @type {number} */ at) => part.text
-      ? [h("textarea", { value: part.text.markdown, ariaLabel: t("script.text"), name: String(at), rows: Math.min(20, 2 + part.text.markdown.length / 60) })] : []);
+  /** Has fields stand where an item stood, until they are saved or left. @param {any} control @param {any} item @param {any[]} fields @param {() => any} save */
+  const edit = (control, item, fields, save) => {
     const was = [...item.childNodes];
-    const form = h("form", { className: "edit" }, ...fields, h("div", { className: "problem", role: "alert" }),
-      h("p", { className: "actions" }, h("button", { className: "primary" }, t("script.save")), h("button", { type: "button", onclick: () => item.replaceChildren(...was) }, t("script.cancel"))));
-    form.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
-      if (event.key === "Escape" && fields.every((/** @type {any} */ { value, name }) => value === message.parts[name].text.markdown)) item.replaceChildren(...was);
-    });
-    form.dataset.do = "save-message";
-    form.dataset.seq = seq;
-    parts.set(form, message.parts);
+    const said = fields.map(({ value }) => value);
+    const isSame = () => fields.every(({ value }, at) => value === said[at]);
+    const back = () => {
+      item.replaceChildren(...was);
+      control.focus();
+    };
+    const form = h("form", { className: "edit", run: () => (isSame() ? back() : save()), onkeydown: (/** @type {KeyboardEvent} */ { key, ctrlKey, metaKey }) => {
+      if (key === "Enter" && (ctrlKey || metaKey)) form.requestSubmit();
+      if (key === "Escape" && isSame()) back();
+    } }, ...fields, h("div", { className: "problem", role: "alert" }),
+    h("p", { className: "actions" }, h("button", { className: "primary" }, t("save")), h("button", { type: "button", onclick: back }, t("cancel"))));
     item.replaceChildren(form);
     fields[0].focus();
+  };
+  on("rename", async (control) => {
+    const { title } = await api("GET", `chats/${chat()}`);
+    const input = h("input", { value: title, ariaLabel: t("name"), required: true });
+    edit(control, control.closest(".head"), [input], () => change("renamed", `renamed ${input.value.trim()}`, "", { title: input.value }));
+    input.select();
   });
-  /** What messages that are being edited said. @type {WeakMap<any, any[]>} */
-  const parts = new WeakMap();
-  on("save-message", async (/** @type {any} */ form) => {
-    const said = parts.get(form)?.map((part, at) => (part.text ? { text: { markdown: form.elements[String(at)].value } } : part));
-    await api("PATCH", `chats/${chat()}/messages/${of(form).message}`, { parts: said, seq: Number(form.dataset.seq) });
-    await done(t("script.edited"));
+
+  /** A message or artifact that a control belongs to. @param {any} control */
+  const item = (control) => control.closest("[data-path]");
+  on("edit-message", async (control) => {
+    const { path, of, place } = item(control).dataset;
+    const [found] = await api("GET", `chats/${chat()}/messages?from=${place}&limit=1`);
+    if (!found) throw problem(404);
+    const { seq, message } = found;
+    const fields = message.parts.map((/** @type {any} */ { text }) => text && h("textarea", { value: text.markdown, ariaLabel: t("text"), rows: Math.min(20, 2 + text.markdown.length / 60) }));
+    const parts = () => message.parts.map((/** @type {any} */ part, /** @type {number} */ at) => (fields[at] ? { text: { markdown: fields[at].value } } : part));
+    edit(control, item(control), fields.filter(Boolean), () => change("edited", `edited ${of}`, path, { parts: parts(), seq }));
   });
-  on("hide-message", async (/** @type {any} */ control) => {
+  on("hide", (control) => {
+    const { path, of, kind } = item(control).dataset;
     const hidden = control.value === "true";
-    await api("PATCH", `chats/${chat()}/messages/${of(control).message}`, { hidden });
-    await done(t(hidden ? "script.hidden" : "script.is_shown"));
+    return change(hidden ? "hidden" : "is_shown", `${kind}${hidden ? "hidden" : "shown"} ${of}`, path, { hidden });
   });
-  on("remove-message", async (/** @type {any} */ control) => {
-    if (!(await sure(t("script.remove_message"), t("script.remove"), t("script.remove_help")))) return;
-    await api("DELETE", `chats/${chat()}/messages/${of(control).message}`);
-    await done(t("script.removed"), true);
-  });
-  const artifact = (/** @type {any} */ control) => control.closest("[data-artifact]").dataset;
-  on("hide-artifact", async (/** @type {any} */ control) => {
-    const hidden = control.value === "true";
-    await api("PATCH", `chats/${chat()}/artifacts/${artifact(control).artifact}`, { hidden });
-    await done(t(hidden ? "script.hidden" : "script.is_shown"));
-  });
-  on("remove-artifact", async (/** @type {any} */ control) => {
-    const { title, artifact: sha256 } = artifact(control);
-    if (!(await sure(t("script.remove_artifact", { name: title }), t("script.remove"), t("script.remove_help")))) return;
-    await api("DELETE", `chats/${chat()}/artifacts/${sha256}`);
-    await done(t("script.removed"), true);
+  on("remove", async (control) => {
+    const { path, kind, title } = item(control).dataset;
+    if (!(await sure(t(kind ? "remove_artifact" : "remove_message", { name: title }), t("remove"), t("remove_help")))) return;
+    await api("DELETE", `chats/${chat()}${path}`);
+    await refresh();
+    say(t("removed"));
   });
 })();

@@ -1,6 +1,7 @@
 // What all pages of the desk rest on: texts, elements, requests to the API, what is said of them, menus, and parts of a page that are fetched anew.
 // A page says what a control does by data-do; a module says how by desk.on(). Pages read without script, and do nothing then.
 "use strict";
+/** @typedef {Record<string, any> & { all: (selector: string, scope?: any) => any[], on: (name: string, run: (control: any) => any) => any }} Desk */
 (() => {
   const page = document.documentElement;
   const root = String(document.body.dataset.root);
@@ -8,120 +9,164 @@
   const all = (selector, scope = document) => [...scope.querySelectorAll(selector)];
   /** @type {Record<string, string>} */
   const texts = JSON.parse(all("#texts")[0].textContent);
-  /** A text by its name, filled in. @param {string} name @param {Record<string, any>} [values] */
+  /** A text of scripts by its name, filled in. @param {string} name @param {any} [values] */
   const t = (name, values = {}) =>
-    (texts[name] ?? texts[`${name}.${values.n === 1 ? "one" : "other"}`]).replace(/\{(\w+)\}/g, (_, key) => values[key]);
-  /** Makes an element. @param {string} tag @param {Record<string, any>} [props] @param {any[]} children @returns {any} */
+    (texts[`script.${name}`] ?? texts[`script.${name}.${values.n === 1 ? "one" : "other"}`]).replace(/\{(\w+)\}/g, (_, key) => values[key]);
+  /** Makes an element; it does `run`, or what `does` names. @param {string} tag @param {Record<string, any>} [props] @param {any[]} children @returns {any} */
   const h = (tag, props = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), props);
+    if (props.run || props.does) node.dataset.do = props.does || "run";
     node.append(...children);
     return node;
   };
   /** @param {string} name */
   const icon = (name) => all("#icons")[0].content.querySelector(`[data-icon="${name}"] svg`).cloneNode(true);
 
-  /** Asks the server. What goes wrong is thrown, in words for people. @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
+  /** A problem in words for people. @param {number} status @param {string} [words] */
+  const problem = (status, words) => Object.assign(new Error(words || texts[`problem.${{ 0: "offline", 401: "session", 404: "gone" }[status] || "failed"}`]), { status });
+  /** Asks the server. What goes wrong is thrown. @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
   const ask = async (method, path, body) => {
     const isFile = body instanceof Blob || body instanceof FormData;
     const headers = body && !isFile ? { "content-type": "application/json" } : undefined;
     const answer = await fetch(root + path, { method, headers, body: isFile ? body : JSON.stringify(body) }).catch(() => {
-      throw Object.assign(new Error(t("problem.offline")), { status: 0 });
+      throw problem(0);
     });
     // A page that leads to the sign-in is where a session has ended.
     const status = answer.redirected && answer.url.includes("/signin") ? 401 : answer.status;
     const isJson = answer.headers.get("content-type")?.startsWith("application/json");
     const said = isJson ? await answer.json() : await answer.text();
     if (status < 400) return said;
-    throw Object.assign(new Error(status === 401 ? t("problem.session") : said.message || t("problem.failed")), { status });
+    throw problem(status, status !== 401 && said.message);
   };
   /** @param {string} method @param {string} path below api/v1 @param {any} [body] */
   const api = (method, path, body) => ask(method, `api/v1/${path}`, body);
 
   // What happened
   const SAID_MS = 8000;
-  const [said] = all("#said");
   /** What a problem says, with the next step. @param {any} problem @returns {any[]} */
   const told = (problem) => {
-    const link = h("a", { href: `${root}signin`, target: "_blank", rel: "noopener" }, t("problem.sign_in"));
+    const link = h("a", { href: `${root}signin`, target: "_blank", rel: "noopener" }, texts["problem.sign_in"]);
     return problem.status === 401 ? [problem.message, " ", link] : [problem.message];
   };
-  /** Says what happened, with a way back where there is one. @param {any[] | string} words @param {() => any} [undo] */
+  /** Says what happened; with a way back where the page has a button of it. @param {any[] | string} words @param {any} [undo] */
   const say = (words, undo) => {
     const line = h("div", {}, h("span", {}, ...[words].flat()));
-    if (undo) {
-      line.append(h("button", { type: "button", onclick: () => {
-        line.remove();
-        attempt(said, undo);
-      } }, t("script.undo")));
-    }
-    said.replaceChildren(line);
+    if (undo) line.append(h("button", { type: "button", value: undo.value, does: "undo" }, t("undo")));
+    all(".says").at(-1).replaceChildren(line); // that of the dialog in front, where there is one
     const gone = () => (line.matches(":hover, :focus-within") ? setTimeout(gone, SAID_MS) : line.remove());
     setTimeout(gone, SAID_MS);
   };
   /** Does what may fail: the control waits meanwhile; a problem is said in the form it belongs to, else below. @param {any} control @param {() => any} run */
   const attempt = async (control, run) => {
-    const form = control.closest("form, dialog");
-    const place = form?.querySelector(".problem");
+    const place = control.closest("form, dialog")?.querySelector(".problem");
+    let status = 200;
     place?.replaceChildren();
     control.ariaBusy = "true";
-    try {
-      return await run();
-    } catch (/** @type {any} */ problem) {
+    await run().catch((/** @type {any} */ problem) => {
+      ({ status } = problem);
+      control.again = false;
       if (!place) say(told(problem));
       place?.replaceChildren(...told(problem));
       place?.scrollIntoView({ block: "nearest" });
-    } finally {
-      control.ariaBusy = null;
-    }
+    });
+    control.ariaBusy = null;
+    // What a switch or choice shows is so now; or it goes back to what was.
+    for (const [node, shown, is] of [[control, "checked", "defaultChecked"], ...[...control.options || []].map((option) => [option, "selected", "defaultSelected"])])
+      node[status === 200 ? is : shown] = node[status === 200 ? shown : is];
+    if (status === 404 && !place) await refresh();
   };
 
   // What controls do
-  /** @type {Map<string, (control: any, event: Event) => any>} */
+  /** @type {Map<string, (control: any) => any>} */
   const actions = new Map();
-  /** @param {string} name @param {(control: any, event: Event) => any} run */
+  /** @type {Desk["on"]} */
   const on = (name, run) => actions.set(name, run);
-  /** @param {Event} event */
-  const act = (event) => {
-    const control = /** @type {any} */ (event.target).closest("[data-do]");
+  /** @param {any} event */
+  const act = async (event) => {
+    const control = event.target.closest("[data-do]");
     const type = control?.matches("form") ? "submit" : control?.matches("select, input:not([type=button])") ? "change" : "click";
-    const run = control && event.type === type && actions.get(control.dataset.do);
-    if (!run) return;
-    if (type === "submit") event.preventDefault();
-    if (control.ariaBusy !== "true") attempt(control, () => run(control, event));
+    const run = control && event.type === type && (control.run || actions.get(control.dataset.do));
+    if (!run || (control.href && (event.ctrlKey || event.metaKey || event.shiftKey))) return;
+    if (type !== "change") event.preventDefault();
+    control.again = type === "change" || control.role === "search"; // what is switched while something is done is done after it
+    if (control.ariaBusy) return;
+    do {
+      control.again = false;
+      await attempt(control, async () => run(control));
+    } while (control.again);
   };
-  for (const type of ["click", "submit", "change"]) document.addEventListener(type, act);
 
   /** Times as the reader's clock has them; Intl would take a phone longer than all else here. @param {any} scope */
   const local = (scope) => {
     for (const time of all("time", scope)) {
       const at = new Date(time.dateTime);
-      const date = t("script.date", { day: at.getDate(), month: t("script.months").split(" ")[at.getMonth()], year: at.getFullYear() });
-      time.textContent = time.dataset.style === "full" ? t("script.full", { date, clock: at.toTimeString().slice(0, 5) }) : date;
+      const date = t("date", { day: at.getDate(), month: t("months").split(" ")[at.getMonth()], year: at.getFullYear() });
+      time.textContent = time.dataset.style === "full" ? t("full", { date, clock: at.toTimeString().slice(0, 5) }) : date;
     }
     return scope;
   };
   /** Fetches a page of the desk. @param {string} address @returns {Promise<Document>} */
   const fetched = async (address) => local(new DOMParser().parseFromString(await ask("GET", address.replace(root, "")), "text/html"));
-  /** Shows the parts of this page as they are now; what is typed elsewhere stays. @param {string} [address] */
-  const refresh = async (address = location.pathname + location.search) => {
-    const now = await fetched(address);
+  const ROWS = "[data-part=list] > .list > .row";
+  /** Adds to a list what its link leads to. @param {any} page @param {any} link */
+  const further = async (page, link) => {
+    const next = await fetched(link.pathname + link.search);
+    const rows = all(ROWS, next);
+    if (!link.isConnected) return [];
+    all(ROWS, page).at(-1).after(...rows);
+    link.parentElement.replaceWith(...all(".pages", next));
+    return rows;
+  };
+  /** @param {any} form */
+  const isTyped = (form) => !form.ariaBusy && [...form.elements].some(({ ariaBusy, defaultValue, value }) => !ariaBusy && (defaultValue ?? value) !== value);
+  let turns = 0;
+  /** Shows the parts of this page as they are now, as many rows as before, or those of another address. What is typed stays, and the focus. @param {string} [address] */
+  const refresh = async (address) => {
+    const turn = ++turns;
+    const now = await fetched(address || location.pathname + location.search).catch((problem) => {
+      if (address) throw problem; // else it is what was done that counts
+    });
+    for (let link; !address && all(ROWS, now).length < all(ROWS).length && (link = all("[data-do=more]", now)[0]);) await further(now, link);
     for (const part of all("[data-part]")) {
-      const next = now.querySelector(`[data-part="${part.dataset.part}"]`);
-      if (next) part.replaceWith(next);
+      const [next] = all(`[data-part="${part.dataset.part}"]`, now || part);
+      const open = all("form", part).filter(isTyped).map((form) => form.closest("[id]"));
+      if (!next || part.turn > turn || open.includes(part)) continue; // a later answer came before
+      const { activeElement } = document;
+      const item = part.contains(activeElement) && activeElement?.closest("[id], [data-part]");
+      const at = all("[id]", part).indexOf(item);
+      for (const kept of open) now?.getElementById(kept.id)?.replaceWith(kept);
+      next.turn = turn;
+      part.replaceWith(next);
+      if (item) focus(activeElement, [document.getElementById(item.id), all("[id]", next)[at], next]);
     }
-    return now;
+    actions.get("shown")?.(now);
+  };
+  /** Focuses what was focused, or its like in the first place that has one. @param {any} was @param {any[]} places */
+  const focus = (was, places) => {
+    const name = was.closest("[data-do]")?.dataset.do;
+    const like = places.flatMap((place) => {
+      const same = place ? all(name ? `[data-do="${name}"]` : was.localName, place) : [];
+      return [...same.filter(({ value }) => value === was.value), ...same, ...(place ? all("[data-do]", place) : [])];
+    });
+    for (const control of [was, ...like, ...all("main")]) {
+      if (document.activeElement?.matches("body, dialog")) control.focus({ preventScroll: true });
+    }
   };
 
   // Menus
-  document.addEventListener("click", ({ target }) => {
-    for (const open of all("details[data-menu][open]")) open.open = open.contains(target) && !(/** @type {Element} */ (target).closest(".menu-item"));
+  const OPEN = "details[data-menu][open]";
+  const close = (/** @type {any} */ menu) => {
+    menu.open = false;
+    menu.querySelector("summary").focus(); // a dialog that opens now gives the focus back to it
+  };
+  document.addEventListener("click", (/** @type {any} */ { target }) => {
+    for (const open of all(OPEN)) {
+      if (!open.contains(target)) open.open = false;
+      else if (target.closest(".menu-item")) close(open);
+    }
   });
   document.addEventListener("keydown", ({ key }) => {
-    if (key !== "Escape") return;
-    for (const open of all("details[data-menu][open]")) {
-      open.open = false;
-      open.querySelector("summary").focus();
-    }
+    if (key === "Escape") all(OPEN).forEach(close);
   });
 
   // The theme is that of the viewer's pages
@@ -143,6 +188,7 @@
   });
   dress();
   local(document);
+  for (const type of ["click", "submit", "change"]) document.addEventListener(type, act); // after menus have closed
   page.classList.add("js");
-  /** @type {any} */ (window).desk = { all, api, ask, attempt, fetched, h, icon, on, refresh, root, say, t };
+  /** @type {any} */ (window).desk = { all, api, ask, fetched, further, h, icon, on, problem, refresh, root, ROWS, say, t, told };
 })();

@@ -1,15 +1,15 @@
 // Dialogs of the desk: a page of it shown over another, and questions that say what will happen. Without script such a page is a page.
 "use strict";
 (() => {
-  const { all, fetched, h, icon, on, refresh, say, t } = /** @type {any} */ (window).desk;
+  const { all, fetched, h, icon, on, refresh, say, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
 
   /** Shows something over the page. @param {any[]} content @param {string} [className] @returns {any} */
   const show = (content, className = "") => {
     const box = h("dialog", { className: `dialog ${className}` },
-      h("form", { method: "dialog", className: "dialog-close" }, h("button", { className: "tool", ariaLabel: t("script.close") }, icon("close"))), ...content);
+      h("form", { method: "dialog", className: "dialog-close" }, h("button", { className: "tool", ariaLabel: t("close") }, icon("close"))), ...content, h("div", { className: "says", role: "status" }));
     box.addEventListener("close", () => {
       box.remove();
-      if (box.dataset.changed) refresh().catch(() => {});
+      if (box.dataset.changed) refresh();
     });
     const heading = box.querySelector("h1, h2");
     if (heading) box.setAttribute("aria-labelledby", (heading.id ||= "dialog-title"));
@@ -22,39 +22,41 @@
   const sure = (question, action, more) => new Promise((answer) => {
     const box = show([h("h2", {}, question), ...(more ? [h("p", {}, more)] : []),
       h("form", { method: "dialog", className: "actions" },
-        h("button", { value: "yes", className: "danger" }, action), h("button", { autofocus: true }, t("script.cancel")))], "small");
+        h("button", { value: "yes", className: "danger" }, action), h("button", { autofocus: true }, t("cancel")))], "small");
     box.addEventListener("close", () => answer(box.returnValue === "yes"));
   });
 
-  on("dialog", async (/** @type {any} */ link, /** @type {Event} */ event) => {
-    event.preventDefault();
+  on("dialog", async (link) => {
     const page = await fetched(link.pathname + link.search);
     show([...page.querySelector("main").children], "wide");
   });
-  on("close", (/** @type {any} */ control, /** @type {Event} */ event) => {
+  on("close", (control) => {
     const box = control.closest("dialog");
-    if (!box) return;
-    event.preventDefault();
-    box.close();
+    if (box) box.close();
+    else location.assign(control.href);
   });
 
-  on("copy", async (/** @type {any} */ { value }) => {
-    await navigator.clipboard.writeText(value).catch(() => {
+  on("copy", async ({ value }) => {
+    try {
+      await navigator.clipboard.writeText(value);
+    } catch { // not allowed, or a plain http address
+      const active = /** @type {any} */ (document.activeElement);
       const field = h("textarea", { value });
       (all("dialog[open]").at(-1) || document.body).append(field);
       field.select();
       document.execCommand("copy");
       field.remove();
-    });
-    say(t("script.copied"));
+      active.focus();
+    }
+    say(t("copied"));
   });
 
   /** The picture of a link, and files of it. @param {string} url @returns {any} */
   const code = (url) => h("figure", { className: "qr" },
-    h("img", { src: `${url}/qr.svg`, alt: t("script.qr"), width: 200, height: 200 }),
+    h("img", { src: `${url}/qr.svg`, alt: t("qr"), width: 200, height: 200 }),
     h("figcaption", {}, h("a", { href: `${url}/qr.png`, download: "qr.png" }, "PNG"), " ", h("a", { href: `${url}/qr.svg`, download: "qr.svg" }, "SVG")));
-  on("qr", (/** @type {any} */ { value }) => {
-    show([h("h2", {}, t("script.qr")), code(value), h("p", {}, h("a", { href: `${value}/` }, value))], "small");
+  on("qr", ({ value }) => {
+    show([h("h2", {}, t("qr")), code(value), h("p", {}, h("a", { href: `${value}/` }, value))], "small");
   });
 
   Object.assign(/** @type {any} */ (window).desk, { code, show, sure });

@@ -1,180 +1,160 @@
 // Lists of the desk: search and filters as one types, further pages in place, and a chat or share taken away.
 "use strict";
 (() => {
-  const { all, api, ask, attempt, fetched, h, on, refresh, root, say, sure, t } = /** @type {any} */ (window).desk;
+  const { all, api, ask, fetched, further, h, on, refresh, root, ROWS, say, sure, t, told } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
 
-  /** Shows what a form asks for; the address says the same. @param {any} form */
-  const look = async (form) => {
-    const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "").map(([name, value]) => [name, String(value)]));
-    const address = `${location.pathname}${query.size ? `?${query}` : ""}`;
+  // What a form asks for is shown, and the address says the same
+  on("look", async (form) => {
+    const query = new URLSearchParams(/** @type {any} */ ([...new FormData(form)].filter(([, value]) => value)));
+    const address = `${location.pathname}?${query}`.replace(/\?$/, "");
     history.replaceState(null, "", address);
     await refresh(address);
-    const count = all("[data-part=list] .list > .row").length;
-    if (document.activeElement?.matches("input[type=search]")) all("#found")[0].textContent = t("script.found", { n: count });
-  };
+    if (document.activeElement?.matches("[type=search]")) all("#found")[0].textContent = t("found", { n: all(ROWS).length });
+  });
   let timer = 0;
-  for (const form of all("form[data-filter]")) {
-    form.addEventListener("submit", (/** @type {Event} */ event) => {
-      event.preventDefault();
-      attempt(form, () => look(form));
-    });
-    form.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => attempt(form, () => look(form)), 200);
-    });
-  }
-  on("more", async (/** @type {any} */ link, /** @type {Event} */ event) => {
-    event.preventDefault();
-    const next = await fetched(link.pathname + link.search);
-    const rows = [...next.querySelectorAll("[data-part=list] > .list > .row")];
-    all("[data-part=list] > .list")[0].append(...rows);
-    const more = next.querySelector("[data-do=more]");
-    if (more) link.replaceWith(more);
-    else link.parentElement.remove();
-    rows[0]?.querySelector("a")?.focus();
+  for (const form of all("[data-do=look]")) form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => form.requestSubmit(), 200);
+  });
+  on("more", async (link) => {
+    const [first] = await further(document, link);
+    show();
+    first?.querySelector("a")?.focus();
   });
 
-  const row = (/** @type {any} */ control) => control.closest(".row").dataset;
+  /** @param {any} control @returns {any} */
+  const row = (control) => control.closest(".row").dataset;
 
-  on("delete-chat", async (/** @type {any} */ control) => {
+  on("delete-chat", async (control) => {
     const { chat, title, shares } = row(control);
     const n = Number(shares);
-    if (!(await sure(t("script.delete_chat", { name: title }), t("script.delete"), n ? t("script.delete_chat_shares", { n }) : t("script.delete_chat_help")))) return;
+    if (!(await sure(t("delete_chat", { name: title }), t("delete"), n ? t("delete_chat_shares", { n }) : t("delete_chat_help")))) return;
     await api("DELETE", `chats/${chat}`);
     await refresh();
-    say(t("script.deleted", { name: title }));
+    say(t("deleted", { name: title }));
   });
 
-  /** @param {any} control @param {any} change */
-  const change = async (control, change) => {
-    const { share } = row(control);
-    try {
-      await api("PATCH", `shares/${share}`, change);
-    } finally {
-      await refresh().catch(() => {}); // the switch shows what is, also where it could not be changed
-    }
-    all(`[data-share="${share}"] [data-do=${control.dataset.do}]`)[0]?.focus();
+  /** @param {any} control @param {any} change @param {string} words */
+  const change = async (control, change, words) => {
+    const { id, title } = row(control);
+    await api("PATCH", `shares/${id}`, change);
+    await refresh();
+    say(t(words, { name: title }));
   };
-  on("public", async (/** @type {any} */ control) => {
-    const { title, readers } = row(control);
-    const isPublic = control.checked;
-    await change(control, { visibility: isPublic ? "public" : "private" });
-    say(t(isPublic ? "script.is_public" : "script.is_private", { name: title, readers }));
-  });
-  on("artifacts", async (/** @type {any} */ control) => {
-    const { title } = row(control);
-    const artifacts = control.checked;
-    await change(control, { artifacts });
-    say(t(artifacts ? "script.with_artifacts" : "script.without_artifacts", { name: title }));
-  });
-  on("freeze-anew", async (/** @type {any} */ control) => {
-    const { title } = row(control);
-    await change(control, { refresh: true });
-    say(t("script.frozen_anew", { name: title }));
-  });
+  on("public", (control) => change(control, { visibility: control.checked ? "public" : "private" }, control.checked ? "is_public" : "is_private"));
+  on("artifacts", (control) => change(control, { artifacts: control.checked }, control.checked ? "with_artifacts" : "without_artifacts"));
+  on("freeze-anew", (control) => change(control, { refresh: true }, "frozen_anew"));
 
   // Who reads, counted anew
   const COUNT_MS = 10_000;
   const count = async () => {
-    const now = document.hidden ? null : await fetched(location.pathname + location.search).catch(() => null);
-    for (const next of now?.querySelectorAll("[data-share]") || []) {
-      const [mine] = all(`[data-share="${next.dataset.share}"]`);
+    if (document.hidden) return;
+    for (const next of all(".share", await fetched(location.pathname + location.search))) {
+      const mine = document.getElementById(next.id);
       if (!mine) continue;
       mine.dataset.readers = next.dataset.readers;
-      mine.querySelector(".number").textContent = next.querySelector(".number").textContent;
+      all(".number", mine)[0].textContent = all(".number", next)[0].textContent;
     }
   };
-  if (all("[data-share]").length) setInterval(count, COUNT_MS);
+  if (all(".share").length) setInterval(() => count().catch(() => {}), COUNT_MS);
 
-  /** @param {string} question @param {number} readers @param {any} body */
-  const remove = async (question, readers, body) => {
-    const help = readers ? t("script.delete_shares_readers", { n: readers }) : t("script.delete_shares_help");
-    if (!(await sure(question, t("script.delete"), help))) return;
-    await api("DELETE", "shares", body);
-    await refresh();
-    say(t("script.links_dead"));
+  const AT_ONCE = 1000;
+  /** All shares of one's own, as they are. */
+  const mine = async () => {
+    const shares = [];
+    for (let page; page?.length !== 0; shares.push(...page)) page = await api("GET", `shares?limit=${AT_ONCE}&offset=${shares.length}`);
+    return shares;
   };
-  on("delete-share", (/** @type {any} */ control) => {
-    const { share, title, readers } = row(control);
-    return remove(t("script.delete_share", { name: title }), Number(readers), { ids: [share] });
+  /** Deletes shares, of several those that are still there. @param {any[]} shares @param {string} [question] */
+  const remove = async (shares, question = t("delete_shares", { n: shares.length })) => {
+    const n = shares.reduce((sum, { readers }) => sum + Number(readers), 0);
+    if (!(await sure(question, t("delete"), n ? t("delete_shares_readers", { n }) : t("delete_shares_help")))) return;
+    const there = new Set((shares.length > 1 ? await mine() : shares).map(({ id }) => id));
+    const ids = shares.map(({ id }) => id).filter((id) => there.has(id));
+    for (let at = 0; at < ids.length; at += AT_ONCE) await api("DELETE", "shares", { ids: ids.slice(at, at + AT_ONCE) });
+    await refresh();
+    say(t("links_dead"));
+  };
+  on("delete-share", (control) => remove([row(control)], t("delete_share", { name: row(control).title })));
+  on("delete-marked", () => remove(all(".mark:checked").map(row)));
+  on("delete-all", async () => remove(await mine()));
+
+  /** What is marked, in whatever list is shown. */
+  const marks = new Set();
+  const show = () => {
+    for (const mark of all(".mark")) mark.checked = marks.has(row(mark).id);
+    for (const button of all(".marked button:not([type])")) button.disabled = !all(".mark:checked").length;
+  };
+  on("mark", (mark) => {
+    marks[mark.checked ? "add" : "delete"](row(mark).id);
+    show();
   });
-  const marked = () => all(".mark:checked").map(row);
-  on("mark", () => {
-    all(".marked button")[0].disabled = !marked().length;
-  });
-  on("delete-marked", () => {
-    const shares = marked();
-    const readers = shares.reduce((/** @type {number} */ sum, /** @type {any} */ { readers }) => sum + Number(readers), 0);
-    return remove(t("script.delete_shares", { n: shares.length }), readers, { ids: shares.map((/** @type {any} */ { share }) => share) });
-  });
-  on("delete-all", (/** @type {any} */ { value }) => remove(t("script.delete_shares", { n: Number(value) }), 0, { all: true }));
+  on("shown", show);
 
   // A transcript that is dropped or chosen: what it is, before it is taken
   const [place] = all("#upload");
-  /** @type {File | undefined} */
-  let file;
-  const inspect = async (/** @type {string} */ pick) => {
-    if (!file) return;
+  let turn = 0;
+  /** @param {File} file @param {string} [pick] */
+  const inspect = async (file, pick) => {
+    const mine = ++turn;
     place.hidden = false;
-    place.replaceChildren(h("p", { role: "status" }, t("script.reading", { name: file.name })));
+    place.replaceChildren(h("p", { role: "status" }, t("reading", { name: file.name })));
     const query = new URLSearchParams({ name: file.name, ...(pick && { pick }) });
-    try {
-      offer(await ask("POST", `api/v1/inspect?${query}`, file), pick);
-    } catch (/** @type {any} */ problem) {
-      place.replaceChildren(h("p", { className: "problem", role: "alert" }, problem.message, " ", t(problem.status === 400 ? "script.not_taken" : "script.not_read")),
-        h("p", { className: "actions" }, h("button", { type: "button", onclick: () => inspect(pick) }, t("script.again")), cancel()));
-    }
+    const what = await ask("POST", `api/v1/inspect?${query}`, file).catch((/** @type {any} */ problem) => ({ problem }));
+    if (mine === turn) offer(what, file, query);
   };
-  const cancel = () => h("button", { type: "button", onclick: () => {
-    file = undefined;
+  const leave = () => {
+    turn++;
     place.hidden = true;
-  } }, t("script.cancel"));
-  /** @param {any} what @param {string} pick */
-  const offer = (what, pick) => {
+  };
+  const actions = (/** @type {any[]} */ ...first) => h("p", { className: "actions" }, ...first, h("button", { type: "button", onclick: leave }, t("cancel")));
+  /** Shows what a file is. @param {any} what @param {File} file @param {URLSearchParams} query */
+  const offer = (what, file, query) => {
+    if (what.problem) {
+      place.replaceChildren(h("p", { className: "problem", role: "alert" }, ...told(what.problem), " ", what.problem.status === 400 ? t("not_taken") : ""),
+        actions(h("button", { type: "button", onclick: () => inspect(file, query.get("pick") || "") }, t("again"))));
+      return;
+    }
     if (what.chats.length) {
-      place.replaceChildren(h("h2", {}, t("script.several", { n: what.chats.length })), h("ul", { className: "list" }, ...what.chats.map((/** @type {any} */ chat) =>
-        h("li", { className: "row" }, h("button", { type: "button", onclick: () => inspect(chat.pick) }, chat.title), h("span", { className: "fact" }, t("script.messages", { n: chat.messages }))))), h("p", { className: "actions" }, cancel()));
+      place.replaceChildren(h("h2", {}, t("several", { n: what.chats.length })), h("ul", { className: "list" }, ...what.chats.map((/** @type {any} */ chat) =>
+        h("li", { className: "row" }, h("button", { type: "button", onclick: () => inspect(file, chat.pick) }, chat.title), h("span", { className: "fact" }, t("messages", { n: chat.messages }))))), actions());
       return;
     }
     const secrets = new Map();
     for (const found of what.redactions) secrets.set(found.id, { ...found, n: (secrets.get(found.id)?.n || 0) + 1 });
-    const form = h("form", {}, h("h2", {}, what.title), h("ul", {},
-      h("li", {}, `${t("script.messages", { n: what.messages })}, ${what.format}`),
-      ...(what.hidden ? [h("li", {}, t("script.never_shown", { n: what.hidden }))] : []),
-      ...(what.artifacts.length ? [h("li", {}, t("script.files", { n: what.artifacts.length }))] : []),
+    const mine = turn;
+    const take = async () => {
+      const kept = new FormData(form).getAll("kept").join();
+      const chat = await ask("POST", `api/v1/import?${query}${kept && `&kept=${encodeURIComponent(kept)}`}`, file);
+      if (mine === turn) leave();
+      await refresh(location.pathname);
+      say([t("taken", { name: chat.title }), " ", h("a", { href: `${root}chats/${chat.id}/share` }, t("share"))]);
+    };
+    const form = h("form", { run: take }, h("h2", {}, what.title), h("ul", {},
+      h("li", {}, `${t("messages", { n: what.messages })}, ${what.format}`),
+      ...(what.hidden ? [h("li", {}, t("never_shown", { n: what.hidden }))] : []),
+      ...(what.artifacts.length ? [h("li", {}, t("files", { n: what.artifacts.length }))] : []),
       ...what.warnings.slice(0, 5).map((/** @type {string} */ warning) => h("li", {}, warning))),
-      h("h3", {}, t(secrets.size ? "script.secrets" : "script.no_secrets", { n: secrets.size })),
+      h("h3", {}, t(secrets.size ? "secrets" : "no_secrets", { n: secrets.size })),
       h("ul", { className: "secrets" }, ...[...secrets.values()].map(({ id, kind, hint, n, sure: how }) =>
-        h("li", {}, h("label", {}, h("input", { type: "checkbox", name: "kept", value: id }), ` ${t("script.keep")} `), h("span", {}, `${kind} ${hint}`), h("span", { className: "fact" }, ` · ${how} · ${t("script.places", { n })}`)))),
+        h("li", {}, h("label", {}, h("input", { type: "checkbox", name: "kept", value: id }), ` ${t("keep")} `), h("span", {}, `${kind} ${hint}`), h("span", { className: "fact" }, ` · ${how} · ${t("places", { n })}`)))),
       h("div", { className: "problem", role: "alert" }),
-      h("p", { className: "actions" }, h("button", { className: "primary" }, t("script.take")), cancel()));
-    form.addEventListener("submit", (/** @type {Event} */ event) => {
-      event.preventDefault();
-      attempt(form, async () => {
-        const kept = new FormData(form).getAll("kept").join();
-        const query = new URLSearchParams({ name: file?.name || "", ...(pick && { pick }), ...(kept && { kept }) });
-        const chat = await ask("POST", `api/v1/import?${query}`, file);
-        place.hidden = true;
-        await refresh(location.pathname);
-        say([t("script.taken", { name: chat.title }), " ", h("a", { href: `${root}chats/${chat.id}/share` }, t("script.share"))]);
-      });
-    });
+      actions(h("button", { className: "primary" }, t("take"))));
     place.replaceChildren(form);
     form.querySelector(".primary").focus();
   };
   if (place) {
-    on("file", (/** @type {any} */ input) => {
-      [file] = input.files;
+    on("file", (input) => {
+      const [file] = input.files;
+      inspect(file);
       input.value = "";
-      return inspect("");
     });
     for (const type of ["dragover", "drop", "dragleave"]) addEventListener(type, (/** @type {any} */ event) => {
       if (!event.dataTransfer?.types.includes("Files")) return;
       event.preventDefault();
       document.body.classList.toggle("is-over", type === "dragover");
-      if (type !== "drop") return;
-      [file] = event.dataTransfer.files;
-      inspect("");
+      const [file] = event.dataTransfer.files;
+      if (type === "drop" && file) inspect(file);
     });
   }
 })();
