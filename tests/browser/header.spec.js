@@ -137,3 +137,21 @@ test.describe("on a phone", () => {
     await expect(info(page).locator("dl")).toBeHidden();
   });
 });
+
+test("a link to a message of a private share still leads there after the sign-in", async ({ page, server }) => {
+  await server.api("POST", "users", { name: "vera", role: "viewer", password: "password of vera" });
+  const { link } = await share(server, { visibility: "private" });
+  await signIn(page, server);
+  await page.goto(link);
+  const to = await page.locator("article.prompt .permalink").nth(2).evaluate((link) => /** @type {HTMLAnchorElement} */ (link).href);
+  await page.context().clearCookies();
+  await page.goto("about:blank");
+  await page.goto(to);
+  for (const password of ["another", "password of vera"]) {
+    await page.getByLabel("Name").fill("vera");
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+  }
+  await expect(page).toHaveURL(to);
+  await expect(page.locator("article.prompt:target")).toBeInViewport();
+});

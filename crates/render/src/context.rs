@@ -117,7 +117,6 @@ pub(crate) struct NoticeLink<'a> {
 
 #[derive(Serialize)]
 pub(crate) struct SigninForm<'a> {
-    pub(crate) action: &'a str,
     pub(crate) next: &'a str,
     pub(crate) user: &'a str,
     pub(crate) provider: Option<NoticeLink<'a>>,

@@ -26,8 +26,6 @@ pub struct NoticePage<'a> {
 /// A page to sign in on.
 #[derive(Clone, Copy, Debug)]
 pub struct SigninPage<'a> {
-    /// Where the form is sent.
-    pub action: &'a str,
     /// Where to go after that, as the form sends it back in `next`.
     pub next: &'a str,
     /// Where else one can sign in: address and name.
@@ -65,7 +63,6 @@ impl Renderer {
             text: "",
             link: None,
             form: Some(SigninForm {
-                action: page.action,
                 next: page.next,
                 user: page.user,
                 provider: page

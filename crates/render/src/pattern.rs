@@ -152,7 +152,6 @@ fn every_theme_renders_the_pattern() {
             }
         }
         let signin = SigninPage {
-            action: "/signin",
             provider: Some(("/signin/oidc?next=%2F", "Kites & Co.")),
             next: "/s/\">",
             user: "ada",
@@ -497,7 +496,6 @@ fn notice_context(has_form: bool) -> serde_json::Value {
         words: "x",
     };
     let form = context::SigninForm {
-        action: "x",
         next: "x",
         user: "x",
         error: Some("x"),

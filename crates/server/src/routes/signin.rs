@@ -221,7 +221,6 @@ fn form(service: &Service, status: StatusCode, shown: Filled<'_>, problem: &str)
         )
     });
     let page = service.renderer.signin_page(&SigninPage {
-        action: &service.path("/signin"),
         next: shown.next,
         user: shown.name,
         provider: provider.as_ref().map(|(href, name)| (href.as_str(), *name)),
