@@ -488,6 +488,19 @@ test("a list stays as long as it was, and marked, whatever is done in it", async
   await expect(desk.getByRole("checkbox", { name: "Mark Share 03" })).not.toBeChecked();
 });
 
+test("a share that has ended is listed as such", async ({ desk, server }) => {
+  const chat = await server.liveChat(4);
+  const [soon, later] = [400, 864e5].map((wait) => new Date(Date.now() + wait).toISOString());
+  const ended = await server.api("POST", "shares", { chat: chat.chat, name: "Ended", updates: "live", visibility: "public", expires_at: soon });
+  await server.api("POST", "shares", { chat: chat.chat, name: "Goes on", updates: "live", visibility: "public", expires_at: later });
+  await expect.poll(async () => (await desk.request.get(ended.url)).status()).toBe(404);
+  await desk.goto(`${server.url}/shares`);
+  const tail = (/** @type {string} */ name) => row(desk, name).locator(".ends").evaluate((ends) => getComputedStyle(ends, "::after").content);
+  expect(await tail("Ended")).toContain("has ended");
+  expect(await tail("Goes on")).toBe("none");
+  await look(desk, "shares-ended");
+});
+
 test("a search that is answered late shows what was typed last", async ({ desk, server }) => {
   await server.api("POST", "chats", { title: "An old one" });
   await server.liveChat(4);

@@ -21,7 +21,7 @@
     });
     const link = h("input", { readOnly: true, value: share.url, ariaLabel: t("link") });
     const box = form.closest("dialog");
-    if (box) box.dataset.changed = "yes";
+    if (box) box.onclose = () => refresh();
     const done = h("section", { className: "shared" }, h("h2", { id: "dialog-title" }, t("shared")),
       h("p", { className: "link" }, link, h("button", { type: "button", className: "primary", value: share.url, does: "copy" }, t("copy"))),
       code(share.url),

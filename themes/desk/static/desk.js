@@ -56,24 +56,23 @@
     const gone = () => (line.matches(":hover, :focus-within") ? setTimeout(gone, SAID_MS) : line.remove());
     setTimeout(gone, SAID_MS);
   };
-  /** Does what may fail: the control waits meanwhile; a problem is said in the form it belongs to, else below. @param {any} control @param {() => any} run */
+  /** Does what may fail: the control waits meanwhile; a problem is said in the form it belongs to, else below. @param {any} control @param {() => Promise<any>} run */
   const attempt = async (control, run) => {
     const place = control.closest("form, dialog")?.querySelector(".problem");
-    let status = 200;
     place?.replaceChildren();
     control.ariaBusy = "true";
-    await run().catch((/** @type {any} */ problem) => {
-      ({ status } = problem);
+    const problem = await run().then(() => null, (error) => error);
+    control.ariaBusy = null;
+    if (problem) {
       control.again = false;
       if (!place) say(told(problem));
       place?.replaceChildren(...told(problem));
       place?.scrollIntoView({ block: "nearest" });
-    });
-    control.ariaBusy = null;
+    }
     // What a switch or choice shows is so now; or it goes back to what was.
     for (const [node, shown, is] of [[control, "checked", "defaultChecked"], ...[...control.options || []].map((option) => [option, "selected", "defaultSelected"])])
-      node[status === 200 ? is : shown] = node[status === 200 ? shown : is];
-    if (status === 404 && !place) await refresh();
+      node[problem ? shown : is] = node[problem ? is : shown];
+    if (problem?.status === 404 && !place) await refresh();
   };
 
   // What controls do
@@ -100,6 +99,7 @@
   const local = (scope) => {
     for (const time of all("time", scope)) {
       const at = new Date(time.dateTime);
+      time.toggleAttribute("data-past", at < new Date());
       const date = t("date", { day: at.getDate(), month: t("months").split(" ")[at.getMonth()], year: at.getFullYear() });
       time.textContent = time.dataset.style === "full" ? t("full", { date, clock: at.toTimeString().slice(0, 5) }) : date;
     }
@@ -129,7 +129,7 @@
     for (let link; !address && all(ROWS, now).length < all(ROWS).length && (link = all("[data-do=more]", now)[0]);) await further(now, link);
     for (const part of all("[data-part]")) {
       const [next] = all(`[data-part="${part.dataset.part}"]`, now || part);
-      const open = all("form", part).filter(isTyped).map((form) => form.closest("[id]"));
+      const open = all("form", part).filter(isTyped).map((form) => form.closest("[id], [data-part]"));
       if (!next || part.turn > turn || open.includes(part)) continue; // a later answer came before
       const { activeElement } = document;
       const item = part.contains(activeElement) && activeElement?.closest("[id], [data-part]");
@@ -144,9 +144,9 @@
   /** Focuses what was focused, or its like in the first place that has one. @param {any} was @param {any[]} places */
   const focus = (was, places) => {
     const name = was.closest("[data-do]")?.dataset.do;
-    const like = places.flatMap((place) => {
-      const same = place ? all(name ? `[data-do="${name}"]` : was.localName, place) : [];
-      return [...same.filter(({ value }) => value === was.value), ...same, ...(place ? all("[data-do]", place) : [])];
+    const like = places.filter(Boolean).flatMap((place) => {
+      const same = all(name ? `[data-do="${name}"]` : was.localName, place);
+      return [...same.filter(({ value }) => value === was.value), ...same, ...all("[data-do]", place)];
     });
     for (const control of [was, ...like, ...all("main")]) {
       if (document.activeElement?.matches("body, dialog")) control.focus({ preventScroll: true });

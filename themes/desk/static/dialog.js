@@ -1,16 +1,13 @@
 // Dialogs of the desk: a page of it shown over another, and questions that say what will happen. Without script such a page is a page.
 "use strict";
 (() => {
-  const { all, fetched, h, icon, on, refresh, say, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
+  const { all, fetched, h, icon, on, say, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
 
   /** Shows something over the page. @param {any[]} content @param {string} [className] @returns {any} */
   const show = (content, className = "") => {
     const box = h("dialog", { className: `dialog ${className}` },
       h("form", { method: "dialog", className: "dialog-close" }, h("button", { className: "tool", ariaLabel: t("close") }, icon("close"))), ...content, h("div", { className: "says", role: "status" }));
-    box.addEventListener("close", () => {
-      box.remove();
-      if (box.dataset.changed) refresh();
-    });
+    box.addEventListener("close", () => box.remove());
     const heading = box.querySelector("h1, h2");
     if (heading) box.setAttribute("aria-labelledby", (heading.id ||= "dialog-title"));
     document.body.append(box);
