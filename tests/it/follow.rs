@@ -770,3 +770,43 @@ fn a_chat_that_was_deleted_stays_away() {
     let listed = served.done(&["list", "--chats", "--json"]);
     assert!(listed.lines().count() <= 1, "{listed}");
 }
+
+#[test]
+fn a_server_does_not_follow_its_own_data_folder() {
+    let world = World::new();
+    let folder = world.path("sessions");
+    let one = world.write("sessions/one.jsonl", Session::new().prompt("One").text());
+    let served = Served::with(&folder.join("data"), &[folder.to_str().unwrap()]);
+    let chat = chat_of(&served.api, &one);
+    served.api.share(&chat, "frozen");
+    let is_bundle = |path: &Path| path.join("chat.json").is_file();
+    wait_until("a bundle is written", || {
+        let entries = fs::read_dir(served.data.join("bundles")).into_iter();
+        entries
+            .flatten()
+            .flatten()
+            .any(|entry| is_bundle(&entry.path()))
+    });
+    // What is seen after the bundle is no earlier than the bundle.
+    let two = world.write("sessions/two.jsonl", Session::new().prompt("Two").text());
+    chat_of(&served.api, &two);
+    assert_eq!(served.api.get("chats").as_array().unwrap().len(), 2);
+    served.api.delete(&format!("chats/{chat}"));
+    let three = world.write(
+        "sessions/three.jsonl",
+        Session::new().prompt("Three").text(),
+    );
+    chat_of(&served.api, &three);
+    assert_eq!(served.api.get("chats").as_array().unwrap().len(), 2);
+    let path = served.data.canonicalize().unwrap();
+    let asked = served
+        .api
+        .try_ask("POST", "follow", &json!({ "path": path }));
+    let refused = asked.unwrap();
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("own data folder"),
+        "{}",
+        refused.text()
+    );
+}

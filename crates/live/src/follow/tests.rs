@@ -194,6 +194,7 @@ fn hasty() -> FollowOptions {
         reread_interval: Duration::from_millis(5),
         host: "here".to_owned(),
         format: None,
+        left_out: None,
     }
 }
 
