@@ -810,3 +810,40 @@ fn a_server_does_not_follow_its_own_data_folder() {
         refused.text()
     );
 }
+
+#[test]
+fn follow_says_once_that_the_server_is_gone_and_that_it_is_back() {
+    let world = World::new();
+    let mut served = Served::start(&world);
+    let mut session = Session::new().prompt("Question");
+    let file = world.write("s.jsonl", session.text());
+    let mut command = on(&world.path("none"));
+    command
+        .env(
+            "READALONG_TOKEN",
+            served.done(&["token", "new", "laptop"]).trim(),
+        )
+        .arg("follow")
+        .arg(&file)
+        .args(["--to", &served.api.url]);
+    let mut following = Running::start(&mut command);
+    wait_until("all is there", || following.err().contains("up to date"));
+    served.kill();
+    session = session.answer("Answer.");
+    fs::write(&file, session.text()).unwrap();
+    let lost = format!("`{}` cannot be reached: ", served.api.url);
+    wait_until("it says what is wrong", || following.err().contains(&lost));
+    served.again();
+    wait_until("it says that it goes on", || {
+        following.err().contains("answers again")
+    });
+    let ran = following.stop("-INT");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(
+        ran.err.matches("cannot be reached").count(),
+        1,
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("; trying again"), "{}", ran.err);
+}

@@ -51,6 +51,8 @@ pub struct HttpSink {
     is_stopped: AtomicBool,
     /// Artifacts that the server has, by chat.
     known_artifacts: Mutex<HashSet<(ChatId, Digest)>>,
+    /// Followers that lose the server at the same time are told once.
+    is_lost: AtomicBool,
     notice: Box<dyn Fn(&Connection) + Send + Sync>,
 }
 
@@ -102,6 +104,7 @@ impl HttpSink {
             agent: Agent::new_with_config(config),
             is_stopped: AtomicBool::new(false),
             known_artifacts: Mutex::default(),
+            is_lost: AtomicBool::new(false),
             notice: Box::new(|_| {}),
         })
     }
@@ -124,7 +127,7 @@ impl HttpSink {
             self.check()?;
             let (reason, wait) = match self.try_send(method, path, body) {
                 Ok(answer) if answer.is_final() => {
-                    if tries > 0 {
+                    if self.is_lost.swap(false, Ordering::AcqRel) {
                         (self.notice)(&Connection::Back);
                     }
                     return Ok(answer);
@@ -133,7 +136,7 @@ impl HttpSink {
                 Err(error) => (format!("`{}` cannot be reached: {error}", self.url), None),
             };
             tracing::debug!(%reason, tries, "a request is tried again");
-            if tries == 0 {
+            if !self.is_lost.swap(true, Ordering::AcqRel) {
                 (self.notice)(&Connection::Lost(reason));
             }
             self.wait(wait.unwrap_or_else(|| back_off(tries)))?;

@@ -5,7 +5,7 @@ use std::{env, fs, path::PathBuf, process::ExitCode, sync::Arc, thread, time::Du
 use anyhow::{Context, bail};
 use clap::Args;
 use readalong_live::{
-    FollowOptions, FollowState, Follower, FollowerHandle, Following, HttpSink,
+    Connection, FollowOptions, FollowState, Follower, FollowerHandle, Following, HttpSink,
     redacting::{RedactingSink, Redactions},
 };
 
@@ -59,7 +59,8 @@ impl Follow {
                 "`--redact off` sends secrets as they come; say that you waive it: --waive all, or --waive with kinds or rules"
             );
         }
-        let forward = Arc::new(HttpSink::new(&self.to, token.trim())?);
+        let forward = HttpSink::new(&self.to, token.trim())?;
+        let forward = Arc::new(forward.with_notice(tell_connection));
         let redactions = Arc::new(Redactions::new(redactor, |_| Vec::new()));
         let sink = RedactingSink::new(forward.clone(), redactions, |_, report, _| {
             redaction::note(report);
@@ -116,6 +117,14 @@ impl Follow {
             _ => rpassword::prompt_password(format!("API token of {}: ", self.to))
                 .context("no API token; set READALONG_TOKEN, or name a file with --token-file"),
         }
+    }
+}
+
+/// Says why nothing happens, and that it goes on.
+fn tell_connection(connection: &Connection) {
+    match connection {
+        Connection::Lost(reason) => output::note(&format!("warning: {reason}; trying again")),
+        Connection::Back => output::note("the server answers again"),
     }
 }
 
