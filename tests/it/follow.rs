@@ -847,3 +847,47 @@ fn follow_says_once_that_the_server_is_gone_and_that_it_is_back() {
     );
     assert!(ran.err.contains("; trying again"), "{}", ran.err);
 }
+
+#[test]
+fn follow_once_ends_where_there_is_nothing_to_bring() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let token = served.done(&["token", "new", "laptop"]);
+    let follow = |path: &Path| {
+        let mut command = on(&world.path("none"));
+        command
+            .env("READALONG_TOKEN", token.trim())
+            .arg("follow")
+            .arg(path)
+            .args(["--to", &served.api.url, "--once"]);
+        Running::start(&mut command).ended()
+    };
+    let line = Session::new().prompt("Question").text();
+    for (name, bytes, words) in [
+        ("empty.jsonl", &b""[..], "is empty"),
+        ("half.jsonl", &line.as_bytes()[..40], "is not a transcript"),
+        ("notes.jsonl", b"Nothing but notes\n", "is not a transcript"),
+        ("wide.jsonl", b"\xff\xfe{\0}\0\n\0", "UTF-16"),
+        ("sessions/notes.txt", b"no transcript", ""),
+    ] {
+        let file = world.write(name, bytes);
+        if !words.is_empty() {
+            let ran = follow(&file);
+            assert_eq!(ran.code, 2, "{name}: {}", ran.err);
+            assert!(
+                ran.err.contains(words) && ran.err.contains("help: "),
+                "{name}: {}",
+                ran.err
+            );
+        }
+    }
+    let ran = follow(&world.path("sessions"));
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("holds no transcript"), "{}", ran.err);
+    // Beside one that is there, what is none is passed over.
+    world.write("sessions/half.jsonl", &line.as_bytes()[..40]);
+    world.write("sessions/whole.jsonl", &line);
+    let ran = follow(&world.path("sessions"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(served.api.get("chats").as_array().unwrap().len(), 1);
+}
