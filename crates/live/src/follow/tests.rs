@@ -491,7 +491,7 @@ fn a_file_of_many_chats_is_refused_in_words() {
         panic!("{states:?}");
     };
     assert!(
-        words.contains("3 chats") && words.contains("--pick"),
+        words.contains("3 chats") && words.contains("--chat"),
         "{words}"
     );
 }
