@@ -335,6 +335,12 @@ fn follow_says_what_is_wrong() {
     let ran = follow("not-a-token", &file, &url);
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("token"), "{}", ran.err);
+    // New files of a folder would not be taken either.
+    let folder = world.path("sessions");
+    world.write("sessions/s.jsonl", Session::new().prompt("Question").text());
+    let ran = follow("not-a-token", &folder, &url);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("token"), "{}", ran.err);
     let ran = follow("x", &world.path("nothing.jsonl"), &url);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("nothing.jsonl"), "{}", ran.err);
@@ -890,4 +896,55 @@ fn follow_once_ends_where_there_is_nothing_to_bring() {
     let ran = follow(&world.path("sessions"));
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(served.api.get("chats").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn follow_of_a_folder_goes_on_past_a_deleted_chat_and_leaves_it_deleted() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let token = served.done(&["token", "new", "laptop"]);
+    let mut session = Session::new().prompt("Gone").answer("One.");
+    let gone = world.write("sessions/gone.jsonl", session.text());
+    let follow = |path: &Path| {
+        let mut command = on(&world.path("none"));
+        command
+            .env("READALONG_TOKEN", token.trim())
+            .arg("follow")
+            .arg(path)
+            .args(["--to", &served.api.url]);
+        Running::start(&mut command)
+    };
+    let chats = || served.api.get("chats").as_array().unwrap().clone();
+    let mut following = follow(&world.path("sessions"));
+    wait_until("its chat is there", || {
+        following.err().contains("up to date")
+    });
+    served.api.delete(&format!("chats/{}", id(&chats()[0])));
+    session = session.answer("Two.");
+    fs::write(&gone, session.text()).unwrap();
+    wait_until("it is refused", || {
+        following.err().contains("no such chat any more")
+    });
+    world.write("sessions/new.jsonl", Session::new().prompt("New").text());
+    wait_until("another file comes", || chats().len() == 1);
+    following.stop("-INT");
+
+    let mut following = follow(&world.path("sessions"));
+    wait_until("it is refused again", || {
+        following.err().contains("its chat was deleted")
+    });
+    wait_until("the other is looked at", || {
+        following.err().contains("new.jsonl: up to date")
+    });
+    assert_eq!(chats().len(), 1);
+    assert_eq!(
+        following.stop("-INT").code,
+        2,
+        "one of two was not followed"
+    );
+
+    // Who names the file wants it back.
+    let mut following = follow(&gone);
+    wait_until("it begins anew", || chats().len() == 2);
+    following.stop("-INT");
 }

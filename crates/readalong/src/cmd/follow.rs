@@ -68,7 +68,13 @@ impl Follow {
             );
         }
         let forward = HttpSink::new(&self.to, token.trim())?;
-        let forward = Arc::new(forward.with_notice(tell_connection));
+        let forward = forward.with_notice(tell_connection);
+        // Who names a file wants its chat; a folder does not bring back what was deleted, and gets other files.
+        let has_folder = self.paths.iter().any(|path| path.is_dir());
+        let forward = Arc::new(match has_folder {
+            true => forward.without_deleted(),
+            false => forward,
+        });
         let redactions = Arc::new(Redactions::new(redactor, |_| Vec::new()));
         let sink = RedactingSink::new(forward.clone(), redactions, |_, report, _| {
             redaction::note(report);
@@ -94,9 +100,10 @@ impl Follow {
                 |state: &&FollowState| matches!(state.following, Following::Refused(_));
             let refused = states.iter().filter(is_refused).count();
             let all_refused = !states.is_empty() && refused == states.len();
+            let is_over = all_refused && (!has_folder || forward.is_denied());
             let done = self.once && followers.iter().all(is_there);
             told = states;
-            if done || all_refused || cancel::is_cancelled() {
+            if done || is_over || cancel::is_cancelled() {
                 break refused;
             }
             thread::sleep(LOOK_EVERY);
