@@ -424,6 +424,35 @@ fn shares_are_named_by_link_id_beginning_and_name() {
 }
 
 #[test]
+fn names_and_titles_forge_no_line_of_a_list() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let forged = "a\nhttps://chats.example/s/0 \u{202e}fake\u{1b}[2J";
+    let shown = "a\\nhttps://chats.example/s/0 \\u202efake\\u001b[2J";
+    let chat = served.api.chat("Kites");
+    served
+        .api
+        .patch(&format!("chats/{chat}"), &json!({ "title": forged }));
+    let share = served.api.share(&chat, "live");
+    served.api.patch(
+        &format!("shares/{}", id(&share)),
+        &json!({ "name": forged }),
+    );
+    let shares = served.done(&["list"]);
+    assert_eq!(shares.lines().count(), 2, "{shares}");
+    assert!(
+        shares.contains(&format!("\n    {shown} (public")),
+        "{shares}"
+    );
+    let chats = served.done(&["list", "--chats"]);
+    assert_eq!(chats.lines().count(), 1, "{chats}");
+    assert!(chats.contains(shown), "{chats}");
+    // Programs get what it is.
+    let json: Value = serde_json::from_str(&served.done(&["list", "--json"])).unwrap();
+    assert_eq!(json["name"], forged);
+}
+
+#[test]
 fn changes_reach_open_pages_at_once() {
     let world = World::new();
     let file = session(&world);
