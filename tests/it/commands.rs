@@ -328,6 +328,27 @@ fn a_live_share_of_what_is_none_ends_with_words() {
 }
 
 #[test]
+fn a_live_share_waits_for_the_first_message_and_says_so() {
+    let world = World::new();
+    let text = Session::new().prompt("How does a kite fly?").text();
+    for (name, there) in [("empty.jsonl", 0), ("half.jsonl", 40)] {
+        let file = world.write(name, &text[..there]);
+        let mut command = on(&world.path("data"));
+        command
+            .args(["share", file.to_str().unwrap(), "--live"])
+            .args(["--addr", "127.0.0.1:0"]);
+        let mut sharing = Running::start(&mut command);
+        wait_until("it says that it waits", || {
+            assert!(!sharing.has_ended(), "{}", sharing.err());
+            sharing.err().contains("holds no message yet; waiting")
+        });
+        append(&file, &text[there..]);
+        wait_until("a link", || sharing.out().contains("/s/"));
+        assert_eq!(sharing.stop("-INT").code, 0, "{}", sharing.err());
+    }
+}
+
+#[test]
 fn shares_are_named_by_link_id_beginning_and_name() {
     let world = World::new();
     let (file, data) = (session(&world), world.path("data"));
