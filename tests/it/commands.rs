@@ -745,10 +745,10 @@ fn legacy_links_answer_until_they_expire() {
     let soon = readalong_model::Timestamp::after_epoch(soon);
     let csv = world.write(
         "links.csv",
-        format!("expires_at,path,chat\n2099-01-01T00:00:00Z,/old/1,{chat}\n{soon},/old/2,{chat}\n"),
+        format!("expires_at,path,chat\n2099-01-01T00:00:00Z,/old/1,{chat}\n{soon},/old/2,{chat}\n2099-01-01,/alt/gespräch,{chat}\n"),
     );
     let out = done_on(&data, &["legacy", "import", csv.to_str().unwrap()]);
-    assert!(out.starts_with("2 "), "{out}");
+    assert!(out.starts_with("3 "), "{out}");
     let served = Served::start(&world);
     let url = &served.api.url;
     let old = |path: &str| get(&format!("{url}{path}"));
@@ -759,7 +759,14 @@ fn legacy_links_answer_until_they_expire() {
             _ => answer,
         }
     };
-    assert!(opened("/old/1").text().contains("On the wind."));
+    for path in [
+        "/old/1",
+        "/old/%31",
+        "/alt/gespr%C3%A4ch",
+        "/alt/gespr%c3%a4ch",
+    ] {
+        assert!(opened(path).text().contains("On the wind."), "{path}");
+    }
     assert_eq!(
         done_on(&data, &["list", "--json"]).lines().count(),
         1,
