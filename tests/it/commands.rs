@@ -814,6 +814,22 @@ fn one_server_a_data_folder() {
 }
 
 #[test]
+fn a_command_says_that_it_waits_for_a_server_that_does_not_answer() {
+    let world = World::new();
+    let served = Served::start(&world);
+    served.running.signal("-STOP");
+    let mut listing = Running::start(on(&served.data).arg("list"));
+    let waits = format!(
+        "waiting for the server of this data folder (process {})",
+        served.running.pid()
+    );
+    wait_until("it says so", || listing.err().contains(&waits));
+    served.running.signal("-CONT");
+    let ran = listing.ended();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
 fn signals_end_a_server_in_order() {
     for signal in ["-TERM", "-INT"] {
         let world = World::new();
