@@ -328,6 +328,27 @@ fn a_live_share_of_what_is_none_ends_with_words() {
 }
 
 #[test]
+fn a_live_share_waits_for_the_first_message_and_says_so() {
+    let world = World::new();
+    let text = Session::new().prompt("How does a kite fly?").text();
+    for (name, there) in [("empty.jsonl", 0), ("half.jsonl", 40)] {
+        let file = world.write(name, &text[..there]);
+        let mut command = on(&world.path("data"));
+        command
+            .args(["share", file.to_str().unwrap(), "--live"])
+            .args(["--addr", "127.0.0.1:0"]);
+        let mut sharing = Running::start(&mut command);
+        wait_until("it says that it waits", || {
+            assert!(!sharing.has_ended(), "{}", sharing.err());
+            sharing.err().contains("holds no message yet; waiting")
+        });
+        append(&file, &text[there..]);
+        wait_until("a link", || sharing.out().contains("/s/"));
+        assert_eq!(sharing.stop("-INT").code, 0, "{}", sharing.err());
+    }
+}
+
+#[test]
 fn shares_are_named_by_link_id_beginning_and_name() {
     let world = World::new();
     let (file, data) = (session(&world), world.path("data"));
@@ -421,6 +442,35 @@ fn shares_are_named_by_link_id_beginning_and_name() {
         "the newest first: {newest}"
     );
     drop(served);
+}
+
+#[test]
+fn names_and_titles_forge_no_line_of_a_list() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let forged = "a\nhttps://chats.example/s/0 \u{202e}fake\u{1b}[2J";
+    let shown = "a\\nhttps://chats.example/s/0 \\u202efake\\u001b[2J";
+    let chat = served.api.chat("Kites");
+    served
+        .api
+        .patch(&format!("chats/{chat}"), &json!({ "title": forged }));
+    let share = served.api.share(&chat, "live");
+    served.api.patch(
+        &format!("shares/{}", id(&share)),
+        &json!({ "name": forged }),
+    );
+    let shares = served.done(&["list"]);
+    assert_eq!(shares.lines().count(), 2, "{shares}");
+    assert!(
+        shares.contains(&format!("\n    {shown} (public")),
+        "{shares}"
+    );
+    let chats = served.done(&["list", "--chats"]);
+    assert_eq!(chats.lines().count(), 1, "{chats}");
+    assert!(chats.contains(shown), "{chats}");
+    // Programs get what it is.
+    let json: Value = serde_json::from_str(&served.done(&["list", "--json"])).unwrap();
+    assert_eq!(json["name"], forged);
 }
 
 #[test]
@@ -695,10 +745,10 @@ fn legacy_links_answer_until_they_expire() {
     let soon = readalong_model::Timestamp::after_epoch(soon);
     let csv = world.write(
         "links.csv",
-        format!("expires_at,path,chat\n2099-01-01T00:00:00Z,/old/1,{chat}\n{soon},/old/2,{chat}\n"),
+        format!("expires_at,path,chat\n2099-01-01T00:00:00Z,/old/1,{chat}\n{soon},/old/2,{chat}\n2099-01-01,/alt/gespräch,{chat}\n"),
     );
     let out = done_on(&data, &["legacy", "import", csv.to_str().unwrap()]);
-    assert!(out.starts_with("2 "), "{out}");
+    assert!(out.starts_with("3 "), "{out}");
     let served = Served::start(&world);
     let url = &served.api.url;
     let old = |path: &str| get(&format!("{url}{path}"));
@@ -709,7 +759,14 @@ fn legacy_links_answer_until_they_expire() {
             _ => answer,
         }
     };
-    assert!(opened("/old/1").text().contains("On the wind."));
+    for path in [
+        "/old/1",
+        "/old/%31",
+        "/alt/gespr%C3%A4ch",
+        "/alt/gespr%c3%a4ch",
+    ] {
+        assert!(opened(path).text().contains("On the wind."), "{path}");
+    }
     assert_eq!(
         done_on(&data, &["list", "--json"]).lines().count(),
         1,
@@ -754,6 +811,22 @@ fn one_server_a_data_folder() {
     assert_eq!(done_on(&data, &["list", "--json"]), "");
     served.again();
     assert_eq!(get(&format!("{}/health", served.api.url)).status, 200);
+}
+
+#[test]
+fn a_command_says_that_it_waits_for_a_server_that_does_not_answer() {
+    let world = World::new();
+    let served = Served::start(&world);
+    served.running.signal("-STOP");
+    let mut listing = Running::start(on(&served.data).arg("list"));
+    let waits = format!(
+        "waiting for the server of this data folder (process {})",
+        served.running.pid()
+    );
+    wait_until("it says so", || listing.err().contains(&waits));
+    served.running.signal("-CONT");
+    let ran = listing.ended();
+    assert_eq!(ran.code, 0, "{}", ran.err);
 }
 
 #[test]

@@ -335,6 +335,12 @@ fn follow_says_what_is_wrong() {
     let ran = follow("not-a-token", &file, &url);
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("token"), "{}", ran.err);
+    // New files of a folder would not be taken either.
+    let folder = world.path("sessions");
+    world.write("sessions/s.jsonl", Session::new().prompt("Question").text());
+    let ran = follow("not-a-token", &folder, &url);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("token"), "{}", ran.err);
     let ran = follow("x", &world.path("nothing.jsonl"), &url);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("nothing.jsonl"), "{}", ran.err);
@@ -769,4 +775,176 @@ fn a_chat_that_was_deleted_stays_away() {
     thread::sleep(Duration::from_secs(1));
     let listed = served.done(&["list", "--chats", "--json"]);
     assert!(listed.lines().count() <= 1, "{listed}");
+}
+
+#[test]
+fn a_server_does_not_follow_its_own_data_folder() {
+    let world = World::new();
+    let folder = world.path("sessions");
+    let one = world.write("sessions/one.jsonl", Session::new().prompt("One").text());
+    let served = Served::with(&folder.join("data"), &[folder.to_str().unwrap()]);
+    let chat = chat_of(&served.api, &one);
+    served.api.share(&chat, "frozen");
+    let is_bundle = |path: &Path| path.join("chat.json").is_file();
+    wait_until("a bundle is written", || {
+        let entries = fs::read_dir(served.data.join("bundles")).into_iter();
+        entries
+            .flatten()
+            .flatten()
+            .any(|entry| is_bundle(&entry.path()))
+    });
+    // What is seen after the bundle is no earlier than the bundle.
+    let two = world.write("sessions/two.jsonl", Session::new().prompt("Two").text());
+    chat_of(&served.api, &two);
+    assert_eq!(served.api.get("chats").as_array().unwrap().len(), 2);
+    served.api.delete(&format!("chats/{chat}"));
+    let three = world.write(
+        "sessions/three.jsonl",
+        Session::new().prompt("Three").text(),
+    );
+    chat_of(&served.api, &three);
+    assert_eq!(served.api.get("chats").as_array().unwrap().len(), 2);
+    let path = served.data.canonicalize().unwrap();
+    let asked = served
+        .api
+        .try_ask("POST", "follow", &json!({ "path": path }));
+    let refused = asked.unwrap();
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("own data folder"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[test]
+fn follow_says_once_that_the_server_is_gone_and_that_it_is_back() {
+    let world = World::new();
+    let mut served = Served::start(&world);
+    let mut session = Session::new().prompt("Question");
+    let file = world.write("s.jsonl", session.text());
+    let mut command = on(&world.path("none"));
+    command
+        .env(
+            "READALONG_TOKEN",
+            served.done(&["token", "new", "laptop"]).trim(),
+        )
+        .arg("follow")
+        .arg(&file)
+        .args(["--to", &served.api.url]);
+    let mut following = Running::start(&mut command);
+    wait_until("all is there", || following.err().contains("up to date"));
+    served.kill();
+    session = session.answer("Answer.");
+    fs::write(&file, session.text()).unwrap();
+    let lost = format!("`{}` cannot be reached: ", served.api.url);
+    wait_until("it says what is wrong", || following.err().contains(&lost));
+    served.again();
+    wait_until("it says that it goes on", || {
+        following.err().contains("answers again")
+    });
+    let ran = following.stop("-INT");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(
+        ran.err.matches("cannot be reached").count(),
+        1,
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("; trying again"), "{}", ran.err);
+}
+
+#[test]
+fn follow_once_ends_where_there_is_nothing_to_bring() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let token = served.done(&["token", "new", "laptop"]);
+    let follow = |path: &Path| {
+        let mut command = on(&world.path("none"));
+        command
+            .env("READALONG_TOKEN", token.trim())
+            .arg("follow")
+            .arg(path)
+            .args(["--to", &served.api.url, "--once"]);
+        Running::start(&mut command).ended()
+    };
+    let line = Session::new().prompt("Question").text();
+    for (name, bytes, words) in [
+        ("empty.jsonl", &b""[..], "is empty"),
+        ("half.jsonl", &line.as_bytes()[..40], "is not a transcript"),
+        ("notes.jsonl", b"Nothing but notes\n", "is not a transcript"),
+        ("wide.jsonl", b"\xff\xfe{\0}\0\n\0", "UTF-16"),
+        ("sessions/notes.txt", b"no transcript", ""),
+    ] {
+        let file = world.write(name, bytes);
+        if !words.is_empty() {
+            let ran = follow(&file);
+            assert_eq!(ran.code, 2, "{name}: {}", ran.err);
+            assert!(
+                ran.err.contains(words) && ran.err.contains("help: "),
+                "{name}: {}",
+                ran.err
+            );
+        }
+    }
+    let ran = follow(&world.path("sessions"));
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("holds no transcript"), "{}", ran.err);
+    // Beside one that is there, what is none is passed over.
+    world.write("sessions/half.jsonl", &line.as_bytes()[..40]);
+    world.write("sessions/whole.jsonl", &line);
+    let ran = follow(&world.path("sessions"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(served.api.get("chats").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn follow_of_a_folder_goes_on_past_a_deleted_chat_and_leaves_it_deleted() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let token = served.done(&["token", "new", "laptop"]);
+    let mut session = Session::new().prompt("Gone").answer("One.");
+    let gone = world.write("sessions/gone.jsonl", session.text());
+    let follow = |path: &Path| {
+        let mut command = on(&world.path("none"));
+        command
+            .env("READALONG_TOKEN", token.trim())
+            .arg("follow")
+            .arg(path)
+            .args(["--to", &served.api.url]);
+        Running::start(&mut command)
+    };
+    let chats = || served.api.get("chats").as_array().unwrap().clone();
+    let mut following = follow(&world.path("sessions"));
+    wait_until("its chat is there", || {
+        following.err().contains("up to date")
+    });
+    served.api.delete(&format!("chats/{}", id(&chats()[0])));
+    session = session.answer("Two.");
+    fs::write(&gone, session.text()).unwrap();
+    wait_until("it is refused", || {
+        following.err().contains("no such chat any more")
+    });
+    world.write("sessions/new.jsonl", Session::new().prompt("New").text());
+    wait_until("another file comes", || chats().len() == 1);
+    following.stop("-INT");
+
+    let mut following = follow(&world.path("sessions"));
+    wait_until("it is refused again", || {
+        following.err().contains("its chat was deleted")
+    });
+    wait_until("the other is looked at", || {
+        following.err().contains("new.jsonl: up to date")
+    });
+    assert_eq!(chats().len(), 1);
+    assert_eq!(
+        following.stop("-INT").code,
+        2,
+        "one of two was not followed"
+    );
+
+    // Who names the file wants it back.
+    let mut following = follow(&gone);
+    wait_until("it begins anew", || chats().len() == 2);
+    following.stop("-INT");
 }

@@ -54,6 +54,8 @@ pub struct FollowOptions {
     pub host: String,
     /// Name of the format, where it is not to be found out.
     pub format: Option<String>,
+    /// The folder, without links, that whoever follows keeps its own data in: nothing in it is followed.
+    pub left_out: Option<PathBuf>,
 }
 
 impl Default for FollowOptions {
@@ -64,6 +66,7 @@ impl Default for FollowOptions {
             reread_interval: REREAD_INTERVAL,
             host: host_name(),
             format: None,
+            left_out: None,
         }
     }
 }
@@ -79,6 +82,12 @@ pub enum FollowError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The path lies in the folder that is left out.
+    #[error("`{}` lies in the server's own data folder; keep transcripts elsewhere", path.display())]
+    LeftOut {
+        /// The path.
+        path: PathBuf,
     },
 }
 
@@ -133,7 +142,7 @@ impl Follower {
     /// Starts to follow a file, or all transcripts in a folder and below it, on a thread of its own. A file may come later than its folder.
     ///
     /// # Errors
-    /// The path is neither file nor folder, or cannot be read.
+    /// The path is neither file nor folder, cannot be read, or is left out.
     pub fn start(
         path: &Path,
         sink: Arc<dyn Sink>,
@@ -162,7 +171,7 @@ impl Follower {
     /// by path.
     ///
     /// # Errors
-    /// The path is neither file nor folder, or cannot be read.
+    /// The path is neither file nor folder, cannot be read, or is left out.
     pub fn run_once(
         path: &Path,
         sink: Arc<dyn Sink>,
@@ -261,10 +270,14 @@ struct Engine {
 
 impl Engine {
     fn new(path: &Path, sink: Arc<dyn Sink>, options: FollowOptions) -> Result<Self, FollowError> {
-        let root = Root::of(path).map_err(|source| FollowError::Path {
-            path: path.to_owned(),
-            source,
-        })?;
+        let root =
+            Root::of(path, options.left_out.clone()).map_err(|source| FollowError::Path {
+                path: path.to_owned(),
+                source,
+            })?;
+        if root.leaves_out(&root.path) {
+            return Err(FollowError::LeftOut { path: root.path });
+        }
         Ok(Self {
             around: Circumstances {
                 root,
@@ -335,6 +348,9 @@ impl Engine {
 
     /// Something happened at a path: in a followed file, or in a folder that belongs to one.
     fn changed(&mut self, path: &Path) {
+        if self.around.root.leaves_out(path) {
+            return;
+        }
         if self.files.contains_key(path) {
             return self.enqueue_first(path.to_owned());
         }

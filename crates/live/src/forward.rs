@@ -49,8 +49,14 @@ pub struct HttpSink {
     authorization: String,
     agent: Agent,
     is_stopped: AtomicBool,
+    /// The token was not taken: nothing will be.
+    is_denied: AtomicBool,
+    /// A chat that was deleted there stays deleted.
+    stays_deleted: bool,
     /// Artifacts that the server has, by chat.
     known_artifacts: Mutex<HashSet<(ChatId, Digest)>>,
+    /// Followers that lose the server at the same time are told once.
+    is_lost: AtomicBool,
     notice: Box<dyn Fn(&Connection) + Send + Sync>,
 }
 
@@ -101,7 +107,10 @@ impl HttpSink {
             authorization: format!("Bearer {token}"),
             agent: Agent::new_with_config(config),
             is_stopped: AtomicBool::new(false),
+            is_denied: AtomicBool::new(false),
+            stays_deleted: false,
             known_artifacts: Mutex::default(),
+            is_lost: AtomicBool::new(false),
             notice: Box::new(|_| {}),
         })
     }
@@ -110,6 +119,17 @@ impl HttpSink {
     pub fn with_notice(mut self, notice: impl Fn(&Connection) + Send + Sync + 'static) -> Self {
         self.notice = Box::new(notice);
         self
+    }
+
+    /// Brings no chat back that was deleted on the server.
+    pub fn without_deleted(mut self) -> Self {
+        self.stays_deleted = true;
+        self
+    }
+
+    /// True once the server did not take the token: it takes nothing then, whatever the file.
+    pub fn is_denied(&self) -> bool {
+        self.is_denied.load(Ordering::Acquire)
     }
 
     /// Ends all waiting: from now on every call says [`SinkError::Stopped`].
@@ -124,7 +144,10 @@ impl HttpSink {
             self.check()?;
             let (reason, wait) = match self.try_send(method, path, body) {
                 Ok(answer) if answer.is_final() => {
-                    if tries > 0 {
+                    if matches!(answer.status, 401 | 403) {
+                        self.is_denied.store(true, Ordering::Release);
+                    }
+                    if self.is_lost.swap(false, Ordering::AcqRel) {
                         (self.notice)(&Connection::Back);
                     }
                     return Ok(answer);
@@ -133,7 +156,7 @@ impl HttpSink {
                 Err(error) => (format!("`{}` cannot be reached: {error}", self.url), None),
             };
             tracing::debug!(%reason, tries, "a request is tried again");
-            if tries == 0 {
+            if !self.is_lost.swap(true, Ordering::AcqRel) {
                 (self.notice)(&Connection::Lost(reason));
             }
             self.wait(wait.unwrap_or_else(|| back_off(tries)))?;
@@ -315,11 +338,16 @@ struct Index {
 struct NewChat<'a> {
     source: &'a str,
     head: &'a ChatHead,
+    stays_deleted: bool,
 }
 
 impl Sink for HttpSink {
     fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError> {
-        let json = to_json(&NewChat { source, head })?;
+        let json = to_json(&NewChat {
+            source,
+            head,
+            stays_deleted: self.stays_deleted,
+        })?;
         let opened: Opened = self.ask("POST", "/api/v1/chats", &RequestBody::Json(&json))?;
         Ok(opened.id)
     }

@@ -2,6 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
+use jiff::{
+    civil::{DateTime, date},
+    fmt::temporal::Pieces,
+    tz::TimeZone,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Milliseconds since 1970-01-01T00:00:00Z; written as RFC 3339 with `Z`.
@@ -31,7 +36,12 @@ impl Timestamp {
     /// The time so long after 1970, as clocks give it; the last millisecond that there is where the calendar ends before.
     pub fn after_epoch(since: std::time::Duration) -> Self {
         let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        Self(millis.min(jiff::Timestamp::MAX.as_millisecond()))
+        Self(millis).min(Self::last())
+    }
+
+    fn last() -> Self {
+        // The milliseconds behind the last whole second are refused when they are read again.
+        Self(jiff::Timestamp::MAX.as_second() * 1000)
     }
 
     /// Reads a number as foreign transcripts write it: seconds (with fraction) or milliseconds since 1970.
@@ -79,17 +89,21 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
-    /// Reads RFC 3339; a time without offset is taken as UTC.
+    /// Reads RFC 3339; a time without offset is taken as UTC, one behind the last that there is as the last.
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        let wrong = || TimestampError(text.chars().take(80).collect());
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
-            return Ok(Self(time.as_millisecond()));
+            return Ok(Self(time.as_millisecond()).min(Self::last()));
         }
-        let naive: jiff::civil::DateTime = text.parse().map_err(|_| wrong())?;
-        let time = naive
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .map_err(|_| wrong())?;
-        Ok(Self(time.timestamp().as_millisecond()))
+        if let Ok(naive) = text.parse::<DateTime>()
+            && let Ok(time) = naive.to_zoned(TimeZone::UTC)
+        {
+            return Ok(Self(time.timestamp().as_millisecond()).min(Self::last()));
+        }
+        match Pieces::parse(text) {
+            // People write the last day of the calendar for what never ends; times end before it, so that no offset leads out of it.
+            Ok(pieces) if pieces.date() >= date(9999, 12, 30) => Ok(Self::last()),
+            _ => Err(TimestampError(text.chars().take(80).collect())),
+        }
     }
 }
 
@@ -117,6 +131,9 @@ mod tests {
             ("2026-02-23T14:47:42+02:00", "2026-02-23T12:47:42.000Z"),
             ("2026-02-23 12:47:42.123456789Z", "2026-02-23T12:47:42.123Z"),
             ("2026-02-23T12:47:42", "2026-02-23T12:47:42.000Z"),
+            ("9999-12-31T23:59:59Z", "9999-12-30T22:00:00.000Z"),
+            ("9999-12-30T22:00:00.5Z", "9999-12-30T22:00:00.000Z"),
+            ("9999-12-31", "9999-12-30T22:00:00.000Z"),
         ] {
             assert_eq!(
                 text.parse::<Timestamp>().unwrap().to_string(),
@@ -124,7 +141,7 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["", "yesterday", "2026-13-01T00:00:00Z"] {
+        for text in ["", "yesterday", "2026-13-01T00:00:00Z", "9999-12-31 or so"] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
     }

@@ -3,6 +3,7 @@
 //! One path for both, so that a command has no rules of its own and open viewers see at once what it did.
 
 use std::{
+    sync::mpsc::{RecvTimeoutError, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -12,10 +13,12 @@ use readalong_server::{RunningServer, ServeError, Server};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{cancel, config::Config};
+use crate::{cancel, config::Config, output};
 
 /// How long a server may take to answer. Freezing a large chat renders all of it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+/// After so long people are told what is waited for.
+const TOLD_AFTER: Duration = Duration::from_secs(3);
 /// How long a server on this machine may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -183,7 +186,9 @@ impl Client {
                 if let Some(media_type) = media_type {
                     request = request.header("Content-Type", media_type);
                 }
-                let mut response = agent.run(request.body(bytes)?).with_context(unreachable)?;
+                let request = request.body(bytes)?;
+                let mut response =
+                    told_if_slow(server.pid, || agent.run(request)).with_context(unreachable)?;
                 Ok(Answer {
                     status: response.status().as_u16(),
                     body: response
@@ -201,6 +206,21 @@ impl Client {
             }
         }
     }
+}
+
+/// Does what a server is waited for, and says so where that takes long.
+fn told_if_slow<T>(pid: u32, wait: impl FnOnce() -> T) -> T {
+    let (ended, end) = channel::<()>();
+    thread::spawn(move || {
+        if end.recv_timeout(TOLD_AFTER) == Err(RecvTimeoutError::Timeout) {
+            output::note(&format!(
+                "waiting for the server of this data folder (process {pid}); Ctrl-C twice ends this command"
+            ));
+        }
+    });
+    let answer = wait();
+    drop(ended);
+    answer
 }
 
 enum Body<'a> {

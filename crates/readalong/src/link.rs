@@ -16,7 +16,7 @@ pub(crate) fn print(url: &str) -> anyhow::Result<()> {
     if io::stdout().is_terminal()
         && let Some(picture) = qr(url)
     {
-        output::note(&picture);
+        picture.lines().for_each(output::note);
     }
     Ok(())
 }

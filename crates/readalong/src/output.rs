@@ -14,7 +14,7 @@ use crate::help;
 /// Warnings that are printed one by one.
 const WARNINGS_PRINTED_MAX: usize = 10;
 
-/// Prints a line; foreign text in it cannot steer the terminal.
+/// Prints a line; foreign text in it cannot steer the terminal, nor begin another line.
 pub(crate) fn print_line(line: &str) -> Result<(), Error> {
     writeln!(io::stdout(), "{}", harmless(line))?;
     Ok(())
@@ -32,7 +32,8 @@ pub(crate) fn note(line: &str) {
 
 /// Prints an error and the next step.
 pub(crate) fn print_error(error: &Error) {
-    note(&format!("error: {error:#}"));
+    // What a parser says shows the place in lines of its own.
+    format!("error: {error:#}").lines().for_each(note);
     if let Some(step) = help::next_step(error) {
         note(&format!("help: {step}"));
     }
@@ -51,17 +52,23 @@ pub(crate) fn print_warnings(warnings: &[Warning]) {
     }
 }
 
-/// Control characters of foreign text become visible; lines stay lines.
-fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
+/// Characters of foreign text that control, or turn the direction of what follows, become visible as JSON escapes them: a line of JSON says the same.
+fn harmless(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c {
+            '\t' => shown.push(c),
+            '\n' => shown.push_str("\\n"),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => shown.push_str(&escaped(c)),
+            c if c.is_control() => shown.push_str(&escaped(c)),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+fn escaped(c: char) -> String {
+    format!("\\u{:04x}", u32::from(c))
 }
 
 /// True where the reader of our output went away: no failure.

@@ -30,7 +30,7 @@ impl Followers {
     /// Follows a file or a folder, in the name of the first owner. One that is followed already stays so. `kept` names secrets that stay in its chats.
     ///
     /// # Errors
-    /// The path cannot be read, or the store failed.
+    /// The path cannot be read or lies in the data folder, or the store failed.
     pub(crate) fn follow(
         &self,
         service: &Arc<Service>,
@@ -76,7 +76,10 @@ impl Followers {
             });
         };
         let sink = RedactingSink::new(sink, service.redactions.clone(), tell);
-        let follower = Follower::start(&path, sink, FollowOptions::default())?;
+        let mut options = FollowOptions::default();
+        // What the server writes itself is no transcript: a bundle would come back as a chat that outlives its own.
+        options.left_out = Some(service.data.canonicalize().map_err(path_error)?);
+        let follower = Follower::start(&path, sink, options)?;
         followers.push((path, follower));
         Ok(())
     }

@@ -26,6 +26,7 @@ pub(crate) struct Root {
     /// The folder that nothing outside of is read.
     pub(crate) folder: PathBuf,
     pub(crate) is_folder: bool,
+    left_out: Option<PathBuf>,
 }
 
 /// What a file looks like from outside.
@@ -81,7 +82,7 @@ impl From<io::Error> for Unread {
 
 impl Root {
     /// The file or folder at a path; a link is gone after once, here.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path, left_out: Option<PathBuf>) -> io::Result<Self> {
         // A file may be followed before it is there, where its folder is.
         let path = match fs::canonicalize(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -100,7 +101,14 @@ impl Root {
             path,
             folder,
             is_folder,
+            left_out,
         })
+    }
+
+    /// True for the folder that is not looked into, and what lies in it.
+    pub(crate) fn leaves_out(&self, path: &Path) -> bool {
+        let left_out = self.left_out.as_ref();
+        left_out.is_some_and(|folder| path.starts_with(folder))
     }
 
     /// Opens a plain file below the folder.
@@ -148,7 +156,7 @@ impl Root {
                 let (path, Ok(kind)) = (entry.path(), entry.file_type()) else {
                     continue;
                 };
-                if kind.is_dir() && !is_hidden {
+                if kind.is_dir() && !is_hidden && !self.leaves_out(&path) {
                     folders.push(path);
                 } else if !is_hidden && !kind.is_dir() && is_candidate(&path) {
                     files.push(path);

@@ -152,7 +152,7 @@ impl From<ImportError> for Trouble {
                 Reason::Content,
                 format!(
                     "it holds {count} chats, and only one can be followed; share one of them as it is: \
-                 `readalong share FILE --frozen --pick …`, `readalong inspect FILE` lists them"
+                 `readalong share FILE --frozen --chat …`, `readalong inspect FILE` lists them"
                 ),
             ),
             other => Self::Refused(Reason::Content, other.to_string()),

@@ -194,6 +194,7 @@ fn hasty() -> FollowOptions {
         reread_interval: Duration::from_millis(5),
         host: "here".to_owned(),
         format: None,
+        left_out: None,
     }
 }
 
@@ -490,7 +491,7 @@ fn a_file_of_many_chats_is_refused_in_words() {
         panic!("{states:?}");
     };
     assert!(
-        words.contains("3 chats") && words.contains("--pick"),
+        words.contains("3 chats") && words.contains("--chat"),
         "{words}"
     );
 }

@@ -114,7 +114,8 @@ fn open(config: &Config, growing: &std::path::Path, no_open: bool) -> anyhow::Re
         json!({ "chat": chat, "updates": "live", "visibility": "public", "artifacts": true });
     let share: Value = client.post("/api/v1/shares", &body)?;
     let url = share["url"].as_str().unwrap_or_default();
-    output::note("\nA live page, on which the same chat grows:");
+    output::note("");
+    output::note("A live page, on which the same chat grows:");
     link::print(url)?;
     output::note("Ctrl-C ends it.");
     if !no_open && open::that_detached(url).is_err() {

@@ -1,11 +1,19 @@
 //! `readalong follow`: streams transcripts to a server elsewhere while they grow.
 
-use std::{env, fs, path::PathBuf, process::ExitCode, sync::Arc, thread, time::Duration};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use readalong_import::Transcript;
 use readalong_live::{
-    FollowOptions, FollowState, Follower, FollowerHandle, Following, HttpSink,
+    Connection, FollowOptions, FollowState, Follower, FollowerHandle, Following, HttpSink,
     redacting::{RedactingSink, Redactions},
 };
 
@@ -59,7 +67,14 @@ impl Follow {
                 "`--redact off` sends secrets as they come; say that you waive it: --waive all, or --waive with kinds or rules"
             );
         }
-        let forward = Arc::new(HttpSink::new(&self.to, token.trim())?);
+        let forward = HttpSink::new(&self.to, token.trim())?;
+        let forward = forward.with_notice(tell_connection);
+        // Who names a file wants its chat; a folder does not bring back what was deleted, and gets other files.
+        let has_folder = self.paths.iter().any(|path| path.is_dir());
+        let forward = Arc::new(match has_folder {
+            true => forward.without_deleted(),
+            false => forward,
+        });
         let redactions = Arc::new(Redactions::new(redactor, |_| Vec::new()));
         let sink = RedactingSink::new(forward.clone(), redactions, |_, report, _| {
             redaction::note(report);
@@ -79,26 +94,25 @@ impl Follow {
             for state in states.iter().filter(|state| !told.contains(state)) {
                 tell(state);
             }
-            let is_settled = |state: &FollowState| {
-                matches!(
-                    state.following,
-                    Following::UpToDate | Following::Gone | Following::Refused(_)
-                )
-            };
+            let is_there =
+                |follower: &FollowerHandle| follower.wait_until_up_to_date(Duration::ZERO);
             let is_refused =
                 |state: &&FollowState| matches!(state.following, Following::Refused(_));
             let refused = states.iter().filter(is_refused).count();
             let all_refused = !states.is_empty() && refused == states.len();
-            let done = self.once && !states.is_empty() && states.iter().all(is_settled);
+            let is_over = all_refused && (!has_folder || forward.is_denied());
+            let done = self.once && followers.iter().all(is_there);
             told = states;
-            if done || all_refused || cancel::is_cancelled() {
+            if done || is_over || cancel::is_cancelled() {
                 break refused;
             }
             thread::sleep(LOOK_EVERY);
         };
         forward.stop();
-        for follower in followers {
-            follower.stop();
+        if self.once && !cancel::is_cancelled() {
+            for (path, follower) in self.paths.iter().zip(&followers) {
+                check_came(path, &follower.states())?;
+            }
         }
         match refused {
             0 => Ok(ExitCode::SUCCESS),
@@ -116,6 +130,34 @@ impl Follow {
             _ => rpassword::prompt_password(format!("API token of {}: ", self.to))
                 .context("no API token; set READALONG_TOKEN, or name a file with --token-file"),
         }
+    }
+}
+
+/// Fails where a file or folder has nothing that could be brought, with the words that other commands have for it.
+fn check_came(path: &Path, states: &[FollowState]) -> anyhow::Result<()> {
+    let is_waiting = |state: &FollowState| state.following == Following::Waiting;
+    if !states.iter().all(is_waiting) {
+        return Ok(());
+    }
+    if path.is_dir() {
+        bail!(
+            "`{}` holds no transcript; `readalong formats` lists what can be read",
+            path.display()
+        );
+    }
+    let bar = output::progress_bar("reading", 0, true);
+    Transcript::open(files::source(path, &bar)?, None)?;
+    bail!(
+        "`{}` holds no message yet; without --once it is followed until it does",
+        path.display()
+    )
+}
+
+/// Says why nothing happens, and that it goes on.
+fn tell_connection(connection: &Connection) {
+    match connection {
+        Connection::Lost(reason) => output::note(&format!("warning: {reason}; trying again")),
+        Connection::Back => output::note("the server answers again"),
     }
 }
 

@@ -141,11 +141,8 @@ fn print_share(share: &Value) -> anyhow::Result<()> {
         1 => facts.push("1 reader now".to_owned()),
         readers => facts.push(format!("{readers} readers now")),
     }
-    output::print_line(&format!(
-        "{}\n    {name} ({})",
-        text("url"),
-        facts.join(", ")
-    ))
+    output::print_line(&text("url"))?;
+    output::print_line(&format!("    {name} ({})", facts.join(", ")))
 }
 
 fn print_chat(chat: &Value) -> anyhow::Result<()> {

@@ -1,6 +1,8 @@
 //! `readalong share`: one command from a transcript to a link.
 
 use std::{
+    fs::File,
+    io::{self, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -30,6 +32,10 @@ use crate::{
 
 /// How long a server may take to read a transcript before its share is made. A large one goes on growing behind the link.
 const READING_MAX: Duration = Duration::from_secs(60);
+/// A file that has no message after so long is said to be waited for.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
+/// Bytes within which a first line ends that may become a record: followers wait for as many.
+const FIRST_LINE_BYTES_MAX: u64 = 256 << 10;
 /// Time between two looks at how far it is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -221,7 +227,7 @@ impl Share {
 pub(crate) fn follow(client: &Client, path: &Path, kept: &[String]) -> anyhow::Result<String> {
     let follow = json!({ "path": path, "kept": kept });
     let mut entry: Value = client.post("/api/v1/follow", &follow)?;
-    let begun = Instant::now();
+    let (begun, mut is_told) = (Instant::now(), false);
     let query = format!("/api/v1/follow?path={}", encode(&path.to_string_lossy()));
     loop {
         cancel::check()?;
@@ -231,11 +237,18 @@ pub(crate) fn follow(client: &Client, path: &Path, kept: &[String]) -> anyhow::R
         match (chat, state) {
             (Some(chat), "up to date") => return Ok(chat),
             (Some(chat), _) if is_late => return Ok(chat),
-            (None, "waiting" | "reading" | "") if is_late => {
+            (None, "waiting" | "reading" | "up to date" | "") if is_late => {
                 bail!(
                     "`{}` holds no message yet; share it once its chat has begun",
                     path.display()
                 )
+            }
+            (None, "waiting") if begun.elapsed() > TOLD_AFTER && !is_told => {
+                is_told = true;
+                output::note(&format!(
+                    "`{}` holds no message yet; waiting for the first",
+                    path.display()
+                ));
             }
             (_, "waiting" | "reading" | "up to date" | "") => {}
             (_, problem) => bail!("`{}` cannot be followed: {problem}", path.display()),
@@ -245,6 +258,14 @@ pub(crate) fn follow(client: &Client, path: &Path, kept: &[String]) -> anyhow::R
         let is_it = |one: &Value| one["path"].as_str().map(PathBuf::from).as_deref() == Some(path);
         entry = entries.into_iter().find(is_it).unwrap_or(Value::Null);
     }
+}
+
+/// True where somebody may be just writing the first record of a file.
+fn is_first_line_open(file: &Path) -> io::Result<bool> {
+    let mut beginning = Vec::new();
+    let mut head = File::open(file)?.take(FIRST_LINE_BYTES_MAX);
+    head.read_to_end(&mut beginning)?;
+    Ok(beginning.starts_with(b"{") && !beginning.contains(&b'\n'))
 }
 
 /// Fails at once where a file is no transcript, in any format, and says what is taken out of it so far. One that has not begun is none yet, and may become one.
@@ -260,6 +281,7 @@ pub(crate) fn check_transcript(
     let transcript = match Transcript::open(files::source(file, &bar)?, None) {
         Ok(transcript) => transcript,
         Err(ImportError::Empty { .. }) => return Ok(()),
+        Err(ImportError::NotATranscript { .. }) if is_first_line_open(file)? => return Ok(()),
         Err(error) => return Err(error.into()),
     };
     let mut neighbours = Neighbours::of(file)?;

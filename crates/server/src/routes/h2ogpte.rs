@@ -24,7 +24,7 @@ use crate::{
     auth::{Owner, SignedIn},
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
     gate::{self, Denied, Link},
-    routes::api::shares,
+    routes::api::{legacy::normal_path, shares},
     service::{Service, now},
 };
 
@@ -415,10 +415,10 @@ async fn detail(
 }
 
 fn legacy_path(id: &str) -> String {
-    match id.starts_with('/') {
+    normal_path(&match id.starts_with('/') {
         true => id.to_owned(),
         false => format!("/{id}"),
-    }
+    })
 }
 
 /// The main thread of a snapshot as it is read first.

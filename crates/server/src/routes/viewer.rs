@@ -13,7 +13,7 @@ use readalong_store::StoreError;
 use crate::{
     gate::{self, Link, Verb},
     headers,
-    routes::{errors, events, frozen, live_page, qr, socket},
+    routes::{api::legacy::normal_path, errors, events, frozen, live_page, qr, socket},
     service::{Service, ServiceError},
 };
 
@@ -48,7 +48,7 @@ pub(crate) async fn legacy(service: Arc<Service>, request: Request) -> Response 
     if !matches!(*request.method(), http::Method::GET | http::Method::HEAD) {
         return errors::gone();
     }
-    let path = request.uri().path().to_owned();
+    let path = normal_path(request.uri().path());
     let link = Link::Legacy(path.clone());
     if gate::find(&service, &link).is_ok() && !path.ends_with('/') {
         return add_slash(&service, link, &request);

@@ -109,12 +109,15 @@ pub(crate) struct NewChat {
     head: Option<ChatHead>,
     /// Secrets that stay in it: kinds, rules, ids, or `all`.
     kept: Option<Vec<String>>,
+    /// A chat of that source that was deleted is not made again.
+    stays_deleted: bool,
 }
 
 /// Makes a chat, or finds the one of the same source.
 #[utoipa::path(post, path = "/api/v1/chats", tag = "chats", request_body = NewChat, responses(
     (status = 201, description = "It was made.", body = ChatEntry),
     (status = 200, description = "It is there already.", body = ChatEntry),
+    (status = 409, description = "It was deleted, and is to stay so."),
 ))]
 pub(crate) async fn create(
     State(service): State<Arc<Service>>,
@@ -134,6 +137,14 @@ pub(crate) async fn create(
             ..ChatHead::default()
         },
     };
+    if let Some(source) = new.source.clone().filter(|_| new.stays_deleted) {
+        let is_deleted = service.read(move |r| r.is_deleted_source(owner.id, &source));
+        if is_deleted.await? {
+            return Err(ApiError::conflict(
+                "its chat was deleted; `readalong follow` on the file itself begins it anew",
+            ));
+        }
+    }
     let (chat, created) = find_or_create(&service, &owner, new.source, head).await?;
     if let Some(kept) = new.kept {
         keep(&service, &owner, &chat, kept).await?;

@@ -1,12 +1,13 @@
 //! Links of an older system, taken over from a CSV file.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json,
     body::{self, Body},
     extract::State,
 };
+use data_encoding::HEXLOWER_PERMISSIVE;
 use readalong_model::{ChatId, Timestamp};
 use readalong_store::{LegacyLink, Write};
 use serde::{Deserialize, Serialize};
@@ -85,12 +86,17 @@ fn parse(list: &[u8]) -> Result<Vec<(u64, LegacyLink)>, ApiError> {
             return Err(wrong(1, &format!("there is no column `{name}`")));
         }
     }
-    let mut links = Vec::new();
+    let (mut links, mut lines) = (Vec::new(), HashMap::new());
     for record in reader.records() {
         let record = record.map_err(of_csv)?;
         let line = record.position().map_or(0, csv::Position::line);
         let row: Row = record.deserialize(Some(&headings)).map_err(of_csv)?;
-        links.push((line, link(row).map_err(|reason| wrong(line, &reason))?));
+        let link = link(row).map_err(|reason| wrong(line, &reason))?;
+        if let Some(other) = lines.insert(link.path.clone(), line) {
+            let twice = format!("`{}` is in line {other} already", link.path);
+            return Err(wrong(line, &twice));
+        }
+        links.push((line, link));
     }
     Ok(links)
 }
@@ -108,6 +114,7 @@ fn link(row: Row) -> Result<LegacyLink, String> {
     if !is_path || path == "/" {
         return Err(format!("`{path}` is no path"));
     }
+    let path = normal_path(&path);
     let is_ours = |ours: &&str| {
         let rest = path.strip_prefix(*ours);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -128,6 +135,32 @@ fn link(row: Row) -> Result<LegacyLink, String> {
         chat,
         expires_at,
     })
+}
+
+/// A path in the one form of all that mean the same: what browsers escape is escaped, and nothing else.
+pub(crate) fn normal_path(path: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte);
+    let mut normal = String::with_capacity(path.len());
+    let mut left = path.as_bytes();
+    while let [byte, rest @ ..] = left {
+        let escaped = match left {
+            [b'%', hex @ ..] => hex
+                .get(..2)
+                .and_then(|hex| HEXLOWER_PERMISSIVE.decode(hex).ok()),
+            _ => None,
+        };
+        let (byte, is_slash) = match &escaped {
+            // An escaped slash is none that parts a path.
+            Some(bytes) => (bytes[0], false),
+            None => (*byte, *byte == b'/'),
+        };
+        left = escaped.map_or(rest, |_| &rest[2..]);
+        match is_plain(byte) || is_slash {
+            true => normal.push(char::from(byte)),
+            false => normal.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    normal
 }
 
 fn of_csv(error: csv::Error) -> ApiError {
@@ -164,6 +197,21 @@ mod tests {
     }
 
     #[test]
+    fn a_path_has_one_form() {
+        for (path, normal) in [
+            ("/old/1", "/old/1"),
+            ("/old/gespräch", "/old/gespr%C3%A4ch"),
+            ("/old/gespr%c3%a4ch/", "/old/gespr%C3%A4ch/"),
+            ("/old/\"a\"", "/old/%22a%22"),
+            ("/%6fld/a%2fb", "/old/a%2Fb"),
+            ("/100%/%zz/%4", "/100%25/%25zz/%254"),
+        ] {
+            assert_eq!(normal_path(path), normal, "{path}");
+            assert_eq!(normal_path(normal), normal);
+        }
+    }
+
+    #[test]
     fn an_error_names_its_line() {
         let head = "path,chat,expires_at\n";
         let good = format!("/old/1,{CHAT},2030-01-01T00:00:00Z\n");
@@ -184,6 +232,14 @@ mod tests {
             (
                 format!("/signin,{CHAT},2030-01-01T00:00:00Z"),
                 "answers itself",
+            ),
+            (
+                format!("/%73/x,{CHAT},2030-01-01T00:00:00Z"),
+                "answers itself",
+            ),
+            (
+                format!("/o%6Cd/1,{CHAT},2030-01-01T00:00:00Z"),
+                "line 3: `/old/1` is in line 2 already",
             ),
             (format!("/old/2,{CHAT},"), "has to expire"),
             (

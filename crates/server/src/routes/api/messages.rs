@@ -1,6 +1,6 @@
 //! Messages of a chat: added, replaced, read, edited, hidden, erased.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use readalong_model::{
@@ -136,14 +136,19 @@ impl Sent {
         struct Form<'a> {
             #[serde(borrow)]
             parts: Option<&'a RawValue>,
+            #[serde(borrow)]
+            text: Option<&'a RawValue>,
+            #[serde(borrow)]
+            id: Option<&'a RawValue>,
         }
         if !json.starts_with('{') {
             return Err("it is not a JSON object".to_owned());
         }
         let form: Form<'_> = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let message = match form.parts {
-            Some(_) => serde_json::from_str(json).map_err(|error| error.to_string())?,
-            None => Self::parse_short(json)?,
+        let message = match (form.parts, form.text) {
+            (Some(_), Some(_)) => return Err("give either `text` or `parts`".to_owned()),
+            (Some(_), None) => Self::parse_long(json, form.id.is_some())?,
+            (None, _) => Self::parse_short(json)?,
         };
         check_id(&message.id.0)?;
         Ok(Self {
@@ -152,14 +157,20 @@ impl Sent {
         })
     }
 
+    fn parse_long(json: &str, has_id: bool) -> Result<Message, String> {
+        let json = match has_id {
+            true => Cow::Borrowed(json),
+            // It has `parts`: more members follow.
+            false => Cow::Owned(format!("{{\"id\":\"{}\",{}", new_id()?, &json[1..])),
+        };
+        serde_json::from_str(&json).map_err(|error| error.to_string())
+    }
+
     fn parse_short(json: &str) -> Result<Message, String> {
         let short: ShortMessage = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let id = match short.id {
             Some(id) => id,
-            None => {
-                let bytes: [u8; 16] = random().map_err(|error| error.to_string())?;
-                data_encoding::HEXLOWER.encode(&bytes)
-            }
+            None => new_id()?,
         };
         Ok(Message {
             at: short.at,
@@ -172,6 +183,11 @@ impl Sent {
             ..Message::new(id, short.role)
         })
     }
+}
+
+fn new_id() -> Result<String, String> {
+    let bytes: [u8; 16] = random().map_err(|error| error.to_string())?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes))
 }
 
 /// Gives messages their places: those that are there keep theirs, others follow the last.
@@ -418,4 +434,25 @@ pub(crate) async fn erase(
 
 fn of_message(error: impl Into<ApiError>) -> ApiError {
     error.into().about("message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_without_an_id_gets_a_new_one_in_either_form() {
+        let parts = r#"[{"text": {"markdown": "Hi"}}]"#;
+        for body in [
+            r#"{"role": "user", "text": "Hi"}"#.to_owned(),
+            format!(r#"{{"role": "user", "parts": {parts}}}"#),
+        ] {
+            let id = || Sent::parse_one(&body).unwrap().message.id.0;
+            assert_eq!(id().len(), 32, "{body}");
+            assert_ne!(id(), id(), "{body}");
+        }
+        let both = format!(r#"{{"role": "user", "text": "Hi", "parts": {parts}}}"#);
+        let refused = Sent::parse_one(&both).map(drop).unwrap_err();
+        assert_eq!(refused, "give either `text` or `parts`");
+    }
 }

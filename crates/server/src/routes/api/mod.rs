@@ -9,7 +9,7 @@ mod export;
 pub(crate) mod follow;
 pub(crate) mod history;
 mod import;
-mod legacy;
+pub(crate) mod legacy;
 pub(crate) mod messages;
 pub(crate) mod preview;
 pub(crate) mod sessions;
