@@ -1169,3 +1169,29 @@ fn the_first_command_shows_both_sides() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(!ran.err.contains("warning"), "{}", ran.err);
 }
+
+#[test]
+fn a_live_share_grows_on_after_its_server_was_started_again() {
+    let world = World::new();
+    let session = Session::new()
+        .prompt("How does a kite fly?")
+        .answer("On the wind.")
+        .prompt("And the boat?");
+    let file = world.write("session.jsonl", session.first(2));
+    let mut served = Served::start(&world);
+    let share = served.done(&["share", file.to_str().unwrap(), "--live", "--json"]);
+    let share: Value = serde_json::from_str(&share).unwrap();
+    let page = format!("{}/", share["url"].as_str().unwrap());
+    assert!(get_text(&page).contains("On the wind."));
+    served.running.stop("-TERM");
+    fs::write(&file, session.text()).unwrap();
+    served.again();
+    wait_until("what came meanwhile is there", || {
+        get_text(&page).contains("And the boat?")
+    });
+    // Nobody follows for a share that is gone.
+    served.done(&["rm", share["id"].as_str().unwrap(), "--yes"]);
+    served.running.stop("-TERM");
+    served.again();
+    assert_eq!(served.api.get("follow"), json!([]));
+}

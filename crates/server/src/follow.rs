@@ -1,29 +1,49 @@
 //! What the server follows: transcripts on its own machine, brought into its own store.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use readalong_live::{
     FollowError, FollowOptions, FollowState, Follower, FollowerHandle, IndexEntry, Sink, SinkError,
     redacting::RedactingSink,
 };
-use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, UserId};
+use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Updates, UserId};
 use readalong_redact::Report;
 use readalong_store::{Reader, Store, StoreError, Write};
-
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use crate::{
     accounts,
-    service::{Service, random},
+    serve::write_private,
+    service::{Service, now, random},
 };
+
+/// The file of the data folder that lists what live shares rest on, for the next start.
+const REMEMBERED: &str = "followed.json";
 
 /// All followers of a server.
 #[derive(Default)]
 pub(crate) struct Followers {
-    followers: Mutex<Vec<(PathBuf, FollowerHandle)>>,
+    followers: Mutex<Vec<Followed>>,
+}
+
+/// A file or folder that is followed.
+struct Followed {
+    path: PathBuf,
+    kept: Vec<String>,
+    follower: FollowerHandle,
+}
+
+/// A file that is followed again at the next start, as long as its chat has a live share.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    chat: ChatId,
+    path: PathBuf,
+    kept: Vec<String>,
 }
 
 impl Followers {
@@ -46,11 +66,8 @@ impl Followers {
         let users = users.map_err(|error| path_error(std::io::Error::other(error)))?;
         let nobody = || path_error(std::io::Error::other("there is no owner"));
         let owner = accounts::first_owner(users).ok_or_else(nobody)?.id;
-        let mut followers = self
-            .followers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if followers.iter().any(|(followed, _)| *followed == path) {
+        let mut followers = self.followers();
+        if followers.iter().any(|followed| followed.path == path) {
             return Ok(());
         }
         let store = service.store.clone();
@@ -60,7 +77,7 @@ impl Followers {
             store,
             owner,
             revives,
-            kept,
+            kept: kept.clone(),
         });
         let (runtime, behind) = (Handle::current(), Arc::downgrade(service));
         let tell = move |chat: &ChatId, report: &Report, has_learned: bool| {
@@ -80,39 +97,99 @@ impl Followers {
         // What the server writes itself is no transcript: a bundle would come back as a chat that outlives its own.
         options.left_out = Some(service.data.canonicalize().map_err(path_error)?);
         let follower = Follower::start(&path, sink, options)?;
-        followers.push((path, follower));
+        followers.push(Followed {
+            path,
+            kept,
+            follower,
+        });
         Ok(())
+    }
+
+    /// Keeps in mind what file a chat grows from, now that somebody shared it live.
+    pub(crate) fn remember(&self, service: &Service, chat: &ChatId) {
+        let followers = self.followers();
+        let is_of_chat = |state: &FollowState| state.chat.as_ref() == Some(chat);
+        let mut files = followers.iter().filter(|followed| followed.path.is_file());
+        let Some(file) = files.find(|file| file.follower.states().iter().any(is_of_chat)) else {
+            return;
+        };
+        let mut all = remembered(service);
+        if all.iter().any(|one| one.path == file.path) {
+            return;
+        }
+        all.push(Remembered {
+            chat: chat.clone(),
+            path: file.path.clone(),
+            kept: file.kept.clone(),
+        });
+        keep_in_mind(service, &all);
+    }
+
+    /// Follows again what live shares rest on.
+    pub(crate) fn resume(&self, service: &Arc<Service>) {
+        let mut all = remembered(service);
+        let before = all.len();
+        all.retain(|one| has_live_share(service, &one.chat));
+        if all.len() < before {
+            keep_in_mind(service, &all);
+        }
+        for Remembered { path, kept, .. } in all {
+            if let Err(error) = self.follow(service, &path, kept) {
+                tracing::warn!("a live share does not grow any more: {error}");
+            }
+        }
     }
 
     /// What is followed, and how every file of it is.
     pub(crate) fn states(&self) -> Vec<(PathBuf, Vec<FollowState>)> {
-        let followers = self
-            .followers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let followers = self.followers();
         let states = followers
             .iter()
-            .map(|(path, follower)| (path.clone(), follower.states()));
+            .map(|followed| (followed.path.clone(), followed.follower.states()));
         states.collect()
     }
 
     /// Stops following; what was read is in the store then.
     pub(crate) async fn stop(&self) {
-        let followers = {
-            let mut followers = self
-                .followers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *followers)
-        };
+        let followers = std::mem::take(&mut *self.followers());
         let stop = move || {
-            for (_, follower) in followers {
-                follower.stop();
+            for followed in followers {
+                followed.follower.stop();
             }
         };
         // A follower that panicked has stopped too.
         let _ = tokio::task::spawn_blocking(stop).await;
     }
+
+    fn followers(&self) -> MutexGuard<'_, Vec<Followed>> {
+        self.followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remembered(service: &Service) -> Vec<Remembered> {
+    let text = fs::read(service.data.join(REMEMBERED)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+fn keep_in_mind(service: &Service, all: &[Remembered]) {
+    let text = serde_json::to_vec(all).map_err(std::io::Error::other);
+    let path = service.data.join(REMEMBERED);
+    if let Err(error) = text.and_then(|text| write_private(&path, &text)) {
+        tracing::warn!(
+            "`{}` could not be written; after the next start some live shares do not grow: {error}",
+            path.display()
+        );
+    }
+}
+
+fn has_live_share(service: &Service, chat: &ChatId) -> bool {
+    let shares = service.read_now(|reader| reader.shares_of_chat(chat));
+    let is_live =
+        |share: &readalong_model::Share| share.updates == Updates::Live && !share.is_expired(now());
+    // Where that cannot be told now, it is not forgotten.
+    shares.map_or(true, |shares| shares.iter().any(is_live))
 }
 
 /// Brings what a follower reads into the store.

@@ -366,6 +366,7 @@ impl Server {
         for path in &self.follow {
             service.followers.follow(service, path, Vec::new())?;
         }
+        service.followers.resume(service);
         let housekeeper = tokio::spawn(keep_house(service.clone()));
         service.set_serving();
         let router = self.router();

@@ -433,8 +433,9 @@ impl Service {
     /// The record of a share whose bundle, where it has one, is as it should be.
     async fn ready(self: &Arc<Self>, id: &ShareId) -> Result<Arc<Share>, ServiceError> {
         let share = self.share(id)?.ok_or(StoreError::NotFound)?;
-        if share.updates == Updates::Frozen {
-            self.frozen.open(self, &share).await?;
+        match share.updates {
+            Updates::Frozen => _ = self.frozen.open(self, &share).await?,
+            Updates::Live => self.followers.remember(self, &share.chat),
         }
         Ok(self.share(id)?.ok_or(StoreError::NotFound)?)
     }
