@@ -49,9 +49,9 @@
   });
 
   /** The picture of a link, and files of it. @param {string} url @returns {any} */
-  const code = (url) => h("figure", { className: "qr" },
-    h("img", { src: `${url}/qr.svg`, alt: t("qr"), width: 200, height: 200 }),
-    h("figcaption", {}, h("a", { href: `${url}/qr.png`, download: "qr.png" }, "PNG"), " ", h("a", { href: `${url}/qr.svg`, download: "qr.svg" }, "SVG")));
+  const code = (url, path = new URL(url).pathname) => h("figure", { className: "qr" },
+    h("img", { src: `${path}/qr.svg`, alt: t("qr"), width: 200, height: 200 }),
+    h("figcaption", {}, h("a", { href: `${path}/qr.png`, download: "qr.png" }, "PNG"), " ", h("a", { href: `${path}/qr.svg`, download: "qr.svg" }, "SVG")));
   on("qr", ({ value }) => {
     show([h("h2", {}, t("qr")), code(value), h("p", {}, h("a", { href: `${value}/` }, value))], "small");
   });
