@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     served::{Running, on, wait_for},
-    world::{World, root, run},
+    world::{World, fixture, program, root, run},
 };
 
 /// `readalong config` with a file, on a data folder that nobody sees.
@@ -173,4 +173,44 @@ fn the_document_has_every_key_and_no_other() {
     let lines = out.lines().map(|line| serde_json::from_str(line).unwrap());
     let keys = lines.map(|line: Value| line["key"].as_str().unwrap().to_owned());
     assert_eq!(documented(), keys.collect(), "docs/configuration.md (left)");
+}
+
+#[test]
+fn what_is_printed_sets_no_secret_when_it_is_read_again() {
+    let world = World::new();
+    let text =
+        "[signin.oidc]\nissuer = 'https://id.example'\nclient_id = 'a'\nclient_secret = 'CANARY'\n";
+    let file = world.write("config.toml", text);
+    let printed = run(&mut config(&world, &file));
+    assert_eq!(printed.code, 0, "{}", printed.err);
+    assert!(!printed.out.contains("CANARY"), "{}", printed.out);
+    let says = "# signin.oidc.client_secret = \"(set, not shown)\"";
+    assert!(printed.out.contains(says), "{}", printed.out);
+    let again = world.write("again.toml", printed.out);
+    let (secret, _) = in_force(&mut config(&world, &again), "signin.oidc.client_secret");
+    assert_eq!(secret, Value::Null);
+}
+
+#[test]
+fn the_usual_data_folder_is_shown() {
+    let world = World::new();
+    let file = world.write("config.toml", "");
+    let mut command = program();
+    command.env("XDG_DATA_HOME", world.path("share"));
+    let (data, from) = in_force(command.arg("config").arg("--config").arg(&file), "data");
+    let expected = world.path("share/readalong");
+    assert_eq!(data.as_str(), expected.to_str());
+    assert_eq!(from, "default");
+}
+
+#[test]
+fn inspect_reads_the_configuration_that_it_is_given() {
+    let world = World::new();
+    let ran = run(program()
+        .arg("inspect")
+        .arg(fixture("chats/agent.jsonl"))
+        .arg("--config")
+        .arg(world.path("nowhere.toml")));
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("nowhere.toml"), "{}", ran.err);
 }

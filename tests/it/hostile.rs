@@ -152,7 +152,23 @@ fn files_that_are_no_transcripts() {
         (
             "page.html",
             b"<!doctype html><title>x</title>".to_vec(),
-            "not a transcript",
+            "it is text/html",
+        ),
+        (
+            "session.jsonl.gz",
+            b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec(),
+            "it is packed (application/gzip); unpack it",
+        ),
+        ("unmarked.jsonl", utf16[2..].to_vec(), "UTF-16"),
+        (
+            "cut.json",
+            br#"{"messages": [{"role": "user", "content": "a"}, {"role"#.to_vec(),
+            "nothing of it can be read: line 1: EOF while parsing",
+        ),
+        (
+            "cut-list.json",
+            br#"[{"title": "t", "mapping": {"a": {"id": "#.to_vec(),
+            "item 1: the file ends in the middle of this value, after 39 bytes of it; if it was cut or damaged, get it again",
         ),
         (
             "data.sqlite",
@@ -166,7 +182,7 @@ fn files_that_are_no_transcripts() {
             "not a transcript",
         ),
         ("numbers.json", b"[1, 2, 3]".to_vec(), "not a transcript"),
-        ("nothing.json", b"[]".to_vec(), "settle"),
+        ("nothing.json", b"[]".to_vec(), "holds no record"),
         ("null.json", b"null".to_vec(), "not a transcript"),
         (
             "package.json",
@@ -205,6 +221,28 @@ fn places_that_are_no_files() {
     let socket = world.path("socket");
     let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     refused(&world, &socket, "socket");
+    for command in ["verify", "pack", "rescan"] {
+        let missing = world.path("missing");
+        let mut program = program();
+        program.arg(command).arg(&missing);
+        if command == "pack" {
+            program.args(["--as", "zip"]);
+        }
+        assert_refused(&run(&mut program), &missing, "help: check the name");
+    }
+    // Nobody writes into it: reading would wait for ever.
+    let pipe = world.path("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut import = program();
+    import.args(["legacy", "import"]).arg(&pipe);
+    import.arg("--data").arg(world.path("data"));
+    assert_refused(&watched(&mut import).0, &pipe, "it is not a plain file");
 }
 
 #[test]
@@ -537,7 +575,7 @@ fn cut_and_foreign_zips() {
     refused(
         &world,
         &world.write("cut.zip", &whole[..whole.len() / 2]),
-        "no whole record",
+        "is a damaged or cut zip",
     );
     let exported = world.export(&world.write("end.zip", &whole[..whole.len() - 3]), &[]);
     let warnings = exported.warnings();
@@ -575,6 +613,71 @@ fn cut_and_foreign_zips() {
         "hollow.zip",
     );
     refused(&world, &world.write("empty.zip", zip_of(&[])), "empty.zip");
+}
+
+#[test]
+fn a_zip_whose_text_was_altered_says_so() {
+    let chats = fs::read_to_string(fixture("chats/branches.json")).unwrap();
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    zip.start_file("conversations.json", stored).unwrap();
+    zip.write_all(chats.as_bytes()).unwrap();
+    let mut zip = zip.finish().unwrap().into_inner();
+    let at = zip.windows(9).position(|bytes| bytes == b"\"title\": ");
+    zip[at.unwrap() + 11] ^= 1;
+    let world = World::new();
+    let exported = world.export(&world.write("altered.zip", zip), &[]);
+    let warnings = exported.warnings();
+    let told = warnings
+        .iter()
+        .any(|warning| *warning == "conversations.json: it is damaged or cut: Invalid checksum");
+    assert!(told, "{warnings:?}");
+}
+
+#[test]
+fn arrays_that_are_cut_or_followed_by_something_say_so() {
+    let messages = r#"[{"role":"user","content":"This is one."},{"role":"assistant","content":"This is two."}"#;
+    for (end, says) in [
+        ("", "item 3: the file ends in the middle"),
+        (",", "item 3: the file ends in the middle"),
+        (
+            r#"]{"trail"#,
+            "item 3: 7 bytes behind the end of the array were not read",
+        ),
+    ] {
+        let world = World::new();
+        let file = world.write("chat.json", format!("{messages}{end}"));
+        survives(&world, &file, &["This is one.", "This is two."], Some(says));
+    }
+}
+
+#[test]
+fn what_is_lost_of_a_file_of_chats_is_told_by_inspect() {
+    let world = World::new();
+    let chat = |id: &str| json!({"title": id, "conversation_id": id, "create_time": 1.0, "current_node": "u", "mapping": {"u": node("u", None, &[], "words")}});
+    let torn = json!({"title": "torn", "id": "t", "conversation_id": "t", "create_time": 1.0, "update_time": 1.0, "default_model_slug": "m"});
+    let says = "item 2: a conversation without its messages";
+    let file = world.write(
+        "chats.json",
+        json!([chat("a"), torn, chat("b")]).to_string(),
+    );
+    let ran = run(program().arg("inspect").arg(&file));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(
+        ran.out.contains("Chats     2\n") && ran.out.contains("Warnings  1\n"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains(says), "{}", ran.out);
+    let file = world.write("torn.json", json!([torn]).to_string());
+    let ran = run(program().arg("inspect").arg(&file));
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let says = "item 1: a conversation without its messages";
+    assert!(
+        ran.err.contains(says) && ran.err.contains("help: if it was cut"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]

@@ -104,6 +104,12 @@ pub enum BundleError {
         /// The folder.
         path: PathBuf,
     },
+    /// What is sealed grows: it is no whole bundle.
+    #[error("the encrypted share in `{}` grows: it holds no bundle", path.display())]
+    IsGrowing {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder holds a sealed bundle where a plain one is asked for.
     #[error("the bundle in `{}` is encrypted", path.display())]
     IsSealed {

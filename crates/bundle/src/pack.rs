@@ -285,17 +285,16 @@ fn total(manifest: &Manifest) -> u64 {
 /// Gives a file to `out`. At its end it has to be what the manifest says.
 fn copy(entry: &FileEntry, read: &mut dyn Read, out: &mut dyn Write) -> Result<(), BundleError> {
     let mut digest = DigestWriter::default();
-    let mut buffer = vec![0; WRITE_BYTES];
+    let mut buffer = Vec::with_capacity(WRITE_BYTES);
     loop {
-        let read = match read.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read.map_err(packing)?,
-        };
-        if read == 0 {
+        // What deflate makes of a file follows from how it is cut: the same pieces, however much is read at once.
+        buffer.clear();
+        let mut piece = (&mut *read).take(WRITE_BYTES as u64);
+        if piece.read_to_end(&mut buffer).map_err(packing)? == 0 {
             break;
         }
-        digest.update(&buffer[..read]);
-        out.write_all(&buffer[..read]).map_err(packing)?;
+        digest.update(&buffer);
+        out.write_all(&buffer).map_err(packing)?;
     }
     match digest.finish() == entry.sha256 {
         true => Ok(()),

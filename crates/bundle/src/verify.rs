@@ -127,8 +127,9 @@ impl Verification {
 /// Reads a bundle whole and compares it with its manifest.
 ///
 /// # Errors
-/// The folder holds no bundle, or one of a later format version.
+/// The folder is not there, or holds no bundle, or one of a later format version.
 pub fn verify(bundle: &Path) -> Result<Verification, BundleError> {
+    fs::metadata(bundle).map_err(BundleError::io("reading", bundle))?;
     let (manifest, id) = Manifest::open(bundle)?;
     let mut problems = Vec::new();
     check_name(&file_name(bundle), id, &mut problems);

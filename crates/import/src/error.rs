@@ -2,6 +2,8 @@
 
 use std::io;
 
+use readalong_model::Warning;
+
 use crate::FORMATS;
 
 /// What can stop an import. Damage inside of a transcript is no error: it becomes a warning.
@@ -43,10 +45,12 @@ pub enum ImportError {
         file: String,
     },
     /// The file was read and holds no chat.
-    #[error("`{file}` holds no chat that could be read")]
+    #[error("`{file}` holds no chat that could be read{}", because(.loss))]
     NoChat {
         /// Name of the file.
         file: String,
+        /// The first thing that could not be read, where there is one.
+        loss: Option<Warning>,
     },
     /// The file holds several chats and none was picked.
     #[error("`{file}` holds {count} chats")]
@@ -74,6 +78,11 @@ pub enum ImportError {
         /// Why.
         source: io::Error,
     },
+}
+
+fn because(loss: &Option<Warning>) -> String {
+    let loss = loss.as_ref().map(|loss| format!(": {loss}"));
+    loss.unwrap_or_default()
 }
 
 fn names() -> String {

@@ -37,7 +37,15 @@ pub(crate) struct Framer<R> {
     start: usize,
     end_of_input: bool,
     number: u64,
-    array_entered: bool,
+    array: Array,
+}
+
+/// How far the array is whose elements are the values.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Array {
+    Before,
+    Within,
+    Over,
 }
 
 impl<R: Read> Framer<R> {
@@ -49,7 +57,7 @@ impl<R: Read> Framer<R> {
             start: 0,
             end_of_input: false,
             number: 0,
-            array_entered: false,
+            array: Array::Before,
         }
     }
 
@@ -140,11 +148,24 @@ impl<R: Read> Framer<R> {
     }
 
     fn next_value(&mut self) -> io::Result<Option<Frame<'_>>> {
-        if !self.skip_to_value()? {
-            return Ok(None);
+        let found = self.skip_to_value()?;
+        let number = self.number + 1;
+        match (found, self.array) {
+            (true, Array::Over) => {
+                let reason = format!(
+                    "{} bytes behind the end of the array were not read",
+                    self.skip_all()?
+                );
+                return Ok(Some(Frame::Skipped { number, reason }));
+            }
+            (true, _) => self.number = number,
+            (false, Array::Within) => {
+                self.array = Array::Over;
+                let reason = "the file ends in the middle: its array is not closed".to_owned();
+                return Ok(Some(Frame::Skipped { number, reason }));
+            }
+            (false, _) => return Ok(None),
         }
-        self.number += 1;
-        let number = self.number;
         let mut scanner = Scanner::default();
         let mut scanned = 0;
         loop {
@@ -162,7 +183,8 @@ impl<R: Read> Framer<R> {
                     "value of more than {} MB; nothing after it was read",
                     VALUE_BYTES_MAX >> 20
                 );
-                self.stop();
+                self.array = Array::Over;
+                self.skip_all()?;
                 return Ok(Some(Frame::Skipped { number, reason }));
             }
             if !self.fill()? {
@@ -174,6 +196,7 @@ impl<R: Read> Framer<R> {
                         number,
                     }));
                 }
+                self.array = Array::Over;
                 let reason = format!(
                     "the file ends in the middle of this value, after {} bytes of it",
                     value.len()
@@ -183,10 +206,17 @@ impl<R: Read> Framer<R> {
         }
     }
 
-    fn stop(&mut self) {
-        self.buffer.clear();
-        self.start = 0;
-        self.end_of_input = true;
+    /// Drops everything that is left and tells how many bytes that were. It is read all the same: only at its end a zip's member shows damage.
+    fn skip_all(&mut self) -> io::Result<u64> {
+        let mut skipped = 0;
+        loop {
+            skipped += (self.buffer.len() - self.start) as u64;
+            self.buffer.clear();
+            self.start = 0;
+            if !self.fill()? {
+                return Ok(skipped);
+            }
+        }
     }
 
     /// Goes to the first byte of the next value: past blanks, NUL bytes, commas, byte order marks and the array's brackets.
@@ -195,13 +225,10 @@ impl<R: Read> Framer<R> {
             while let Some(&byte) = self.buffer.get(self.start) {
                 match byte {
                     b' ' | b'\t' | b'\r' | b'\n' | b',' | 0 | 0xef | 0xbb | 0xbf => {}
-                    b'[' if self.framing == Framing::Array && !self.array_entered => {
-                        self.array_entered = true
+                    b'[' if self.framing == Framing::Array && self.array == Array::Before => {
+                        self.array = Array::Within
                     }
-                    b']' if self.framing == Framing::Array => {
-                        self.stop();
-                        return Ok(false);
-                    }
+                    b']' if self.array == Array::Within => self.array = Array::Over,
                     _ => return Ok(true),
                 }
                 self.start += 1;
@@ -493,17 +520,27 @@ mod tests {
                 "2 [1,[2]]",
                 "3 \"x,y\"",
                 "4 17",
-                "5 {}"
+                "5 {}",
+                "6 skipped: 8 bytes behind the end of the array were not read"
             ]
         );
-        let cut = frames(b"[{\"a\":1},{\"b\":", Framing::Array);
-        assert_eq!(
-            cut,
-            [
-                "1 {\"a\":1}",
-                "2 skipped: the file ends in the middle of this value, after 5 bytes of it"
-            ]
-        );
+        assert_eq!(frames(b"[{}]\n\0", Framing::Array), ["1 {}"]);
+    }
+
+    #[test]
+    fn an_array_that_is_cut_is_reported_once_wherever_that_is() {
+        let cut = "2 skipped: the file ends in the middle: its array is not closed";
+        for (text, rest) in [
+            ("[{\"a\":1},", cut),
+            ("[{\"a\":1}", cut),
+            (
+                "[{\"a\":1},{\"b\":",
+                "2 skipped: the file ends in the middle of this value, after 5 bytes of it",
+            ),
+        ] {
+            let found = frames(text.as_bytes(), Framing::Array);
+            assert_eq!(found, ["1 {\"a\":1}", rest], "{text}");
+        }
     }
 
     #[test]

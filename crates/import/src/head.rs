@@ -18,6 +18,16 @@ pub(crate) enum Framing {
     Values,
 }
 
+impl Framing {
+    /// What its pieces are counted by.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Lines => "line",
+            Self::Array | Self::Values => "item",
+        }
+    }
+}
+
 /// The first records of a transcript.
 pub(crate) struct Head {
     pub(crate) framing: Framing,

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use readalong_model::{Chat, Place, Warning};
+use serde::de::IgnoredAny;
 
 use crate::{
     Detection, Discard, FORMATS, Format, ImportError, Layout, Surroundings,
@@ -125,36 +126,22 @@ impl Transcript {
             .take(PROBE_BYTES as u64)
             .read_to_end(&mut probe)
             .map_err(|error| io_error(&source.name, error))?;
+        let mut damage = None;
         let archive = if probe.starts_with(b"PK\x03\x04") || probe.starts_with(b"PK\x05\x06") {
             let archive = Archive::open(&source)?;
-            probe = archive.probe(&source, PROBE_BYTES)?;
+            (probe, damage) = archive.probe(&source, PROBE_BYTES)?;
             Some(archive)
         } else {
             None
         };
-        let framing = framing_of(&probe).map_err(|reason| match reason {
-            None => ImportError::Empty {
-                file: source.name.clone(),
-            },
-            Some(reason) => ImportError::NotATranscript {
-                file: source.name.clone(),
-                reason,
-            },
-        })?;
-        let head = read_head(&source, archive.as_ref(), framing)?;
+        let framing =
+            framing_of(&probe).map_err(|reason| not_read(&source.name, reason, damage.take()))?;
+        let beginning = read_head(&source, archive.as_ref(), framing)?;
         let detection = match forced {
-            Some(format) => Detection::forced(format, &head),
-            None => Detection::of(&head).ok_or_else(|| {
-                let reason = match head.records.len() {
-                    0 => "it begins like JSON and holds no whole record".to_owned(),
-                    count => format!(
-                        "it is JSON, and none of its first {count} records has the marks of a known format"
-                    ),
-                };
-                ImportError::NotATranscript {
-                    file: source.name.clone(),
-                    reason,
-                }
+            Some(format) => Detection::forced(format, &beginning.head),
+            None => Detection::of(&beginning.head).ok_or_else(|| {
+                let reason = Some(beginning.why_unknown());
+                not_read(&source.name, reason, beginning.damage)
             })?,
         };
         Ok(Self {
@@ -176,14 +163,24 @@ impl Transcript {
     /// # Errors
     /// The source cannot be read.
     pub fn list(&self) -> Result<Vec<ChatEntry>, ImportError> {
+        Ok(self.list_with_warnings()?.0)
+    }
+
+    /// As [`list`](Self::list), with what is wrong between the chats.
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn list_with_warnings(&self) -> Result<(Vec<ChatEntry>, Vec<Warning>), ImportError> {
         let mut entries = Vec::new();
+        let mut warnings = Vec::new();
         self.for_each_chat(&mut Discard, None, &mut |imported| {
-            if is_chat(&imported) {
-                entries.push(entry(entries.len() + 1, &imported.chat));
+            match is_chat(&imported) {
+                true => entries.push(entry(entries.len() + 1, &imported.chat)),
+                false => warnings.extend(imported.warnings),
             }
             Ok(())
         })?;
-        Ok(entries)
+        Ok((entries, warnings))
     }
 
     /// Reads one chat.
@@ -201,9 +198,10 @@ impl Transcript {
                 found = Some(imported);
                 Ok(())
             })?;
-            let imported = found.filter(is_chat).ok_or_else(|| ImportError::NoChat {
-                file: self.source.name.clone(),
-            })?;
+            let imported = match found {
+                Some(imported) if is_chat(&imported) => imported,
+                lost => return Err(self.no_chat(lost.map_or(Vec::new(), |lost| lost.warnings))),
+            };
             return match pick {
                 Pick::Named(name) if !matches_pick(&entry(1, &imported.chat), name) => {
                     Err(self.no_such_chat(name, 0))
@@ -226,12 +224,19 @@ impl Transcript {
             }
             Ok(())
         })?;
-        let mut imported = found.ok_or_else(|| ImportError::NoChat {
-            file: self.source.name.clone(),
-        })?;
+        let Some(mut imported) = found else {
+            return Err(self.no_chat(of_the_file));
+        };
         // What is wrong between chats is no chat's own, and whoever takes one should know.
         imported.warnings.extend(of_the_file);
         Ok(imported)
+    }
+
+    fn no_chat(&self, warnings: Vec<Warning>) -> ImportError {
+        ImportError::NoChat {
+            file: self.source.name.clone(),
+            loss: warnings.into_iter().next(),
+        }
     }
 
     fn no_such_chat(&self, pick: &str, found: usize) -> ImportError {
@@ -244,14 +249,13 @@ impl Transcript {
 
     /// The number of the chat that is wanted.
     fn find(&self, pick: &Pick) -> Result<usize, ImportError> {
-        let entries = self.list()?;
-        let file = || self.source.name.clone();
+        let (entries, warnings) = self.list_with_warnings()?;
         let name = match pick {
             Pick::Only if entries.len() == 1 => return Ok(1),
-            Pick::Only if entries.is_empty() => return Err(ImportError::NoChat { file: file() }),
+            Pick::Only if entries.is_empty() => return Err(self.no_chat(warnings)),
             Pick::Only => {
                 return Err(ImportError::ManyChats {
-                    file: file(),
+                    file: self.source.name.clone(),
                     count: entries.len(),
                 });
             }
@@ -371,14 +375,9 @@ fn read_pieces(
     framing: Framing,
     see: &mut dyn FnMut(Piece<'_>) -> Result<(), ImportError>,
 ) -> Result<(), ImportError> {
-    let unit = if framing == Framing::Lines {
-        "line"
-    } else {
-        "item"
-    };
     let mut place = Place {
         file: name.to_owned(),
-        unit,
+        unit: framing.unit(),
         number: 0,
     };
     let mut framer = Framer::new(input, framing);
@@ -542,14 +541,14 @@ fn format_named(name: &str) -> Result<&'static Format, ImportError> {
 /// How the records lie in a file that begins so; `Err(None)` for a file without content.
 fn framing_of(probe: &[u8]) -> Result<Framing, Option<String>> {
     let text = framer::trim(probe);
-    let complete =
-        |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(framer::trim(line)).is_ok();
+    let complete = |line: &[u8]| serde_json::from_slice::<IgnoredAny>(framer::trim(line)).is_ok();
     let lines = || {
         text.split(|byte| *byte == b'\n')
             .filter(|line| !framer::trim(line).is_empty())
     };
     match text.first() {
         None => Err(None),
+        Some(_) if is_utf16(probe) => Err(Some("it is UTF-16; save it as UTF-8".to_owned())),
         Some(b'[') => {
             let first_is_whole = lines().next().is_some_and(complete);
             let more = lines()
@@ -579,26 +578,84 @@ fn framing_of(probe: &[u8]) -> Result<Framing, Option<String>> {
         Some(_) if probe.starts_with(b"SQLite format 3\0") => {
             Err(Some("it is a SQLite database".to_owned()))
         }
-        Some(_) if probe.starts_with(b"\xff\xfe") || probe.starts_with(b"\xfe\xff") => {
-            Err(Some("it is UTF-16; save it as UTF-8".to_owned()))
-        }
         // The first line may be torn: a later whole one decides.
         Some(_) if lines().any(|line| framer::trim(line).starts_with(b"{") && complete(line)) => {
             Ok(Framing::Lines)
         }
-        Some(_) if infer::get(probe).is_some() || text.iter().take(512).any(|byte| *byte == 0) => {
-            Err(Some("it is a binary file".to_owned()))
+        Some(_) => Err(Some(no_json(probe))),
+    }
+}
+
+/// True with a byte order mark, and where every second byte of the first two characters is zero.
+fn is_utf16(probe: &[u8]) -> bool {
+    match probe {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [a, b, c, d, ..] => {
+            [*b, *d] == [0, 0] && *a > 0 && *c > 0 || [*a, *c] == [0, 0] && *b > 0 && *d > 0
         }
-        Some(_) => {
+        _ => false,
+    }
+}
+
+/// What something is that is neither JSON nor a zip.
+fn no_json(probe: &[u8]) -> String {
+    let text = framer::trim(probe);
+    match infer::get(probe) {
+        Some(kind) if kind.matcher_type() == infer::MatcherType::Archive => {
+            format!(
+                "it is packed ({}); unpack it and give the transcript from within it",
+                kind.mime_type()
+            )
+        }
+        Some(kind) => format!("it is {}", kind.mime_type()),
+        None if text.iter().take(512).any(|byte| *byte == 0) => "it is a binary file".to_owned(),
+        None => {
             let begin: String = String::from_utf8_lossy(text)
                 .chars()
                 .take(20)
                 .map(|c| if c.is_control() { ' ' } else { c })
                 .collect();
-            Err(Some(format!(
+            format!(
                 "it begins with `{}`, which is neither JSON nor a zip",
                 begin.trim()
-            )))
+            )
+        }
+    }
+}
+
+/// Why a file that gave nothing is not read; without a reason it is empty.
+fn not_read(file: &str, reason: Option<String>, damage: Option<io::Error>) -> ImportError {
+    let file = file.to_owned();
+    match (damage, reason) {
+        (Some(error), _) => ImportError::DamagedZip {
+            file,
+            source: error.into(),
+        },
+        (None, Some(reason)) => ImportError::NotATranscript { file, reason },
+        (None, None) => ImportError::Empty { file },
+    }
+}
+
+/// The first records, and what is wrong with them.
+struct Beginning {
+    head: Head,
+    /// The first thing that could not be read, where no record is whole.
+    loss: Option<String>,
+    /// Why a zip's member could not be read on.
+    damage: Option<io::Error>,
+}
+
+impl Beginning {
+    /// Why no format knows the records.
+    fn why_unknown(&self) -> String {
+        match (&self.loss, self.head.records.len()) {
+            (Some(loss), _) => {
+                format!("nothing of it can be read: {loss}; if it was cut or damaged, get it again")
+            }
+            (None, 0) => "it is JSON and holds no record".to_owned(),
+            (None, count) => format!(
+                "it is JSON, and none of its first {count} records has the marks of a known format"
+            ),
         }
     }
 }
@@ -607,21 +664,30 @@ fn read_head(
     source: &Source,
     archive: Option<&Archive>,
     framing: Framing,
-) -> Result<Head, ImportError> {
+) -> Result<Beginning, ImportError> {
     let mut records = Vec::new();
+    let (mut is_any_whole, mut loss) = (false, None);
     let mut looked_at = 0;
     let mut see = |input: &mut dyn Read| -> io::Result<()> {
         let mut framer = Framer::new(input, framing);
         while let Some(frame) = framer.next()? {
-            let Frame::Piece { bytes, .. } = frame else {
-                continue;
+            let (bytes, number) = match frame {
+                Frame::Piece { bytes, number } => (bytes, number),
+                Frame::Skipped { number, reason } => {
+                    loss.get_or_insert(format!("{} {number}: {reason}", framing.unit()));
+                    continue;
+                }
             };
             looked_at += bytes.len();
             let bytes = framer::trim(bytes);
-            match std::str::from_utf8(bytes) {
-                Ok("") => {}
-                Ok(json) => records.push(HeadRecord::parse(json)),
-                Err(_) => records.push(HeadRecord::parse(&String::from_utf8_lossy(bytes))),
+            if !bytes.is_empty() {
+                records.push(HeadRecord::parse(&String::from_utf8_lossy(bytes)));
+                match serde_json::from_slice::<IgnoredAny>(bytes) {
+                    Ok(_) => is_any_whole = true,
+                    Err(error) => {
+                        loss.get_or_insert(format!("{} {number}: {error}", framing.unit()));
+                    }
+                }
             }
             if records.len() >= HEAD_RECORDS_MAX || looked_at > HEAD_BYTES_MAX {
                 break;
@@ -629,7 +695,7 @@ fn read_head(
         }
         Ok(())
     };
-    match archive {
+    let damage = match archive {
         Some(archive) => archive.with_first_member(source, &mut see)?,
         None => {
             let mut input = (source.open)().map_err(|error| io_error(&source.name, error))?;
@@ -637,9 +703,14 @@ fn read_head(
                 .seek(SeekFrom::Start(0))
                 .map_err(|error| io_error(&source.name, error))?;
             see(&mut input).map_err(|error| io_error(&source.name, error))?;
+            None
         }
-    }
-    Ok(Head { framing, records })
+    };
+    Ok(Beginning {
+        head: Head { framing, records },
+        loss: loss.filter(|_| !is_any_whole),
+        damage,
+    })
 }
 
 fn io_error(file: &str, source: io::Error) -> ImportError {

@@ -406,7 +406,9 @@ impl Settings {
         if let Some((value, origin)) = self.set.get(key.name) {
             return Ok((Some(value.clone()), origin.clone()));
         }
-        let defaults = Table::try_from(Config::default())?;
+        let mut defaults = Config::default();
+        defaults.data = defaults.data().ok(); // the one that the environment tells
+        let defaults = Table::try_from(defaults)?;
         Ok((at(&defaults, key.name).cloned(), Origin::Default))
     }
 }

@@ -36,7 +36,7 @@ fn after_import(error: &ImportError) -> Option<String> {
         ImportError::NoSuchFormat { .. } => "`readalong formats` lists the names".to_owned(),
         ImportError::DamagedZip { .. } => "download the export again, or give the `conversations.json` from within it".to_owned(),
         ImportError::ForeignZip { .. } => "unpack it and give the transcript from within it".to_owned(),
-        ImportError::NoChat { file } => format!("`readalong inspect {file}` tells what became of its records"),
+        ImportError::NoChat { .. } => "if it was cut or damaged, get it again from where it came from; `--format NAME` reads it as another format".to_owned(),
         ImportError::ManyChats { file, .. } | ImportError::NoSuchChat { file, .. } => {
             format!("`readalong inspect {file}` lists its chats; pick one with --chat NUMBER, ID or TITLE")
         }
@@ -126,6 +126,7 @@ fn after_bundle(error: &BundleError) -> Option<String> {
         BundleError::IsSealed { .. } => {
             "`readalong unpack DIR --key KEY` gives the bundle in it; without --key it asks for the passphrase"
         }
+        BundleError::IsGrowing { .. } => "open its link to read it",
         BundleError::NotSealed { .. } => {
             "name the folder of an encrypted share, the one with index.js in it"
         }

@@ -1,5 +1,7 @@
 //! One item of a chat as HTML: the same fragment in a bundle's page and, live, in a frame.
 
+use std::mem;
+
 use minijinja::{Environment, Value, value::Serde};
 use readalong_model::{CallState, Part, Role, Status, ThreadId, Timestamp};
 
@@ -241,7 +243,7 @@ impl FragmentRenderer<'_> {
                 Part::ToolResult {
                     parts, is_error, ..
                 } => {
-                    others.results += 1;
+                    others.push(Other::Result);
                     entries.push(Entry::Result {
                         anchor,
                         result: parts::result(self.outline.artifacts, parts, *is_error, self.blobs),
@@ -251,7 +253,7 @@ impl FragmentRenderer<'_> {
                     markdown,
                     duration_ms,
                 } => {
-                    others.thoughts += 1;
+                    others.push(Other::Thought);
                     others.thought_ms += duration_ms.unwrap_or(0);
                     let html = (!markdown.is_empty()).then(|| {
                         self.markdown(
@@ -268,7 +270,7 @@ impl FragmentRenderer<'_> {
                 }
                 part => {
                     let (part, title, html) = parts::quiet(part);
-                    others.quiet.get_or_insert_with(|| title.clone());
+                    others.push(Other::Quiet(title.clone()));
                     others.quiet_count += 1;
                     entries.push(Entry::Quiet {
                         anchor,
@@ -356,7 +358,7 @@ impl FragmentRenderer<'_> {
             let back = self.outline.anchor(caller);
             let within = fragments
                 .iter_mut()
-                .map(|part| std::mem::take(&mut part.threads));
+                .map(|part| mem::take(&mut part.threads));
             fragment.threads.extend(within.flatten());
             let href = format!("{name}.html");
             fragment.threads.push(LongThread {
@@ -449,31 +451,42 @@ pub(crate) fn branch_name(anchor: &str) -> String {
 /// What an activity without calls holds.
 #[derive(Default)]
 struct Others {
-    thoughts: usize,
+    /// Each kind once, in the order of the chat.
+    kinds: Vec<Other>,
     thought_ms: u64,
-    results: usize,
-    quiet: Option<String>,
     quiet_count: usize,
 }
 
+enum Other {
+    Thought,
+    /// A note with this title, the first of them.
+    Quiet(String),
+    Result,
+}
+
 impl Others {
+    fn push(&mut self, other: Other) {
+        let kind = mem::discriminant(&other);
+        if self
+            .kinds
+            .iter()
+            .all(|there| mem::discriminant(there) != kind)
+        {
+            self.kinds.push(other);
+        }
+    }
+
     fn summary(self) -> String {
-        let mut words = Vec::new();
-        if self.thoughts > 0 {
-            words.push(activity::duration(self.thought_ms).map_or_else(
+        let words = self.kinds.into_iter().map(|kind| match kind {
+            Other::Thought => activity::duration(self.thought_ms).map_or_else(
                 || "Thought".to_owned(),
                 |duration| format!("Thought for {duration}"),
-            ));
-        }
-        match (self.quiet, self.quiet_count) {
-            (Some(title), 1) => words.push(title),
-            (Some(title), count) => words.push(format!("{title} and {} more", count - 1)),
-            (None, _) => {}
-        }
-        if self.results > 0 {
-            words.push("Result of a call that is not in the chat".to_owned());
-        }
-        words.join(", ")
+            ),
+            Other::Quiet(title) if self.quiet_count == 1 => title,
+            Other::Quiet(title) => format!("{title} and {} more", self.quiet_count - 1),
+            Other::Result => "Result of a call that is not in the chat".to_owned(),
+        });
+        words.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -501,5 +514,30 @@ fn status_name(status: Status) -> &'static str {
         Status::Partial => "partial",
         Status::Aborted => "aborted",
         Status::Error => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_keeps_the_order_of_the_chat() {
+        let mut others = Others {
+            quiet_count: 2,
+            ..Others::default()
+        };
+        for other in [
+            Other::Quiet("Command: /init".to_owned()),
+            Other::Thought,
+            Other::Quiet("Command: /clear".to_owned()),
+            Other::Result,
+            Other::Thought,
+        ] {
+            others.push(other);
+        }
+        let expected =
+            "Command: /init and 1 more, Thought, Result of a call that is not in the chat";
+        assert_eq!(others.summary(), expected);
     }
 }

@@ -282,7 +282,7 @@ impl SealedBundle {
     /// The bundle in a sealed one, wherever that comes from.
     ///
     /// # Errors
-    /// The key is another, or the index is missing, damaged or of a later version.
+    /// The key is another, or the index is missing, damaged or of a later version, or that of a share that grows.
     pub fn package(path: &Path, key: &ShareKey) -> Result<Package, BundleError> {
         let (lock, pieces) = read_index(path)?;
         lock.check(key)?;
@@ -300,6 +300,11 @@ impl SealedBundle {
                 .map(|(path, _, tags)| (path, tags))
                 .collect(),
         };
+        if !files.files.contains_key(MANIFEST) {
+            return Err(BundleError::IsGrowing {
+                path: path.to_owned(),
+            });
+        }
         Package::of(path, Box::new(files))
     }
 }

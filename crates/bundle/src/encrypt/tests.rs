@@ -337,3 +337,15 @@ fn published_vectors_hold() {
     let expected = "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b";
     assert_eq!(HEXLOWER.encode(&sealed), expected);
 }
+
+#[test]
+fn what_grows_is_said_to_hold_no_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = SealedIndex::default().to_bytes(&key(1), &Lock::of(&key(1)));
+    fs::write(folder.path().join(INDEX), index).unwrap();
+    let error = SealedBundle::package(folder.path(), &key(1)).err();
+    assert!(
+        matches!(error, Some(BundleError::IsGrowing { .. })),
+        "{error:?}"
+    );
+}

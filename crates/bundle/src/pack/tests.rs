@@ -9,6 +9,11 @@ use super::*;
 use crate::{MANIFEST, verify};
 
 fn bundle(parent: &Path) -> VerifiedBundle {
+    bundle_of(parent, "<p>one</p>".repeat(1000).into_bytes())
+}
+
+/// A bundle with this as its page.
+fn bundle_of(parent: &Path, page: Vec<u8>) -> VerifiedBundle {
     let mut writer = BundleWriter::create(parent).unwrap();
     for (path, media_type, bytes) in [
         (
@@ -21,11 +26,7 @@ fn bundle(parent: &Path) -> VerifiedBundle {
             "text/markdown; charset=utf-8",
             b"# A\n</pre></div>\n<script type=\"text/plain\" data-file=\"x\">".to_vec(),
         ),
-        (
-            "index.html",
-            "text/html; charset=utf-8",
-            "<p>one</p>".repeat(1000).into_bytes(),
-        ),
+        ("index.html", "text/html; charset=utf-8", page),
         ("data/a.js", "text/javascript", b"two".to_vec()),
         ("files/x.png", "image/png", vec![7; 300]),
         ("files/empty.txt", "text/plain; charset=utf-8", Vec::new()),
@@ -130,6 +131,17 @@ fn what_an_html_file_has_around_the_bundle_is_looked_at_too() {
         open(twice.into_bytes()),
         Err(BundleError::Twice { .. })
     ));
+}
+
+#[test]
+fn a_long_page_is_as_packed_however_much_is_read_of_it_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    // Words that come again and others that do not.
+    let words = (0..60_000_u32).map(|n| format!("word {} ", n.wrapping_mul(2_654_435_761) >> 9));
+    let bundle = bundle_of(folder.path(), words.collect::<String>().into_bytes());
+    let bytes = packed(&bundle, PackageKind::Html);
+    let mut package = open(bytes.clone()).unwrap();
+    assert!(package.is_as_packed(&mut bytes.as_slice()));
 }
 
 #[test]

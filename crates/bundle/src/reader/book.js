@@ -66,6 +66,7 @@ const openBook = async ({ read, types, key, failed, late }) => {
       else {
         files.set(link, to.path);
         if (!link.hasAttribute("download")) link.setAttribute("target", "_blank"); // a book that is left has to be opened anew
+        else if (!link.getAttribute("download")) link.setAttribute("download", to.path.slice(to.path.lastIndexOf("/") + 1)); // its address has no name
       }
     }
     for (const media of page.querySelectorAll("[src]:not(script)")) {

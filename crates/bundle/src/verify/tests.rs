@@ -118,6 +118,10 @@ fn what_is_no_bundle_is_refused() {
         verify(parent.path()),
         Err(BundleError::NotABundle { .. })
     ));
+    assert!(matches!(
+        verify(&parent.path().join("nothing")),
+        Err(BundleError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound
+    ));
     fs::write(
         parent.path().join(MANIFEST),
         r#"{"format":"readalong-bundle","version":99}"#,

@@ -18,6 +18,7 @@ use super::{
         runs,
     },
     lenient,
+    openai_chat::OWN_MESSAGE,
 };
 use crate::{
     anthropic_blocks::{CallIds, Content, World},
@@ -49,7 +50,7 @@ const MARKS: [&str; 9] = [
 ];
 
 fn detect(head: &Head) -> Option<Evidence> {
-    let (mut matched, mut marks, mut chats) = (0, 0, 0);
+    let (mut matched, mut marks, mut chats, mut in_blocks) = (0, 0, 0, 0);
     for record in &head.records {
         let inner = match record {
             HeadRecord::Array(_) => Some(record.elements()),
@@ -67,8 +68,15 @@ fn detect(head: &Head) -> Option<Evidence> {
         matched += usize::from(fits);
         chats += usize::from(fits && inner.is_some());
         marks += if fits { found } else { 0 };
+        in_blocks += usize::from(match &inner {
+            Some(messages) => fits && messages.iter().all(is_in_blocks),
+            None => is_in_blocks(record),
+        });
     }
     if marks == 0 {
+        matched = in_blocks;
+    }
+    if matched == 0 {
         return None;
     }
     let layout = if chats > 0 {
@@ -99,6 +107,22 @@ fn is_message(record: &HeadRecord) -> bool {
             _ => record.string("content").is_some(),
         });
     speaks && content && !foreign
+}
+
+/// True for text blocks with nothing that only messages of the other vendor have: it writes plain strings where there is only text.
+fn is_in_blocks(message: &HeadRecord) -> bool {
+    let blocks = message
+        .member("content")
+        .map(|content| content.elements())
+        .unwrap_or_default();
+    let is_text = |block: &HeadRecord| {
+        block.string("type").as_deref() == Some("text") && block.string("text").is_some()
+    };
+    let role = message.string("role");
+    matches!(role.as_deref(), Some("user" | "assistant"))
+        && !blocks.is_empty()
+        && blocks.iter().all(is_text)
+        && !OWN_MESSAGE.iter().any(|key| message.has(key))
 }
 
 fn count_marks(message: &HeadRecord) -> usize {

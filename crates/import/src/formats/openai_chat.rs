@@ -61,7 +61,7 @@ const FOREIGN_MESSAGE: [&str; 8] = [
     "swipes",
 ];
 /// Members that only messages of this format have.
-const OWN_MESSAGE: [&str; 7] = [
+pub(super) const OWN_MESSAGE: [&str; 7] = [
     "tool_calls",
     "tool_call_id",
     "function_call",

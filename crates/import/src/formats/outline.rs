@@ -8,7 +8,7 @@ use std::{
 
 use readalong_model::{Chat, Digest, Message, Part, Role, Visibility};
 
-use crate::{Imported, Pick, Source, Surroundings, Transcript};
+use crate::{ImportError, Imported, Pick, Source, Surroundings, Transcript};
 
 /// A folder of files that lie beside a transcript; what is kept stays in memory.
 pub(super) struct Folder {
@@ -95,18 +95,18 @@ pub(super) fn read_picked(path: &Path, pick: &Pick) -> Imported {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The only chat of some bytes, its format found by their content.
-pub(super) fn read_bytes(bytes: Vec<u8>) -> Imported {
+/// Some bytes as a transcript, its format found by their content.
+pub(super) fn open_bytes(bytes: impl AsRef<[u8]>) -> Result<Transcript, ImportError> {
+    let bytes = bytes.as_ref().to_owned();
     let open =
         Box::new(move || Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>));
-    let transcript = Transcript::open(
-        Source {
-            name: "bytes".to_owned(),
-            open,
-        },
-        None,
-    )
-    .unwrap();
+    let name = "bytes".to_owned();
+    Transcript::open(Source { name, open }, None)
+}
+
+/// The only chat of some bytes, its format found by their content.
+pub(super) fn read_bytes(bytes: Vec<u8>) -> Imported {
+    let transcript = open_bytes(bytes).unwrap();
     transcript.read(&Pick::Only, &mut crate::Discard).unwrap()
 }
 

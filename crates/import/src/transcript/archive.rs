@@ -50,30 +50,34 @@ impl Archive {
         }
     }
 
-    /// The first bytes of the first member that holds chats.
-    pub(super) fn probe(&self, source: &Source, bytes_max: usize) -> Result<Vec<u8>, ImportError> {
+    /// The first bytes of the first member that holds chats, and why there are no more of them.
+    pub(super) fn probe(
+        &self,
+        source: &Source,
+        bytes_max: usize,
+    ) -> Result<(Vec<u8>, Option<io::Error>), ImportError> {
         let mut probe = Vec::new();
-        self.with_first_member(source, &mut |input| {
+        let damage = self.with_first_member(source, &mut |input| {
             input
                 .take(bytes_max as u64)
                 .read_to_end(&mut probe)
                 .map(|_| ())
         })?;
-        Ok(probe)
+        Ok((probe, damage))
     }
 
+    /// Reads the first member that holds chats as far as it goes, and tells why it went no further.
     pub(super) fn with_first_member(
         &self,
         source: &Source,
         see: &mut dyn FnMut(&mut dyn Read) -> io::Result<()>,
-    ) -> Result<(), ImportError> {
+    ) -> Result<Option<io::Error>, ImportError> {
         let Some(name) = self.chats.first() else {
-            return Ok(());
+            return Ok(None);
         };
         self.with_member(source, name, &mut |input| {
             see(input).map_err(|error| io_error(&source.name, error))
         })
-        .map(|_| ())
     }
 
     /// Goes over the members that hold chats. What is wrong with the zip or a member is told after what could be read of it.
@@ -83,10 +87,13 @@ impl Archive {
         see: &mut dyn FnMut(&str, Part<'_>) -> Result<(), ImportError>,
     ) -> Result<(), ImportError> {
         for name in &self.chats {
-            let problem =
+            let damage =
                 self.with_member(source, name, &mut |input| see(name, Part::Bytes(input)))?;
-            if let Some(problem) = problem {
-                see(name, Part::Problem(problem))?;
+            if let Some(damage) = damage {
+                see(
+                    name,
+                    Part::Problem(format!("it is damaged or cut: {damage}")),
+                )?;
             }
         }
         match &self.damage {
@@ -106,7 +113,7 @@ impl Archive {
         source: &Source,
         name: &str,
         see: &mut dyn FnMut(&mut dyn Read) -> Result<(), ImportError>,
-    ) -> Result<Option<String>, ImportError> {
+    ) -> Result<Option<io::Error>, ImportError> {
         let damaged = |error| ImportError::DamagedZip {
             file: source.name.clone(),
             source: error,
@@ -115,14 +122,14 @@ impl Archive {
             let mut zip = open_zip(source)?.map_err(damaged)?;
             let mut member = Member::of(zip.by_name(name).map_err(damaged)?);
             see(&mut member)?;
-            return Ok(member.problem);
+            return Ok(member.damage);
         }
         let mut input = (source.open)().map_err(|error| io_error(&source.name, error))?;
         while let Ok(Some(file)) = read_zipfile_from_stream(&mut input) {
             if file.name().is_ok_and(|found| found == name) {
                 let mut member = Member::of(file);
                 see(&mut member)?;
-                return Ok(member.problem);
+                return Ok(member.damage);
             }
         }
         Ok(None)
@@ -181,7 +188,7 @@ impl Surroundings for Members<'_> {
         (&mut member)
             .take(ARTIFACT_BYTES_MAX + 1)
             .read_to_end(&mut bytes)?;
-        let is_whole = member.problem.is_none() && bytes.len() as u64 <= ARTIFACT_BYTES_MAX;
+        let is_whole = member.damage.is_none() && bytes.len() as u64 <= ARTIFACT_BYTES_MAX;
         Ok(is_whole.then_some(bytes))
     }
 
@@ -263,7 +270,7 @@ pub(super) enum Part<'a> {
 struct Member<R> {
     file: R,
     bytes_left: u64,
-    problem: Option<String>,
+    damage: Option<io::Error>,
 }
 
 impl<'z, R: Read> Member<ZipFile<'z, R>> {
@@ -272,19 +279,19 @@ impl<'z, R: Read> Member<ZipFile<'z, R>> {
         Self {
             file,
             bytes_left,
-            problem: None,
+            damage: None,
         }
     }
 }
 
 impl<R: Read> Read for Member<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.problem.is_some() {
+        if self.damage.is_some() {
             return Ok(0);
         }
         let read = match self.file.read(out) {
             Err(error) if is_damage(error.kind()) => {
-                self.problem = Some(format!("it is damaged or cut: {error}"));
+                self.damage = Some(error);
                 return Ok(0);
             }
             read => read?,

@@ -20,7 +20,7 @@ const MASK: &str = "(set, not shown)";
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  readalong config\n  readalong config --config /etc/readalong/config.toml\n  readalong config --addr 0.0.0.0:4141\n\n\
-                  Takes the flags of `serve`, to show what they change. What is printed can be used as a configuration file; secrets are not shown."
+                  Takes the flags of `serve`, to show what they change. What is printed can be used as a configuration file; secrets are not shown, and their lines are comments."
 )]
 pub(crate) struct Config {
     #[command(flatten)]
@@ -45,15 +45,21 @@ impl Config {
         }
         for key in KEYS {
             let (value, origin) = settings.value(key)?;
-            let value = value.map(|value| masked(key.name, value));
+            let shown = value.clone().map(|value| masked(key.name, value));
             if self.json {
                 let from = origin.to_string();
-                let line = json!({ "key": key.name, "value": value, "from": from });
+                let line = json!({ "key": key.name, "value": shown, "from": from });
                 output::print_line(&line.to_string())?;
                 continue;
             }
-            output::print_line(&match value {
-                Some(value) => format!("{} = {}  # {origin}", key.name, on_one_line(&value)),
+            // What stands for a secret is none: read as a file, it would take the secret's place.
+            let comment = if shown == value { "" } else { "# " };
+            output::print_line(&match shown {
+                Some(shown) => format!(
+                    "{comment}{} = {}  # {origin}",
+                    key.name,
+                    on_one_line(&shown)
+                ),
                 None => format!("# {} is not set", key.name),
             })?;
         }

@@ -6,12 +6,14 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, builder::NonEmptyStringValueParser};
 use indicatif::ProgressBar;
 use readalong_bundle::{BundleWriter, Spool, WrittenBundle};
 use readalong_import::{ImportError, Imported, Pick, Transcript};
-use readalong_model::{Artifact, MessageRange, Snapshot, SnapshotOptions, Warning};
+use readalong_model::{
+    Artifact, Branches, Chat, MessageRange, Snapshot, SnapshotOptions, ThreadId, Warning,
+};
 use readalong_redact::{Known, Redactor, Report};
 use readalong_render::{Output, OutputError, RenderStats, Renderer};
 use readalong_themes::Theme;
@@ -246,6 +248,9 @@ impl Exporter<'_> {
         if let Some(title) = &mut options.title {
             self.redactor.text(title, "title", &mut Known::default());
         }
+        if let Some(range) = options.messages {
+            check_range(range, &chat, &options)?;
+        }
         let snapshot = Snapshot::take(chat, &options);
         let (rendered, written) = write_bundle(&snapshot, out, &self.renderer, spool)?;
         Ok(Exported {
@@ -256,6 +261,25 @@ impl Exporter<'_> {
             written,
         })
     }
+}
+
+/// A range that begins behind the last message is a slip: nobody means to show nothing.
+fn check_range(range: MessageRange, chat: &Chat, options: &SnapshotOptions) -> anyhow::Result<()> {
+    let all = SnapshotOptions {
+        messages: None,
+        ..options.clone()
+    };
+    let all = Snapshot::take(chat.clone(), &all);
+    let path = Branches::of(&all.messages, ThreadId::MAIN)
+        .active_path(&all.messages, all.active_leaf.as_ref());
+    if range.first > path.len() {
+        bail!(
+            "--messages begins at {}, and the chat has {}",
+            range.first,
+            output::count(path.len(), "message")
+        );
+    }
+    Ok(())
 }
 
 /// Renders a snapshot into a bundle below a folder.

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use readalong_import::{Discard, ImportError, Imported, Layout, Pick, Transcript};
-use readalong_model::{Availability, Branches, Chat, Part, Role, ThreadId, Visibility};
+use readalong_import::{ChatEntry, Discard, Imported, Layout, Pick, Transcript};
+use readalong_model::{Availability, Branches, Chat, Part, Role, ThreadId, Visibility, Warning};
 
 use crate::{
-    config::ConfigFile,
+    config::{Config, ConfigFile},
     files, output,
     redaction::{self, Redaction, Spooled},
 };
@@ -43,6 +43,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.config.config()?;
         let bar = output::progress_bar("reading", 0, true);
         let transcript =
             Transcript::open(files::source(&self.file, &bar)?, self.format.as_deref())?;
@@ -56,36 +57,17 @@ impl Inspect {
             detection.format.name, detection.format.title, detection.reason
         ))?;
         if detection.layout == Layout::ChatPerRecord && self.chat.is_none() {
-            let chats = transcript.list()?;
+            let (chats, warnings) = transcript.list_with_warnings()?;
             bar.finish_and_clear();
-            match chats.len() {
-                0 => {
-                    return Err(ImportError::NoChat {
-                        file: self.file.display().to_string(),
-                    }
-                    .into());
-                }
-                1 => {}
-                count => {
-                    output::print_line(&format!("Chats     {count}"))?;
-                    for chat in chats {
-                        let changed = chat
-                            .updated_at
-                            .map(|at| format!(", {}", at.date()))
-                            .unwrap_or_default();
-                        let id = chat.id.map(|id| format!("  {id}")).unwrap_or_default();
-                        output::print_line(&format!(
-                            "{:>8}  {} ({} messages{changed}){id}",
-                            chat.number, chat.title, chat.messages
-                        ))?;
-                    }
-                    return Ok(ExitCode::SUCCESS);
-                }
+            if chats.len() > 1 {
+                print_chats(&chats)?;
+                print_warnings(&warnings)?;
+                return Ok(ExitCode::SUCCESS);
             }
         }
         let pick = self.chat.clone().map_or(Pick::Only, Pick::Named);
         if self.secrets {
-            return self.list_secrets(&transcript, &pick);
+            return self.list_secrets(&transcript, &pick, &config);
         }
         let imported = transcript.read(
             &pick,
@@ -98,8 +80,13 @@ impl Inspect {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn list_secrets(&self, transcript: &Transcript, pick: &Pick) -> anyhow::Result<ExitCode> {
-        let redactor = self.redaction.redactor(&self.config.config()?)?;
+    fn list_secrets(
+        &self,
+        transcript: &Transcript,
+        pick: &Pick,
+        config: &Config,
+    ) -> anyhow::Result<ExitCode> {
+        let redactor = self.redaction.redactor(config)?;
         let mut neighbours = files::Neighbours::of(&self.file)?;
         let mut chat = transcript.read(pick, &mut neighbours)?.chat;
         let report = redactor.chat(&mut chat, &mut Spooled(neighbours.spool()))?;
@@ -131,6 +118,23 @@ impl readalong_import::Surroundings for Beside {
     fn names_in(&mut self, folder: &str) -> Vec<String> {
         self.neighbours.names_in(folder)
     }
+}
+
+fn print_chats(chats: &[ChatEntry]) -> anyhow::Result<()> {
+    output::print_line(&format!("Chats     {}", chats.len()))?;
+    for chat in chats {
+        let changed = chat.updated_at.map(|at| format!(", {}", at.date()));
+        let id = chat.id.as_ref().map(|id| format!("  {id}"));
+        output::print_line(&format!(
+            "{:>8}  {} ({} messages{}){}",
+            chat.number,
+            chat.title,
+            chat.messages,
+            changed.unwrap_or_default(),
+            id.unwrap_or_default()
+        ))?;
+    }
+    Ok(())
 }
 
 fn print_chat(imported: &Imported) -> anyhow::Result<()> {
@@ -181,6 +185,10 @@ fn print_chat(imported: &Imported) -> anyhow::Result<()> {
             artifact.name, artifact.media_type
         ))?;
     }
+    print_warnings(warnings)
+}
+
+fn print_warnings(warnings: &[Warning]) -> anyhow::Result<()> {
     output::print_line(&format!("Warnings  {}", warnings.len()))?;
     warnings
         .iter()

@@ -1,12 +1,12 @@
 //! `readalong legacy`: links of an older system that go on working until they expire.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{io::Read as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::{data::Data, output};
+use crate::{data::Data, files, output};
 
 /// Links of an older system that go on working until they expire
 #[derive(Args)]
@@ -34,7 +34,12 @@ enum Command {
 impl Legacy {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let Command::Import { file } = &self.command;
-        let csv = fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+        let mut csv = Vec::new();
+        let bar = output::progress_bar("reading", 0, true);
+        (files::source(file, &bar)?.open)()
+            .and_then(|mut read| read.read_to_end(&mut csv))
+            .with_context(|| format!("cannot read `{}`", file.display()))?;
+        bar.finish_and_clear();
         let client = self.data.client()?;
         let answer: Value = client
             .send("POST", "/api/v1/legacy_links", "text/csv", &csv)

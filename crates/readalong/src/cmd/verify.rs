@@ -72,7 +72,7 @@ struct Found {
 
 /// Looks at a bundle: a folder, or a package in place.
 fn check(bundle: &Path) -> anyhow::Result<Found> {
-    if !bundle.is_file() {
+    if bundle.is_dir() {
         let found = readalong_bundle::verify(bundle)?;
         return Ok(Found {
             id: found.id,

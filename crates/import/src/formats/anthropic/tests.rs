@@ -1,8 +1,10 @@
 //! Fixtures as outlines.
 
 use crate::{
-    Imported, Layout,
-    formats::outline::{assert_accounted, check_outline, fixtures, open, outline, read, read_all},
+    Discard, Imported, Layout, Pick,
+    formats::outline::{
+        assert_accounted, check_outline, fixtures, open, open_bytes, outline, read, read_all,
+    },
 };
 
 fn fixture(name: &str) -> Imported {
@@ -66,4 +68,35 @@ fn lines_of_whole_chats_are_many() {
         .collect();
     assert_eq!(titles, ["Prompt 1", "Prompt 2", "Prompt 3"]);
     assert_eq!(chats[1].chat.origin.native_id.as_deref(), Some("chat-2"));
+}
+
+#[test]
+fn text_blocks_alone_are_recognised() {
+    let messages = r#"[{"role":"user","content":[{"type":"text","text":"Hi"}]},{"role":"assistant","content":[{"type":"text","text":"Hello"}]}]"#;
+    let object = format!(r#"{{"model":"model-b","messages":{messages}}}"#);
+    let lines = messages[1..messages.len() - 1].replace("},{", "}\n{");
+    for (text, layout) in [
+        (messages, Layout::OneChat),
+        (&object, Layout::ChatPerRecord),
+        (&lines, Layout::OneChat),
+    ] {
+        let transcript = open_bytes(text).unwrap();
+        let detection = transcript.detection();
+        assert_eq!(
+            (detection.format.name, detection.layout),
+            ("anthropic", layout),
+            "{text}"
+        );
+        let imported = transcript.read(&Pick::Only, &mut Discard).unwrap();
+        assert_eq!(imported.chat.messages.len(), 2, "{text}");
+    }
+    // What the other vendor's messages have beside their texts tells them apart.
+    for text in [
+        messages.replace("\"assistant\",", "\"assistant\",\"refusal\":null,"),
+        messages.replace("\"user\"", "\"system\""),
+        messages.replace(r#"[{"type":"text","text":"Hello"}]"#, "\"Hello\""),
+    ] {
+        let transcript = open_bytes(&text).unwrap();
+        assert_eq!(transcript.detection().format.name, "openai-chat", "{text}");
+    }
 }

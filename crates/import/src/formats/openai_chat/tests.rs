@@ -1,7 +1,7 @@
 //! Reads the fixtures of this format, message arrays in all layouts, and the real samples where they are.
 
 use super::super::outline::{
-    assert_accounted, check_outline, fixtures, occurrences, open, read_all, samples,
+    assert_accounted, check_outline, fixtures, occurrences, open, open_bytes, read_all, samples,
 };
 use crate::Layout;
 
@@ -134,17 +134,6 @@ fn samples_of_other_formats_are_not_taken() {
 }
 
 fn detected(bytes: Vec<u8>) -> Option<&'static str> {
-    let open = Box::new(move || {
-        Ok(Box::new(std::io::Cursor::new(bytes.clone())) as Box<dyn crate::ReadSeek>)
-    });
-    let transcript = crate::Transcript::open(
-        crate::Source {
-            name: "x".to_owned(),
-            open,
-        },
-        None,
-    );
-    transcript
-        .ok()
-        .map(|transcript| transcript.detection().format.name)
+    let transcript = open_bytes(bytes).ok();
+    transcript.map(|transcript| transcript.detection().format.name)
 }
