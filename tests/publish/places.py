@@ -298,6 +298,19 @@ class FolderTest(Place, unittest.TestCase):
         for name in ["404.html", "index.html"]:
             self.assertEqual((root / name).read_text(), "somebody's own")
 
+    def test_flags_for_transcripts_are_refused_for_bundles_and_shares(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        bundle = json.loads(publisher.ok("export", file, "-o", publisher.data / "exports", "--json")[0])["path"]
+        share = json.loads(publisher.ok("share", file, "--json")[0])["id"]
+        for what in [bundle, share]:
+            for flag, *value in [["--title", "X"], ["--no-artifacts"], ["--messages", "1..2"], ["--theme", "default"], ["--redact", "on"], ["--hide-mail"]]:
+                code, _, err = publisher.run("publish", what, "--to", root, flag, *value)
+                self.assertEqual(code, 2, f"{what} {flag}")
+                self.assertIn(f"{flag} is for transcripts", err)
+        self.assertFalse(root.exists())
+
     def test_shares_of_a_server_are_published_under_their_own_link(self):
         publisher = Publisher()
         out, _ = publisher.ok("share", chat(publisher.data / "chat.jsonl", 4), "--json")

@@ -197,6 +197,7 @@ impl Publish {
     fn ready(&self, config: &Config) -> anyhow::Result<Ready> {
         let path = Path::new(&self.what);
         if path.join(MANIFEST).is_file() {
+            self.check_flags("a bundle is sent as it is; export its transcript with that flag, and publish the bundle that comes of it")?;
             return Ok(Ready {
                 title: title_of(path)?,
                 bundle: verified(path)?,
@@ -246,6 +247,7 @@ impl Publish {
             ),
         };
         let id = pick::id(&share).to_owned();
+        self.check_flags(&format!("share {id} is sent as its readers see it; change it (readalong update {id}), or publish its transcript"))?;
         if share["updates"] != "frozen" {
             bail!(
                 "share {id} is live; freeze it first (readalong update {id} --frozen), or publish its transcript"
@@ -265,6 +267,14 @@ impl Publish {
             share: Some(id.parse()?),
             _folder: None,
         })
+    }
+
+    /// Refuses flags that could change nothing any more: whoever wants something left out must not believe that it is.
+    fn check_flags(&self, why: &str) -> anyhow::Result<()> {
+        match self.how.given() {
+            Some(flag) => bail!("{flag} is for transcripts: {why}"),
+            None => Ok(()),
+        }
     }
 
     /// Why a share of a server may not be seen any more as it was sent, where its owner said so meanwhile.
