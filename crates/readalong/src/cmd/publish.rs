@@ -250,7 +250,7 @@ impl Publish {
         self.check_flags(&format!("share {id} is sent as its readers see it; change it (readalong update {id}), or publish its transcript"))?;
         if share["updates"] != "frozen" {
             bail!(
-                "share {id} is live; freeze it first (readalong update {id} --frozen), or publish its transcript"
+                "share {id} is live; freeze it first (readalong update {id} --freeze), or publish its transcript"
             );
         }
         if share["visibility"] == "private" && !self.is_sealed() {
