@@ -865,6 +865,30 @@ class TakenBackTest(Live):
     def test_the_old_text_is_nowhere_in_an_encrypted_one(self):
         self.taken_back("--encrypt")
 
+    def test_a_title_that_was_changed_is_nowhere(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        file.write_text(json.dumps({"id": "m0", "role": "user", "content": "xyzzy-title"}) + "\n")
+        server = publisher.start("serve", "--addr", "127.0.0.1:0")
+        self.until(lambda: (publisher.data / "server.json").exists())
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        try:
+            said = self.steps(process)
+            self.until(lambda: said)
+            share = os.listdir(root / "s")[0]
+            head = lambda: (root / "s" / share / "index.html").read_text()  # noqa: E731
+            self.assertIn("xyzzy-title", head())
+            publisher.ok("rescan", "--texts-stdin", input="xyzzy-title\n")
+            self.until(lambda: self.is_nowhere("xyzzy-title", root, share, None))
+            self.assertNotIn("xyzzy-title", (publisher.data / "published.json").read_text())
+            publisher.ok("update", share_of_server(publisher), "--name", "Called otherwise")
+            self.until(lambda: "<title>Called otherwise" in head())
+        finally:
+            for one in [process, server]:
+                one.send_signal(signal.SIGINT)
+                one.wait(60)
+
     def test_of_two_who_keep_a_page_in_step_the_first_is_told(self):
         publisher, other = Publisher(), Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
@@ -1051,6 +1075,11 @@ def lock_of(folder):
         yield
     finally:
         os.close(opened)
+
+
+def share_of_server(publisher):
+    """The id of the newest share of the server that runs on a publisher's data."""
+    return json.loads(publisher.ok("list", "--json")[0].splitlines()[0])["id"]
 
 
 def git(*arguments):

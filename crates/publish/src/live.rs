@@ -118,6 +118,8 @@ pub struct LivePlace<'a> {
     version: SitePath,
     /// Folder of its version.
     pub folder: String,
+    /// What the site says that the chat is called.
+    pub title: Option<String>,
     /// What its head says.
     pub record: LiveRecord,
     /// Names of all files of the version.
@@ -159,6 +161,7 @@ impl<'a> LivePlace<'a> {
         });
         Ok(Some(Self {
             folder: seen.folder,
+            title: seen.title,
             record,
             names: names.collect(),
             session,

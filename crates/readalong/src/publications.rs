@@ -110,6 +110,24 @@ impl Publications {
         })
     }
 
+    /// Remembers what the chat of a share is called now.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn rename(
+        &mut self,
+        target: &str,
+        share: &ShareId,
+        title: &str,
+    ) -> anyhow::Result<()> {
+        self.change(|all| {
+            let mut all = all.iter_mut();
+            if let Some(one) = all.rfind(|one| one.target == target && one.share == *share) {
+                one.title = title.to_owned();
+            }
+        })
+    }
+
     /// Remembers which bundle of a share is there now.
     ///
     /// # Errors

@@ -298,12 +298,14 @@ pub(crate) fn share_bundle(
     let bundle = entry["bundle"]
         .as_str()
         .ok_or_else(|| anyhow!("share {share} has no bundle"))?;
-    let title = entry["name"]
-        .as_str()
-        .or(entry["chat_title"].as_str())
-        .unwrap_or_default()
-        .to_owned();
+    let title = shown_title(&entry);
     Ok((verified(&data.join("bundles").join(bundle))?, title))
+}
+
+/// What readers see as the title of a share of our server.
+pub(crate) fn shown_title(share: &Value) -> String {
+    let title = share["name"].as_str().or(share["chat_title"].as_str());
+    title.unwrap_or_default().to_owned()
 }
 
 /// Length of a bundle's manifest, in bytes.

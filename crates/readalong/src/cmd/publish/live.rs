@@ -32,7 +32,7 @@ use crate::{
     config::Config,
     link, moment, output, pick,
     publications::{Publication, Publications},
-    publishing::{Pages, Place, Progress},
+    publishing::{Pages, Place, Progress, shown_title},
     sealing::Seal,
 };
 
@@ -118,12 +118,7 @@ impl Publish {
         let client = Client::of_server(running.clone());
         let chat = share::follow(&client, &path, self.how.redaction().waived())?;
         let local = self.local_share(&client, &chat)?;
-        let base = format!("{}/s/{}/", running.url, pick::id(&local));
-        let title = local["name"]
-            .as_str()
-            .or(local["chat_title"].as_str())
-            .unwrap_or_default()
-            .to_owned();
+        let title = shown_title(&local);
         let seal = self.seal(&share, &publications, &place.key())?;
         let link = place.link(&share);
         let link = seal
@@ -145,7 +140,8 @@ impl Publish {
             share: &share,
             pages: &pages,
             progress: &progress,
-            source: Source::new(base),
+            source: Source::new(client, (&running, pick::id(&local))),
+            publications: &mut publications,
             title,
             seal: seal.as_ref(),
             standing: None,
@@ -237,6 +233,7 @@ struct Keeper<'a> {
     pages: &'a Pages,
     progress: &'a Progress,
     source: Source,
+    publications: &'a mut Publications,
     title: String,
     /// How everything is encrypted, where it is.
     seal: Option<&'a Seal>,
@@ -249,6 +246,8 @@ struct Keeper<'a> {
 #[derive(Clone)]
 struct Standing {
     folder: String,
+    /// What the site says that the chat is called.
+    title: Option<String>,
     record: LiveRecord,
     /// Names of all files of the version.
     names: BTreeSet<String>,
@@ -476,6 +475,7 @@ impl Keeper<'_> {
         let sent = sent.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Some(Standing {
             folder: place.folder,
+            title: place.title,
             record: place.record,
             names: place.names,
             links: BTreeMap::new(),
@@ -569,9 +569,14 @@ impl Keeper<'_> {
 
     /// Sends what is other in the last page, and what comes after it; `None` where more has changed than that. Nothing that is other now stays at the place as it was.
     fn catch_up(&mut self, mut extent: Extent) -> anyhow::Result<Option<Sent>> {
+        self.title = self.source.title()?;
+        let title = self.title_for_all().map(str::to_owned);
         let Some(standing) = &mut self.standing else {
             return Ok(None);
         };
+        if standing.title != title {
+            return Ok(None);
+        }
         let (from, facts) = (standing.record.page.clone(), self.source.facts()?);
         let pages = &facts.pages;
         let Some(last) = pages.last().filter(|last| number(last) >= number(&from)) else {
@@ -654,6 +659,8 @@ impl Keeper<'_> {
             .last()
             .cloned()
             .unwrap_or_else(|| "index.html".to_owned());
+        self.publications
+            .rename(&self.place.key(), self.share, &self.title)?;
         let (mut seq, mut page_bytes, mut epoch) = (0, 0, String::new());
         let mut sent_pages = SentPages::default();
         let (mut pages_links, mut shown) = (BTreeMap::new(), Shown::default());
@@ -727,7 +734,7 @@ impl Keeper<'_> {
             first_page: self.first_page(&record),
             record: &record,
             is_head_new: true,
-            title: Some(self.title.as_str()).filter(|_| self.seal.is_none()),
+            title: self.title_for_all(),
             at,
         };
         // Who reads what was there before we came gets a moment; what is taken back goes at once.
@@ -738,6 +745,7 @@ impl Keeper<'_> {
         self.before = Some((folder_there.clone(), record.clone()));
         self.standing = Some(Standing {
             folder: folder_there,
+            title: self.title_for_all().map(str::to_owned),
             record,
             names,
             links: pages_links,
@@ -800,7 +808,7 @@ impl Keeper<'_> {
             first_page: self.first_page(&next.record),
             record: &next.record,
             is_head_new: is_next && self.seal.is_none(),
-            title: Some(self.title.as_str()).filter(|_| self.seal.is_none()),
+            title: self.title_for_all(),
             at: moment::now(),
         };
         let sent = self.send(step, self.progress)?;
@@ -906,6 +914,11 @@ impl Keeper<'_> {
         Ok(files)
     }
 
+    /// What the chat is called, where everybody may know.
+    fn title_for_all(&self) -> Option<&str> {
+        Some(self.title.as_str()).filter(|_| self.seal.is_none())
+    }
+
     /// The page that the share's link leads to: an encrypted one begins with the page that unlocks it.
     fn first_page<'r>(&self, record: &'r LiveRecord) -> &'r str {
         match self.seal {
@@ -934,6 +947,8 @@ impl Keeper<'_> {
 
 /// The live share of our server.
 struct Source {
+    client: Client,
+    share: String,
     base: String,
     agent: ureq::Agent,
 }
@@ -960,13 +975,24 @@ impl Facts {
 }
 
 impl Source {
-    fn new(base: String) -> Self {
+    fn new(client: Client, (server, share): (&RunningServer, &str)) -> Self {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_recv_body(Some(SILENCE_MAX))
             .build()
             .into();
-        Self { base, agent }
+        Self {
+            client,
+            share: share.to_owned(),
+            base: format!("{}/s/{share}/", server.url),
+            agent,
+        }
+    }
+
+    /// What readers are to see as its title now.
+    fn title(&self) -> anyhow::Result<String> {
+        let share: Value = self.client.get(&format!("/api/v1/shares/{}", self.share))?;
+        Ok(shown_title(&share))
     }
 
     /// A file; `None` where there is none.
