@@ -758,6 +758,29 @@ class LiveTest(Live, unittest.TestCase):
     def test_it_goes_on_after_a_kill(self):
         self.goes_on_after_a_kill()
 
+    def test_what_is_encrypted_is_nobodys_to_read_here(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", root, "--live", "--encrypt", "--json")
+        said = self.steps(process)
+        try:
+            self.until(lambda: said)
+            local = share_of_server(publisher)
+            server = json.loads((publisher.data / "server.json").read_text())
+            connection = http.client.HTTPConnection("127.0.0.1", int(server["addr"].rsplit(":", 1)[1]), timeout=30)
+            connection.request("GET", f"/s/{local}/")
+            answer = connection.getresponse()
+            self.assertNotEqual(answer.status, 200)
+            self.assertNotIn("Message 1", answer.read().decode())
+        finally:
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 0)
+        files, _ = self.files(root, os.listdir(root / "s")[0], said[0]["link"].partition("#k=")[2])
+        self.assertIn("Message 3.", files["index.html"].decode())
+        self.assertIn('"private"', publisher.ok("list", "--json")[0].replace(" ", ""))
+
     def test_an_encrypted_one_goes_on_after_a_kill(self):
         self.goes_on_after_a_kill("--encrypt")
 

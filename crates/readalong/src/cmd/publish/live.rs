@@ -23,6 +23,7 @@ use readalong_server::{RunningServer, Server, WHOLE_AGE_MAX};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use ureq::typestate::WithoutBody;
 
 use super::Publish;
 use crate::{
@@ -140,7 +141,7 @@ impl Publish {
             share: &share,
             pages: &pages,
             progress: &progress,
-            source: Source::new(client, (&running, pick::id(&local))),
+            source: Source::new(client, &running, &local),
             publications: &mut publications,
             title,
             seal: seal.as_ref(),
@@ -188,12 +189,17 @@ impl Publish {
         }
     }
 
-    /// A live share of our server that shows what is to be published; one of an earlier time does as well.
+    /// A live share of our server that shows what is to be published; one of an earlier time does as well. What is encrypted there is nobody's to read here.
     fn local_share(&self, client: &Client, chat: &str) -> anyhow::Result<Value> {
         let artifacts = self.how.artifacts();
         let name = self.how.title();
+        let visibility = if self.is_sealed() {
+            "private"
+        } else {
+            "public"
+        };
         let shares: Vec<Value> = client.get(&format!(
-            "/api/v1/shares?chat={chat}&updates=live&visibility=public&limit=100"
+            "/api/v1/shares?chat={chat}&updates=live&visibility={visibility}&limit=100"
         ))?;
         let fits = |share: &&Value| {
             share["artifacts"] == artifacts
@@ -203,7 +209,7 @@ impl Publish {
         if let Some(share) = shares.iter().find(fits) {
             return Ok(share.clone());
         }
-        let new = json!({ "chat": chat, "updates": "live", "visibility": "public", "artifacts": artifacts, "name": name });
+        let new = json!({ "chat": chat, "updates": "live", "visibility": visibility, "artifacts": artifacts, "name": name });
         client.post("/api/v1/shares", &new)
     }
 }
@@ -950,6 +956,8 @@ struct Source {
     client: Client,
     share: String,
     base: String,
+    /// What a private share asks for.
+    token: Option<String>,
     agent: ureq::Agent,
 }
 
@@ -975,7 +983,9 @@ impl Facts {
 }
 
 impl Source {
-    fn new(client: Client, (server, share): (&RunningServer, &str)) -> Self {
+    fn new(client: Client, server: &RunningServer, share: &Value) -> Self {
+        let is_private = share["visibility"] == "private";
+        let id = pick::id(share).to_owned();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_recv_body(Some(SILENCE_MAX))
@@ -983,8 +993,10 @@ impl Source {
             .into();
         Self {
             client,
-            share: share.to_owned(),
-            base: format!("{}/s/{share}/", server.url),
+            base: format!("{}/s/{id}/", server.url),
+            share: id,
+            // Only where it is needed: a share that is made private meanwhile is not to be read any more.
+            token: is_private.then(|| format!("Bearer {}", server.token)),
             agent,
         }
     }
@@ -995,14 +1007,18 @@ impl Source {
         Ok(shown_title(&share))
     }
 
+    fn request(&self, name: &str) -> ureq::RequestBuilder<WithoutBody> {
+        let request = self.agent.get(format!("{}{name}", self.base));
+        match &self.token {
+            Some(token) => request.header("Authorization", token),
+            None => request,
+        }
+    }
+
     /// A file; `None` where there is none.
     fn find(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let reading = || format!("cannot get `{name}` from our server");
-        let mut response = self
-            .agent
-            .get(format!("{}{name}", self.base))
-            .call()
-            .with_context(reading)?;
+        let mut response = self.request(name).call().with_context(reading)?;
         match response.status().as_u16() {
             200 => Ok(Some(
                 response
@@ -1046,11 +1062,8 @@ impl Source {
         let query = place
             .map(|(epoch, after)| format!("?epoch={epoch}&after={after}"))
             .unwrap_or_default();
-        let response = self
-            .agent
-            .get(format!("{}events{query}", self.base))
-            .header("Accept", "text/event-stream")
-            .call();
+        let request = self.request(&format!("events{query}"));
+        let response = request.header("Accept", "text/event-stream").call();
         let mut response = response.context("our server does not answer")?;
         if response.status().as_u16() != 200 {
             bail!(
