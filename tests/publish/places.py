@@ -108,7 +108,8 @@ class Place:
         self.assertIn(f"s/{one['share']}/", index)
         self.assertNotIn(two["share"], index + self.get("catalogue.json").decode())
         publisher.publish(publisher.data / "one.jsonl", self.target, "--title", "Seen by <all>")
-        self.assertNotIn(one["share"], self.get("index.html").decode())
+        # Without a listed share there is no list.
+        self.assertEqual({"index.html", "catalogue.json"} & set(self.names()), set())
 
     def test_a_dry_run_does_nothing(self):
         publisher = self.publisher()
@@ -297,6 +298,21 @@ class FolderTest(Place, unittest.TestCase):
         publisher.ok("unpublish", published["share"], "--to", root)
         for name in ["404.html", "index.html"]:
             self.assertEqual((root / name).read_text(), "somebody's own")
+
+    def test_an_index_of_the_owner_takes_the_place_of_ours_and_stays(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        one, two = chat(publisher.data / "one.jsonl", 4), chat(publisher.data / "two.jsonl", 6)
+        publisher.publish(one, root, "--listed")
+        (root / "index.html").write_text("my own")
+        code, _, err = publisher.run("publish", two, "--to", root, "--listed")
+        self.assertEqual(code, 2)
+        self.assertIn("has an `index.html` of its own", err)
+        publisher.ok("unpublish", one, "--to", root)
+        self.assertEqual((root / "index.html").read_text(), "my own")
+        self.assertFalse((root / "catalogue.json").exists())
+        self.assertEqual(publisher.run("publish", two, "--to", root, "--listed")[0], 2)
+        self.assertEqual((root / "index.html").read_text(), "my own")
 
     def test_flags_for_transcripts_are_refused_for_bundles_and_shares(self):
         publisher = Publisher()
@@ -757,6 +773,20 @@ class LiveTest(Live, unittest.TestCase):
 
     def test_it_goes_on_after_a_kill(self):
         self.goes_on_after_a_kill()
+
+    def test_what_was_listed_is_not_listed_any_more(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        publisher.publish(file, root, "--listed", "--title", "xyzzy-title")
+        self.assertIn("xyzzy-title", (root / "catalogue.json").read_text())
+        process = publisher.start("publish", file, "--to", root, "--live", "--encrypt", "--json")
+        said = self.steps(process)
+        self.until(lambda: said)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        self.assertEqual([name for name in names_below(root) if b"xyzzy-title" in (root / name).read_bytes()], [])
 
     def test_what_is_encrypted_is_nobodys_to_read_here(self):
         publisher = Publisher()

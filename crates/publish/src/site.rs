@@ -326,9 +326,9 @@ impl<'a> Plan<'a> {
         list_in_catalogue(&mut changes, target, &mut *session, (share, listing), pages)?;
         let kept = [place.file(SHARE_RECORD), place.file(INDEX)];
         let stale = there.into_iter().map(|listed| listed.path);
-        changes.removed = stale
-            .filter(|path| !path.is_below(&version) && !kept.contains(path))
-            .collect();
+        changes
+            .removed
+            .extend(stale.filter(|path| !path.is_below(&version) && !kept.contains(path)));
         Ok(Self {
             session,
             seen,
@@ -368,11 +368,8 @@ impl<'a> Plan<'a> {
             changes.heads.push(head(index.clone(), tombstone, HTML));
         }
         list_in_catalogue(&mut changes, target, &mut *session, (share, None), pages)?;
-        changes.removed = there
-            .into_iter()
-            .map(|listed| listed.path)
-            .filter(|path| *path != index)
-            .collect();
+        let left = there.into_iter().map(|listed| listed.path);
+        changes.removed.extend(left.filter(|path| *path != index));
         Ok(Self {
             session,
             seen,
@@ -531,8 +528,8 @@ pub(crate) fn site_files(
     Ok(())
 }
 
-/// Brings the catalogue to what it is to say of a share. A site without listed shares has none.
-fn list_in_catalogue(
+/// Brings the catalogue to what it is to say of a share. A site without listed shares has none; a first page that somebody else put there stays.
+pub(crate) fn list_in_catalogue(
     changes: &mut Changes,
     target: &dyn Target,
     session: &mut dyn Session,
@@ -541,20 +538,30 @@ fn list_in_catalogue(
 ) -> Result<(), PublishError> {
     let path = SitePath::root(CATALOGUE);
     let old: Option<Catalogue> = record::read(target.name(), path.as_str(), session.read(&path)?)?;
-    let is_first = old.is_none();
-    let new = old.clone().unwrap_or_default().with(share, listing);
-    if new == old.unwrap_or_default() {
+    let old = old.unwrap_or_default();
+    let is_listed = listing.is_some();
+    let mut new = old.with(share, listing);
+    if new == old {
         return Ok(());
     }
     let index = SitePath::root(INDEX);
-    if is_first && session.read(&index)?.is_some() {
+    let there = session.read(&index)?;
+    let is_ours = there.is_none_or(|there| Some(Digest::of(&there)) == old.page);
+    if is_listed && !is_ours {
         return Err(PublishError::ForeignIndex {
             target: target.name().to_owned(),
         });
     }
+    if new.shares.is_empty() {
+        changes.removed.push(path);
+        changes.removed.extend(is_ours.then_some(index));
+        return Ok(());
+    }
+    if is_ours {
+        let page = pages.catalogue(&new.shares);
+        new.page = Some(Digest::of(&page));
+        changes.heads.push(head(index, page, HTML));
+    }
     changes.heads.push(head(path, record::write(&new), JSON));
-    changes
-        .heads
-        .push(head(index, pages.catalogue(&new.shares), HTML));
     Ok(())
 }

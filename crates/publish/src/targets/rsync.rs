@@ -207,6 +207,7 @@ impl RsyncSession<'_> {
 
     /// Removes what lies directly in a folder, folders with all that is in them.
     fn remove(&mut self, folder: &str, names: &BTreeSet<&str>) -> Result<(), PublishError> {
+        let at = format!("{}{folder}", self.rsync.place);
         let nothing = format!("{}/", self.empty()?.display());
         let mut arguments = vec!["-r".to_owned(), "--delete".to_owned()];
         for name in names {
@@ -217,7 +218,7 @@ impl RsyncSession<'_> {
             "--exclude=*".to_owned(),
             "--".to_owned(),
             nothing,
-            format!("{}{folder}/", self.rsync.place),
+            format!("{}/", at.trim_end_matches('/')),
         ]);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.rsync.rsync("removing files", &arguments).map(drop)
@@ -362,13 +363,10 @@ impl Session for RsyncSession<'_> {
                 true => 2,
                 false => path.as_str().matches('/').count(),
             };
-            let mut ends = path.as_str().match_indices('/').map(|(at, _)| at);
-            let Some(at) = ends.nth(depth - 1) else {
-                continue;
-            };
-            let (folder, rest) = path.as_str().split_at(at);
-            let name = rest[1..].split('/').next().unwrap_or_default();
-            by_folder.entry(folder.to_owned()).or_default().insert(name);
+            let mut pieces: Vec<&str> = path.as_str().split('/').collect();
+            pieces.truncate(depth + 1);
+            let name = pieces.pop().unwrap_or_default();
+            by_folder.entry(pieces.join("/")).or_default().insert(name);
         }
         for (folder, names) in &by_folder {
             // Another publisher's version is theirs to replace.
