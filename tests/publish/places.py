@@ -848,7 +848,7 @@ class LiveTest(Live, unittest.TestCase):
         publisher.ok("unpublish", file, "--to", root)
 
 
-class TakenBackTest(Live):
+class TakenBackTest(Live, unittest.TestCase):
     """What the owner changes or removes in a page that is kept in step: the old text is nowhere any more."""
 
     def is_nowhere(self, word, root, share, key):
