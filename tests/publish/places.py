@@ -299,6 +299,52 @@ class FolderTest(Place, unittest.TestCase):
         for name in ["404.html", "index.html"]:
             self.assertEqual((root / name).read_text(), "somebody's own")
 
+    def test_what_was_published_is_found_however_it_and_its_place_are_named(self):
+        publisher = Publisher()
+        root = publisher.data.resolve() / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        (publisher.data / "link").symlink_to(root)
+        first = publisher.publish(file, root)
+        # A folder by its whole path, and one record of it.
+        self.assertEqual(first["link"], f"{root}/s/{first['share']}/index.html")
+        for place in [f"{root}/", f"{root}/../site", publisher.data / "link", f"file://{root}"]:
+            self.assertEqual(publisher.publish(file, place)["link"], first["link"])
+        self.assertEqual(len(publisher.ok("published")[0].splitlines()), 1)
+        for place, named in [(root, file), (f"{root}/", first["share"][:8]), (publisher.data / "link", first["title"])]:
+            publisher.publish(file, root, "--as", first["share"])
+            if named == file:
+                file = file.rename(publisher.data / "moved.jsonl")
+            publisher.ok("unpublish", named, "--to", place)
+            self.assertEqual(publisher.ok("published")[0], "")
+
+    def test_of_two_that_are_called_the_same_none_is_taken_back(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        shares = [publisher.publish(chat(publisher.data / f"{n}.jsonl", n), root, "--title", "Same")["share"] for n in [4, 6]]
+        code, _, err = publisher.run("unpublish", "Same", "--to", root)
+        self.assertEqual(code, 2)
+        self.assertIn("name one by its link or id", err)
+        for share in shares:
+            self.assertTrue((root / "s" / share / "share.json").exists())
+
+    def test_a_chat_of_a_file_with_several_is_found_by_the_file(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        for named in [file, f"{file}#1"]:
+            share = publisher.publish(file, root, "--chat", "1")["share"]
+            publisher.ok("unpublish", named, "--to", root)
+            self.assertEqual(names_below(root / "s" / share), ["index.html"])
+
+    def test_credentials_of_a_place_are_not_said(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        port = free_port()
+        for place in [f"git+http://xyzzy@127.0.0.1:{port}/x.git", f"git+http://127.0.0.1:{port}/x.git?access_token=xyzzy", f"rsync://me:xyzzy@127.0.0.1:{port}/x", "ftp://me:xyzzy@host/x"]:
+            code, out, err = publisher.run("publish", file, "--to", place)
+            self.assertEqual(code, 2, place)
+            self.assertNotIn("xyzzy", out + err + "".join(path.read_text() for path in publisher.data.glob("published.json")))
+
     def test_an_index_of_the_owner_takes_the_place_of_ours_and_stays(self):
         publisher = Publisher()
         root = publisher.data / "site"
@@ -645,6 +691,16 @@ class GitTest(Place, unittest.TestCase):
         self.assertEqual(len(commits), 1)
         for self.frozen in [before, commits[0]]:
             self.assertIsNotNone(whole(self.get, share))
+
+    def test_a_repository_is_found_from_where_one_stands(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        near = os.path.relpath(self.remote)
+        first = publisher.publish(file, f"{near}#pages")
+        again = publisher.publish(file, f"git+{self.remote}#pages")
+        self.assertEqual((again["share"], again["files_sent"]), (first["share"], 0))
+        self.assertEqual(len(publisher.ok("published")[0].splitlines()), 1)
+        self.assertIn(first["share"], "".join(self.names()))
 
     def test_a_branch_that_moved_on_is_kept(self):
         publisher = Publisher()

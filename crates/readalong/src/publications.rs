@@ -6,11 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use readalong_bundle::Lock;
 use readalong_model::{Digest, ShareId, Timestamp};
+use readalong_publish::whole_path;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
+
+use crate::pick;
 
 /// Name of the file in the data folder.
 const FILE: &str = "published.json";
@@ -46,6 +49,15 @@ pub(crate) struct Sealed {
     pub(crate) key: String,
     /// How the page at the link is unlocked.
     pub(crate) lock: Lock,
+}
+
+/// What a transcript or bundle is remembered under, and the chat of a file that holds several; also when it is not there any more.
+pub(crate) fn source(path: &Path, chat: Option<&str>) -> String {
+    let path = whole_path(path);
+    match chat {
+        Some(chat) => format!("{}#{chat}", path.display()),
+        None => path.display().to_string(),
+    }
 }
 
 /// All that was published from a data folder.
@@ -86,16 +98,26 @@ impl Publications {
         here.or_else(|| of_share().next())
     }
 
-    /// The share that a path or title means at a place.
-    pub(crate) fn find(&self, text: &str, target: &str) -> Option<&ShareId> {
-        let path = Path::new(text)
-            .canonicalize()
-            .map(|path| path.display().to_string());
-        let is_meant = |one: &&Publication| {
-            one.target == target
-                && (one.title == text || path.as_ref().is_ok_and(|path| *path == one.source))
+    /// The share that a path, a title or the beginning of an id means at a place; `None` where there is none.
+    ///
+    /// # Errors
+    /// Several are meant.
+    pub(crate) fn find(&self, text: &str, target: &str) -> anyhow::Result<Option<&ShareId>> {
+        let path = source(Path::new(text), None);
+        let is_source = |one: &Publication| {
+            let rest = one.source.strip_prefix(&path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
         };
-        self.all.iter().rev().find(is_meant).map(|one| &one.share)
+        let is_id = |one: &Publication| pick::is_beginning(text, one.share.as_str());
+        let mut meant = self.all.iter().filter(|one| {
+            one.target == target && (one.title == text || is_source(one) || is_id(one))
+        });
+        match (meant.next(), meant.count()) {
+            (_, 1..) => bail!(
+                "several that were published are called `{text}`; `readalong published` lists them: name one by its link or id"
+            ),
+            (found, 0) => Ok(found.map(|one| &one.share)),
+        }
     }
 
     /// Remembers what was published, in place of what was there.

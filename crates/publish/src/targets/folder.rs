@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch};
+use crate::{
+    Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch, whole_path,
+    without_credentials,
+};
 
 /// How long another publication to the same folder is waited for.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -37,19 +40,27 @@ pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> 
             "`{scheme}://` is not known; there are folders, s3://, gs://, az://, git+URL#BRANCH, rsync://HOST/MODULE and HOST:FOLDER"
         );
         return Some(Err(PublishError::BadTarget {
-            target: text.to_owned(),
+            target: without_credentials(text),
             reason,
         }));
     }
     Some(Ok(Box::new(Folder {
         name: text.to_owned(),
-        root: PathBuf::from(path),
+        root: whole_path(Path::new(path)),
     })))
 }
 
 impl Target for Folder {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn key(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.root)
     }
 
     fn begin(&self, watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {

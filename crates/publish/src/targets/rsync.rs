@@ -12,7 +12,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::program::{self, Ran};
-use crate::{Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch};
+use crate::{
+    Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch,
+    without_credentials,
+};
 
 /// Seconds without any answer after which the host is given up.
 const TIMEOUT: &str = "--timeout=60";
@@ -39,7 +42,7 @@ pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> 
     if !is_daemon {
         is_remote()?;
     }
-    let name = text.to_owned();
+    let name = without_credentials(text);
     if text.starts_with('-') {
         return Some(Err(PublishError::BadTarget {
             target: name,
@@ -53,6 +56,10 @@ pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> 
 impl Target for Rsync {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn key(&self) -> String {
+        self.name.trim_end_matches('/').to_owned()
     }
 
     fn begin(&self, _watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {

@@ -2,11 +2,7 @@
 
 mod live;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -23,7 +19,7 @@ use crate::{
     data::Data,
     link, moment, output,
     pick::{self, Picked},
-    publications::{Publication, Publications},
+    publications::{Publication, Publications, source},
     publishing::{self, Pages, Place, Progress, print_plan, summary, verified},
     redaction,
     sealing::Seal,
@@ -341,15 +337,6 @@ fn new_share() -> anyhow::Result<ShareId> {
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
     Ok(ShareId::from_random(bytes))
-}
-
-/// What a source is remembered under.
-fn source(path: &Path, chat: Option<&str>) -> String {
-    let path = path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
-    match chat {
-        Some(chat) => format!("{}#{chat}", path.display()),
-        None => path.display().to_string(),
-    }
 }
 
 /// What the chat of a bundle is called.

@@ -45,8 +45,8 @@ impl Unpublish {
         let mut publications = Publications::of(&config.data()?)?;
         let share = match link::share_id(&self.what) {
             Some(share) => share,
-            None => publications.find(&self.what, &place.key()).cloned().ok_or_else(|| {
-                anyhow!("nothing called `{}` was published to {} from here; `readalong published` lists what was", self.what, target.name())
+            None => publications.find(&self.what, &place.key())?.cloned().ok_or_else(|| {
+                anyhow!("nothing called `{}` was published to {} from here; `readalong published` lists what was, and `readalong published --to {}` what is there", self.what, target.name(), target.name())
             })?,
         };
         let pages = Pages::new(&config)?;

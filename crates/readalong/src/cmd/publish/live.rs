@@ -32,7 +32,7 @@ use crate::{
     cmd::{export, serve, share},
     config::Config,
     link, moment, output, pick,
-    publications::{Publication, Publications},
+    publications::{Publication, Publications, source},
     publishing::{Pages, Place, Progress, shown_title},
     sealing::Seal,
 };
@@ -114,7 +114,7 @@ impl Publish {
         let pages = Pages::new(config)?;
         let mut publications = Publications::of(&config.data()?)?;
         let path = Path::new(&self.what).canonicalize()?;
-        let source = path.display().to_string();
+        let source = source(&path, None);
         let share = self.share_of(&source, None, &publications, &place.key())?;
         let client = Client::of_server(running.clone());
         let chat = share::follow(&client, &path, self.how.redaction().waived())?;
