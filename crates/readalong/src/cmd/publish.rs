@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use readalong_bundle::{MANIFEST, VerifiedBundle};
 use readalong_model::ShareId;
-use readalong_publish::{Content, Plan, PublishError, publish, unpublish};
+use readalong_publish::{Changes, Content, Plan, PublishError, publish, unpublish};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ use crate::{
     data::Data,
     link, moment, output,
     pick::{self, Picked},
-    publications::{Publication, Publications, source},
+    publications::{Publication, Publications, Sealed, source},
     publishing::{self, Pages, Place, Progress, print_plan, summary, verified},
     redaction,
     sealing::Seal,
@@ -67,7 +67,7 @@ pub(crate) struct Publish {
     #[arg(long)]
     dry_run: bool,
 
-    /// Print what was published as one line of JSON, for scripts
+    /// Print what was published, or would be, as one line of JSON, for scripts; with --live each step
     #[arg(long)]
     json: bool,
 
@@ -126,17 +126,28 @@ impl Publish {
             at,
             is_listed: self.listed,
         };
+        let link = seal
+            .as_ref()
+            .map_or_else(|| place.link(&share), |seal| seal.link(&place.link(&share)));
+        let line = |changes: &Changes| {
+            let totals = changes.totals();
+            let line = json!({
+                "share": share, "link": link, "target": target.name(), "bundle": ready.bundle.id, "title": ready.title,
+                "files_sent": totals.files, "bytes_sent": totals.bytes, "files_copied": totals.copied, "files_removed": totals.removed,
+            });
+            line.to_string()
+        };
         let progress = Progress::publishing();
         if self.dry_run {
             let plan = Plan::publish(target, &publication, &pages, &progress)?;
             progress.finish();
-            print_plan(&plan.changes)?;
+            match self.json {
+                true => output::print_line(&line(&plan.changes))?,
+                false => print_plan(&plan.changes)?,
+            }
             return Ok(ExitCode::SUCCESS);
         }
-        let link = seal
-            .as_ref()
-            .map_or_else(|| place.link(&share), |seal| seal.link(&place.link(&share)));
-        let mut remembered = Publication {
+        publications.put(Publication {
             target: place.key(),
             share: share.clone(),
             source: ready.source.clone(),
@@ -144,10 +155,8 @@ impl Publish {
             link: link.clone(),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
-            published_at: at,
-        };
-        // Before it is there, so that whatever ends this, the next one goes on under the same link and key.
-        publications.put(remembered.clone())?;
+            published_at: None,
+        })?;
         let published = publish(target, &publication, &pages, &progress);
         progress.finish();
         let taken_back = match (&published, self.taken_back(&ready)) {
@@ -167,15 +176,9 @@ impl Publish {
             );
         }
         let published = published?;
-        remembered.bundle = Some(ready.bundle.id);
-        publications.put(remembered)?;
+        publications.sent((&place.key(), &share), Some(ready.bundle.id), at)?;
         if self.json {
-            let totals = published.changes.totals();
-            let line = json!({
-                "share": share, "link": link, "target": target.name(), "bundle": ready.bundle.id, "title": ready.title,
-                "files_sent": totals.files, "bytes_sent": totals.bytes, "files_copied": totals.copied, "files_removed": totals.removed,
-            });
-            output::print_line(&line.to_string())?;
+            output::print_line(&line(&published.changes))?;
             return Ok(ExitCode::SUCCESS);
         }
         output::note(&format!("{}: {}", ready.title, summary(&published.changes)));
@@ -254,6 +257,11 @@ impl Publish {
                 "share {id} is private, and a host that only serves files can ask nobody who they are: publish it with --encrypt, so that only who has the link can read it (or make it public: readalong update {id} --public)"
             );
         }
+        if let Some(at) = share["expires_at"].as_str() {
+            output::note(&format!(
+                "warning: share {id} ends on {at}, what is published does not end by itself; `readalong unpublish {id}` takes it back"
+            ));
+        }
         let (bundle, title) =
             publishing::share_bundle(&client, &config.data()?, ("/api/v1/shares", &id))?;
         Ok(Ready {
@@ -300,14 +308,23 @@ impl Publish {
         publications: &Publications,
         target: &str,
     ) -> anyhow::Result<Option<Seal>> {
-        let before = publications.of_share(share, target).map(|one| &one.sealed);
+        let before = publications.of_share(share, target);
+        let before = before.and_then(|one| one.sealed.clone());
+        let named = self.link.as_deref().and_then(link::key);
+        let before = match named {
+            // What is remembered of the same key has its passphrase.
+            Some(key) if before.as_ref().is_none_or(|sealed| sealed.key != key) => {
+                Some(Sealed::of_key(key)?)
+            }
+            _ => before,
+        };
         match (before, self.is_sealed()) {
-            (Some(Some(_)), false) => bail!(
+            (Some(_), false) => bail!(
                 "share {share} is encrypted; publish it with --encrypt or --passphrase, or in clear under a new link: readalong unpublish it first"
             ),
-            (_, false) => Ok(None),
-            (Some(Some(sealed)), true) => Seal::again(sealed, self.passphrase).map(Some),
-            (_, true) => Seal::new(self.passphrase).map(Some),
+            (None, false) => Ok(None),
+            (Some(sealed), true) => Seal::again(&sealed, self.passphrase).map(Some),
+            (None, true) => Seal::new(self.passphrase).map(Some),
         }
     }
 

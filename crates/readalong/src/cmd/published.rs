@@ -52,18 +52,22 @@ impl Published {
         } else {
             let publications = Publications::of(&config.data()?)?;
             for one in publications.all.iter().rev() {
+                // What was never sent whole is only remembered for the next try.
+                let Some(published_at) = one.published_at else {
+                    continue;
+                };
                 match self.json {
                     true => output::print_line(&serde_json::to_string(one)?)?,
                     false => output::print_line(&format!(
                         "{}  {}  {}  {}",
-                        one.published_at.date(),
+                        published_at.date(),
                         one.target,
                         one.link,
                         one.title
                     ))?,
                 }
+                count += 1;
             }
-            count += publications.all.len();
         }
         if count == 0 && !self.json {
             output::note("Nothing was published. Begin with `readalong publish FILE --to TARGET`.");

@@ -133,7 +133,7 @@ impl Publish {
             link: link.clone(),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
-            published_at: moment::now(),
+            published_at: None,
         })?;
         let progress = Progress::following();
         let mut keeper = Keeper {
@@ -157,7 +157,9 @@ impl Publish {
                 if !std::mem::replace(&mut is_told, true) {
                     progress.finish();
                     progress.end_each_step();
-                    link::print(&link)?;
+                    if !self.json {
+                        link::print(&link)?;
+                    }
                     output::note("New messages follow; Ctrl-C ends it, and the same command goes on with it.");
                 }
                 if self.json {
@@ -748,6 +750,8 @@ impl Keeper<'_> {
         let is_first = self.before.is_none() && self.standing.is_none();
         let sent = self.send(step, if is_first { &moment } else { self.progress })?;
         moment.finish();
+        self.publications
+            .sent((&self.place.key(), self.share), None, at)?;
         self.before = Some((folder_there.clone(), record.clone()));
         self.standing = Some(Standing {
             folder: folder_there,
