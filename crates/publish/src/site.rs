@@ -191,14 +191,17 @@ pub fn unpublish(
     Ok(Unpublished { changes })
 }
 
-/// The shares of a site.
+/// The shares of a site, the newest first, and which records of others are damaged.
 ///
 /// # Errors
 /// The place cannot be read.
-pub fn shares(target: &dyn Target, watch: &dyn Watch) -> Result<Vec<ShareRecord>, PublishError> {
+pub fn shares(
+    target: &dyn Target,
+    watch: &dyn Watch,
+) -> Result<(Vec<ShareRecord>, Vec<PublishError>), PublishError> {
     let mut session = target.begin(watch)?;
     check_site(target, &mut *session)?;
-    let mut shares = Vec::new();
+    let (mut shares, mut damaged) = (Vec::new(), Vec::new());
     for name in session.folders(&SitePath::shares())? {
         if watch.is_cancelled() {
             return Err(PublishError::Cancelled {
@@ -208,10 +211,13 @@ pub fn shares(target: &dyn Target, watch: &dyn Watch) -> Result<Vec<ShareRecord>
         let Ok(id) = name.parse::<ShareId>() else {
             continue;
         };
-        shares.extend(read_share(target, &mut *session, &id)?);
+        match read_record(target, &mut *session, &id) {
+            Err(bad @ PublishError::BadRecord { .. }) => damaged.push(bad),
+            read => shares.extend(read?),
+        }
     }
     shares.sort_by(|a, b| (b.published_at, &b.share).cmp(&(a.published_at, &a.share)));
-    Ok(shares)
+    Ok((shares, damaged))
 }
 
 /// Plans and applies until nobody comes between.
@@ -407,7 +413,19 @@ pub(crate) fn check_site(
     }
 }
 
+/// What the site says of a share; nothing where that is damaged, since whoever publishes it or takes it back replaces it.
 pub(crate) fn read_share(
+    target: &dyn Target,
+    session: &mut dyn Session,
+    share: &ShareId,
+) -> Result<Option<ShareRecord>, PublishError> {
+    match read_record(target, session, share) {
+        Err(PublishError::BadRecord { .. }) => Ok(None),
+        read => read,
+    }
+}
+
+fn read_record(
     target: &dyn Target,
     session: &mut dyn Session,
     share: &ShareId,

@@ -34,11 +34,11 @@ pub(crate) struct Published {
 impl Published {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.data.config()?;
-        let mut count = 0;
+        let (mut count, mut is_sound) = (0, true);
         if let Some(to) = &self.to {
             let place = Place::of(to, &config)?;
             let progress = Progress::removing();
-            let found = shares(place.target.as_ref(), &progress)?;
+            let (found, damaged) = shares(place.target.as_ref(), &progress)?;
             progress.finish();
             for share in &found {
                 let link = place.link(&share.share);
@@ -49,6 +49,10 @@ impl Published {
                 }
             }
             count += found.len();
+            is_sound = damaged.is_empty();
+            for error in damaged {
+                output::print_error(&error.into());
+            }
         } else {
             let publications = Publications::of(&config.data()?)?;
             for one in publications.all.iter().rev() {
@@ -69,9 +73,9 @@ impl Published {
                 count += 1;
             }
         }
-        if count == 0 && !self.json {
+        if count == 0 && is_sound && !self.json {
             output::note("Nothing was published. Begin with `readalong publish FILE --to TARGET`.");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(ExitCode::from(u8::from(!is_sound)))
     }
 }
