@@ -18,6 +18,7 @@ use readalong_bundle::{INDEX, SealedIndex};
 use readalong_model::{Digest, Seq, ShareId};
 use readalong_publish::{
     LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, live_step,
+    unpublish,
 };
 use readalong_server::{RunningServer, Server, WHOLE_AGE_MAX};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -168,7 +169,8 @@ impl Publish {
                 Ok(())
             });
             match went {
-                Ok(()) => return Ok(()),
+                Ok(None) => return Ok(()),
+                Ok(Some(over)) => return keeper.end(over),
                 // Nothing was shown yet: whoever started it should know at once.
                 Err(error) if !is_told => return Err(error),
                 Err(error) => {
@@ -417,11 +419,46 @@ struct Reset {
 /// What the server says next.
 enum Heard {
     Frame(String),
-    /// It ends, and why.
+    /// The connection ends, and why.
     End(anyhow::Error),
+    /// There is no live share any more.
+    Over(Over),
+}
+
+/// What became of the live share of our server.
+#[derive(Clone, Copy)]
+enum Over {
+    Deleted,
+    Private,
+    Frozen,
 }
 
 impl Keeper<'_> {
+    /// Ends with the share of our server: what its owner took back there is taken back from the place, too.
+    fn end(&mut self, over: Over) -> anyhow::Result<()> {
+        let (share, target) = (&self.source.share, self.place.target.name());
+        let became = match over {
+            Over::Deleted => "was deleted",
+            Over::Private => "was made private",
+            Over::Frozen => bail!(
+                "share {share} of our server, which the page is made of, was frozen; {target} shows it as it was sent last, and the same command goes on with it"
+            ),
+        };
+        match unpublish(
+            self.place.target.as_ref(),
+            self.share,
+            self.pages,
+            &Progress::removing(),
+        ) {
+            Ok(_) | Err(PublishError::NotThere { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.publications.remove(&self.place.key(), self.share)?;
+        bail!(
+            "share {share} of our server, which the page is made of, {became}; nothing of it is at {target} any more"
+        )
+    }
+
     /// Finds out where the place stands.
     fn resume(&mut self) -> anyhow::Result<()> {
         self.standing = None;
@@ -493,8 +530,11 @@ impl Keeper<'_> {
         }))
     }
 
-    /// Sends what is missing, then what comes, until somebody cancels.
-    fn go_on(&mut self, tell: &mut dyn FnMut(&Sent) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    /// Sends what is missing, then what comes, until somebody cancels, or our server shows the share to nobody any more: then answers with what became of it.
+    fn go_on(
+        &mut self,
+        tell: &mut dyn FnMut(&Sent) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<Over>> {
         let place = self
             .standing
             .as_ref()
@@ -533,6 +573,7 @@ impl Keeper<'_> {
                     }
                 }
                 Ok(Heard::End(error)) => return Err(error),
+                Ok(Heard::Over(over)) => return Ok(Some(over)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     bail!("the server does not speak any more")
                 }
@@ -570,7 +611,7 @@ impl Keeper<'_> {
                         tell(&sent)?;
                     }
                 }
-                return Ok(());
+                return Ok(None);
             }
         }
     }
@@ -1078,29 +1119,36 @@ impl Source {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             let body = response.body_mut().with_config().limit(u64::MAX).reader();
-            let ended = hear(body, &sender)
-                .err()
-                .unwrap_or_else(|| anyhow!("our server ended"));
-            let _ = sender.send(Heard::End(ended));
+            let ended = hear(body, &sender).unwrap_or_else(Heard::End);
+            let _ = sender.send(ended);
         });
         Ok(receiver)
     }
 }
 
-/// Passes on the data of server-sent events; an event with a name is the end.
-fn hear(body: impl Read, sender: &mpsc::Sender<Heard>) -> anyhow::Result<()> {
+/// Passes on the data of server-sent events; an event with a name is the end (docs/protocol.md), and its data says why.
+fn hear(body: impl Read, sender: &mpsc::Sender<Heard>) -> anyhow::Result<Heard> {
+    let mut is_end = false;
     for line in BufReader::new(body).lines() {
         let line = line.context("our server is gone")?;
-        if line.starts_with("event: close") {
-            bail!("our server ended the live share");
+        is_end |= line.starts_with("event: close");
+        let Some(text) = line.strip_prefix("data: ") else {
+            continue;
+        };
+        if is_end {
+            let close: Value = serde_json::from_str(text).unwrap_or_default();
+            return Ok(match close["code"].as_u64() {
+                Some(4401) => Heard::Over(Over::Private),
+                Some(4404) => Heard::Over(Over::Deleted),
+                Some(4410) => Heard::Over(Over::Frozen),
+                _ => Heard::End(anyhow!("our server ended the connection")),
+            });
         }
-        if let Some(text) = line.strip_prefix("data: ")
-            && sender.send(Heard::Frame(text.to_owned())).is_err()
-        {
-            return Ok(());
+        if sender.send(Heard::Frame(text.to_owned())).is_err() {
+            break;
         }
     }
-    Ok(())
+    Ok(Heard::End(anyhow!("our server ended")))
 }
 
 /// All files of a chat, on their way through a temporary folder: a large chat is not kept in memory.
