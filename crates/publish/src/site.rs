@@ -3,7 +3,7 @@
 //! Each version of a share has a folder of its own, which is never changed; a small head, at the share's link, says which one readers see. So a reader sees
 //! one version whole, on any host, and what did not change is copied there instead of being sent again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use readalong_bundle::{MANIFEST, Manifest, SealedBundle, VerifiedBundle};
@@ -434,7 +434,7 @@ fn read_record(
     record::read(target.name(), path.as_str(), session.read(&path)?)
 }
 
-/// Files of a version that are not at their place, and where their bytes come from: from the version before, where it has them.
+/// Files of a version that are not at their place, or not as long as they should be, and where their bytes come from: from the version before, where it has them.
 fn missing_files(
     session: &mut dyn Session,
     content: &Content,
@@ -442,12 +442,19 @@ fn missing_files(
     seen: Option<&ShareRecord>,
     there: &[Listed],
 ) -> Result<Vec<File>, PublishError> {
-    let names: BTreeSet<&SitePath> = there.iter().map(|listed| &listed.path).collect();
+    let names: BTreeMap<&SitePath, Option<u64>> = there
+        .iter()
+        .map(|listed| (&listed.path, listed.size_bytes))
+        .collect();
+    let is_there = |path: &SitePath, size_bytes: u64| {
+        let there = names.get(path);
+        there.is_some_and(|there| there.is_none_or(|there| there == size_bytes))
+    };
     let path_of = |folder: &SitePath, path: &str| SitePath::parse(&format!("{folder}/{path}"));
     let mut missing: Vec<(SitePath, &ContentFile)> = Vec::new();
     for file in &content.files {
         let path = path_of(version, &file.path).expect("a bundle's names are good in a site");
-        if !names.contains(&path) {
+        if !is_there(&path, file.size_bytes) {
             missing.push((path, file));
         }
     }
@@ -458,12 +465,12 @@ fn missing_files(
         .and_then(|seen| SitePath::version(&seen.share, &seen.folder))
         .filter(|before| before != version);
     let kept = match &before {
-        Some(before) => kept_files(session, before, &names)?,
+        Some(before) => kept_files(session, before, &is_there)?,
         None => BTreeMap::new(),
     };
     let same_name = |file: &ContentFile| {
         let path = path_of(before.as_ref()?, &file.path)?;
-        (file.is_named_by_content && names.contains(&path)).then_some(path)
+        (file.is_named_by_content && is_there(&path, file.size_bytes)).then_some(path)
     };
     let origin = |file: &ContentFile| {
         let same = file.sha256.and_then(|sha256| kept.get(&sha256).cloned());
@@ -484,11 +491,11 @@ fn missing_files(
     Ok(new.collect())
 }
 
-/// Files of a version that is there, by digest. What its manifest says of files that are not there is not believed.
+/// Files of a version that is there, by digest. What its manifest says of files that are not there, or not so long, is not believed.
 fn kept_files(
     session: &mut dyn Session,
     version: &SitePath,
-    names: &BTreeSet<&SitePath>,
+    is_there: &dyn Fn(&SitePath, u64) -> bool,
 ) -> Result<BTreeMap<Digest, SitePath>, PublishError> {
     let Some(manifest) = session.read(&version.file(MANIFEST))? else {
         return Ok(BTreeMap::new());
@@ -497,11 +504,11 @@ fn kept_files(
     let Ok(manifest) = serde_json::from_slice::<Manifest>(&manifest) else {
         return Ok(BTreeMap::new());
     };
-    let files = manifest
-        .files
-        .into_iter()
-        .map(|file| (file.sha256, version.of_bundle(&file.path)));
-    Ok(files.filter(|(_, path)| names.contains(path)).collect())
+    let files = manifest.files.into_iter().filter_map(|file| {
+        let path = version.of_bundle(&file.path);
+        is_there(&path, file.size_bytes).then_some((file.sha256, path))
+    });
+    Ok(files.collect())
 }
 
 /// The files at the root of the site that all shares have in common, where they are not there as we would write them.

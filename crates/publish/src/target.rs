@@ -61,8 +61,8 @@ pub trait Session {
 pub struct Listed {
     /// Its name.
     pub path: SitePath,
-    /// Its length as it is kept there, in bytes; packed files are shorter than what they hold.
-    pub size_bytes: u64,
+    /// Its length in bytes, where it is known: not of what may be packed there.
+    pub size_bytes: Option<u64>,
 }
 
 /// Who watches a publication.

@@ -280,7 +280,7 @@ impl Session for FolderSession<'_> {
                     true => open.push(path),
                     false => listed.push(Listed {
                         path,
-                        size_bytes: metadata.len(),
+                        size_bytes: Some(metadata.len()),
                     }),
                 }
             }

@@ -329,7 +329,7 @@ impl Session for GitSession<'_> {
             .into_iter()
             .map(|(_, _, path)| Listed {
                 path,
-                size_bytes: 0,
+                size_bytes: None,
             })
             .collect())
     }

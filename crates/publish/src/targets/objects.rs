@@ -310,7 +310,7 @@ impl Session for ObjectsSession<'_> {
             let path = objects.name_of(&meta.location)?;
             Some(Listed {
                 path,
-                size_bytes: meta.size,
+                size_bytes: None,
             })
         });
         Ok(listed.collect())

@@ -284,7 +284,7 @@ impl Session for RsyncSession<'_> {
         let listed = files.filter_map(|(_, size_bytes, name)| {
             Some(Listed {
                 path: SitePath::parse(&format!("{folder}/{name}"))?,
-                size_bytes,
+                size_bytes: Some(size_bytes),
             })
         });
         Ok(listed.collect())
