@@ -273,8 +273,7 @@ class Live:
 
         def read():
             for line in process.stdout:
-                if line.startswith("{"):
-                    said.append(json.loads(line))
+                said.append(json.loads(line))
 
         threading.Thread(target=read, daemon=True).start()
         return said

@@ -284,6 +284,83 @@ class FolderTest(Place, unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("has no share 000", err)
 
+    def test_what_was_never_sent_is_not_listed_and_can_be_forgotten(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        (publisher.data / "file").write_text("")
+        for place in [publisher.data / "file", f"rsync://127.0.0.1:{free_port()}/x"]:
+            self.assertEqual(publisher.run("publish", file, "--to", place)[0], 2)
+            self.assertEqual(publisher.ok("published")[0], "")
+            _, err = publisher.ok("unpublish", file, "--to", place)
+            self.assertIn("was never sent whole, and is forgotten here", err)
+            self.assertEqual(json.loads((publisher.data / "published.json").read_text()), [])
+
+    def test_nothing_is_made_where_nothing_is_sent(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        place = publisher.data / "nowhere" / "site"
+        out, _ = publisher.ok("publish", file, "--to", place, "--dry-run", "--json")
+        self.assertGreater(json.loads(out)["files_sent"], 4)
+        publisher.ok("published", "--to", place)
+        self.assertEqual(publisher.run("unpublish", "0" * 32, "--to", place)[0], 2)
+        self.assertFalse(place.parent.exists())
+
+    def test_a_bundle_is_no_place(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        bundle = json.loads(publisher.ok("export", file, "-o", publisher.data / "exports", "--json")[0])["path"]
+        code, _, err = publisher.run("publish", file, "--to", bundle)
+        self.assertEqual(code, 2)
+        self.assertIn("it is a bundle", err)
+        publisher.ok("verify", bundle)
+
+    def test_a_damaged_record_hides_no_other_share_and_goes(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        files = [chat(publisher.data / f"{n}.jsonl", n) for n in [4, 6]]
+        shares = [publisher.publish(file, root)["share"] for file in files]
+        record = root / "s" / shares[0] / "share.json"
+        record.write_text("{broken")
+        code, out, err = publisher.run("published", "--to", root)
+        self.assertEqual(code, 1)
+        self.assertIn(shares[1], out)
+        self.assertIn(f"s/{shares[0]}/share.json", err)
+        code, out, _ = publisher.run("verify", root)
+        self.assertEqual(code, 1)
+        self.assertIn(shares[1], out)
+        self.assertIn(f"s/{shares[0]}/share.json` at", out)
+        publisher.publish(files[0], root)
+        self.assertEqual(json.loads(record.read_text())["share"], shares[0])
+        record.write_text("{broken")
+        publisher.ok("unpublish", shares[0], "--to", root)
+        self.assertEqual(names_below(record.parent), ["index.html"])
+
+    def test_a_file_that_was_cut_short_is_sent_again(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        share = publisher.publish(file, root)
+        page = root / "s" / share["share"] / share["bundle"][:16] / "index.html"
+        page.write_text("")
+        self.assertEqual(publisher.publish(file, root)["files_sent"], 1)
+        self.assertEqual(whole(lambda path: (root / path).read_bytes(), share["share"]), share["bundle"])
+
+    def test_a_link_with_a_key_keeps_its_key(self):
+        publisher, other = Publisher(), Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        link = publisher.publish(file, root, "--encrypt")["link"]
+        code, _, err = other.run("publish", file, "--to", root, "--as", link)
+        self.assertEqual(code, 2)
+        self.assertIn("is encrypted", err)
+        self.assertEqual(other.publish(file, root, "--as", link, "--encrypt")["link"], link)
+
+    def test_that_a_share_ends_is_said(self):
+        publisher = Publisher()
+        share = json.loads(publisher.ok("share", chat(publisher.data / "chat.jsonl", 4), "--expires", "12h", "--json")[0])["id"]
+        _, err = publisher.ok("publish", share, "--to", publisher.data / "site")
+        self.assertIn("what is published does not end by itself", err)
+
     def test_what_others_have_there_stays(self):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
@@ -607,7 +684,8 @@ class FaultTest(unittest.TestCase):
         proxy.bytes_left = 30_000
         code, _, err = publisher.run("publish", file, "--to", "s3://faults/first", "--encrypt")
         self.assertEqual(code, 2, err)
-        link = json.loads(publisher.ok("published", "--json")[0])["link"]
+        self.assertEqual(publisher.ok("published")[0], "", "what was never sent whole is not published")
+        link = json.loads((publisher.data / "published.json").read_text())[0]["link"]
         proxy.heal()
         published = publisher.publish(file, "s3://faults/first", "--encrypt")
         self.assertEqual(published["link"], link)
@@ -973,6 +1051,25 @@ class TakenBackTest(Live, unittest.TestCase):
 
     def test_the_old_text_is_nowhere_in_an_encrypted_one(self):
         self.taken_back("--encrypt")
+
+    def test_what_is_deleted_or_made_private_here_is_taken_back_there(self):
+        for change, says in [(["rm", "--yes"], "was deleted"), (["update", "--private"], "was made private")]:
+            publisher = Publisher()
+            root = publisher.data / "site"
+            file = publisher.data / "chat.jsonl"
+            self.grow(file, 0, 4)
+            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            said = self.steps(process)
+            self.until(lambda: said)
+            publisher.ok(change[0], share_of_server(publisher), *change[1:])
+            try:
+                err = process.stderr.read()
+                self.assertEqual(process.wait(60), 2, err)
+            finally:
+                process.kill()
+            self.assertIn(f"{says}; nothing of it is at {root} any more", err)
+            self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{os.listdir(root / 's')[0]}/index.html"])
+            self.assertEqual(publisher.ok("published")[0], "")
 
     def test_a_title_that_was_changed_is_nowhere(self):
         publisher = Publisher()
