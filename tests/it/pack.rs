@@ -40,6 +40,33 @@ fn an_html_file_is_verified_in_place_and_unpacked_to_the_same_bundle() {
     comes_back("html");
 }
 
+#[test]
+fn a_package_goes_neither_into_its_bundle_nor_over_what_is_no_plain_file() {
+    let world = World::new();
+    let bundle = bundle(&world);
+    let path = bundle.path.to_str().unwrap();
+    let link = world.path("link.zip");
+    let kept = world.write("kept.zip", "somebody's own");
+    std::os::unix::fs::symlink(&kept, &link).unwrap();
+    let inside = bundle.path.join("chat.zip");
+    let folder = world.path("");
+    for (out, says) in [
+        (link.as_path(), "is no plain file"),
+        (&folder, "is no plain file"),
+        (&inside, "lies in the bundle"),
+    ] {
+        let ran = run(program().args(["pack", path, "--as", "zip", "-o"]).arg(out));
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains(says), "{}", ran.err);
+    }
+    let here = run(program()
+        .args(["pack", ".", "--as", "zip"])
+        .current_dir(&bundle.path));
+    assert_eq!(here.code, 2, "{here:?}");
+    assert_eq!(readalong(["verify", path]).code, 0);
+    assert_eq!(fs::read_to_string(kept).unwrap(), "somebody's own");
+}
+
 fn comes_back(kind: &str) {
     let world = World::new();
     let bundle = bundle(&world);

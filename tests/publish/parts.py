@@ -49,19 +49,19 @@ class Publisher:
             **more,
         }
 
-    def start(self, *arguments, before=(), **more):
+    def start(self, *arguments, before=(), stdin=subprocess.DEVNULL, **more):
         return subprocess.Popen(
             [*before, READALONG, *map(str, arguments)],
             env={**self.env, **more},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, *arguments, **more):
-        process = self.start(*arguments, **more)
-        out, err = process.communicate(timeout=300)
+    def run(self, *arguments, input=None, **more):
+        process = self.start(*arguments, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE, **more)
+        out, err = process.communicate(input, timeout=300)
         return process.returncode, out, err
 
     def ok(self, *arguments, **more):
@@ -273,8 +273,7 @@ class Live:
 
         def read():
             for line in process.stdout:
-                if line.startswith("{"):
-                    said.append(json.loads(line))
+                said.append(json.loads(line))
 
         threading.Thread(target=read, daemon=True).start()
         return said

@@ -108,7 +108,8 @@ class Place:
         self.assertIn(f"s/{one['share']}/", index)
         self.assertNotIn(two["share"], index + self.get("catalogue.json").decode())
         publisher.publish(publisher.data / "one.jsonl", self.target, "--title", "Seen by <all>")
-        self.assertNotIn(one["share"], self.get("index.html").decode())
+        # Without a listed share there is no list.
+        self.assertEqual({"index.html", "catalogue.json"} & set(self.names()), set())
 
     def test_a_dry_run_does_nothing(self):
         publisher = self.publisher()
@@ -283,6 +284,83 @@ class FolderTest(Place, unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("has no share 000", err)
 
+    def test_what_was_never_sent_is_not_listed_and_can_be_forgotten(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        (publisher.data / "file").write_text("")
+        for place in [publisher.data / "file", f"rsync://127.0.0.1:{free_port()}/x"]:
+            self.assertEqual(publisher.run("publish", file, "--to", place)[0], 2)
+            self.assertEqual(publisher.ok("published")[0], "")
+            _, err = publisher.ok("unpublish", file, "--to", place)
+            self.assertIn("was never sent whole, and is forgotten here", err)
+            self.assertEqual(json.loads((publisher.data / "published.json").read_text()), [])
+
+    def test_nothing_is_made_where_nothing_is_sent(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        place = publisher.data / "nowhere" / "site"
+        out, _ = publisher.ok("publish", file, "--to", place, "--dry-run", "--json")
+        self.assertGreater(json.loads(out)["files_sent"], 4)
+        publisher.ok("published", "--to", place)
+        self.assertEqual(publisher.run("unpublish", "0" * 32, "--to", place)[0], 2)
+        self.assertFalse(place.parent.exists())
+
+    def test_a_bundle_is_no_place(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        bundle = json.loads(publisher.ok("export", file, "-o", publisher.data / "exports", "--json")[0])["path"]
+        code, _, err = publisher.run("publish", file, "--to", bundle)
+        self.assertEqual(code, 2)
+        self.assertIn("it is a bundle", err)
+        publisher.ok("verify", bundle)
+
+    def test_a_damaged_record_hides_no_other_share_and_goes(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        files = [chat(publisher.data / f"{n}.jsonl", n) for n in [4, 6]]
+        shares = [publisher.publish(file, root)["share"] for file in files]
+        record = root / "s" / shares[0] / "share.json"
+        record.write_text("{broken")
+        code, out, err = publisher.run("published", "--to", root)
+        self.assertEqual(code, 1)
+        self.assertIn(shares[1], out)
+        self.assertIn(f"s/{shares[0]}/share.json", err)
+        code, out, _ = publisher.run("verify", root)
+        self.assertEqual(code, 1)
+        self.assertIn(shares[1], out)
+        self.assertIn(f"s/{shares[0]}/share.json` at", out)
+        publisher.publish(files[0], root)
+        self.assertEqual(json.loads(record.read_text())["share"], shares[0])
+        record.write_text("{broken")
+        publisher.ok("unpublish", shares[0], "--to", root)
+        self.assertEqual(names_below(record.parent), ["index.html"])
+
+    def test_a_file_that_was_cut_short_is_sent_again(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        share = publisher.publish(file, root)
+        page = root / "s" / share["share"] / share["bundle"][:16] / "index.html"
+        page.write_text("")
+        self.assertEqual(publisher.publish(file, root)["files_sent"], 1)
+        self.assertEqual(whole(lambda path: (root / path).read_bytes(), share["share"]), share["bundle"])
+
+    def test_a_link_with_a_key_keeps_its_key(self):
+        publisher, other = Publisher(), Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        link = publisher.publish(file, root, "--encrypt")["link"]
+        code, _, err = other.run("publish", file, "--to", root, "--as", link)
+        self.assertEqual(code, 2)
+        self.assertIn("is encrypted", err)
+        self.assertEqual(other.publish(file, root, "--as", link, "--encrypt")["link"], link)
+
+    def test_that_a_share_ends_is_said(self):
+        publisher = Publisher()
+        share = json.loads(publisher.ok("share", chat(publisher.data / "chat.jsonl", 4), "--expires", "12h", "--json")[0])["id"]
+        _, err = publisher.ok("publish", share, "--to", publisher.data / "site")
+        self.assertIn("what is published does not end by itself", err)
+
     def test_what_others_have_there_stays(self):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
@@ -297,6 +375,80 @@ class FolderTest(Place, unittest.TestCase):
         publisher.ok("unpublish", published["share"], "--to", root)
         for name in ["404.html", "index.html"]:
             self.assertEqual((root / name).read_text(), "somebody's own")
+
+    def test_what_was_published_is_found_however_it_and_its_place_are_named(self):
+        publisher = Publisher()
+        root = publisher.data.resolve() / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        (publisher.data / "link").symlink_to(root)
+        first = publisher.publish(file, root)
+        # A folder by its whole path, and one record of it.
+        self.assertEqual(first["link"], f"{root}/s/{first['share']}/index.html")
+        for place in [f"{root}/", f"{root}/../site", publisher.data / "link", f"file://{root}"]:
+            self.assertEqual(publisher.publish(file, place)["link"], first["link"])
+        self.assertEqual(len(publisher.ok("published")[0].splitlines()), 1)
+        for place, named in [(root, file), (f"{root}/", first["share"][:8]), (publisher.data / "link", first["title"])]:
+            publisher.publish(file, root, "--as", first["share"])
+            if named == file:
+                file = file.rename(publisher.data / "moved.jsonl")
+            publisher.ok("unpublish", named, "--to", place)
+            self.assertEqual(publisher.ok("published")[0], "")
+
+    def test_of_two_that_are_called_the_same_none_is_taken_back(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        shares = [publisher.publish(chat(publisher.data / f"{n}.jsonl", n), root, "--title", "Same")["share"] for n in [4, 6]]
+        code, _, err = publisher.run("unpublish", "Same", "--to", root)
+        self.assertEqual(code, 2)
+        self.assertIn("name one by its link or id", err)
+        for share in shares:
+            self.assertTrue((root / "s" / share / "share.json").exists())
+
+    def test_a_chat_of_a_file_with_several_is_found_by_the_file(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        for named in [file, f"{file}#1"]:
+            share = publisher.publish(file, root, "--chat", "1")["share"]
+            publisher.ok("unpublish", named, "--to", root)
+            self.assertEqual(names_below(root / "s" / share), ["index.html"])
+
+    def test_credentials_of_a_place_are_not_said(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        port = free_port()
+        for place in [f"git+http://xyzzy@127.0.0.1:{port}/x.git", f"git+http://127.0.0.1:{port}/x.git?access_token=xyzzy", f"rsync://me:xyzzy@127.0.0.1:{port}/x", "ftp://me:xyzzy@host/x"]:
+            code, out, err = publisher.run("publish", file, "--to", place)
+            self.assertEqual(code, 2, place)
+            self.assertNotIn("xyzzy", out + err + "".join(path.read_text() for path in publisher.data.glob("published.json")))
+
+    def test_an_index_of_the_owner_takes_the_place_of_ours_and_stays(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        one, two = chat(publisher.data / "one.jsonl", 4), chat(publisher.data / "two.jsonl", 6)
+        publisher.publish(one, root, "--listed")
+        (root / "index.html").write_text("my own")
+        code, _, err = publisher.run("publish", two, "--to", root, "--listed")
+        self.assertEqual(code, 2)
+        self.assertIn("has an `index.html` of its own", err)
+        publisher.ok("unpublish", one, "--to", root)
+        self.assertEqual((root / "index.html").read_text(), "my own")
+        self.assertFalse((root / "catalogue.json").exists())
+        self.assertEqual(publisher.run("publish", two, "--to", root, "--listed")[0], 2)
+        self.assertEqual((root / "index.html").read_text(), "my own")
+
+    def test_flags_for_transcripts_are_refused_for_bundles_and_shares(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        bundle = json.loads(publisher.ok("export", file, "-o", publisher.data / "exports", "--json")[0])["path"]
+        share = json.loads(publisher.ok("share", file, "--json")[0])["id"]
+        for what in [bundle, share]:
+            for flag, *value in [["--title", "X"], ["--no-artifacts"], ["--messages", "1..2"], ["--theme", "default"], ["--redact", "on"], ["--hide-mail"]]:
+                code, _, err = publisher.run("publish", what, "--to", root, flag, *value)
+                self.assertEqual(code, 2, f"{what} {flag}")
+                self.assertIn(f"{flag} is for transcripts", err)
+        self.assertFalse(root.exists())
 
     def test_shares_of_a_server_are_published_under_their_own_link(self):
         publisher = Publisher()
@@ -532,7 +684,8 @@ class FaultTest(unittest.TestCase):
         proxy.bytes_left = 30_000
         code, _, err = publisher.run("publish", file, "--to", "s3://faults/first", "--encrypt")
         self.assertEqual(code, 2, err)
-        link = json.loads(publisher.ok("published", "--json")[0])["link"]
+        self.assertEqual(publisher.ok("published")[0], "", "what was never sent whole is not published")
+        link = json.loads((publisher.data / "published.json").read_text())[0]["link"]
         proxy.heal()
         published = publisher.publish(file, "s3://faults/first", "--encrypt")
         self.assertEqual(published["link"], link)
@@ -616,6 +769,16 @@ class GitTest(Place, unittest.TestCase):
         self.assertEqual(len(commits), 1)
         for self.frozen in [before, commits[0]]:
             self.assertIsNotNone(whole(self.get, share))
+
+    def test_a_repository_is_found_from_where_one_stands(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        near = os.path.relpath(self.remote)
+        first = publisher.publish(file, f"{near}#pages")
+        again = publisher.publish(file, f"git+{self.remote}#pages")
+        self.assertEqual((again["share"], again["files_sent"]), (first["share"], 0))
+        self.assertEqual(len(publisher.ok("published")[0].splitlines()), 1)
+        self.assertIn(first["share"], "".join(self.names()))
 
     def test_a_branch_that_moved_on_is_kept(self):
         publisher = Publisher()
@@ -745,6 +908,43 @@ class LiveTest(Live, unittest.TestCase):
     def test_it_goes_on_after_a_kill(self):
         self.goes_on_after_a_kill()
 
+    def test_what_was_listed_is_not_listed_any_more(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        publisher.publish(file, root, "--listed", "--title", "xyzzy-title")
+        self.assertIn("xyzzy-title", (root / "catalogue.json").read_text())
+        process = publisher.start("publish", file, "--to", root, "--live", "--encrypt", "--json")
+        said = self.steps(process)
+        self.until(lambda: said)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        self.assertEqual([name for name in names_below(root) if b"xyzzy-title" in (root / name).read_bytes()], [])
+
+    def test_what_is_encrypted_is_nobodys_to_read_here(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", root, "--live", "--encrypt", "--json")
+        said = self.steps(process)
+        try:
+            self.until(lambda: said)
+            local = share_of_server(publisher)
+            server = json.loads((publisher.data / "server.json").read_text())
+            connection = http.client.HTTPConnection("127.0.0.1", int(server["addr"].rsplit(":", 1)[1]), timeout=30)
+            connection.request("GET", f"/s/{local}/")
+            answer = connection.getresponse()
+            self.assertNotEqual(answer.status, 200)
+            self.assertNotIn("Message 1", answer.read().decode())
+        finally:
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 0)
+        files, _ = self.files(root, os.listdir(root / "s")[0], said[0]["link"].partition("#k=")[2])
+        self.assertIn("Message 3.", files["index.html"].decode())
+        self.assertIn('"private"', publisher.ok("list", "--json")[0].replace(" ", ""))
+
     def test_an_encrypted_one_goes_on_after_a_kill(self):
         self.goes_on_after_a_kill("--encrypt")
 
@@ -782,7 +982,7 @@ class LiveTest(Live, unittest.TestCase):
         publisher.ok("unpublish", file, "--to", root)
 
 
-class TakenBackTest(Live):
+class TakenBackTest(Live, unittest.TestCase):
     """What the owner changes or removes in a page that is kept in step: the old text is nowhere any more."""
 
     def is_nowhere(self, word, root, share, key):
@@ -851,6 +1051,49 @@ class TakenBackTest(Live):
 
     def test_the_old_text_is_nowhere_in_an_encrypted_one(self):
         self.taken_back("--encrypt")
+
+    def test_what_is_deleted_or_made_private_here_is_taken_back_there(self):
+        for change, says in [(["rm", "--yes"], "was deleted"), (["update", "--private"], "was made private")]:
+            publisher = Publisher()
+            root = publisher.data / "site"
+            file = publisher.data / "chat.jsonl"
+            self.grow(file, 0, 4)
+            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            said = self.steps(process)
+            self.until(lambda: said)
+            publisher.ok(change[0], share_of_server(publisher), *change[1:])
+            try:
+                err = process.stderr.read()
+                self.assertEqual(process.wait(60), 2, err)
+            finally:
+                process.kill()
+            self.assertIn(f"{says}; nothing of it is at {root} any more", err)
+            self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{os.listdir(root / 's')[0]}/index.html"])
+            self.assertEqual(publisher.ok("published")[0], "")
+
+    def test_a_title_that_was_changed_is_nowhere(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        file.write_text(json.dumps({"id": "m0", "role": "user", "content": "xyzzy-title"}) + "\n")
+        server = publisher.start("serve", "--addr", "127.0.0.1:0")
+        self.until(lambda: (publisher.data / "server.json").exists())
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        try:
+            said = self.steps(process)
+            self.until(lambda: said)
+            share = os.listdir(root / "s")[0]
+            head = lambda: (root / "s" / share / "index.html").read_text()  # noqa: E731
+            self.assertIn("xyzzy-title", head())
+            publisher.ok("rescan", "--texts-stdin", input="xyzzy-title\n")
+            self.until(lambda: self.is_nowhere("xyzzy-title", root, share, None))
+            self.assertNotIn("xyzzy-title", (publisher.data / "published.json").read_text())
+            publisher.ok("update", share_of_server(publisher), "--name", "Called otherwise")
+            self.until(lambda: "<title>Called otherwise" in head())
+        finally:
+            for one in [process, server]:
+                one.send_signal(signal.SIGINT)
+                one.wait(60)
 
     def test_of_two_who_keep_a_page_in_step_the_first_is_told(self):
         publisher, other = Publisher(), Publisher()
@@ -1038,6 +1281,11 @@ def lock_of(folder):
         yield
     finally:
         os.close(opened)
+
+
+def share_of_server(publisher):
+    """The id of the newest share of the server that runs on a publisher's data."""
+    return json.loads(publisher.ok("list", "--json")[0].splitlines()[0])["id"]
 
 
 def git(*arguments):

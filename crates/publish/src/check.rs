@@ -18,6 +18,8 @@ use crate::{
 pub struct SiteCheck {
     /// Its shares, each with the folder of the version that readers see.
     pub shares: Vec<(ShareRecord, PathBuf)>,
+    /// Records of shares that cannot be read.
+    pub damaged: Vec<PublishError>,
     /// What nothing names: left by a publication that did not end. The next one to the same share removes it.
     pub unfinished: Vec<PathBuf>,
 }
@@ -30,7 +32,7 @@ pub fn is_site(folder: &Path) -> bool {
 /// Looks at a site.
 ///
 /// # Errors
-/// It cannot be read, or a record of it is damaged.
+/// It cannot be read.
 pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
     let target = folder.display().to_string();
     let io = |path: &Path, source| PublishError::Io {
@@ -69,7 +71,14 @@ pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             read => Some(read.map_err(|error| io(&path, error))?),
         };
-        let seen: Option<ShareRecord> = record::read(&target, &path.display().to_string(), bytes)?;
+        let path = path.display().to_string();
+        let seen: Option<ShareRecord> = match record::read(&target, &path, bytes) {
+            Ok(seen) => seen,
+            Err(damaged) => {
+                found.damaged.push(damaged);
+                continue;
+            }
+        };
         for name in names(&place)? {
             let is_named = seen.as_ref().is_some_and(|seen| seen.folder == name);
             let is_version = SitePath::version(&share, &name).is_some();

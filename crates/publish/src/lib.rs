@@ -23,4 +23,4 @@ pub use site::{
     Content, Plan, Publication, Published, SITE_VERSION, SitePages, Unpublished, publish, shares,
     unpublish,
 };
-pub use target::{Listed, Session, Target, Watch, open};
+pub use target::{Listed, Session, Target, Watch, open, whole_path, without_credentials};

@@ -13,7 +13,9 @@ use crate::{
     Watch,
     path::VERSION_DIGITS,
     record,
-    site::{HTML, INDEX, SHARE_RECORD, check_site, head, read_share, site_files},
+    site::{
+        HTML, INDEX, SHARE_RECORD, check_site, head, list_in_catalogue, read_share, site_files,
+    },
 };
 
 /// Name of the head within a version's folder.
@@ -118,6 +120,8 @@ pub struct LivePlace<'a> {
     version: SitePath,
     /// Folder of its version.
     pub folder: String,
+    /// What the site says that the chat is called.
+    pub title: Option<String>,
     /// What its head says.
     pub record: LiveRecord,
     /// Names of all files of the version.
@@ -159,6 +163,7 @@ impl<'a> LivePlace<'a> {
         });
         Ok(Some(Self {
             folder: seen.folder,
+            title: seen.title,
             record,
             names: names.collect(),
             session,
@@ -237,6 +242,7 @@ pub fn live_step(
         changes.heads.push(head(named(&name), bytes, media_type));
     }
     changes.removed = step.removed.iter().map(|name| named(name)).collect();
+    let is_new = step.version.is_some();
     if let Some(new) = step.version {
         let site = check_site(target, &mut *session)?;
         let there = session.list(&place)?;
@@ -283,6 +289,10 @@ pub fn live_step(
         changes
             .heads
             .push(head(place.file(INDEX), pages.head(&href, step.title), HTML));
+    }
+    if is_new {
+        // It may have been listed before, with a title that nobody is to know any more.
+        list_in_catalogue(&mut changes, target, &mut *session, (share, None), pages)?;
     }
     watch.planned(&changes);
     session.apply(&changes, watch)?;

@@ -77,6 +77,9 @@ pub struct Listing {
 pub(crate) struct Catalogue {
     /// Those that their owners want to be listed, the newest first.
     pub(crate) shares: Vec<Listing>,
+    /// Digest of the page that shows them: another page is somebody else's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) page: Option<Digest>,
 }
 
 impl Catalogue {
@@ -89,7 +92,10 @@ impl Catalogue {
             .cloned();
         let mut shares: Vec<Listing> = others.chain(listing).collect();
         shares.sort_by(|a, b| (b.published_at, &b.share).cmp(&(a.published_at, &a.share)));
-        Self { shares }
+        Self {
+            shares,
+            page: self.page,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each version of a share has a folder of its own, which is never changed; a small head, at the share's link, says which one readers see. So a reader sees
 //! one version whole, on any host, and what did not change is copied there instead of being sent again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use readalong_bundle::{MANIFEST, Manifest, SealedBundle, VerifiedBundle};
@@ -191,14 +191,17 @@ pub fn unpublish(
     Ok(Unpublished { changes })
 }
 
-/// The shares of a site.
+/// The shares of a site, the newest first, and which records of others are damaged.
 ///
 /// # Errors
 /// The place cannot be read.
-pub fn shares(target: &dyn Target, watch: &dyn Watch) -> Result<Vec<ShareRecord>, PublishError> {
+pub fn shares(
+    target: &dyn Target,
+    watch: &dyn Watch,
+) -> Result<(Vec<ShareRecord>, Vec<PublishError>), PublishError> {
     let mut session = target.begin(watch)?;
     check_site(target, &mut *session)?;
-    let mut shares = Vec::new();
+    let (mut shares, mut damaged) = (Vec::new(), Vec::new());
     for name in session.folders(&SitePath::shares())? {
         if watch.is_cancelled() {
             return Err(PublishError::Cancelled {
@@ -208,10 +211,13 @@ pub fn shares(target: &dyn Target, watch: &dyn Watch) -> Result<Vec<ShareRecord>
         let Ok(id) = name.parse::<ShareId>() else {
             continue;
         };
-        shares.extend(read_share(target, &mut *session, &id)?);
+        match read_record(target, &mut *session, &id) {
+            Err(bad @ PublishError::BadRecord { .. }) => damaged.push(bad),
+            read => shares.extend(read?),
+        }
     }
     shares.sort_by(|a, b| (b.published_at, &b.share).cmp(&(a.published_at, &a.share)));
-    Ok(shares)
+    Ok((shares, damaged))
 }
 
 /// Plans and applies until nobody comes between.
@@ -326,9 +332,9 @@ impl<'a> Plan<'a> {
         list_in_catalogue(&mut changes, target, &mut *session, (share, listing), pages)?;
         let kept = [place.file(SHARE_RECORD), place.file(INDEX)];
         let stale = there.into_iter().map(|listed| listed.path);
-        changes.removed = stale
-            .filter(|path| !path.is_below(&version) && !kept.contains(path))
-            .collect();
+        changes
+            .removed
+            .extend(stale.filter(|path| !path.is_below(&version) && !kept.contains(path)));
         Ok(Self {
             session,
             seen,
@@ -368,11 +374,8 @@ impl<'a> Plan<'a> {
             changes.heads.push(head(index.clone(), tombstone, HTML));
         }
         list_in_catalogue(&mut changes, target, &mut *session, (share, None), pages)?;
-        changes.removed = there
-            .into_iter()
-            .map(|listed| listed.path)
-            .filter(|path| *path != index)
-            .collect();
+        let left = there.into_iter().map(|listed| listed.path);
+        changes.removed.extend(left.filter(|path| *path != index));
         Ok(Self {
             session,
             seen,
@@ -410,7 +413,19 @@ pub(crate) fn check_site(
     }
 }
 
+/// What the site says of a share; nothing where that is damaged, since whoever publishes it or takes it back replaces it.
 pub(crate) fn read_share(
+    target: &dyn Target,
+    session: &mut dyn Session,
+    share: &ShareId,
+) -> Result<Option<ShareRecord>, PublishError> {
+    match read_record(target, session, share) {
+        Err(PublishError::BadRecord { .. }) => Ok(None),
+        read => read,
+    }
+}
+
+fn read_record(
     target: &dyn Target,
     session: &mut dyn Session,
     share: &ShareId,
@@ -419,7 +434,7 @@ pub(crate) fn read_share(
     record::read(target.name(), path.as_str(), session.read(&path)?)
 }
 
-/// Files of a version that are not at their place, and where their bytes come from: from the version before, where it has them.
+/// Files of a version that are not at their place, or not as long as they should be, and where their bytes come from: from the version before, where it has them.
 fn missing_files(
     session: &mut dyn Session,
     content: &Content,
@@ -427,12 +442,19 @@ fn missing_files(
     seen: Option<&ShareRecord>,
     there: &[Listed],
 ) -> Result<Vec<File>, PublishError> {
-    let names: BTreeSet<&SitePath> = there.iter().map(|listed| &listed.path).collect();
+    let names: BTreeMap<&SitePath, Option<u64>> = there
+        .iter()
+        .map(|listed| (&listed.path, listed.size_bytes))
+        .collect();
+    let is_there = |path: &SitePath, size_bytes: u64| {
+        let there = names.get(path);
+        there.is_some_and(|there| there.is_none_or(|there| there == size_bytes))
+    };
     let path_of = |folder: &SitePath, path: &str| SitePath::parse(&format!("{folder}/{path}"));
     let mut missing: Vec<(SitePath, &ContentFile)> = Vec::new();
     for file in &content.files {
         let path = path_of(version, &file.path).expect("a bundle's names are good in a site");
-        if !names.contains(&path) {
+        if !is_there(&path, file.size_bytes) {
             missing.push((path, file));
         }
     }
@@ -443,12 +465,12 @@ fn missing_files(
         .and_then(|seen| SitePath::version(&seen.share, &seen.folder))
         .filter(|before| before != version);
     let kept = match &before {
-        Some(before) => kept_files(session, before, &names)?,
+        Some(before) => kept_files(session, before, &is_there)?,
         None => BTreeMap::new(),
     };
     let same_name = |file: &ContentFile| {
         let path = path_of(before.as_ref()?, &file.path)?;
-        (file.is_named_by_content && names.contains(&path)).then_some(path)
+        (file.is_named_by_content && is_there(&path, file.size_bytes)).then_some(path)
     };
     let origin = |file: &ContentFile| {
         let same = file.sha256.and_then(|sha256| kept.get(&sha256).cloned());
@@ -469,11 +491,11 @@ fn missing_files(
     Ok(new.collect())
 }
 
-/// Files of a version that is there, by digest. What its manifest says of files that are not there is not believed.
+/// Files of a version that is there, by digest. What its manifest says of files that are not there, or not so long, is not believed.
 fn kept_files(
     session: &mut dyn Session,
     version: &SitePath,
-    names: &BTreeSet<&SitePath>,
+    is_there: &dyn Fn(&SitePath, u64) -> bool,
 ) -> Result<BTreeMap<Digest, SitePath>, PublishError> {
     let Some(manifest) = session.read(&version.file(MANIFEST))? else {
         return Ok(BTreeMap::new());
@@ -482,11 +504,11 @@ fn kept_files(
     let Ok(manifest) = serde_json::from_slice::<Manifest>(&manifest) else {
         return Ok(BTreeMap::new());
     };
-    let files = manifest
-        .files
-        .into_iter()
-        .map(|file| (file.sha256, version.of_bundle(&file.path)));
-    Ok(files.filter(|(_, path)| names.contains(path)).collect())
+    let files = manifest.files.into_iter().filter_map(|file| {
+        let path = version.of_bundle(&file.path);
+        is_there(&path, file.size_bytes).then_some((file.sha256, path))
+    });
+    Ok(files.collect())
 }
 
 /// The files at the root of the site that all shares have in common, where they are not there as we would write them.
@@ -531,8 +553,8 @@ pub(crate) fn site_files(
     Ok(())
 }
 
-/// Brings the catalogue to what it is to say of a share. A site without listed shares has none.
-fn list_in_catalogue(
+/// Brings the catalogue to what it is to say of a share. A site without listed shares has none; a first page that somebody else put there stays.
+pub(crate) fn list_in_catalogue(
     changes: &mut Changes,
     target: &dyn Target,
     session: &mut dyn Session,
@@ -541,20 +563,30 @@ fn list_in_catalogue(
 ) -> Result<(), PublishError> {
     let path = SitePath::root(CATALOGUE);
     let old: Option<Catalogue> = record::read(target.name(), path.as_str(), session.read(&path)?)?;
-    let is_first = old.is_none();
-    let new = old.clone().unwrap_or_default().with(share, listing);
-    if new == old.unwrap_or_default() {
+    let old = old.unwrap_or_default();
+    let is_listed = listing.is_some();
+    let mut new = old.with(share, listing);
+    if new == old {
         return Ok(());
     }
     let index = SitePath::root(INDEX);
-    if is_first && session.read(&index)?.is_some() {
+    let there = session.read(&index)?;
+    let is_ours = there.is_none_or(|there| Some(Digest::of(&there)) == old.page);
+    if is_listed && !is_ours {
         return Err(PublishError::ForeignIndex {
             target: target.name().to_owned(),
         });
     }
+    if new.shares.is_empty() {
+        changes.removed.push(path);
+        changes.removed.extend(is_ours.then_some(index));
+        return Ok(());
+    }
+    if is_ours {
+        let page = pages.catalogue(&new.shares);
+        new.page = Some(Digest::of(&page));
+        changes.heads.push(head(index, page, HTML));
+    }
     changes.heads.push(head(path, record::write(&new), JSON));
-    changes
-        .heads
-        .push(head(index, pages.catalogue(&new.shares), HTML));
     Ok(())
 }

@@ -100,7 +100,9 @@ fn after_publish(error: &PublishError) -> Option<String> {
         PublishError::Busy { .. } => "wait until it is done, and run the same again",
         PublishError::TooNew { .. } => "use a newer readalong",
         PublishError::ForeignIndex { .. } => "publish to a folder below it, or without --listed",
-        PublishError::BadRecord { .. } => "remove that file and publish again: it is made anew",
+        PublishError::BadRecord { .. } => {
+            "publish that share again, or take it back: its record is made anew; another file than a `share.json` has to be removed first"
+        }
         PublishError::NotLive { .. } => "publish it with --live again if it should grow on",
         PublishError::NotThere { .. } => "`readalong published --to TARGET` lists what is there",
         _ => return None,

@@ -40,6 +40,11 @@ pub(crate) fn share_id(text: &str) -> Option<ShareId> {
     path.split('/').find_map(|piece| piece.parse().ok())
 }
 
+/// The key that a link carries.
+pub(crate) fn key(link: &str) -> Option<&str> {
+    link.trim().split_once("#k=").map(|(_, key)| key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

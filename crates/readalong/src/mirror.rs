@@ -290,7 +290,7 @@ impl Keeper {
                 .map_or_else(|| link.clone(), |seal| seal.link(&link)),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
-            published_at: at,
+            published_at: None,
         })?;
         let publication = readalong_publish::Publication {
             share,
@@ -312,7 +312,8 @@ impl Keeper {
                 place.target.name()
             );
         }
-        self.publications.sent(&place.key(), share, bundle.id)
+        self.publications
+            .sent((&place.key(), share), Some(bundle.id), at)
     }
 
     fn take_back(&mut self, share: &ShareId) -> anyhow::Result<()> {

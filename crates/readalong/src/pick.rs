@@ -73,8 +73,16 @@ fn find_share(client: &Client, text: &str) -> anyhow::Result<Option<Value>> {
     }
 }
 
+fn is_digits(text: &str) -> bool {
+    text.len() >= DIGITS_MIN && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// True where a text is an id or the beginning of it.
+pub(crate) fn is_beginning(text: &str, id: &str) -> bool {
+    is_digits(text) && id.starts_with(&text.to_ascii_lowercase())
+}
+
 fn find(client: &Client, what: &str, name: &str, text: &str) -> anyhow::Result<Option<Value>> {
-    let is_digits = text.len() >= DIGITS_MIN && text.bytes().all(|b| b.is_ascii_hexdigit());
     let mut found: Vec<Value> = Vec::new();
     let mut take = |entry: &Value, is_meant: bool| {
         let is_new = found.iter().all(|other| id(other) != id(entry));
@@ -83,10 +91,9 @@ fn find(client: &Client, what: &str, name: &str, text: &str) -> anyhow::Result<O
         }
         Ok(())
     };
-    if is_digits {
-        let begin = text.to_ascii_lowercase();
+    if is_digits(text) {
         for_each(client, &format!("/api/v1/{what}"), &mut |entry| {
-            take(entry, id(entry).starts_with(&begin))
+            take(entry, is_beginning(text, id(entry)))
         })?;
     }
     if !text.trim().is_empty() {

@@ -6,11 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
-use readalong_bundle::Lock;
+use anyhow::{Context, bail};
+use readalong_bundle::{Lock, ShareKey};
 use readalong_model::{Digest, ShareId, Timestamp};
+use readalong_publish::whole_path;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
+
+use crate::pick;
 
 /// Name of the file in the data folder.
 const FILE: &str = "published.json";
@@ -35,8 +38,8 @@ pub(crate) struct Publication {
     /// The key, of one that only who has it can read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sealed: Option<Sealed>,
-    /// When it was published last.
-    pub(crate) published_at: Timestamp,
+    /// When it was published last; nothing as long as it was never sent whole.
+    pub(crate) published_at: Option<Timestamp>,
 }
 
 /// What opens an encrypted share: kept, so that its link stays the same when it is published again.
@@ -46,6 +49,31 @@ pub(crate) struct Sealed {
     pub(crate) key: String,
     /// How the page at the link is unlocked.
     pub(crate) lock: Lock,
+}
+
+impl Sealed {
+    /// What is opened by the key in a link.
+    ///
+    /// # Errors
+    /// It is no key.
+    pub(crate) fn of_key(key: &str) -> anyhow::Result<Self> {
+        let share_key: ShareKey = key.parse().context(
+            "the key in the link is damaged; copy the link again, with all that follows the #",
+        )?;
+        Ok(Self {
+            key: key.to_owned(),
+            lock: Lock::of(&share_key),
+        })
+    }
+}
+
+/// What a transcript or bundle is remembered under, and the chat of a file that holds several; also when it is not there any more.
+pub(crate) fn source(path: &Path, chat: Option<&str>) -> String {
+    let path = whole_path(path);
+    match chat {
+        Some(chat) => format!("{}#{chat}", path.display()),
+        None => path.display().to_string(),
+    }
 }
 
 /// All that was published from a data folder.
@@ -86,46 +114,84 @@ impl Publications {
         here.or_else(|| of_share().next())
     }
 
-    /// The share that a path or title means at a place.
-    pub(crate) fn find(&self, text: &str, target: &str) -> Option<&ShareId> {
-        let path = Path::new(text)
-            .canonicalize()
-            .map(|path| path.display().to_string());
-        let is_meant = |one: &&Publication| {
-            one.target == target
-                && (one.title == text || path.as_ref().is_ok_and(|path| *path == one.source))
+    /// The share that a path, a title or the beginning of an id means at a place; `None` where there is none.
+    ///
+    /// # Errors
+    /// Several are meant.
+    pub(crate) fn find(&self, text: &str, target: &str) -> anyhow::Result<Option<&ShareId>> {
+        let path = source(Path::new(text), None);
+        let is_source = |one: &Publication| {
+            let rest = one.source.strip_prefix(&path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
         };
-        self.all.iter().rev().find(is_meant).map(|one| &one.share)
+        let is_id = |one: &Publication| pick::is_beginning(text, one.share.as_str());
+        let mut meant = self.all.iter().filter(|one| {
+            one.target == target && (one.title == text || is_source(one) || is_id(one))
+        });
+        match (meant.next(), meant.count()) {
+            (_, 1..) => bail!(
+                "several that were published are called `{text}`; `readalong published` lists them: name one by its link or id"
+            ),
+            (found, 0) => Ok(found.map(|one| &one.share)),
+        }
     }
 
-    /// Remembers what was published, in place of what was there.
+    /// Remembers what is about to be sent, in place of what was there: whatever ends the sending, the next one goes on under the same link and key.
     ///
     /// # Errors
     /// It cannot be written.
-    pub(crate) fn put(&mut self, publication: Publication) -> anyhow::Result<()> {
+    pub(crate) fn put(&mut self, mut publication: Publication) -> anyhow::Result<()> {
         self.change(|all| {
-            let (target, share) = (&publication.target, &publication.share);
-            all.retain(|one| (&one.target, &one.share) != (target, share));
+            let before = all.extract_if(.., |one| {
+                (&one.target, &one.share) == (&publication.target, &publication.share)
+            });
+            publication.published_at = before.last().and_then(|one| one.published_at);
             all.push(publication);
         })
     }
 
-    /// Remembers which bundle of a share is there now.
+    /// Remembers what the chat of a share is called now.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn rename(
+        &mut self,
+        target: &str,
+        share: &ShareId,
+        title: &str,
+    ) -> anyhow::Result<()> {
+        self.change(|all| {
+            let mut all = all.iter_mut();
+            if let Some(one) = all.rfind(|one| one.target == target && one.share == *share) {
+                one.title = title.to_owned();
+            }
+        })
+    }
+
+    /// Remembers that a share is there whole, and which bundle of it.
     ///
     /// # Errors
     /// It cannot be written.
     pub(crate) fn sent(
         &mut self,
-        target: &str,
-        share: &ShareId,
-        bundle: Digest,
+        (target, share): (&str, &ShareId),
+        bundle: Option<Digest>,
+        at: Timestamp,
     ) -> anyhow::Result<()> {
         self.change(|all| {
             let mut all = all.iter_mut();
             if let Some(one) = all.rfind(|one| one.target == target && one.share == *share) {
-                one.bundle = Some(bundle);
+                one.bundle = bundle;
+                one.published_at = Some(at);
             }
         })
+    }
+
+    /// True for a share that was begun to be sent to a place, and never sent whole.
+    pub(crate) fn is_only_begun(&self, target: &str, share: &ShareId) -> bool {
+        let mut all = self.all.iter();
+        let one = all.rfind(|one| one.target == target && one.share == *share);
+        one.is_some_and(|one| one.published_at.is_none())
     }
 
     /// Forgets what was taken back.

@@ -28,7 +28,6 @@ pub(crate) struct Place {
     /// What publishes to it.
     pub(crate) target: Box<dyn Target>,
     url: Option<String>,
-    folder: Option<String>,
 }
 
 impl Place {
@@ -42,39 +41,29 @@ impl Place {
         if to.is_empty() && named.is_some() {
             bail!("target `{text}` of the configuration has no place: give it `to`");
         }
-        let target = readalong_publish::open(to)?;
-        let is_folder = !to.contains(':') && !to.ends_with(".git") && !to.contains(".git#");
         Ok(Self {
-            target,
+            target: readalong_publish::open(to)?,
             url: named.and_then(|target| target.url.clone()),
-            folder: is_folder.then(|| to.trim_end_matches('/').to_owned()),
         })
     }
 
     /// Where readers find a share.
     pub(crate) fn link(&self, share: &ShareId) -> String {
-        match (&self.url, &self.folder) {
+        match (&self.url, self.target.folder()) {
             (Some(url), _) => format!("{url}/s/{share}/"),
-            (None, Some(folder)) => format!("{folder}/s/{share}/index.html"),
+            (None, Some(folder)) => format!("{}/s/{share}/index.html", folder.display()),
             (None, None) => format!("s/{share}/"),
         }
     }
 
-    /// How the place is remembered: folders by their whole path, so that it does not matter where one stands.
+    /// How the place is remembered: the same however it is named, and wherever one stands.
     pub(crate) fn key(&self) -> String {
-        let absolute = self
-            .folder
-            .as_ref()
-            .and_then(|folder| std::path::absolute(folder).ok());
-        absolute.map_or_else(
-            || self.target.name().to_owned(),
-            |path| path.display().to_string(),
-        )
+        self.target.key()
     }
 
     /// True where the link is only its end, because nobody has said what the place is called on the web.
     pub(crate) fn has_address(&self) -> bool {
-        self.url.is_some() || self.folder.is_some()
+        self.url.is_some() || self.target.folder().is_some()
     }
 }
 
@@ -298,12 +287,14 @@ pub(crate) fn share_bundle(
     let bundle = entry["bundle"]
         .as_str()
         .ok_or_else(|| anyhow!("share {share} has no bundle"))?;
-    let title = entry["name"]
-        .as_str()
-        .or(entry["chat_title"].as_str())
-        .unwrap_or_default()
-        .to_owned();
+    let title = shown_title(&entry);
     Ok((verified(&data.join("bundles").join(bundle))?, title))
+}
+
+/// What readers see as the title of a share of our server.
+pub(crate) fn shown_title(share: &Value) -> String {
+    let title = share["name"].as_str().or(share["chat_title"].as_str());
+    title.unwrap_or_default().to_owned()
 }
 
 /// Length of a bundle's manifest, in bytes.

@@ -23,9 +23,9 @@ enum Mode {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Secrets")]
 pub(crate) struct Redaction {
-    /// Take secrets out; `off` leaves them in, and wants --waive to say which
-    #[arg(long, value_enum, default_value = "on", value_name = "on|off")]
-    redact: Mode,
+    /// Take secrets out, as is done where nothing is said; `off` leaves them in, and wants --waive to say which
+    #[arg(long, value_enum, value_name = "on|off")]
+    redact: Option<Mode>,
 
     /// Leave this in: a kind or rule, the id of a secret (see `readalong inspect --secrets`), or `all`; can be given several times
     #[arg(long, value_name = "WHAT")]
@@ -92,6 +92,22 @@ impl Redaction {
             || self.hide_invisible
     }
 
+    /// The first of these flags that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--redact", self.redact.is_some()),
+            ("--waive", !self.waive.is_empty()),
+            ("--hide-home-paths", self.hide_home_paths),
+            ("--hide-names", self.hide_names),
+            ("--hide-mail", self.hide_mail),
+            ("--hide-phones", self.hide_phones),
+            ("--hide-addresses", self.hide_addresses),
+            ("--hide-invisible", self.hide_invisible),
+        ];
+        let given = given.into_iter().find(|(_, is_given)| *is_given);
+        given.map(|(flag, _)| flag)
+    }
+
     /// What stays because somebody said so on the command line.
     pub(crate) fn waived(&self) -> &[String] {
         &self.waive
@@ -99,7 +115,7 @@ impl Redaction {
 
     /// True where nothing is to be taken out.
     pub(crate) fn is_off(&self) -> bool {
-        self.redact == Mode::Off
+        self.redact == Some(Mode::Off)
     }
 
     /// Refuses to go on where nothing is to be taken out and it was not said of everything that it may stay.
@@ -107,7 +123,7 @@ impl Redaction {
     /// # Errors
     /// Something was found that is not waived.
     pub(crate) fn check(&self, report: &Report) -> anyhow::Result<()> {
-        if self.redact == Mode::On || report.removed() == 0 {
+        if !self.is_off() || report.removed() == 0 {
             return Ok(());
         }
         print_findings(report)?;

@@ -11,7 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch};
+use readalong_bundle::{MANIFEST, Manifest};
+
+use crate::{
+    Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch, whole_path,
+    without_credentials,
+};
 
 /// How long another publication to the same folder is waited for.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -37,13 +42,13 @@ pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> 
             "`{scheme}://` is not known; there are folders, s3://, gs://, az://, git+URL#BRANCH, rsync://HOST/MODULE and HOST:FOLDER"
         );
         return Some(Err(PublishError::BadTarget {
-            target: text.to_owned(),
+            target: without_credentials(text),
             reason,
         }));
     }
     Some(Ok(Box::new(Folder {
         name: text.to_owned(),
-        root: PathBuf::from(path),
+        root: whole_path(Path::new(path)),
     })))
 }
 
@@ -52,18 +57,29 @@ impl Target for Folder {
         &self.name
     }
 
+    fn key(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
     fn begin(&self, watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
-        let io = |action, path: &Path| self.io(action, path);
-        fs::create_dir_all(&self.root).map_err(io("making folder", &self.root))?;
-        // Folders cannot be opened everywhere; where they cannot, two publications at once are the owner's to avoid.
-        let lock = if cfg!(unix) {
-            Some(self.lock(watch)?)
-        } else {
-            None
-        };
+        let is_there = self.root.try_exists();
+        let is_new = !is_there.map_err(self.io("reading", &self.root))?;
+        if let Ok(manifest) = fs::read(self.root.join(MANIFEST))
+            && serde_json::from_slice::<Manifest>(&manifest).is_ok()
+        {
+            return Err(PublishError::BadTarget {
+                target: self.name.clone(),
+                reason: "it is a bundle, which would be damaged; name another folder".to_owned(),
+            });
+        }
         Ok(Box::new(FolderSession {
             folder: self,
-            _lock: lock,
+            is_new,
+            _lock: if is_new { None } else { self.lock(watch)? },
         }))
     }
 }
@@ -83,12 +99,16 @@ impl Folder {
         }
     }
 
-    fn lock(&self, watch: &dyn Watch) -> Result<fs::File, PublishError> {
+    fn lock(&self, watch: &dyn Watch) -> Result<Option<fs::File>, PublishError> {
+        // Folders cannot be opened everywhere; where they cannot, two publications at once are the owner's to avoid.
+        if !cfg!(unix) {
+            return Ok(None);
+        }
         let file = fs::File::open(&self.root).map_err(self.io("opening", &self.root))?;
         let begun = Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(file),
+                Ok(()) => return Ok(Some(file)),
                 Err(fs::TryLockError::Error(error)) => {
                     return Err(self.io("locking", &self.root)(error));
                 }
@@ -110,6 +130,8 @@ impl Folder {
 
 struct FolderSession<'a> {
     folder: &'a Folder,
+    /// The folder is made when something is to lie in it.
+    is_new: bool,
     _lock: Option<fs::File>,
 }
 
@@ -124,6 +146,21 @@ impl FolderSession<'_> {
         path: &Path,
     ) -> impl FnOnce(io::Error) -> PublishError + use<> {
         self.folder.io(action, path)
+    }
+
+    /// Makes the folder of the site, where nobody else has made it meanwhile.
+    fn make(&mut self, watch: &dyn Watch) -> Result<(), PublishError> {
+        let root = &self.folder.root;
+        fs::create_dir_all(root).map_err(self.io("making folder", root))?;
+        self._lock = self.folder.lock(watch)?;
+        self.is_new = false;
+        let mut there = fs::read_dir(root).map_err(self.io("reading", root))?;
+        match there.next() {
+            Some(_) => Err(PublishError::MovedOn {
+                target: self.folder.name.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Writes the folder of a version; it is there whole or not at all.
@@ -243,7 +280,7 @@ impl Session for FolderSession<'_> {
                     true => open.push(path),
                     false => listed.push(Listed {
                         path,
-                        size_bytes: metadata.len(),
+                        size_bytes: Some(metadata.len()),
                     }),
                 }
             }
@@ -266,6 +303,9 @@ impl Session for FolderSession<'_> {
     }
 
     fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
+        if self.is_new {
+            self.make(watch)?;
+        }
         if let Some((version, files)) = &changes.version
             && let Err(error) = self.version(version, files, watch)
         {

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, path::Path, process::Command};
 use tempfile::TempDir;
 
 use super::program::{self, Ran};
-use crate::{Changes, Listed, Origin, PublishError, Session, SitePath, Target, Watch};
+use crate::{
+    Changes, Listed, Origin, PublishError, Session, SitePath, Target, Watch, whole_path,
+    without_credentials,
+};
 
 /// The branch where none is named: what GitHub's own tools use.
 const BRANCH: &str = "gh-pages";
@@ -30,7 +33,7 @@ pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> 
     };
     let bad = |reason: &str| {
         Some(Err(PublishError::BadTarget {
-            target: without_password(text),
+            target: without_credentials(text),
             reason: reason.to_owned(),
         }))
     };
@@ -46,27 +49,29 @@ pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> 
         return bad("it names no branch");
     }
     Some(Ok(Box::new(Git {
-        name: without_password(text),
-        url: url.to_owned(),
+        name: without_credentials(text),
+        url: whole_url(url),
         branch: branch.to_owned(),
     })))
 }
 
-/// The text as it may be shown.
-fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    match authority.rsplit_once('@') {
-        Some((user, host)) if user.contains(':') => format!("{scheme}://{host}/{path}"),
-        _ => text.to_owned(),
+/// What git is told: it runs in a folder of its own, so a repository of this machine needs its whole path.
+fn whole_url(url: &str) -> String {
+    let first = url.split('/').next().unwrap_or_default();
+    match first.contains(':') {
+        true => url.to_owned(),
+        false => whole_path(Path::new(url)).display().to_string(),
     }
 }
 
 impl Target for Git {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn key(&self) -> String {
+        let url = without_credentials(&self.url);
+        format!("git+{}#{}", url.trim_end_matches('/'), self.branch)
     }
 
     fn begin(&self, _watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
@@ -115,7 +120,12 @@ impl GitSession<'_> {
     }
 
     fn run(&self, arguments: &[&str], input: Vec<u8>) -> Result<Ran, PublishError> {
-        program::run(&self.git.name, "git", self.command().args(arguments), input)
+        let ran = program::run(&self.git.name, "git", self.command().args(arguments), input)?;
+        // It names the repository as it was told.
+        let says = ran
+            .says
+            .replace(&self.git.url, &without_credentials(&self.git.url));
+        Ok(Ran { says, ..ran })
     }
 
     /// Runs git and takes its output.
@@ -319,7 +329,7 @@ impl Session for GitSession<'_> {
             .into_iter()
             .map(|(_, _, path)| Listed {
                 path,
-                size_bytes: 0,
+                size_bytes: None,
             })
             .collect())
     }
@@ -440,17 +450,5 @@ mod tests {
         for other in ["site", "s3://bucket", "host:folder"] {
             assert_eq!(opened(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn a_password_is_not_shown() {
-        assert_eq!(
-            without_password("git+https://me:secret@example.org/site#x"),
-            "git+https://example.org/site#x"
-        );
-        assert_eq!(
-            without_password("git+ssh://git@example.org/site"),
-            "git+ssh://git@example.org/site"
-        );
     }
 }

@@ -21,7 +21,10 @@ use object_store::{
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
-use crate::{Changes, File, Head, Listed, Origin, PublishError, Session, SitePath, Target, Watch};
+use crate::{
+    Changes, File, Head, Listed, Origin, PublishError, Session, SitePath, Target, Watch,
+    without_credentials,
+};
 
 /// Schemes of the addresses that we take.
 const SCHEMES: [&str; 9] = [
@@ -59,9 +62,7 @@ impl Objects {
         install_tls();
         let url = Url::parse(text);
         // Whoever put a password into the address does not want to read it again.
-        let name = url
-            .as_ref()
-            .map_or_else(|_| text.to_owned(), without_credentials);
+        let name = without_credentials(text);
         let bad = |reason: String| PublishError::BadTarget {
             target: name.clone(),
             reason,
@@ -207,6 +208,10 @@ impl Target for Objects {
         &self.name
     }
 
+    fn key(&self) -> String {
+        self.name.trim_end_matches('/').to_owned()
+    }
+
     fn begin(&self, _watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
         Ok(Box::new(ObjectsSession {
             objects: self,
@@ -305,7 +310,7 @@ impl Session for ObjectsSession<'_> {
             let path = objects.name_of(&meta.location)?;
             Some(Listed {
                 path,
-                size_bytes: meta.size,
+                size_bytes: None,
             })
         });
         Ok(listed.collect())
@@ -418,12 +423,6 @@ fn unpack(bytes: Bytes, is_packed: bool) -> Vec<u8> {
         Ok(_) => plain,
         Err(_) => bytes.into(),
     }
-}
-
-fn without_credentials(url: &Url) -> String {
-    let mut url = url.clone();
-    let _ = url.set_password(None);
-    url.to_string()
 }
 
 /// TLS needs to be told which implementation of its algorithms to use, once a process.

@@ -12,7 +12,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::program::{self, Ran};
-use crate::{Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch};
+use crate::{
+    Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch,
+    without_credentials,
+};
 
 /// Seconds without any answer after which the host is given up.
 const TIMEOUT: &str = "--timeout=60";
@@ -39,7 +42,7 @@ pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> 
     if !is_daemon {
         is_remote()?;
     }
-    let name = text.to_owned();
+    let name = without_credentials(text);
     if text.starts_with('-') {
         return Some(Err(PublishError::BadTarget {
             target: name,
@@ -53,6 +56,10 @@ pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> 
 impl Target for Rsync {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn key(&self) -> String {
+        self.name.trim_end_matches('/').to_owned()
     }
 
     fn begin(&self, _watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
@@ -207,6 +214,7 @@ impl RsyncSession<'_> {
 
     /// Removes what lies directly in a folder, folders with all that is in them.
     fn remove(&mut self, folder: &str, names: &BTreeSet<&str>) -> Result<(), PublishError> {
+        let at = format!("{}{folder}", self.rsync.place);
         let nothing = format!("{}/", self.empty()?.display());
         let mut arguments = vec!["-r".to_owned(), "--delete".to_owned()];
         for name in names {
@@ -217,7 +225,7 @@ impl RsyncSession<'_> {
             "--exclude=*".to_owned(),
             "--".to_owned(),
             nothing,
-            format!("{}{folder}/", self.rsync.place),
+            format!("{}/", at.trim_end_matches('/')),
         ]);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.rsync.rsync("removing files", &arguments).map(drop)
@@ -276,7 +284,7 @@ impl Session for RsyncSession<'_> {
         let listed = files.filter_map(|(_, size_bytes, name)| {
             Some(Listed {
                 path: SitePath::parse(&format!("{folder}/{name}"))?,
-                size_bytes,
+                size_bytes: Some(size_bytes),
             })
         });
         Ok(listed.collect())
@@ -362,13 +370,10 @@ impl Session for RsyncSession<'_> {
                 true => 2,
                 false => path.as_str().matches('/').count(),
             };
-            let mut ends = path.as_str().match_indices('/').map(|(at, _)| at);
-            let Some(at) = ends.nth(depth - 1) else {
-                continue;
-            };
-            let (folder, rest) = path.as_str().split_at(at);
-            let name = rest[1..].split('/').next().unwrap_or_default();
-            by_folder.entry(folder.to_owned()).or_default().insert(name);
+            let mut pieces: Vec<&str> = path.as_str().split('/').collect();
+            pieces.truncate(depth + 1);
+            let name = pieces.pop().unwrap_or_default();
+            by_folder.entry(pieces.join("/")).or_default().insert(name);
         }
         for (folder, names) in &by_folder {
             // Another publisher's version is theirs to replace.

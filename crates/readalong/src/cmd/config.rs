@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use readalong_publish::without_credentials;
 use serde_json::{Value as Json, json};
 use toml::Value;
 
@@ -15,6 +16,9 @@ use crate::{
 
 /// What is shown in place of a secret.
 const MASK: &str = "(set, not shown)";
+
+/// Keys whose values are places to publish to: their addresses can carry passwords.
+const PLACES: [&str; 2] = ["to", "mirror"];
 
 /// Print what is set, and where each value comes from: a file's line, the environment, a flag, or the default
 #[derive(Args)]
@@ -82,6 +86,7 @@ fn masked(name: &str, value: Value) -> Value {
             Value::Array(values.collect())
         }
         _ if is_secret(name) => MASK.into(),
+        Value::String(place) if PLACES.contains(&name) => without_credentials(&place).into(),
         value => value,
     }
 }
@@ -114,7 +119,7 @@ mod tests {
     #[test]
     fn secrets_are_not_shown_wherever_they_stand() {
         let table: toml::Table =
-            "url = 'https://a'\nsecret_access_key = 'x'\n[[more]]\ntoken = 'y'"
+            "url = 'https://a'\nsecret_access_key = 'x'\nto = 'git+http://me:x-y@b'\n[[more]]\ntoken = 'y'"
                 .parse()
                 .unwrap();
         let shown = on_one_line(&masked("targets", table.into()));
@@ -123,6 +128,7 @@ mod tests {
             !shown.contains("\"x\"") && !shown.contains("\"y\""),
             "{shown}"
         );
+        assert!(shown.contains("\"git+http://b\""), "{shown}");
         let again: toml::Table = format!("a = {shown}").parse().unwrap();
         assert_eq!(again["a"]["secret_access_key"].as_str(), Some(MASK));
     }

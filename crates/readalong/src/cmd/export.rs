@@ -77,9 +77,9 @@ pub(crate) struct HowToExport {
     #[arg(long)]
     title: Option<String>,
 
-    /// Built-in theme, or folder of your own (see `readalong theme`)
-    #[arg(long, default_value = readalong_themes::DEFAULT, value_name = "NAME|DIR")]
-    theme: String,
+    /// Built-in theme, or folder of your own (see `readalong theme`); else the default one
+    #[arg(long, value_name = "NAME|DIR")]
+    theme: Option<String>,
 
     /// Leave out images and files
     #[arg(long)]
@@ -189,12 +189,32 @@ impl HowToExport {
         &self.redaction
     }
 
+    /// The first of these flags that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--chat", self.chat.is_some()),
+            ("--format", self.format.is_some()),
+            ("--title", self.title.is_some()),
+            ("--theme", self.theme.is_some()),
+            ("--no-artifacts", self.no_artifacts),
+            ("--no-reasoning", self.no_reasoning),
+            ("--no-tools", self.no_tools),
+            ("--messages", self.messages.is_some()),
+            ("--no-highlight", self.no_highlight),
+        ];
+        let given = given.into_iter().find(|(_, is_given)| *is_given);
+        given
+            .map(|(flag, _)| flag)
+            .or_else(|| self.redaction.given())
+    }
+
     /// Gets ready to export as these flags say.
     ///
     /// # Errors
     /// The theme or the rules for secrets are wrong.
     pub(crate) fn exporter(&self, config: &Config) -> anyhow::Result<Exporter<'_>> {
-        let theme = Theme::load(&self.theme)?;
+        let theme = self.theme.as_deref().unwrap_or(readalong_themes::DEFAULT);
+        let theme = Theme::load(theme)?;
         Ok(Exporter {
             how: self,
             renderer: Renderer::new(&theme, !self.no_highlight)?,

@@ -6,8 +6,10 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use readalong_bundle::{BundleError, HTML_BYTES_COMFORTABLE, PackageKind, VerifiedBundle};
+use readalong_publish::whole_path;
 
 use crate::{cancel, output};
 
@@ -49,6 +51,7 @@ impl Pack {
         let out = self
             .out
             .unwrap_or_else(|| PathBuf::from(format!("{}.{kind}", bundle.id)));
+        check_place(&out, &bundle.path)?;
         let bar = output::progress_bar("packing", 0, true);
         readalong_bundle::pack_to(&bundle, kind, &out, &mut |bytes| {
             bar.inc(bytes as u64);
@@ -66,6 +69,23 @@ impl Pack {
         output::print_line(&format!("{}  {}", out.display(), bundle.id))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Fails where the package would damage its bundle, or take the place of a link, a device or a folder.
+fn check_place(out: &Path, bundle: &Path) -> anyhow::Result<()> {
+    if fs::symlink_metadata(out).is_ok_and(|there| !there.is_file()) {
+        bail!(
+            "`{}` is no plain file, and is not replaced; name another one with -o",
+            out.display()
+        );
+    }
+    if whole_path(out).starts_with(whole_path(bundle)) {
+        bail!(
+            "`{}` lies in the bundle, which would not verify any more; name a file elsewhere with -o",
+            out.display()
+        );
+    }
+    Ok(())
 }
 
 /// The bundle in a folder, if every byte of it is as it should be.

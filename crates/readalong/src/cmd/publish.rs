@@ -2,17 +2,13 @@
 
 mod live;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use readalong_bundle::{MANIFEST, VerifiedBundle};
 use readalong_model::ShareId;
-use readalong_publish::{Content, Plan, PublishError, publish, unpublish};
+use readalong_publish::{Changes, Content, Plan, PublishError, publish, unpublish};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -23,7 +19,7 @@ use crate::{
     data::Data,
     link, moment, output,
     pick::{self, Picked},
-    publications::{Publication, Publications},
+    publications::{Publication, Publications, Sealed, source},
     publishing::{self, Pages, Place, Progress, print_plan, summary, verified},
     redaction,
     sealing::Seal,
@@ -71,7 +67,7 @@ pub(crate) struct Publish {
     #[arg(long)]
     dry_run: bool,
 
-    /// Print what was published as one line of JSON, for scripts
+    /// Print what was published, or would be, as one line of JSON, for scripts; with --live each step
     #[arg(long)]
     json: bool,
 
@@ -130,17 +126,28 @@ impl Publish {
             at,
             is_listed: self.listed,
         };
+        let link = seal
+            .as_ref()
+            .map_or_else(|| place.link(&share), |seal| seal.link(&place.link(&share)));
+        let line = |changes: &Changes| {
+            let totals = changes.totals();
+            let line = json!({
+                "share": share, "link": link, "target": target.name(), "bundle": ready.bundle.id, "title": ready.title,
+                "files_sent": totals.files, "bytes_sent": totals.bytes, "files_copied": totals.copied, "files_removed": totals.removed,
+            });
+            line.to_string()
+        };
         let progress = Progress::publishing();
         if self.dry_run {
             let plan = Plan::publish(target, &publication, &pages, &progress)?;
             progress.finish();
-            print_plan(&plan.changes)?;
+            match self.json {
+                true => output::print_line(&line(&plan.changes))?,
+                false => print_plan(&plan.changes)?,
+            }
             return Ok(ExitCode::SUCCESS);
         }
-        let link = seal
-            .as_ref()
-            .map_or_else(|| place.link(&share), |seal| seal.link(&place.link(&share)));
-        let mut remembered = Publication {
+        publications.put(Publication {
             target: place.key(),
             share: share.clone(),
             source: ready.source.clone(),
@@ -148,10 +155,8 @@ impl Publish {
             link: link.clone(),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
-            published_at: at,
-        };
-        // Before it is there, so that whatever ends this, the next one goes on under the same link and key.
-        publications.put(remembered.clone())?;
+            published_at: None,
+        })?;
         let published = publish(target, &publication, &pages, &progress);
         progress.finish();
         let taken_back = match (&published, self.taken_back(&ready)) {
@@ -171,15 +176,9 @@ impl Publish {
             );
         }
         let published = published?;
-        remembered.bundle = Some(ready.bundle.id);
-        publications.put(remembered)?;
+        publications.sent((&place.key(), &share), Some(ready.bundle.id), at)?;
         if self.json {
-            let totals = published.changes.totals();
-            let line = json!({
-                "share": share, "link": link, "target": target.name(), "bundle": ready.bundle.id, "title": ready.title,
-                "files_sent": totals.files, "bytes_sent": totals.bytes, "files_copied": totals.copied, "files_removed": totals.removed,
-            });
-            output::print_line(&line.to_string())?;
+            output::print_line(&line(&published.changes))?;
             return Ok(ExitCode::SUCCESS);
         }
         output::note(&format!("{}: {}", ready.title, summary(&published.changes)));
@@ -197,6 +196,7 @@ impl Publish {
     fn ready(&self, config: &Config) -> anyhow::Result<Ready> {
         let path = Path::new(&self.what);
         if path.join(MANIFEST).is_file() {
+            self.check_flags("a bundle is sent as it is; export its transcript with that flag, and publish the bundle that comes of it")?;
             return Ok(Ready {
                 title: title_of(path)?,
                 bundle: verified(path)?,
@@ -246,15 +246,21 @@ impl Publish {
             ),
         };
         let id = pick::id(&share).to_owned();
+        self.check_flags(&format!("share {id} is sent as its readers see it; change it (readalong update {id}), or publish its transcript"))?;
         if share["updates"] != "frozen" {
             bail!(
-                "share {id} is live; freeze it first (readalong update {id} --frozen), or publish its transcript"
+                "share {id} is live; freeze it first (readalong update {id} --freeze), or publish its transcript"
             );
         }
         if share["visibility"] == "private" && !self.is_sealed() {
             bail!(
                 "share {id} is private, and a host that only serves files can ask nobody who they are: publish it with --encrypt, so that only who has the link can read it (or make it public: readalong update {id} --public)"
             );
+        }
+        if let Some(at) = share["expires_at"].as_str() {
+            output::note(&format!(
+                "warning: share {id} ends on {at}, what is published does not end by itself; `readalong unpublish {id}` takes it back"
+            ));
         }
         let (bundle, title) =
             publishing::share_bundle(&client, &config.data()?, ("/api/v1/shares", &id))?;
@@ -265,6 +271,14 @@ impl Publish {
             share: Some(id.parse()?),
             _folder: None,
         })
+    }
+
+    /// Refuses flags that could change nothing any more: whoever wants something left out must not believe that it is.
+    fn check_flags(&self, why: &str) -> anyhow::Result<()> {
+        match self.how.given() {
+            Some(flag) => bail!("{flag} is for transcripts: {why}"),
+            None => Ok(()),
+        }
     }
 
     /// Why a share of a server may not be seen any more as it was sent, where its owner said so meanwhile.
@@ -294,14 +308,23 @@ impl Publish {
         publications: &Publications,
         target: &str,
     ) -> anyhow::Result<Option<Seal>> {
-        let before = publications.of_share(share, target).map(|one| &one.sealed);
+        let before = publications.of_share(share, target);
+        let before = before.and_then(|one| one.sealed.clone());
+        let named = self.link.as_deref().and_then(link::key);
+        let before = match named {
+            // What is remembered of the same key has its passphrase.
+            Some(key) if before.as_ref().is_none_or(|sealed| sealed.key != key) => {
+                Some(Sealed::of_key(key)?)
+            }
+            _ => before,
+        };
         match (before, self.is_sealed()) {
-            (Some(Some(_)), false) => bail!(
+            (Some(_), false) => bail!(
                 "share {share} is encrypted; publish it with --encrypt or --passphrase, or in clear under a new link: readalong unpublish it first"
             ),
-            (_, false) => Ok(None),
-            (Some(Some(sealed)), true) => Seal::again(sealed, self.passphrase).map(Some),
-            (_, true) => Seal::new(self.passphrase).map(Some),
+            (None, false) => Ok(None),
+            (Some(sealed), true) => Seal::again(&sealed, self.passphrase).map(Some),
+            (None, true) => Seal::new(self.passphrase).map(Some),
         }
     }
 
@@ -331,15 +354,6 @@ fn new_share() -> anyhow::Result<ShareId> {
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow!("the system has no random numbers: {error}"))?;
     Ok(ShareId::from_random(bytes))
-}
-
-/// What a source is remembered under.
-fn source(path: &Path, chat: Option<&str>) -> String {
-    let path = path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
-    match chat {
-        Some(chat) => format!("{}#{chat}", path.display()),
-        None => path.display().to_string(),
-    }
 }
 
 /// What the chat of a bundle is called.

@@ -34,11 +34,11 @@ pub(crate) struct Published {
 impl Published {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.data.config()?;
-        let mut count = 0;
+        let (mut count, mut is_sound) = (0, true);
         if let Some(to) = &self.to {
             let place = Place::of(to, &config)?;
             let progress = Progress::removing();
-            let found = shares(place.target.as_ref(), &progress)?;
+            let (found, damaged) = shares(place.target.as_ref(), &progress)?;
             progress.finish();
             for share in &found {
                 let link = place.link(&share.share);
@@ -49,25 +49,33 @@ impl Published {
                 }
             }
             count += found.len();
+            is_sound = damaged.is_empty();
+            for error in damaged {
+                output::print_error(&error.into());
+            }
         } else {
             let publications = Publications::of(&config.data()?)?;
             for one in publications.all.iter().rev() {
+                // What was never sent whole is only remembered for the next try.
+                let Some(published_at) = one.published_at else {
+                    continue;
+                };
                 match self.json {
                     true => output::print_line(&serde_json::to_string(one)?)?,
                     false => output::print_line(&format!(
                         "{}  {}  {}  {}",
-                        one.published_at.date(),
+                        published_at.date(),
                         one.target,
                         one.link,
                         one.title
                     ))?,
                 }
+                count += 1;
             }
-            count += publications.all.len();
         }
-        if count == 0 && !self.json {
+        if count == 0 && is_sound && !self.json {
             output::note("Nothing was published. Begin with `readalong publish FILE --to TARGET`.");
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(ExitCode::from(u8::from(!is_sound)))
     }
 }

@@ -45,8 +45,8 @@ impl Unpublish {
         let mut publications = Publications::of(&config.data()?)?;
         let share = match link::share_id(&self.what) {
             Some(share) => share,
-            None => publications.find(&self.what, &place.key()).cloned().ok_or_else(|| {
-                anyhow!("nothing called `{}` was published to {} from here; `readalong published` lists what was", self.what, target.name())
+            None => publications.find(&self.what, &place.key())?.cloned().ok_or_else(|| {
+                anyhow!("nothing called `{}` was published to {} from here; `readalong published` lists what was, and `readalong published --to {}` what is there", self.what, target.name(), target.name())
             })?,
         };
         let pages = Pages::new(&config)?;
@@ -59,9 +59,16 @@ impl Unpublish {
         }
         let unpublished = unpublish(target, &share, &pages, &progress);
         progress.finish();
-        // One that is not there, because it never came so far, is forgotten, too.
-        if let Ok(_) | Err(PublishError::NotThere { .. }) = unpublished {
+        // One that never came so far is forgotten, too, also where the place cannot be asked.
+        let is_only_begun = publications.is_only_begun(&place.key(), &share);
+        if is_only_begun || matches!(unpublished, Ok(_) | Err(PublishError::NotThere { .. })) {
             publications.remove(&place.key(), &share)?;
+        }
+        if is_only_begun && let Err(error) = &unpublished {
+            output::note(&format!(
+                "Share {share} was never sent whole, and is forgotten here ({error})."
+            ));
+            return Ok(ExitCode::SUCCESS);
         }
         let unpublished = unpublished?;
         output::print_line(&format!(

@@ -103,7 +103,10 @@ fn check(bundle: &Path) -> anyhow::Result<Found> {
 /// Looks at each share of a site, and names what a publication left unfinished; answers with the exit code.
 fn check_site(site: &Path) -> anyhow::Result<u8> {
     let found = readalong_publish::check(site)?;
-    let mut worst = 0;
+    let mut worst = u8::from(!found.damaged.is_empty());
+    for damaged in &found.damaged {
+        output::print_line(&format!("damaged {damaged}"))?;
+    }
     for (share, version) in &found.shares {
         cancel::check()?;
         let said = match share.bundle {

@@ -18,11 +18,13 @@ use readalong_bundle::{INDEX, SealedIndex};
 use readalong_model::{Digest, Seq, ShareId};
 use readalong_publish::{
     LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, live_step,
+    unpublish,
 };
 use readalong_server::{RunningServer, Server, WHOLE_AGE_MAX};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use ureq::typestate::WithoutBody;
 
 use super::Publish;
 use crate::{
@@ -31,8 +33,8 @@ use crate::{
     cmd::{export, serve, share},
     config::Config,
     link, moment, output, pick,
-    publications::{Publication, Publications},
-    publishing::{Pages, Place, Progress},
+    publications::{Publication, Publications, source},
+    publishing::{Pages, Place, Progress, shown_title},
     sealing::Seal,
 };
 
@@ -113,17 +115,12 @@ impl Publish {
         let pages = Pages::new(config)?;
         let mut publications = Publications::of(&config.data()?)?;
         let path = Path::new(&self.what).canonicalize()?;
-        let source = path.display().to_string();
+        let source = source(&path, None);
         let share = self.share_of(&source, None, &publications, &place.key())?;
         let client = Client::of_server(running.clone());
         let chat = share::follow(&client, &path, self.how.redaction().waived())?;
         let local = self.local_share(&client, &chat)?;
-        let base = format!("{}/s/{}/", running.url, pick::id(&local));
-        let title = local["name"]
-            .as_str()
-            .or(local["chat_title"].as_str())
-            .unwrap_or_default()
-            .to_owned();
+        let title = shown_title(&local);
         let seal = self.seal(&share, &publications, &place.key())?;
         let link = place.link(&share);
         let link = seal
@@ -137,7 +134,7 @@ impl Publish {
             link: link.clone(),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
-            published_at: moment::now(),
+            published_at: None,
         })?;
         let progress = Progress::following();
         let mut keeper = Keeper {
@@ -145,7 +142,8 @@ impl Publish {
             share: &share,
             pages: &pages,
             progress: &progress,
-            source: Source::new(base),
+            source: Source::new(client, &running, &local),
+            publications: &mut publications,
             title,
             seal: seal.as_ref(),
             standing: None,
@@ -160,7 +158,9 @@ impl Publish {
                 if !std::mem::replace(&mut is_told, true) {
                     progress.finish();
                     progress.end_each_step();
-                    link::print(&link)?;
+                    if !self.json {
+                        link::print(&link)?;
+                    }
                     output::note("New messages follow; Ctrl-C ends it, and the same command goes on with it.");
                 }
                 if self.json {
@@ -169,7 +169,8 @@ impl Publish {
                 Ok(())
             });
             match went {
-                Ok(()) => return Ok(()),
+                Ok(None) => return Ok(()),
+                Ok(Some(over)) => return keeper.end(over),
                 // Nothing was shown yet: whoever started it should know at once.
                 Err(error) if !is_told => return Err(error),
                 Err(error) => {
@@ -192,12 +193,17 @@ impl Publish {
         }
     }
 
-    /// A live share of our server that shows what is to be published; one of an earlier time does as well.
+    /// A live share of our server that shows what is to be published; one of an earlier time does as well. What is encrypted there is nobody's to read here.
     fn local_share(&self, client: &Client, chat: &str) -> anyhow::Result<Value> {
         let artifacts = self.how.artifacts();
         let name = self.how.title();
+        let visibility = if self.is_sealed() {
+            "private"
+        } else {
+            "public"
+        };
         let shares: Vec<Value> = client.get(&format!(
-            "/api/v1/shares?chat={chat}&updates=live&visibility=public&limit=100"
+            "/api/v1/shares?chat={chat}&updates=live&visibility={visibility}&limit=100"
         ))?;
         let fits = |share: &&Value| {
             share["artifacts"] == artifacts
@@ -207,7 +213,7 @@ impl Publish {
         if let Some(share) = shares.iter().find(fits) {
             return Ok(share.clone());
         }
-        let new = json!({ "chat": chat, "updates": "live", "visibility": "public", "artifacts": artifacts, "name": name });
+        let new = json!({ "chat": chat, "updates": "live", "visibility": visibility, "artifacts": artifacts, "name": name });
         client.post("/api/v1/shares", &new)
     }
 }
@@ -237,6 +243,7 @@ struct Keeper<'a> {
     pages: &'a Pages,
     progress: &'a Progress,
     source: Source,
+    publications: &'a mut Publications,
     title: String,
     /// How everything is encrypted, where it is.
     seal: Option<&'a Seal>,
@@ -249,6 +256,8 @@ struct Keeper<'a> {
 #[derive(Clone)]
 struct Standing {
     folder: String,
+    /// What the site says that the chat is called.
+    title: Option<String>,
     record: LiveRecord,
     /// Names of all files of the version.
     names: BTreeSet<String>,
@@ -410,11 +419,46 @@ struct Reset {
 /// What the server says next.
 enum Heard {
     Frame(String),
-    /// It ends, and why.
+    /// The connection ends, and why.
     End(anyhow::Error),
+    /// There is no live share any more.
+    Over(Over),
+}
+
+/// What became of the live share of our server.
+#[derive(Clone, Copy)]
+enum Over {
+    Deleted,
+    Private,
+    Frozen,
 }
 
 impl Keeper<'_> {
+    /// Ends with the share of our server: what its owner took back there is taken back from the place, too.
+    fn end(&mut self, over: Over) -> anyhow::Result<()> {
+        let (share, target) = (&self.source.share, self.place.target.name());
+        let became = match over {
+            Over::Deleted => "was deleted",
+            Over::Private => "was made private",
+            Over::Frozen => bail!(
+                "share {share} of our server, which the page is made of, was frozen; {target} shows it as it was sent last, and the same command goes on with it"
+            ),
+        };
+        match unpublish(
+            self.place.target.as_ref(),
+            self.share,
+            self.pages,
+            &Progress::removing(),
+        ) {
+            Ok(_) | Err(PublishError::NotThere { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.publications.remove(&self.place.key(), self.share)?;
+        bail!(
+            "share {share} of our server, which the page is made of, {became}; nothing of it is at {target} any more"
+        )
+    }
+
     /// Finds out where the place stands.
     fn resume(&mut self) -> anyhow::Result<()> {
         self.standing = None;
@@ -476,6 +520,7 @@ impl Keeper<'_> {
         let sent = sent.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         Ok(Some(Standing {
             folder: place.folder,
+            title: place.title,
             record: place.record,
             names: place.names,
             links: BTreeMap::new(),
@@ -485,8 +530,11 @@ impl Keeper<'_> {
         }))
     }
 
-    /// Sends what is missing, then what comes, until somebody cancels.
-    fn go_on(&mut self, tell: &mut dyn FnMut(&Sent) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    /// Sends what is missing, then what comes, until somebody cancels, or our server shows the share to nobody any more: then answers with what became of it.
+    fn go_on(
+        &mut self,
+        tell: &mut dyn FnMut(&Sent) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<Over>> {
         let place = self
             .standing
             .as_ref()
@@ -525,6 +573,7 @@ impl Keeper<'_> {
                     }
                 }
                 Ok(Heard::End(error)) => return Err(error),
+                Ok(Heard::Over(over)) => return Ok(Some(over)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     bail!("the server does not speak any more")
                 }
@@ -562,16 +611,21 @@ impl Keeper<'_> {
                         tell(&sent)?;
                     }
                 }
-                return Ok(());
+                return Ok(None);
             }
         }
     }
 
     /// Sends what is other in the last page, and what comes after it; `None` where more has changed than that. Nothing that is other now stays at the place as it was.
     fn catch_up(&mut self, mut extent: Extent) -> anyhow::Result<Option<Sent>> {
+        self.title = self.source.title()?;
+        let title = self.title_for_all().map(str::to_owned);
         let Some(standing) = &mut self.standing else {
             return Ok(None);
         };
+        if standing.title != title {
+            return Ok(None);
+        }
         let (from, facts) = (standing.record.page.clone(), self.source.facts()?);
         let pages = &facts.pages;
         let Some(last) = pages.last().filter(|last| number(last) >= number(&from)) else {
@@ -654,6 +708,8 @@ impl Keeper<'_> {
             .last()
             .cloned()
             .unwrap_or_else(|| "index.html".to_owned());
+        self.publications
+            .rename(&self.place.key(), self.share, &self.title)?;
         let (mut seq, mut page_bytes, mut epoch) = (0, 0, String::new());
         let mut sent_pages = SentPages::default();
         let (mut pages_links, mut shown) = (BTreeMap::new(), Shown::default());
@@ -727,7 +783,7 @@ impl Keeper<'_> {
             first_page: self.first_page(&record),
             record: &record,
             is_head_new: true,
-            title: Some(self.title.as_str()).filter(|_| self.seal.is_none()),
+            title: self.title_for_all(),
             at,
         };
         // Who reads what was there before we came gets a moment; what is taken back goes at once.
@@ -735,9 +791,12 @@ impl Keeper<'_> {
         let is_first = self.before.is_none() && self.standing.is_none();
         let sent = self.send(step, if is_first { &moment } else { self.progress })?;
         moment.finish();
+        self.publications
+            .sent((&self.place.key(), self.share), None, at)?;
         self.before = Some((folder_there.clone(), record.clone()));
         self.standing = Some(Standing {
             folder: folder_there,
+            title: self.title_for_all().map(str::to_owned),
             record,
             names,
             links: pages_links,
@@ -800,7 +859,7 @@ impl Keeper<'_> {
             first_page: self.first_page(&next.record),
             record: &next.record,
             is_head_new: is_next && self.seal.is_none(),
-            title: Some(self.title.as_str()).filter(|_| self.seal.is_none()),
+            title: self.title_for_all(),
             at: moment::now(),
         };
         let sent = self.send(step, self.progress)?;
@@ -906,6 +965,11 @@ impl Keeper<'_> {
         Ok(files)
     }
 
+    /// What the chat is called, where everybody may know.
+    fn title_for_all(&self) -> Option<&str> {
+        Some(self.title.as_str()).filter(|_| self.seal.is_none())
+    }
+
     /// The page that the share's link leads to: an encrypted one begins with the page that unlocks it.
     fn first_page<'r>(&self, record: &'r LiveRecord) -> &'r str {
         match self.seal {
@@ -934,7 +998,11 @@ impl Keeper<'_> {
 
 /// The live share of our server.
 struct Source {
+    client: Client,
+    share: String,
     base: String,
+    /// What a private share asks for.
+    token: Option<String>,
     agent: ureq::Agent,
 }
 
@@ -960,23 +1028,42 @@ impl Facts {
 }
 
 impl Source {
-    fn new(base: String) -> Self {
+    fn new(client: Client, server: &RunningServer, share: &Value) -> Self {
+        let is_private = share["visibility"] == "private";
+        let id = pick::id(share).to_owned();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_recv_body(Some(SILENCE_MAX))
             .build()
             .into();
-        Self { base, agent }
+        Self {
+            client,
+            base: format!("{}/s/{id}/", server.url),
+            share: id,
+            // Only where it is needed: a share that is made private meanwhile is not to be read any more.
+            token: is_private.then(|| format!("Bearer {}", server.token)),
+            agent,
+        }
+    }
+
+    /// What readers are to see as its title now.
+    fn title(&self) -> anyhow::Result<String> {
+        let share: Value = self.client.get(&format!("/api/v1/shares/{}", self.share))?;
+        Ok(shown_title(&share))
+    }
+
+    fn request(&self, name: &str) -> ureq::RequestBuilder<WithoutBody> {
+        let request = self.agent.get(format!("{}{name}", self.base));
+        match &self.token {
+            Some(token) => request.header("Authorization", token),
+            None => request,
+        }
     }
 
     /// A file; `None` where there is none.
     fn find(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let reading = || format!("cannot get `{name}` from our server");
-        let mut response = self
-            .agent
-            .get(format!("{}{name}", self.base))
-            .call()
-            .with_context(reading)?;
+        let mut response = self.request(name).call().with_context(reading)?;
         match response.status().as_u16() {
             200 => Ok(Some(
                 response
@@ -1020,11 +1107,8 @@ impl Source {
         let query = place
             .map(|(epoch, after)| format!("?epoch={epoch}&after={after}"))
             .unwrap_or_default();
-        let response = self
-            .agent
-            .get(format!("{}events{query}", self.base))
-            .header("Accept", "text/event-stream")
-            .call();
+        let request = self.request(&format!("events{query}"));
+        let response = request.header("Accept", "text/event-stream").call();
         let mut response = response.context("our server does not answer")?;
         if response.status().as_u16() != 200 {
             bail!(
@@ -1035,29 +1119,36 @@ impl Source {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             let body = response.body_mut().with_config().limit(u64::MAX).reader();
-            let ended = hear(body, &sender)
-                .err()
-                .unwrap_or_else(|| anyhow!("our server ended"));
-            let _ = sender.send(Heard::End(ended));
+            let ended = hear(body, &sender).unwrap_or_else(Heard::End);
+            let _ = sender.send(ended);
         });
         Ok(receiver)
     }
 }
 
-/// Passes on the data of server-sent events; an event with a name is the end.
-fn hear(body: impl Read, sender: &mpsc::Sender<Heard>) -> anyhow::Result<()> {
+/// Passes on the data of server-sent events; an event with a name is the end (docs/protocol.md), and its data says why.
+fn hear(body: impl Read, sender: &mpsc::Sender<Heard>) -> anyhow::Result<Heard> {
+    let mut is_end = false;
     for line in BufReader::new(body).lines() {
         let line = line.context("our server is gone")?;
-        if line.starts_with("event: close") {
-            bail!("our server ended the live share");
+        is_end |= line.starts_with("event: close");
+        let Some(text) = line.strip_prefix("data: ") else {
+            continue;
+        };
+        if is_end {
+            let close: Value = serde_json::from_str(text).unwrap_or_default();
+            return Ok(match close["code"].as_u64() {
+                Some(4401) => Heard::Over(Over::Private),
+                Some(4404) => Heard::Over(Over::Deleted),
+                Some(4410) => Heard::Over(Over::Frozen),
+                _ => Heard::End(anyhow!("our server ended the connection")),
+            });
         }
-        if let Some(text) = line.strip_prefix("data: ")
-            && sender.send(Heard::Frame(text.to_owned())).is_err()
-        {
-            return Ok(());
+        if sender.send(Heard::Frame(text.to_owned())).is_err() {
+            break;
         }
     }
-    Ok(())
+    Ok(Heard::End(anyhow!("our server ended")))
 }
 
 /// All files of a chat, on their way through a temporary folder: a large chat is not kept in memory.
