@@ -37,9 +37,11 @@ class Publisher:
 
     def __init__(self, **more):
         self.data = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        # What lies in the program's own folder is not followed.
+        self.home = self.data / "home"
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "READALONG"))},
-            "READALONG_DATA": str(self.data),
+            "READALONG_DATA": str(self.home),
             "READALONG_CONFIG": os.devnull,
             "AWS_ACCESS_KEY_ID": "key-of-the-test",
             "AWS_SECRET_ACCESS_KEY": "secret-of-the-test",

@@ -293,7 +293,7 @@ class FolderTest(Place, unittest.TestCase):
             self.assertEqual(publisher.ok("published")[0], "")
             _, err = publisher.ok("unpublish", file, "--to", place)
             self.assertIn("was never sent whole, and is forgotten here", err)
-            self.assertEqual(json.loads((publisher.data / "published.json").read_text()), [])
+            self.assertEqual(json.loads((publisher.home / "published.json").read_text()), [])
 
     def test_nothing_is_made_where_nothing_is_sent(self):
         publisher = Publisher()
@@ -420,7 +420,7 @@ class FolderTest(Place, unittest.TestCase):
         for place in [f"git+http://xyzzy@127.0.0.1:{port}/x.git", f"git+http://127.0.0.1:{port}/x.git?access_token=xyzzy", f"rsync://me:xyzzy@127.0.0.1:{port}/x", "ftp://me:xyzzy@host/x"]:
             code, out, err = publisher.run("publish", file, "--to", place)
             self.assertEqual(code, 2, place)
-            self.assertNotIn("xyzzy", out + err + "".join(path.read_text() for path in publisher.data.glob("published.json")))
+            self.assertNotIn("xyzzy", out + err + "".join(path.read_text() for path in publisher.home.glob("published.json")))
 
     def test_an_index_of_the_owner_takes_the_place_of_ours_and_stays(self):
         publisher = Publisher()
@@ -471,7 +471,7 @@ class FolderTest(Place, unittest.TestCase):
         file = chat(publisher.data / "chat.jsonl", 6)
         server = publisher.start("serve", "--addr", "127.0.0.1:0")
         try:
-            Live.until(self, lambda: (publisher.data / "server.json").exists())
+            Live.until(self, lambda: (publisher.home / "server.json").exists())
             for change, says in [(["rm", "--yes"], "was deleted"), (["update", "--private"], "was made private")]:
                 share = json.loads(publisher.ok("share", file, "--json")[0])["id"]
                 # Whoever publishes waits for the place, and has the bundle already.
@@ -685,7 +685,7 @@ class FaultTest(unittest.TestCase):
         code, _, err = publisher.run("publish", file, "--to", "s3://faults/first", "--encrypt")
         self.assertEqual(code, 2, err)
         self.assertEqual(publisher.ok("published")[0], "", "what was never sent whole is not published")
-        link = json.loads((publisher.data / "published.json").read_text())[0]["link"]
+        link = json.loads((publisher.home / "published.json").read_text())[0]["link"]
         proxy.heal()
         published = publisher.publish(file, "s3://faults/first", "--encrypt")
         self.assertEqual(published["link"], link)
@@ -829,7 +829,7 @@ class Api:
     """The server that runs on a publisher's data folder, asked by a command on its machine, or by somebody with a token."""
 
     def __init__(self, publisher, token=None):
-        server = json.loads((publisher.data / "server.json").read_text())
+        server = json.loads((publisher.home / "server.json").read_text())
         self.port = int(server["addr"].rsplit(":", 1)[1])
         self.token = token or server["token"]
 
@@ -932,7 +932,7 @@ class LiveTest(Live, unittest.TestCase):
         try:
             self.until(lambda: said)
             local = share_of_server(publisher)
-            server = json.loads((publisher.data / "server.json").read_text())
+            server = json.loads((publisher.home / "server.json").read_text())
             connection = http.client.HTTPConnection("127.0.0.1", int(server["addr"].rsplit(":", 1)[1]), timeout=30)
             connection.request("GET", f"/s/{local}/")
             answer = connection.getresponse()
@@ -1077,7 +1077,7 @@ class TakenBackTest(Live, unittest.TestCase):
         file = publisher.data / "chat.jsonl"
         file.write_text(json.dumps({"id": "m0", "role": "user", "content": "xyzzy-title"}) + "\n")
         server = publisher.start("serve", "--addr", "127.0.0.1:0")
-        self.until(lambda: (publisher.data / "server.json").exists())
+        self.until(lambda: (publisher.home / "server.json").exists())
         process = publisher.start("publish", file, "--to", root, "--live", "--json")
         try:
             said = self.steps(process)
@@ -1087,7 +1087,7 @@ class TakenBackTest(Live, unittest.TestCase):
             self.assertIn("xyzzy-title", head())
             publisher.ok("rescan", "--texts-stdin", input="xyzzy-title\n")
             self.until(lambda: self.is_nowhere("xyzzy-title", root, share, None))
-            self.assertNotIn("xyzzy-title", (publisher.data / "published.json").read_text())
+            self.assertNotIn("xyzzy-title", (publisher.home / "published.json").read_text())
             publisher.ok("update", share_of_server(publisher), "--name", "Called otherwise")
             self.until(lambda: "<title>Called otherwise" in head())
         finally:
@@ -1166,7 +1166,7 @@ class MirrorTest(unittest.TestCase):
         reader = threading.Thread(target=lambda: logged.extend(server.stderr), daemon=True)
         reader.start()
         try:
-            self.until(lambda: (publisher.data / "server.json").exists())
+            self.until(lambda: (publisher.home / "server.json").exists())
             yield root, logged
         finally:
             server.send_signal(signal.SIGINT)
