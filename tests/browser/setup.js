@@ -14,14 +14,14 @@ export default function setup() {
   mkdirSync(transcripts, { recursive: true });
   /** @type {Record<string, {path: string, id: string, visible?: {at: string, text: string}[]}>} */
   const bundles = {};
-  for (const { name, file, options } of writeSamples(transcripts)) bundles[name] = exportOne(file, join(exports, name), options);
+  for (const { name, file } of writeSamples(transcripts)) bundles[name] = exportOne(file, join(exports, name));
   for (const { format, file, visible } of writeHostile(join(transcripts, "hostile"))) bundles[`hostile-${format}`] = { ...exportOne(file, join(exports, `hostile-${format}`)), visible };
   writeFileSync(join(OUTPUT, "bundles.json"), JSON.stringify(bundles, null, 1));
 }
 
-/** @param {string} file @param {string} folder @param {string[]} [options] @returns {{path: string, id: string}} */
-function exportOne(file, folder, options = []) {
-  const said = execFileSync(PROGRAM, ["export", file, "-o", folder, "--json", ...options], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+/** @param {string} file @param {string} folder @returns {{path: string, id: string}} */
+function exportOne(file, folder) {
+  const said = execFileSync(PROGRAM, ["export", file, "-o", folder, "--json"], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   const answer = JSON.parse(said);
   const [bundle] = Array.isArray(answer) ? answer : (answer.bundles ?? [answer]);
   return { path: bundle.path, id: bundle.id };

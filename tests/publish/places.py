@@ -170,6 +170,11 @@ class Place:
         self.assertIn("damaged and is not published (changed: chat.md)", err)
         self.assertEqual(self.names(), before)
 
+    @contextlib.contextmanager
+    def one_version(self):
+        """What is read within is of one moment, where readers have it so."""
+        yield
+
     def test_a_kill_in_the_middle_leaves_the_version_before(self):
         publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl")
@@ -182,7 +187,8 @@ class Place:
             time.sleep(pause)
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            bundles.add(whole(self.get, share["share"]))
+            with self.one_version():
+                bundles.add(whole(self.get, share["share"]))
         last = publisher.publish(file, self.target)
         self.assertEqual(last["share"], share["share"])
         self.assertEqual(whole(self.get, share["share"]), last["bundle"])
@@ -748,6 +754,13 @@ class GitTest(Place, unittest.TestCase):
     def get(self, path):
         shown = subprocess.run(["git", "-C", str(self.remote), "cat-file", "blob", f"{self.version}:{path}"], capture_output=True)
         return shown.stdout if shown.returncode == 0 else None
+
+    @contextlib.contextmanager
+    def one_version(self):
+        # A push that had begun may end while we read.
+        self.frozen = git("-C", str(self.remote), "rev-parse", "refs/heads/pages").strip()
+        yield
+        self.frozen = None
 
     @property
     def version(self):

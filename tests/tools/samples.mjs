@@ -175,13 +175,19 @@ function damaged(folder) {
   return file;
 }
 
+/** A chat of which nothing is shown: what the system is told is for nobody. */
+function empty(folder) {
+  const file = join(folder, "messages.json");
+  writeFileSync(file, JSON.stringify([{ role: "system", content: "Be brief." }]));
+  return file;
+}
+
 /** Writes every sample below the folder. */
 export function write(folder) {
-  const makers = { long: longChat, branches, damaged, empty: branches };
+  const makers = { long: longChat, branches, damaged, empty };
   return Object.entries(makers).map(([name, make]) => {
     const own = join(folder, name);
     mkdirSync(own, { recursive: true });
-    // A chat is empty where its share leaves out all that was said.
-    return { name, file: make(own), options: name === "empty" ? ["--messages", "90..99"] : [] };
+    return { name, file: make(own) };
   });
 }

@@ -1,12 +1,12 @@
-// What forms and controls of accounts, tokens, admins and the showcase send: a form its fields, a switch or choice its value, a button nothing.
+// What controls of accounts, tokens, admins and the showcase send: a form its fields, a switch or choice its value.
 "use strict";
 (() => {
   const { all, api, ask, h, on, refresh, root, say, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
-  /** What stands in a form. Whoever pastes a link means the share that it leads to. @param {any} form */
+  /** What stands in a form; a link means its share. @param {any} form */
   const fields = (form) => Object.fromEntries([...new FormData(form)].filter(([name]) => name).map(([name, value]) =>
     [name, form.elements[name].matches("[data-link]") ? String(value).replace(/^.*\/s\/([^/]+).*$/, "$1").trim() : value]));
 
-  /** Asks beside the control, before what cannot be undone. @param {any} control */
+  /** Asks beside the control. @param {any} control */
   const question = (control) => {
     const no = () => {
       box.remove();

@@ -3,7 +3,7 @@
 (() => {
   const { all, api, code, h, on, problem, refresh, root, say, sure, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
 
-  // The share form: what will be seen changes with it, and the link stands where the form stood
+  // The share form: what will be seen changes with it
   on("share-artifacts", ({ form, checked }) => refresh(`${form.dataset.here}?artifacts=${checked}`));
   on("keep", async (control) => {
     const { form } = control;
@@ -32,7 +32,7 @@
 
   const chat = () => all("[data-part=head]")[0].dataset.chat;
   const CHANGES = "[data-part=history] .row";
-  /** Changes something and says so, with a way back where the history tells of a change of this kind that was not there before. @param {string} words @param {string} kind @param {string} path @param {any} body */
+  /** Changes something, with a way back where the history has a new change of this kind. @param {string} words @param {string} kind @param {string} path @param {any} body */
   const change = async (words, kind, path, body) => {
     const seen = all(CHANGES).map(({ id }) => id);
     await api("PATCH", `chats/${chat()}${path}`, body);
@@ -46,7 +46,7 @@
     say(t("undone"));
   });
 
-  /** Has fields stand where an item stood, until they are saved or left. @param {any} control @param {any} item @param {any[]} fields @param {() => any} save */
+  /** Has fields in place of an item. @param {any} control @param {any} item @param {any[]} fields @param {() => any} save */
   const edit = (control, item, fields, save) => {
     const was = [...item.childNodes];
     const said = fields.map(({ value }) => value);

@@ -1,5 +1,5 @@
-// What all pages of the desk rest on: texts, elements, requests to the API, what is said of them, menus, and parts of a page that are fetched anew.
-// A page says what a control does by data-do; a module says how by desk.on(). Pages read without script, and do nothing then.
+// What all pages of the desk rest on: texts, elements, requests, what is said of them, menus, and parts that are fetched anew.
+// A page says what a control does by data-do; a module says how by desk.on().
 "use strict";
 /** @typedef {Record<string, any> & { all: (selector: string, scope?: any) => any[], on: (name: string, run: (control: any) => any) => any }} Desk */
 (() => {
@@ -31,7 +31,6 @@
     const answer = await fetch(root + path, { method, headers, body: isFile ? body : JSON.stringify(body) }).catch(() => {
       throw problem(0);
     });
-    // A page that leads to the sign-in is where a session has ended.
     const status = answer.redirected && answer.url.includes("/signin") ? 401 : answer.status;
     const isJson = answer.headers.get("content-type")?.startsWith("application/json");
     const said = isJson ? await answer.json() : await answer.text();
@@ -48,7 +47,7 @@
     const link = h("a", { href: `${root}signin`, target: "_blank", rel: "noopener" }, texts["problem.sign_in"]);
     return problem.status === 401 ? [problem.message, " ", link] : [problem.message];
   };
-  /** Says what happened; with a way back where the page has a button of it. @param {any[] | string} words @param {any} [undo] */
+  /** Says what happened, with a way back. @param {any[] | string} words @param {any} [undo] */
   const say = (words, undo) => {
     const line = h("div", {}, h("span", {}, ...[words].flat()));
     if (undo) line.append(h("button", { type: "button", value: undo.value, does: "undo" }, t("undo")));
@@ -56,7 +55,7 @@
     const gone = () => (line.matches(":hover, :focus-within") ? setTimeout(gone, SAID_MS) : line.remove());
     setTimeout(gone, SAID_MS);
   };
-  /** Does what may fail: the control waits meanwhile; a problem is said in the form it belongs to, else below. @param {any} control @param {() => Promise<any>} run */
+  /** Does what may fail; the control waits, and its form says what went wrong. @param {any} control @param {() => Promise<any>} run */
   const attempt = async (control, run) => {
     const place = control.closest("form, dialog")?.querySelector(".problem");
     place?.replaceChildren();
@@ -69,7 +68,7 @@
       place?.replaceChildren(...told(problem));
       place?.scrollIntoView({ block: "nearest" });
     }
-    // What a switch or choice shows is so now; or it goes back to what was.
+    // A switch that could not be set goes back.
     for (const [node, shown, is] of [[control, "checked", "defaultChecked"], ...[...control.options || []].map((option) => [option, "selected", "defaultSelected"])])
       node[problem ? shown : is] = node[problem ? is : shown];
     if (problem?.status === 404 && !place) await refresh();
@@ -95,7 +94,7 @@
     } while (control.again);
   };
 
-  /** Times as the reader's clock has them; Intl would take a phone longer than all else here. @param {any} scope */
+  /** Times as the reader's clock has them; Intl is slow on phones. @param {any} scope */
   const local = (scope) => {
     for (const time of all("time", scope)) {
       const at = new Date(time.dateTime);
@@ -120,7 +119,7 @@
   /** @param {any} form */
   const isTyped = (form) => !form.ariaBusy && [...form.elements].some(({ ariaBusy, defaultValue, value }) => !ariaBusy && (defaultValue ?? value) !== value);
   let turns = 0;
-  /** Shows the parts of this page as they are now, as many rows as before, or those of another address. What is typed stays, and the focus. @param {string} [address] */
+  /** Shows the parts of this page, or of another, as they are now. What is typed stays, and the focus. @param {string} [address] */
   const refresh = async (address) => {
     const turn = ++turns;
     const now = await fetched(address || location.pathname + location.search).catch((problem) => {
@@ -141,7 +140,7 @@
     }
     actions.get("shown")?.(now);
   };
-  /** Focuses what was focused, or its like in the first place that has one. @param {any} was @param {any[]} places */
+  /** Focuses what was focused, or its like. @param {any} was @param {any[]} places */
   const focus = (was, places) => {
     const name = was.closest("[data-do]")?.dataset.do;
     const like = places.filter(Boolean).flatMap((place) => {

@@ -1,4 +1,4 @@
-// Dialogs of the desk: a page of it shown over another, and questions that say what will happen. Without script such a page is a page.
+// Dialogs of the desk: a page shown over another, and questions that say what will happen.
 "use strict";
 (() => {
   const { all, fetched, h, icon, on, say, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
@@ -15,7 +15,7 @@
     return box;
   };
 
-  /** Asks before what cannot be undone. @param {string} question @param {string} action @param {string} [more] @returns {Promise<boolean>} */
+  /** Asks whether. @param {string} question @param {string} action @param {string} [more] @returns {Promise<boolean>} */
   const sure = (question, action, more) => new Promise((answer) => {
     const box = show([h("h2", {}, question), ...(more ? [h("p", {}, more)] : []),
       h("form", { method: "dialog", className: "actions" },

@@ -1,9 +1,9 @@
-// Lists of the desk: search and filters as one types, further pages in place, and a chat or share taken away.
+// Lists of the desk: search, filters, further pages in place, and what is taken away.
 "use strict";
 (() => {
   const { all, api, ask, fetched, further, h, on, refresh, root, ROWS, say, sure, t, told } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
 
-  // What a form asks for is shown, and the address says the same
+  // What a form asks for is shown, and is in the address
   on("look", async (form) => {
     const query = new URLSearchParams(/** @type {any} */ ([...new FormData(form)].filter(([, value]) => value)));
     const address = `${location.pathname}?${query}`.replace(/\?$/, "");
@@ -45,7 +45,6 @@
   on("artifacts", (control) => change(control, { artifacts: control.checked }, control.checked ? "with_artifacts" : "without_artifacts"));
   on("freeze-anew", (control) => change(control, { refresh: true }, "frozen_anew"));
 
-  // Who reads, counted anew
   const COUNT_MS = 10_000;
   const count = async () => {
     if (document.hidden) return;
@@ -65,7 +64,7 @@
     for (let page; page?.length !== 0; shares.push(...page)) page = await api("GET", `shares?limit=${AT_ONCE}&offset=${shares.length}`);
     return shares;
   };
-  /** Deletes shares, of several those that are still there. @param {any[]} shares @param {string} [question] */
+  /** Deletes shares, as far as they are there. @param {any[]} shares @param {string} [question] */
   const remove = async (shares, question = t("delete_shares", { n: shares.length })) => {
     const n = shares.reduce((sum, { readers }) => sum + Number(readers), 0);
     if (!(await sure(question, t("delete"), n ? t("delete_shares_readers", { n }) : t("delete_shares_help")))) return;
@@ -79,7 +78,6 @@
   on("delete-marked", () => remove(all(".mark:checked").map(row)));
   on("delete-all", async () => remove(await mine()));
 
-  /** What is marked, in whatever list is shown. */
   const marks = new Set();
   const show = () => {
     for (const mark of all(".mark")) mark.checked = marks.has(row(mark).id);
