@@ -403,7 +403,7 @@ test("Undo takes back what was just done, or is not offered", async ({ desk, ser
   await expect(desk.locator("#p1")).not.toContainText("edited");
 
   // Somebody else's change comes between
-  await desk.route(/\/messages\/m-3$/, async (route) => {
+  await desk.route(/\/messages\?id=m-3$/, async (route) => {
     const answer = await route.fetch();
     await server.api("PATCH", `chats/${chat.chat}/messages/m-4`, { hidden: true });
     await route.fulfill({ response: answer });
@@ -552,6 +552,24 @@ test("what is gone meanwhile is said to be gone, and goes from the list", async 
   await menu(desk, "A live chat", "Share");
   await expect(said(desk)).toContainText("It is not there any more");
   await expect(rows(desk)).toHaveCount(0);
+});
+
+test("whatever a transcript calls its messages, a change of one is a change of that one", async ({ desk, server }) => {
+  const { id } = await server.api("POST", "chats", { title: "Odd ids" });
+  const ids = ["../../../users/2", "..", ".", "a/b?c#d&e=%2e", "%2e%2e"];
+  await server.api("POST", `chats/${id}/messages`, ids.map((name) => ({ id: name, role: "user", text: `This is ${name}` })));
+  await desk.goto(`${server.url}/chats/${id}`);
+  /** @type {string[]} */
+  const asked = [];
+  desk.on("request", (request) => request.method() !== "GET" && asked.push(new URL(request.url()).pathname));
+  for (const [place, name] of ids.entries()) {
+    await desk.locator(`#p${place}`).getByRole("button", { name: "Hide this message" }).click();
+    await expect(desk.locator(`#p${place}`)).toContainText("hidden");
+    await desk.locator(`#p${place}`).getByRole("button", { name: "Remove this message" }).click();
+    await desk.locator("dialog").getByRole("button", { name: "Remove" }).click();
+    await expect(desk.locator(`#p${place}`), name).toHaveCount(0);
+  }
+  expect(new Set(asked)).toEqual(new Set([`/api/v1/chats/${id}/messages`]));
 });
 
 test("without script nothing is offered that needs it, and nothing that was typed is sent", async ({ browser, server }) => {

@@ -205,6 +205,56 @@ async fn messages_follow_each_other_where_nothing_else_is_said() {
 }
 
 #[tokio::test]
+async fn what_a_system_message_says_is_for_readers_only_where_the_sender_says_so() {
+    let world = World::new().await;
+    let id = world.chat(&world.ada).await;
+    let parts = |text: &str| json!([{"text": {"markdown": text}}]);
+    let messages = json!([
+        {"id": "s1", "role": "system", "text": "CANARY-SHORT"},
+        {"id": "s2", "role": "system", "parts": parts("CANARY-LONG")},
+        {"id": "s3", "role": "system", "parts": parts("Known to all"), "visibility": "shown"},
+    ]);
+    let path = format!("/api/v1/chats/{id}/messages");
+    world.post(&path, &world.ada, messages).await.expect(200);
+    for updates in ["live", "frozen"] {
+        let share = json!({"chat": id, "updates": updates, "visibility": "public"});
+        let share = world.post("/api/v1/shares", &world.ada, share).await;
+        let share = share.expect(201).json()["relative_path"].clone();
+        let share = share.as_str().unwrap();
+        for file in ["", "chat.json", "chat.md"] {
+            let page = world.get(&format!("{share}/{file}"), "").await.expect(200);
+            let text = page.text();
+            assert!(!text.contains("CANARY"), "{updates} {file}: {text}");
+            assert!(text.contains("Known to all"), "{updates} {file}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_named_in_the_query_where_a_path_cannot_carry_its_id() {
+    let world = World::new().await;
+    let id = world.chat(&world.ada).await;
+    let path = format!("/api/v1/chats/{id}/messages");
+    for (name, named) in [("..", ".."), ("../../x", "..%2F..%2Fx"), ("a&b", "a%26b")] {
+        let message = json!({"id": name, "role": "user", "text": "Hi"});
+        world.post(&path, &world.ada, message).await.expect(200);
+        let one = format!("{path}?id={named}");
+        let hide = json!({"hidden": true});
+        world
+            .patch(&one, &world.bob, hide.clone())
+            .await
+            .expect(404);
+        world.patch(&one, &world.ada, hide).await.expect(204);
+        world.delete(&one, &world.ada).await.expect(204);
+        let left = world.get(&path, &world.ada).await.expect(200).json();
+        assert!(!left.to_string().contains(name), "{left}");
+    }
+    world.delete(&path, &world.ada).await.expect(400);
+    let all = json!({"hidden": true});
+    world.patch(&path, &world.ada, all).await.expect(400);
+}
+
+#[tokio::test]
 async fn a_batch_is_taken_whole_or_not_at_all() {
     let world = World::new().await;
     let id = world.chat(&world.ada).await;

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 use axum::{Json, body::Bytes, extract::State, http::StatusCode};
 use readalong_model::{
     Author, ChangeSet, ChatId, Message, MessageId, Part, Role, Seq, Status, Timestamp, UserId,
+    Visibility,
 };
 use readalong_redact::Finding;
 use readalong_store::{Reader, StoreError, Write};
@@ -140,16 +141,22 @@ impl Sent {
             text: Option<&'a RawValue>,
             #[serde(borrow)]
             id: Option<&'a RawValue>,
+            #[serde(borrow)]
+            visibility: Option<&'a RawValue>,
         }
         if !json.starts_with('{') {
             return Err("it is not a JSON object".to_owned());
         }
         let form: Form<'_> = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let message = match (form.parts, form.text) {
+        let mut message = match (form.parts, form.text) {
             (Some(_), Some(_)) => return Err("give either `text` or `parts`".to_owned()),
             (Some(_), None) => Self::parse_long(json, form.id.is_some())?,
             (None, _) => Self::parse_short(json)?,
         };
+        // What a model is told beforehand is shown to readers only where the sender says so.
+        if message.role == Role::System && form.visibility.is_none() {
+            message.visibility = Visibility::Hidden;
+        }
         check_id(&message.id.0)?;
         Ok(Self {
             at_is_left_out: message.at.is_none(),
@@ -430,6 +437,42 @@ pub(crate) async fn erase(
     };
     service.write(erase).await.map_err(of_message)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The message that is meant, where its id is in no path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Named {
+    /// Its id.
+    id: String,
+}
+
+/// Edits, hides or shows a message whose id may hold what a path cannot carry: a browser or proxy makes another path of `..` in it.
+#[utoipa::path(patch, path = "/api/v1/chats/{chat}/messages", tag = "messages",
+    params(("chat" = String, Path), Named), request_body = MessageChange,
+    responses((status = 204, description = "It is so.")))]
+pub(crate) async fn edit_named(
+    service: State<Arc<Service>>,
+    owner: Owner,
+    ApiPath(chat): ApiPath<String>,
+    ApiQuery(Named { id }): ApiQuery<Named>,
+    change: ApiJson<MessageChange>,
+) -> Result<StatusCode, ApiError> {
+    edit(service, owner, ApiPath((chat, id)), change).await
+}
+
+/// Erases a message for good whose id may hold what a path cannot carry.
+#[utoipa::path(delete, path = "/api/v1/chats/{chat}/messages", tag = "messages",
+    params(("chat" = String, Path), Named),
+    responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn erase_named(
+    service: State<Arc<Service>>,
+    owner: Owner,
+    ApiPath(chat): ApiPath<String>,
+    ApiQuery(Named { id }): ApiQuery<Named>,
+) -> Result<StatusCode, ApiError> {
+    erase(service, owner, ApiPath((chat, id))).await
 }
 
 fn of_message(error: impl Into<ApiError>) -> ApiError {

@@ -98,7 +98,12 @@ pub(crate) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
 /// The routes and what the OpenAPI document says of them.
 fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
     let large = OpenApiRouter::new()
-        .routes(routes!(messages::put, messages::list))
+        .routes(routes!(
+            messages::put,
+            messages::list,
+            messages::edit_named,
+            messages::erase_named
+        ))
         .routes(routes!(source::change))
         .layer(axum::extract::DefaultBodyLimit::max(MESSAGES_BYTES_MAX));
     let unbounded = OpenApiRouter::new()
