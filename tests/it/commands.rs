@@ -302,6 +302,25 @@ fn a_live_share_starts_a_server_and_ends_it() {
 }
 
 #[test]
+fn a_live_share_of_a_chat_starts_a_server_too() {
+    let world = World::new();
+    let (file, data) = (session(&world), world.path("data"));
+    let shared = json_on(&data, &["share", file.to_str().unwrap(), "--json"]);
+    for chat in ["How does a kite fly?", shared["chat"].as_str().unwrap()] {
+        let mut command = on(&data);
+        command.args(["share", chat, "--live", "--addr", "127.0.0.1:0"]);
+        let mut sharing = Running::start(&mut command);
+        wait_until("a link", || {
+            assert!(!sharing.has_ended(), "{}", sharing.err());
+            sharing.out().contains("/s/")
+        });
+        let page = get(&format!("{}/", link_in(&sharing.out())));
+        assert!(page.text().contains("On the wind."), "{}", page.text());
+        assert_eq!(sharing.stop("-INT").code, 0, "{}", sharing.err());
+    }
+}
+
+#[test]
 fn a_live_share_of_what_is_none_ends_with_words() {
     let world = World::new();
     let data = world.path("data");
@@ -419,6 +438,15 @@ fn shares_are_named_by_link_id_beginning_and_name() {
     );
     assert_refused(&try_on(&data, &["rm", "Kites"]), &["Kites"]);
 
+    // A share without a name is not called as its chat is.
+    let titled = make(&[]);
+    assert_eq!(
+        json_on(&data, &["show", "How does a kite fly?", "--json"])["id"],
+        one["chat"]
+    );
+    let (by_id, by_link) = (id(&titled), titled["url"].as_str().unwrap());
+    done_on(&data, &["rm", by_id, by_link, by_id]);
+
     // Lists.
     let listed = |args: &[&str]| {
         done_on(&data, &[&["list", "--json"], args].concat())
@@ -443,6 +471,8 @@ fn shares_are_named_by_link_id_beginning_and_name() {
     let none = try_on(&data, &["list", "nothing"]);
     assert_eq!((none.code, none.out.as_str()), (0, ""));
     assert!(none.err.contains("readalong list"), "{}", none.err);
+    let none = try_on(&data, &["list", "--live"]);
+    assert!(none.err.contains("no shares like this"), "{}", none.err);
     let newest = done_on(&data, &["list"]);
     assert!(
         newest.find("Boats").unwrap() > newest.find("Kites").unwrap(),
@@ -784,7 +814,18 @@ fn legacy_links_answer_until_they_expire() {
         .try_ask("DELETE", "shared_chats/%2Fold%2F1", &Value::Null)
         .unwrap();
     assert_eq!(refused.status, 409, "{}", refused.text());
-    assert_refused(&try_on(&data, &["rm", "/old/1"]), &["/old/1"]);
+    for args in [
+        &["rm", "/old/1"][..],
+        &["rm", &format!("{url}/old/1")],
+        &["update", "/old/1", "--private"],
+        &["show", "/old/1"],
+    ] {
+        assert_refused(
+            &try_on(&data, args),
+            &["/old/1", "legacy link", "until 2099"],
+        );
+    }
+    assert_refused(&try_on(&data, &["rm", "/old/3"]), &["no share or chat"]);
     // It grows with its chat.
     served.api.post(
         &format!("chats/{chat}/messages"),

@@ -57,8 +57,13 @@ pub(crate) struct Refused {
 
 /// True where the API says that something is not there, or not yours.
 pub(crate) fn is_not_found(error: &anyhow::Error) -> bool {
+    status(error) == Some(404)
+}
+
+/// The HTTP status of an answer that is an error.
+pub(crate) fn status(error: &anyhow::Error) -> Option<u16> {
     let refused = error.downcast_ref::<Refused>();
-    refused.is_some_and(|refused| refused.status == 404)
+    refused.map(|refused| refused.status)
 }
 
 impl Client {

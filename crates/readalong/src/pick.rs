@@ -1,10 +1,10 @@
 //! Which share or chat a person means: by link, id, the beginning of an id, or name.
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use serde_json::Value;
 
 use crate::{
-    client::{Client, encode},
+    client::{self, Client, encode},
     cmd::list::for_each,
     link,
 };
@@ -40,11 +40,40 @@ pub(crate) fn id(entry: &Value) -> &str {
 /// # Errors
 /// Nothing or several are meant, or the server cannot be asked.
 pub(crate) fn share_or_chat(client: &Client, text: &str) -> anyhow::Result<Picked> {
-    find_share_or_chat(client, text)?.ok_or_else(|| {
-        anyhow!(
-            "there is no share or chat `{text}`; `readalong list` lists shares, `readalong list --chats` chats"
-        )
-    })
+    if let Some(picked) = find_share_or_chat(client, text)? {
+        return Ok(picked);
+    }
+    refuse_legacy(client, text)?;
+    bail!(
+        "there is no share or chat `{text}`; `readalong list` lists shares, `readalong list --chats` chats"
+    )
+}
+
+/// Says of a legacy link what it is: it is in no list, and takes no change.
+fn refuse_legacy(client: &Client, text: &str) -> anyhow::Result<()> {
+    let address = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let Some(at) = address.find('/') else {
+        return Ok(());
+    };
+    let share = format!("/api/v1/shares/{}", encode(&address[at..]));
+    match client.get::<Value>(&share) {
+        Err(error) if client::status(&error) == Some(409) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The shares of a chat.
+///
+/// # Errors
+/// The server cannot be asked.
+pub(crate) fn shares_of(client: &Client, chat: &Value) -> anyhow::Result<Vec<Value>> {
+    let mut shares = Vec::new();
+    let path = format!("/api/v1/shares?chat={}", id(chat));
+    for_each(client, &path, &mut |share| {
+        shares.push(share.clone());
+        Ok(())
+    })?;
+    Ok(shares)
 }
 
 /// Finds the share or chat that a text means; `None` where there is none.
@@ -97,11 +126,10 @@ fn find(client: &Client, what: &str, name: &str, text: &str) -> anyhow::Result<O
         })?;
     }
     if !text.trim().is_empty() {
-        let titled = |entry: &Value| entry[name] == text || entry["chat_title"] == text;
         for_each(
             client,
             &format!("/api/v1/{what}?filter={}", encode(text)),
-            &mut |entry| take(entry, titled(entry)),
+            &mut |entry| take(entry, entry[name] == text),
         )?;
     }
     match found.len() {

@@ -85,12 +85,11 @@ impl List {
             },
         )?;
         if count == 0 && !self.json {
-            output::note(&match (&self.filter, self.chats) {
-                (Some(_), _) => {
+            output::note(&match query.is_empty() {
+                true => format!("no {what} yet; `readalong share FILE` makes one"),
+                false => {
                     format!("no {what} like this; `readalong list` without a filter lists all")
                 }
-                (None, true) => "no chats yet; `readalong share FILE` makes one".to_owned(),
-                (None, false) => "no shares yet; `readalong share FILE` makes one".to_owned(),
             });
         }
         Ok(ExitCode::SUCCESS)

@@ -235,11 +235,23 @@ impl Publish {
         let client = self.data.client()?;
         let share = match pick::find_share_or_chat(&client, &self.what)? {
             Some(Picked::Share(share)) => share,
-            Some(Picked::Chat(_)) => bail!(
-                "`{}` is a chat without a frozen share; share it first: readalong share \"{}\"",
-                self.what,
-                self.what
-            ),
+            Some(Picked::Chat(chat)) => {
+                let mut shares = pick::shares_of(&client, &chat)?;
+                match (shares.pop(), shares.len()) {
+                    (Some(share), 0) => share,
+                    (Some(_), more) => bail!(
+                        "the chat `{}` has {} shares; name one by its id (readalong show \"{}\")",
+                        self.what,
+                        more + 1,
+                        self.what
+                    ),
+                    (None, _) => bail!(
+                        "`{}` is a chat without a frozen share; share it first: readalong share \"{}\"",
+                        self.what,
+                        self.what
+                    ),
+                }
+            }
             None => bail!(
                 "`{}` is neither a file nor a share; `readalong list` lists shares",
                 self.what

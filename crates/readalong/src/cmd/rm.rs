@@ -34,11 +34,13 @@ impl Rm {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let client = self.data.client()?;
         // All are looked up before any is gone: a slip in the third name leaves the first two.
-        let picked = self
-            .what
-            .iter()
-            .map(|what| pick::share_or_chat(&client, what))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut picked: Vec<Picked> = Vec::new();
+        for what in &self.what {
+            let entry = pick::share_or_chat(&client, what)?;
+            if picked.iter().all(|other| other.path() != entry.path()) {
+                picked.push(entry);
+            }
+        }
         for entry in &picked {
             if let Picked::Chat(chat) = entry {
                 self.confirm(chat["title"].as_str().unwrap_or_default())?;

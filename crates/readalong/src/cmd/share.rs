@@ -108,11 +108,16 @@ impl Share {
         let is_file = file.is_file();
         if self.live && is_file {
             memory::keep_little();
-            return self.share_growing(&file);
+            return self.share_growing(Some(&file));
         }
         let config = self.data.config()?;
         let client = Client::of(&config)?;
         let chat = match pick::find_chat(&client, &self.what)? {
+            Some(_) if self.live && !client.is_served() => {
+                memory::keep_little();
+                drop(client);
+                return self.share_growing(None);
+            }
             Some(chat) if !is_file => chat,
             _ if file.exists() => upload::upload(
                 &client,
@@ -134,12 +139,14 @@ impl Share {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Shares a transcript that goes on: by the server that runs, or by one of our own, here, until somebody cancels.
-    fn share_growing(self, file: &Path) -> anyhow::Result<ExitCode> {
+    /// Shares a transcript, or a chat where there is none, that goes on: by the server that runs, or by one of our own, here, until somebody cancels.
+    fn share_growing(self, file: Option<&Path>) -> anyhow::Result<ExitCode> {
         let config = self.data.config()?;
         let folder = config.data()?;
-        let path = file.canonicalize()?;
-        check_transcript(file, &self.redaction, &config)?;
+        let path = file.map(Path::canonicalize).transpose()?;
+        if let Some(file) = file {
+            check_transcript(file, &self.redaction, &config)?;
+        }
         if let Ok(Some(running)) = RunningServer::of(&folder) {
             let client = Client::of(&config)?;
             if client.is_served() {
@@ -148,7 +155,7 @@ impl Share {
                         "the server that runs decides what else is taken out of a chat that it follows: set it in its configuration, or end the server first"
                     );
                 }
-                let share = self.follow_and_make(&Client::of_server(running), &path)?;
+                let share = self.find_and_make(&Client::of_server(running), path.as_deref())?;
                 self.print(&share)?;
                 return Ok(ExitCode::SUCCESS);
             }
@@ -168,7 +175,9 @@ impl Share {
                     .and_then(|running| {
                         running.ok_or_else(|| anyhow!("the server does not say where it is"))
                     })
-                    .and_then(|running| self.follow_and_make(&Client::of_server(running), &path))
+                    .and_then(|running| {
+                        self.find_and_make(&Client::of_server(running), path.as_deref())
+                    })
                     .and_then(|share| self.print(&share));
                 match made {
                     Ok(()) => output::note(
@@ -186,8 +195,14 @@ impl Share {
         failed.map_or(Ok(ExitCode::SUCCESS), Err)
     }
 
-    fn follow_and_make(&self, client: &Client, path: &Path) -> anyhow::Result<Value> {
-        let chat = follow(client, path, self.redaction.waived())?;
+    fn find_and_make(&self, client: &Client, file: Option<&Path>) -> anyhow::Result<Value> {
+        let chat = match file {
+            Some(path) => follow(client, path, self.redaction.waived())?,
+            None => match pick::find_chat(client, &self.what)? {
+                Some(chat) => pick::id(&chat).to_owned(),
+                None => bail!("the chat `{}` is not there any more", self.what),
+            },
+        };
         self.make(client, &chat)
     }
 

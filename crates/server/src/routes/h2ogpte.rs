@@ -24,7 +24,7 @@ use crate::{
     auth::{Owner, SignedIn},
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
     gate::{self, Denied, Link},
-    routes::api::{legacy::normal_path, shares},
+    routes::api::shares,
     service::{Service, now},
 };
 
@@ -378,7 +378,7 @@ async fn detail(
 ) -> Result<Json<SharedChatDetail>, ApiError> {
     let link = match id.parse::<ShareId>() {
         Ok(_) => Link::Share(id),
-        Err(_) => Link::Legacy(legacy_path(&id)),
+        Err(_) => Link::Legacy(shares::legacy_path(&id)),
     };
     let share = gate::admit(&service, &link, &headers).map_err(|denied| match denied {
         Denied::Gone => ApiError::not_found("shared chat"),
@@ -412,13 +412,6 @@ async fn detail(
     detail
         .map(Json)
         .ok_or_else(|| ApiError::not_found("shared chat"))
-}
-
-fn legacy_path(id: &str) -> String {
-    normal_path(&match id.starts_with('/') {
-        true => id.to_owned(),
-        false => format!("/{id}"),
-    })
 }
 
 /// The main thread of a snapshot as it is read first.
@@ -550,14 +543,8 @@ async fn own_share(service: &Arc<Service>, id: &str) -> Result<ShareId, ApiError
     if let Ok(id) = id.parse() {
         return Ok(id);
     }
-    let path = legacy_path(id);
-    match service.read(move |r| r.legacy(&path, now())).await? {
-        Some(link) => Err(ApiError::conflict(format!(
-            "`{}` is a legacy link: it works until {} and cannot be changed or deleted",
-            link.path, link.expires_at
-        ))),
-        None => Err(ApiError::bad_request("this is no id of a shared chat")),
-    }
+    shares::refuse_legacy(service, id).await?;
+    Err(ApiError::bad_request("this is no id of a shared chat"))
 }
 
 /// Deletes a shared chat; the chat stays.

@@ -12,7 +12,7 @@ use readalong_store::{ShareChange, ShareFilter, ShareOrder, SharePage, StoreErro
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Range, cursor, given, heading, next_header, share_id, wanted};
+use super::{Range, cursor, given, heading, legacy::normal_path, next_header, share_id, wanted};
 use crate::{
     auth::Owner,
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
@@ -278,8 +278,36 @@ pub(crate) async fn one(
     owner: Owner,
     ApiPath(share): ApiPath<String>,
 ) -> Result<Json<ShareEntry>, ApiError> {
-    let share = record(&service, &owner, share_id(&share)?).await?;
+    let share = record(&service, &owner, named(&service, &share).await?).await?;
     Ok(Json(entry(&service, &share).await?))
+}
+
+/// The id of a share in a path.
+async fn named(service: &Arc<Service>, text: &str) -> Result<ShareId, ApiError> {
+    if text.parse::<ShareId>().is_err() {
+        refuse_legacy(service, text).await?;
+    }
+    share_id(text)
+}
+
+/// Legacy links are no shares: they can be neither looked at here nor changed nor deleted.
+pub(crate) async fn refuse_legacy(service: &Arc<Service>, path: &str) -> Result<(), ApiError> {
+    let path = legacy_path(path);
+    match service.read(move |r| r.legacy(&path, now())).await? {
+        Some(link) => Err(ApiError::conflict(format!(
+            "`{}` is a legacy link: it works until {} and cannot be changed or deleted",
+            link.path, link.expires_at
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The path of a legacy link, which may be named without the slash that it begins with.
+pub(crate) fn legacy_path(text: &str) -> String {
+    normal_path(&match text.starts_with('/') {
+        true => text.to_owned(),
+        false => format!("/{text}"),
+    })
 }
 
 /// The share, where it is the owner's; else it does not exist.
@@ -324,7 +352,7 @@ pub(crate) async fn change(
     ApiPath(share): ApiPath<String>,
     ApiJson(change): ApiJson<Change>,
 ) -> Result<Json<ShareEntry>, ApiError> {
-    let share = record(&service, &owner, share_id(&share)?).await?;
+    let share = record(&service, &owner, named(&service, &share).await?).await?;
     let refresh = change.refresh;
     let name = match change.name {
         Some(Some(name)) => Some(Some(heading("name", name)?)),
@@ -391,7 +419,7 @@ pub(crate) async fn delete(
     owner: Owner,
     ApiPath(share): ApiPath<String>,
 ) -> Result<StatusCode, ApiError> {
-    let ids = vec![share_id(&share)?];
+    let ids = vec![named(&service, &share).await?];
     delete_all(&service, &owner, ids).await
 }
 
