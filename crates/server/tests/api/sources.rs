@@ -215,6 +215,41 @@ async fn a_form_brings_a_transcript_and_an_import_removes_what_is_gone() {
 }
 
 #[tokio::test]
+async fn what_was_removed_for_good_is_not_stored_again_by_whoever_brings_it() {
+    let world = World::new().await;
+    let bytes = b"\x89PNG\r\n\x1a\nbytes of a picture".to_vec();
+    let transcript = json!([{"role": "user", "content": [{"type": "image", "source":
+        {"type": "base64", "media_type": "image/png", "data": data_encoding::BASE64.encode(&bytes)}}]}]);
+    let transcript = transcript.to_string().into_bytes();
+    let import = "/api/v1/import?name=kite.json&source=here";
+    let media_type = "application/octet-stream";
+    let bring = async |path: &str| {
+        let body = transcript.clone();
+        world.raw("POST", path, &world.ada, media_type, body).await
+    };
+    let chat = bring(import).await.expect(201).json();
+    let chat = format!("/api/v1/chats/{}", chat["id"].as_str().unwrap());
+    let digest = Digest::of(&bytes);
+    let kept = world.folder.path().join(format!("data/artifacts/{digest}"));
+    assert!(kept.exists());
+    let path = format!("{chat}/artifacts/{digest}");
+    world.delete(&path, &world.ada).await.expect(204);
+    assert!(!kept.exists());
+    bring(import).await.expect(200);
+    assert!(!kept.exists(), "by its source");
+    bring(&format!("{chat}/import")).await.expect(200);
+    assert!(!kept.exists(), "by its chat");
+    world.bare("HEAD", &path, &world.ada).await.expect(200);
+    let put = world.raw("PUT", &path, &world.ada, media_type, bytes.clone());
+    put.await.expect(201);
+    assert!(!kept.exists(), "by its digest");
+    let changes = json!({"artifacts": [artifact(digest, bytes.len())]});
+    let path = format!("{chat}/changes");
+    world.post(&path, &world.ada, changes).await.expect(200);
+    assert!(!kept.exists(), "by what names it");
+}
+
+#[tokio::test]
 async fn what_is_no_transcript_leaves_no_chat() {
     let world = World::new().await;
     for body in [

@@ -99,7 +99,14 @@ pub(crate) async fn create(
         .transpose()?;
     let source = wish.source.clone();
     let kept = wish.kept.as_deref().map(listed);
-    let imported = read_transcript(&service, wish, request).await?;
+    let there = match source.clone() {
+        Some(source) => {
+            let found = service.read(move |r| r.chat_by_source(owner.id, &source));
+            found.await?.map(|chat| chat.id)
+        }
+        None => None,
+    };
+    let imported = read_transcript(&service, there, wish, request).await?;
     let mut head = ChatHead::of(&imported.0.chat);
     head.title = shortened_title(head.title);
     let (chat, created) = find_or_create(&service, &owner, source, head).await?;
@@ -140,7 +147,7 @@ pub(crate) async fn update(
         .clone()
         .map(|title| heading("title", title))
         .transpose()?;
-    let imported = read_transcript(&service, wish, request).await?;
+    let imported = read_transcript(&service, Some(chat.clone()), wish, request).await?;
     Ok(Json(take(&service, &owner, &chat, imported, title).await?))
 }
 
@@ -329,8 +336,10 @@ fn opened(wish: &Wish, upload: &Upload) -> Result<Transcript, ImportError> {
     Transcript::open(source, wish.format.as_deref())
 }
 
+/// Reads a transcript that is to become a chat, or to change `chat`.
 async fn read_transcript(
     service: &Arc<Service>,
+    chat: Option<ChatId>,
     wish: Wish,
     request: Request,
 ) -> Result<(Imported, Report), ApiError> {
@@ -343,6 +352,7 @@ async fn read_transcript(
         .await
         .map_err(ApiError::internal)?;
     let mut kept = Kept {
+        chat,
         store: service.store.clone(),
         redactor: service.redactions.redactor().clone(),
         renamed: Renamed::default(),
@@ -368,6 +378,8 @@ async fn read_transcript(
 
 /// Artifacts go to the store, without their secrets; nothing lies beside what was sent.
 struct Kept {
+    /// The chat, where it is there already.
+    chat: Option<ChatId>,
     store: Store,
     redactor: Redactor,
     renamed: Renamed,
@@ -377,9 +389,9 @@ struct Kept {
 impl Surroundings for Kept {
     fn keep(&mut self, bytes: &[u8]) -> io::Result<Digest> {
         let Some((new, report)) = self.redactor.file("", bytes, &mut Known::default()) else {
-            return self.store.keep_artifact(bytes).map_err(io::Error::other);
+            return self.keep_bytes(bytes);
         };
-        self.store.keep_artifact(&new).map_err(io::Error::other)?;
+        self.keep_bytes(&new)?;
         self.renamed
             .insert(Digest::of(bytes), Digest::of(&new), new.len() as u64);
         self.report.add(report);
@@ -392,6 +404,16 @@ impl Surroundings for Kept {
 
     fn names_in(&mut self, _folder: &str) -> Vec<String> {
         Vec::new()
+    }
+}
+
+impl Kept {
+    fn keep_bytes(&self, bytes: &[u8]) -> io::Result<Digest> {
+        let kept = match &self.chat {
+            Some(chat) => self.store.keep_artifact_of(chat, bytes),
+            None => self.store.keep_artifact(bytes),
+        };
+        kept.map_err(io::Error::other)
     }
 }
 
