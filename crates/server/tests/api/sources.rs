@@ -188,6 +188,33 @@ async fn a_transcript_becomes_a_chat() {
     assert_eq!(world.texts(&world.ada, id).await, ["Fly it.", "It flies."]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_a_chat_before_what_was_imported_is_in_it() {
+    let world = World::new().await;
+    let message = |number: usize| json!({"role": "user", "content": format!("Message {number}. ").repeat(40)});
+    let transcript = json!({"messages": (0..4_000).map(message).collect::<Vec<_>>()});
+    let body = transcript.to_string().into_bytes();
+    let path = "/api/v1/import?title=Kites&kept=all";
+    let import = world.raw("POST", path, &world.ada, "application/json", body);
+    let import = tokio::time::timeout(std::time::Duration::from_secs(60), import);
+    let look = async {
+        loop {
+            let chats = world.get("/api/v1/chats", &world.ada).await.expect(200);
+            if let Some(chat) = chats.json().get(0) {
+                return chat["messages"].clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (imported, seen) = tokio::join!(import, look);
+    assert_eq!(seen, 4_000);
+    let chat = imported.unwrap().expect(201).json();
+    assert_eq!(
+        (&chat["title"], &chat["messages"]),
+        (&json!("Kites"), &json!(4_000))
+    );
+}
+
 #[tokio::test]
 async fn a_form_brings_a_transcript_and_an_import_removes_what_is_gone() {
     let world = World::new().await;
