@@ -169,6 +169,11 @@ fn artifacts_are_hidden_and_removed_in_every_version() {
     });
     assert!(!world.is_on_disk("bytes of a picture") && !world.is_on_disk("a.png"));
     assert!(!world.store.artifact_path(digest).exists());
+    // Nor is it written again, whoever brings it to this chat.
+    for (bytes, is_kept) in [(&bytes[..], false), (b"another", false), (b"third", true)] {
+        let digest = world.store.keep_artifact_of(&world.chat, bytes).unwrap();
+        assert_eq!(world.store.artifact_path(digest).exists(), is_kept);
+    }
     assert!(!history(&world)[0].can_undo);
     let stranger = add_user(&world.store, "bob");
     let not_theirs = Write::HideArtifact {

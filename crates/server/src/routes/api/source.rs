@@ -199,6 +199,9 @@ async fn check(
         let Some((sha256, said)) = artifact.bytes() else {
             continue;
         };
+        if service.read_now(|r| r.is_artifact_erased(chat, sha256))? {
+            continue;
+        }
         match kept_bytes(service, chat, &artifacts, sha256) {
             Some(kept) if kept == said => {}
             Some(kept) => {
@@ -272,7 +275,7 @@ pub(crate) async fn index(
     }))
 }
 
-/// Tells whether an artifact's bytes are there.
+/// Tells whether an artifact's bytes are there. Those that were removed for good are not wanted again.
 #[utoipa::path(head, path = "/api/v1/chats/{chat}/artifacts/{sha256}", tag = "sources",
     params(("chat" = String, Path), ("sha256" = String, Path)),
     responses((status = 200, description = "They are there.")))]
@@ -283,6 +286,9 @@ pub(crate) async fn head_artifact(
 ) -> Result<StatusCode, ApiError> {
     let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
     let sha256 = service.redactions.renamed(&chat, digest(&sha256)?);
+    if service.read_now(|r| r.is_artifact_erased(&chat, sha256))? {
+        return Ok(StatusCode::OK);
+    }
     let id = chat.clone();
     let artifacts = service.read(move |r| r.artifacts(&id)).await?;
     kept_bytes(&service, &chat, &artifacts, sha256)
@@ -321,7 +327,11 @@ pub(crate) async fn put_artifact(
                 file.read_to_end(&mut bytes).map_err(ApiError::internal)?;
                 let new = service.redactions.file(&chat, &bytes);
                 let bytes = new.map_or(bytes, |(new, _)| new);
-                return service.store.keep_artifact(&bytes).map_err(ApiError::from);
+                let kept = service.store.keep_artifact_of(&chat, &bytes);
+                return kept.map_err(ApiError::from);
+            }
+            if service.read_now(|r| r.is_artifact_erased(&chat, sha256))? {
+                return Ok(sha256);
             }
             let kept = service.store.keep_artifact_from(&mut file);
             kept.map_err(ApiError::from)
