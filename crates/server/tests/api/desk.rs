@@ -142,6 +142,54 @@ async fn changes_are_refused_where_the_message_is_another_and_taken_back() {
         .expect_error(409, "conflict");
 }
 
+#[tokio::test]
+async fn a_title_made_of_a_hidden_prompt_is_hidden_too() {
+    let world = World::new().await;
+    let transcript = json!([
+        {"role": "user", "content": "My zebrafish"},
+        {"role": "assistant", "content": "Swims."},
+    ]);
+    let import = "/api/v1/import?name=one.json";
+    let imported = world
+        .post(import, &world.ada, transcript)
+        .await
+        .expect(201)
+        .json();
+    let chat = imported["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/chats/{chat}");
+    let listed = world.get(&format!("{path}/messages"), &world.ada).await;
+    let id = listed.expect(200).json()[0]["message"]["id"].clone();
+    let message = format!("{path}/messages/{}", id.as_str().unwrap());
+    let mut shares = Vec::new();
+    for updates in ["live", "frozen"] {
+        shares.push(world.share(&world.ada, &chat, updates, "public").await);
+    }
+    let says = async |words: &str| {
+        let mut says = Vec::new();
+        for share in &shares {
+            for file in ["", "chat.json", "chat.md"] {
+                let page = world.get(&format!("/s/{share}/{file}"), "").await;
+                says.push(page.expect(200).text().contains(words));
+            }
+        }
+        assert!(
+            says.iter().all(|said| *said == says[0]),
+            "{words}: {says:?}"
+        );
+        says[0]
+    };
+    assert!(says("zebrafish").await);
+    for change in [json!({"hidden": true}), json!({"text": "My fish"})] {
+        world.patch(&message, &world.ada, change).await.expect(204);
+        assert!(!says("zebrafish").await && says("Untitled chat").await);
+        let history = world.get(&format!("{path}/history"), &world.ada).await;
+        let seq = &history.expect(200).json()[0]["seq"];
+        let undo = format!("{path}/history/{seq}/undo");
+        world.bare("POST", &undo, &world.ada).await.expect(204);
+        assert!(says("zebrafish").await && !says("Untitled chat").await);
+    }
+}
+
 /// A chat with a file that a message shows; its id and the file's digest.
 async fn chat_with_file(world: &World) -> (String, String) {
     let chat = world.chat(&world.ada).await;

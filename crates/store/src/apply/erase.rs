@@ -3,7 +3,10 @@
 use readalong_model::{Artifact, ChatHead, Digest, Message, MessageId, Part, Seq};
 use serde::de::DeserializeOwned;
 
-use super::{Applying, json, message_seq};
+use super::{
+    Applying, json, message_seq,
+    title::{TITLE_LEFT, says},
+};
 use crate::{
     kind, search,
     sql::{self, ChatKey, Result, seq_value},
@@ -13,12 +16,6 @@ use crate::{
 const FILE: i64 = 0;
 /// Kind of an erasure: a name of the chat.
 const TITLE: i64 = 1;
-
-/// What may stand before the words of a line of Markdown.
-const MARKS: [char; 7] = ['#', '>', '*', '-', '`', ' ', '\t'];
-
-/// The name of a chat whose own is erased.
-pub(crate) const TITLE_LEFT: &str = "Untitled chat";
 
 impl Applying<'_> {
     /// Empties every version of the message that there is, and what the owner wrote in its place.
@@ -144,7 +141,7 @@ impl Applying<'_> {
     fn set_source_title_if_current(&self, head: Seq, title: &str) -> Result<()> {
         let sql = "UPDATE chats SET source_title = ?3 WHERE key = ?1 AND head_seq = ?2";
         if self.run(sql, (self.key, seq_value(head), title))? > 0 {
-            self.set_title_of_source(title)?;
+            self.settle_title()?;
         }
         Ok(())
     }
@@ -198,17 +195,6 @@ fn is_remembered(
     let sql = "SELECT 1 FROM erasures WHERE chat = ?1 AND kind = ?2 AND sha256 = ?3";
     let values = (chat, kind, sha256.as_bytes());
     Ok(sql::one(connection, sql, values, |_| Ok(()))?.is_some())
-}
-
-/// True where a title is taken from what the parts say: a line begins with its words, less the marks of a heading and that of shortening.
-fn says(parts: &[Part], title: &str) -> bool {
-    let bare = |line: &str| line.trim_start_matches(MARKS).to_owned();
-    let words = bare(title.trim_end_matches('…').trim_end());
-    !words.is_empty()
-        && parts.iter().any(|part| match part {
-            Part::Text { markdown } => markdown.lines().any(|line| bare(line).starts_with(&words)),
-            _ => false,
-        })
 }
 
 fn artifacts_of(parts: &[Part], places: &mut Vec<u32>) {

@@ -5,7 +5,9 @@ use rusqlite::{Connection, Row};
 
 use super::{Reader, chats::number};
 use crate::{
-    StoreError, kind,
+    StoreError,
+    apply::title,
+    kind,
     sql::{self, ChatKey, Result, seq_value},
 };
 
@@ -183,12 +185,14 @@ const BEFORE: &str = "SELECT e.body FROM changes c JOIN events e ON e.seq = c.se
 
 fn title_before(connection: &Connection, chat: ChatKey, seq: Seq) -> Result<String> {
     let values = (chat, seq_value(seq), kind::RENAMED, None::<&str>);
-    if let Some(title) = sql::one(connection, BEFORE, values, |row| Ok(row.get(0)?))? {
-        return Ok(title);
-    }
+    let given: Option<String> = sql::one(connection, BEFORE, values, |row| Ok(row.get(0)?))?;
     let sql = "SELECT source_title FROM chats WHERE key = ?1";
-    let title = sql::one(connection, sql, [chat], |row| Ok(row.get(0)?))?;
-    title.ok_or(StoreError::NotFound)
+    let source: Option<String> = sql::one(connection, sql, [chat], |row| Ok(row.get(0)?))?;
+    let source = source.ok_or(StoreError::NotFound)?;
+    match given.filter(|given| *given != source) {
+        Some(given) => Ok(given),
+        None => title::seen(connection, chat, source),
+    }
 }
 
 fn parts_before(
