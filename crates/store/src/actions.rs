@@ -2,7 +2,7 @@
 
 use readalong_model::{
     Artifact, Change, ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Part, Seq, Share,
-    ShareId, Updates, UserId,
+    ShareId, Thread, Updates, UserId,
 };
 
 use crate::{
@@ -141,7 +141,12 @@ fn take_changes(
         }
     }
     let titles = titles(log, key)?;
-    for (place, thread) in changes.threads {
+    for (place, mut thread) in changes.threads {
+        if let Some(title) = &thread.title
+            && is_title_erased(log.connection, key, title)?
+        {
+            thread.title = None;
+        }
         let sql = "SELECT e.body FROM threads t JOIN events e ON e.seq = t.seq WHERE t.chat = ?1 AND t.place = ?2";
         if is_new(log, sql, (key, place), &thread)? {
             log.append(chat, Change::ThreadPut { place, thread })?;
@@ -334,8 +339,12 @@ fn erase(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, id: MessageId) ->
         return Ok(());
     }
     check_message(log, key, &id)?;
-    let files = files(log, key)?;
+    let (files, threads) = (files(log, key)?, threads(log, key)?);
     change_message(log, chat, key, Change::Erased { id })?;
+    let left = self::threads(log, key)?;
+    for (place, thread) in left.into_iter().filter(|left| !threads.contains(left)) {
+        log.append(chat, Change::ThreadPut { place, thread })?;
+    }
     log.after.unnamed.extend(files);
     log.after.truncate = true;
     Ok(())
@@ -360,6 +369,13 @@ fn rewrite(log: &mut Log<'_>, chat: &ChatId, rows: Vec<Row>) -> Result<()> {
         log.after.truncate = true;
     }
     Ok(())
+}
+
+fn threads(log: &Log<'_>, key: ChatKey) -> Result<Vec<(u32, Thread)>> {
+    let sql = "SELECT t.place, e.body FROM threads t JOIN events e ON e.seq = t.seq WHERE t.chat = ?1 ORDER BY t.place";
+    sql::all(log.connection, sql, [key], |row| {
+        Ok((row.get(0)?, sql::json(row, 1)?))
+    })
 }
 
 /// The files that a chat has or had.
