@@ -245,11 +245,12 @@ fn erase_artifact(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, place: u
     Ok(())
 }
 
-/// Takes back the newest change of a thing.
+/// Takes back the newest change of a thing that was not taken back yet.
 fn undo(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, seq: Seq) -> Result<()> {
     let key = owned_chat(log, chat, by)?;
     let before = history::before(log.connection, key, seq)?;
-    change_message(log, chat, key, before)
+    change_message(log, chat, key, before)?;
+    log.append(chat, Change::Undone { seq })
 }
 
 /// Appends a message unless it is there like that already. Of an erased one only its place in the tree is taken.

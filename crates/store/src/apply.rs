@@ -81,6 +81,7 @@ pub(crate) fn apply(connection: &Connection, event: &Event) -> Result<()> {
         }
         Change::ArtifactHidden { place, hidden } => to.artifact_hidden(*place, *hidden)?,
         Change::ArtifactErased { place } => to.artifact_erased(*place)?,
+        Change::Undone { seq } => to.undone(*seq)?,
         Change::Renamed { title } => to.renamed(title)?,
         Change::ChatDeleted => return to.chat_deleted(&event.chat),
         Change::ShareCreated(share) | Change::ShareChanged(share) => {
@@ -344,6 +345,14 @@ impl Applying<'_> {
     fn forget_change(&self, seq: Seq) -> Result<()> {
         self.forget(Some(seq))?;
         let sql = "DELETE FROM changes WHERE chat = ?1 AND seq = ?2";
+        self.run(sql, (self.key, seq_value(seq)))?;
+        Ok(())
+    }
+
+    /// Lets what was taken back, and the change that did it, be of no account for what is taken back next.
+    fn undone(&self, seq: Seq) -> Result<()> {
+        self.log(kind::UNDONE, None, None, json(&seq)?)?;
+        let sql = "UPDATE changes SET undone = 1 WHERE chat = ?1 AND seq IN (?2, (SELECT max(seq) FROM changes WHERE chat = ?1))";
         self.run(sql, (self.key, seq_value(seq)))?;
         Ok(())
     }
