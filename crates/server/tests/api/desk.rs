@@ -480,6 +480,27 @@ async fn pages_are_their_owners_and_nobody_frames_them() {
 }
 
 #[tokio::test]
+async fn whoever_is_signed_in_begins_at_a_page_of_theirs() {
+    let world = World::new().await;
+    let home = async |token: &str| {
+        let answer = world.get("/", token).await;
+        let location = answer.header(header::LOCATION).to_owned();
+        if !location.is_empty() {
+            world.get(&location, token).await.expect(200);
+        }
+        location
+    };
+    assert_eq!(home("").await, "");
+    assert_eq!(home(&world.ada).await, "/chats");
+    assert_eq!(home(&world.eve).await, "/account");
+    let on = json!({"showcase": "authenticated"});
+    let settings = "/api/v1/admin/settings";
+    world.patch(settings, &world.root, on).await.expect(200);
+    assert_eq!(home(&world.eve).await, "/showcase");
+    assert_eq!(home(&world.ada).await, "/chats");
+}
+
+#[tokio::test]
 async fn other_sites_change_nothing() {
     let world = World::new().await;
     let signed_in = world.sign_in("ada", "password of ada", "/").await;
