@@ -501,6 +501,33 @@ async fn whoever_is_signed_in_begins_at_a_page_of_theirs() {
 }
 
 #[tokio::test]
+async fn owners_are_told_while_nothing_is_public() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    world.share(&world.ada, &chat, "live", "public").await;
+    world.share(&world.ada, &chat, "frozen", "private").await;
+    let share = format!("/chats/{chat}/share");
+    let off = "Public sharing is switched off on this server";
+    for is_on in [true, false] {
+        let switch = json!({"public_sharing": is_on});
+        let settings = "/api/v1/admin/settings";
+        world.patch(settings, &world.root, switch).await.expect(200);
+        for page in ["/shares", &share] {
+            let shown = world.get(page, &world.ada).await.expect(200).text();
+            assert_eq!(shown.contains(off), !is_on, "{page}");
+        }
+        let shown = world.get(&share, &world.ada).await.text();
+        let radio = r#"name="visibility" value="public" disabled"#;
+        assert_eq!(shown.contains(radio), !is_on);
+        let shown = world.get("/shares", &world.ada).await.text();
+        let switches = shown.split("data-do=\"public\"").skip(1);
+        let switches: Vec<&str> = switches.filter_map(|at| at.split('>').next()).collect();
+        let can_be_made_public = switches.iter().filter(|at| !at.ends_with(" disabled"));
+        assert_eq!(can_be_made_public.count(), if is_on { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
 async fn other_sites_change_nothing() {
     let world = World::new().await;
     let signed_in = world.sign_in("ada", "password of ada", "/").await;
