@@ -338,6 +338,25 @@ const dropped = (/** @type {Page} */ page, /** @type {string} */ name, /** @type
 }, [name, text]);
 const chatOf = (/** @type {string} */ text) => JSON.stringify({ messages: [{ role: "user", content: text }, { role: "assistant", content: "Yes." }] });
 
+test("while a transcript is being added nothing says that it can be cancelled", async ({ desk }) => {
+  await dropped(desk, "one.json", chatOf("The only file"));
+  const upload = desk.locator("#upload");
+  const cancel = upload.getByRole("button", { name: "Cancel" });
+  await expect(cancel).toBeVisible();
+  const go = await held(desk, /\/api\/v1\/import/);
+  await upload.getByRole("button", { name: "Add this chat" }).click();
+  await expect(cancel).toBeHidden();
+  go();
+  await expect(said(desk)).toContainText("is added");
+  // Where it could not be, it can be left
+  await dropped(desk, "two.json", chatOf("Another file"));
+  await desk.route(/\/api\/v1\/import/, (route) => route.abort());
+  await upload.getByRole("button", { name: "Add this chat" }).click();
+  await expect(upload.getByRole("alert")).toContainText("The server does not answer");
+  await cancel.click();
+  await expect(upload).toBeHidden();
+});
+
 test("a file that grows while it is looked at is added as it was shown, and a folder is said to be none", async ({ desk, server }, info) => {
   const path = info.outputPath("grows.json");
   writeFileSync(path, chatOf("As it was shown"));
