@@ -432,6 +432,35 @@ async fn a_message_that_is_asked_for_is_gone_to() {
 }
 
 #[tokio::test]
+async fn the_history_goes_back_to_the_first_change() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let path = format!("/api/v1/chats/{chat}/messages/m1");
+    for number in 0..45 {
+        let edit = json!({"text": format!("Edit {number}")});
+        world.patch(&path, &world.ada, edit).await.expect(204);
+    }
+    let page = async |query: &str| {
+        let page = format!("/chats/{chat}{query}");
+        let page = world.get(&page, &world.ada).await.expect(200).text();
+        let part = page.split("id=\"history\"").nth(1).unwrap().to_owned();
+        let rows = part.matches("id=\"change-").count();
+        let links: Vec<String> = part
+            .split("<a href=\"")
+            .skip(1)
+            .filter_map(|at| at.split('"').next())
+            .filter(|href| href.ends_with("#history"))
+            .map(|href| href.replace("&amp;", "&").replace("#history", ""))
+            .collect();
+        (rows, links)
+    };
+    let (rows, links) = page("?from=0").await;
+    assert_eq!((rows, links.len()), (30, 1));
+    let (rows, back) = page(&links[0]).await;
+    assert_eq!((rows, back), (15, vec!["?from=0".to_owned()]));
+}
+
+#[tokio::test]
 async fn pages_are_their_owners_and_nobody_frames_them() {
     let world = World::new().await;
     let chat = world.chat(&world.ada).await;
