@@ -551,6 +551,8 @@ async fn owners_are_told_while_nothing_is_public() {
         let shown = world.get("/shares", &world.ada).await.text();
         let switches = shown.split("data-do=\"public\"").skip(1);
         let switches: Vec<&str> = switches.filter_map(|at| at.split('>').next()).collect();
+        // Open pages of frozen shares tell nobody.
+        assert_eq!(shown.matches("0 readers").count(), 1);
         let can_be_made_public = switches.iter().filter(|at| !at.ends_with(" disabled"));
         assert_eq!(can_be_made_public.count(), if is_on { 2 } else { 1 });
     }
