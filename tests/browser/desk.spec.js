@@ -1,6 +1,6 @@
 // The desk as its owner uses it, on the real server: every page in all its faces, and each thing done as a person does it.
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { look, signIn } from "./desk.js";
 import { OUTPUT } from "./paths.js";
@@ -337,6 +337,43 @@ const dropped = (/** @type {Page} */ page, /** @type {string} */ name, /** @type
   document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
 }, [name, text]);
 const chatOf = (/** @type {string} */ text) => JSON.stringify({ messages: [{ role: "user", content: text }, { role: "assistant", content: "Yes." }] });
+
+test("while a transcript is being added nothing says that it can be cancelled", async ({ desk }) => {
+  await dropped(desk, "one.json", chatOf("The only file"));
+  const upload = desk.locator("#upload");
+  const cancel = upload.getByRole("button", { name: "Cancel" });
+  await expect(cancel).toBeVisible();
+  const go = await held(desk, /\/api\/v1\/import/);
+  await upload.getByRole("button", { name: "Add this chat" }).click();
+  await expect(cancel).toBeHidden();
+  go();
+  await expect(said(desk)).toContainText("is added");
+  // Where it could not be, it can be left
+  await dropped(desk, "two.json", chatOf("Another file"));
+  await desk.route(/\/api\/v1\/import/, (route) => route.abort());
+  await upload.getByRole("button", { name: "Add this chat" }).click();
+  await expect(upload.getByRole("alert")).toContainText("The server does not answer");
+  await cancel.click();
+  await expect(upload).toBeHidden();
+});
+
+test("a file that grows while it is looked at is added as it was shown, and a folder is said to be none", async ({ desk, server }, info) => {
+  const path = info.outputPath("grows.json");
+  writeFileSync(path, chatOf("As it was shown"));
+  await desk.locator("input[type=file]").setInputFiles(path);
+  const upload = desk.locator("#upload");
+  await expect(upload).toContainText("2 messages");
+  writeFileSync(path, `${chatOf("As it was shown")}\n${chatOf("More")}`);
+  await upload.getByRole("button", { name: "Add this chat" }).click();
+  await expect(said(desk)).toContainText("is added");
+  await expect(rows(desk)).toHaveCount(1);
+  // As the browser's own drop hands it over
+  const devtools = await desk.context().newCDPSession(desk);
+  const data = { items: [], files: [dirname(path)], dragOperationsMask: 1 };
+  for (const type of /** @type {const} */ (["dragEnter", "dragOver", "drop"])) await devtools.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
+  await expect(upload.getByRole("alert")).toContainText("it is a folder");
+  await expect(upload.getByRole("button")).toHaveText(["Cancel"]);
+});
 
 test("of two files that are looked at, the later one is shown and added, once", async ({ desk, server }) => {
   const go = await held(desk, /\/api\/v1\/inspect/);

@@ -272,6 +272,21 @@ test("a server that forgot what was gets the page fetched anew; place and folds 
   await expect(page.locator("body")).toHaveAttribute("data-epoch", "0000000000000001");
 });
 
+test("a page that is the last one no more leads to the new one", async ({ page, live }) => {
+  fill(live);
+  await open(page, live, "index.html");
+  live.pages.push([message(30, "On page two")]);
+  live.epoch = "0000000000000001";
+  live.kept = [];
+  live.close(4408);
+  await expect(page.locator("main > .pages [rel=next]")).toHaveCount(1);
+  live.put(message(31, "New."));
+  await expect(page.locator("a.pill")).toHaveText("1 new message");
+  await page.locator(".pill").click();
+  await expect(page).toHaveURL(live.url);
+  expect(await keys(page)).toEqual([30, 31].map(key));
+});
+
 test("pages that were bound anew are fetched, and what comes meanwhile is applied after", async ({ page, live }) => {
   fill(live, 3);
   await open(page, live);

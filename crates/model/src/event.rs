@@ -94,6 +94,11 @@ pub enum Change {
         /// Its place in the chat's list.
         place: u32,
     },
+    /// The owner's last change took an earlier one back: neither counts for what is taken back next.
+    Undone {
+        /// The event of what was taken back.
+        seq: Seq,
+    },
     /// Secrets were taken out of the chat, in every version of it that is kept; nothing else changed.
     Redacted,
     /// The owner gave the chat another name.

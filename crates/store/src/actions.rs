@@ -2,16 +2,17 @@
 
 use readalong_model::{
     Artifact, Change, ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Part, Seq, Share,
-    ShareId, Updates, UserId,
+    ShareId, Thread, Updates, UserId,
 };
 
 use crate::{
     Body, Row, ShareChange, StoreError, Write, Written, accounts,
     apply::{
         Log,
-        erase::{TITLE_LEFT, is_file_erased, is_title_erased},
+        erase::{is_file_erased, is_title_erased},
         message_seq,
         rewrite::{drop_unnamed_files, put},
+        title::TITLE_LEFT,
     },
     kind::MESSAGE_PUT,
     reader::{chats, history, shares},
@@ -155,7 +156,13 @@ fn take_changes(
             log.append(chat, Change::Head(head))?;
         }
     }
-    for (place, thread) in changes.threads {
+    let titles = titles(log, key)?;
+    for (place, mut thread) in changes.threads {
+        if let Some(title) = &thread.title
+            && is_title_erased(log.connection, key, title)?
+        {
+            thread.title = None;
+        }
         let sql = "SELECT e.body FROM threads t JOIN events e ON e.seq = t.seq WHERE t.chat = ?1 AND t.place = ?2";
         if is_new(log, sql, (key, place), &thread)? {
             log.append(chat, Change::ThreadPut { place, thread })?;
@@ -172,6 +179,7 @@ fn take_changes(
     for (place, message) in changes.messages {
         take_message(log, chat, key, place, message)?;
     }
+    tell_titles(log, chat, key, &titles)?;
     Ok(Written {
         applied: chats::applied(log.connection, key)?,
         ..Written::default()
@@ -253,11 +261,12 @@ fn erase_artifact(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, place: u
     Ok(())
 }
 
-/// Takes back the newest change of a thing.
+/// Takes back the newest change of a thing that was not taken back yet.
 fn undo(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, seq: Seq) -> Result<()> {
     let key = owned_chat(log, chat, by)?;
     let before = history::before(log.connection, key, seq)?;
-    log.append(chat, before)
+    change_message(log, chat, key, before)?;
+    log.append(chat, Change::Undone { seq })
 }
 
 /// Appends a message unless it is there like that already. Of an erased one only its place in the tree is taken.
@@ -320,7 +329,7 @@ fn edit(
     check_message(log, key, &id)?;
     match history::said(log.connection, key, &id)?.as_ref() == Some(&parts) {
         true => Ok(()),
-        false => log.append(chat, Change::Edited { id, parts }),
+        false => change_message(log, chat, key, Change::Edited { id, parts }),
     }
 }
 
@@ -337,7 +346,7 @@ fn hide(
     let was = sql::one(log.connection, sql, (key, &id.0), |row| Ok(row.get(0)?))?;
     match was.unwrap_or(false) == hidden {
         true => Ok(()),
-        false => log.append(chat, Change::Hidden { id, hidden }),
+        false => change_message(log, chat, key, Change::Hidden { id, hidden }),
     }
 }
 
@@ -347,14 +356,11 @@ fn erase(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, id: MessageId) ->
         return Ok(());
     }
     check_message(log, key, &id)?;
-    let (files, title) = (files(log, key)?, source_title(log, key)?);
-    log.append(chat, Change::Erased { id })?;
-    if source_title(log, key)? != title {
-        // The name went too; whoever reads the log learns it as from any other head.
-        let sql = "SELECT e.body FROM chats c JOIN events e ON e.seq = c.head_seq WHERE c.key = ?1";
-        if let Some(head) = sql::one(log.connection, sql, [key], |row| sql::json(row, 0))? {
-            log.append(chat, Change::Head(head))?;
-        }
+    let (files, threads) = (files(log, key)?, threads(log, key)?);
+    change_message(log, chat, key, Change::Erased { id })?;
+    let left = self::threads(log, key)?;
+    for (place, thread) in left.into_iter().filter(|left| !threads.contains(left)) {
+        log.append(chat, Change::ThreadPut { place, thread })?;
     }
     log.after.unnamed.extend(files);
     log.after.truncate = true;
@@ -382,15 +388,50 @@ fn rewrite(log: &mut Log<'_>, chat: &ChatId, rows: Vec<Row>) -> Result<()> {
     Ok(())
 }
 
+fn threads(log: &Log<'_>, key: ChatKey) -> Result<Vec<(u32, Thread)>> {
+    let sql = "SELECT t.place, e.body FROM threads t JOIN events e ON e.seq = t.seq WHERE t.chat = ?1 ORDER BY t.place";
+    sql::all(log.connection, sql, [key], |row| {
+        Ok((row.get(0)?, sql::json(row, 1)?))
+    })
+}
+
 /// The files that a chat has or had.
 fn files(log: &Log<'_>, key: ChatKey) -> Result<Vec<Digest>> {
     let sql = "SELECT sha256 FROM files WHERE chat = ?1";
     sql::all(log.connection, sql, [key], |row| sql::digest(row, 0))
 }
 
-fn source_title(log: &Log<'_>, key: ChatKey) -> Result<Option<String>> {
-    let sql = "SELECT source_title FROM chats WHERE key = ?1";
-    sql::one(log.connection, sql, [key], |row| Ok(row.get(0)?))
+/// Appends what the owner does to a message, with which the name of the chat may go or come back.
+fn change_message(log: &mut Log<'_>, chat: &ChatId, key: ChatKey, change: Change) -> Result<()> {
+    let titles = match change {
+        // It says so itself.
+        Change::Renamed { .. } => return log.append(chat, change),
+        _ => titles(log, key)?,
+    };
+    log.append(chat, change)?;
+    tell_titles(log, chat, key, &titles)
+}
+
+/// What readers call a chat, and what its source does.
+type Titles = Option<(String, String)>;
+
+fn titles(log: &Log<'_>, key: ChatKey) -> Result<Titles> {
+    let sql = "SELECT title, source_title FROM chats WHERE key = ?1";
+    sql::one(log.connection, sql, [key], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
+}
+
+/// Has whoever reads the log learn that the chat is called otherwise now, as from any other head.
+fn tell_titles(log: &mut Log<'_>, chat: &ChatId, key: ChatKey, before: &Titles) -> Result<()> {
+    if titles(log, key)? == *before {
+        return Ok(());
+    }
+    let sql = "SELECT e.body FROM chats c JOIN events e ON e.seq = c.head_seq WHERE c.key = ?1";
+    match sql::one(log.connection, sql, [key], |row| sql::json(row, 0))? {
+        Some(head) => log.append(chat, Change::Head(head)),
+        None => Ok(()),
+    }
 }
 
 fn rename(log: &mut Log<'_>, chat: &ChatId, by: Option<UserId>, title: String) -> Result<()> {

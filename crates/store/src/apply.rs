@@ -5,6 +5,7 @@
 pub(crate) mod erase;
 pub(crate) mod purge;
 pub(crate) mod rewrite;
+pub(crate) mod title;
 
 use readalong_model::{
     Artifact, Change, ChatHead, ChatId, Digest, Event, Message, MessageId, Part, Seq, Share,
@@ -74,9 +75,13 @@ pub(crate) fn apply(connection: &Connection, event: &Event) -> Result<()> {
         Change::Edited { id, parts } => to.edited(id, parts)?,
         Change::Hidden { id, hidden } => to.hidden(id, *hidden)?,
         Change::Erased { id } => to.erased(id)?,
-        Change::Redacted => to.log(kind, None, None, None)?,
+        Change::Redacted => {
+            to.log(kind, None, None, None)?;
+            to.settle_title()?;
+        }
         Change::ArtifactHidden { place, hidden } => to.artifact_hidden(*place, *hidden)?,
         Change::ArtifactErased { place } => to.artifact_erased(*place)?,
+        Change::Undone { seq } => to.undone(*seq)?,
         Change::Renamed { title } => to.renamed(title)?,
         Change::ChatDeleted => return to.chat_deleted(&event.chat),
         Change::ShareCreated(share) | Change::ShareChanged(share) => {
@@ -191,25 +196,37 @@ impl Applying<'_> {
         let old = self.chat_seq("SELECT head_seq FROM chats WHERE key = ?1")?;
         self.log(kind::HEAD, None, None, json(head)?)?;
         self.supersede(old, None)?;
-        let sql = "UPDATE chats SET head_seq = ?2, source_title = ?3 WHERE key = ?1";
-        self.run(sql, (self.key, seq_value(self.seq), &head.title))?;
-        self.set_title_of_source(&head.title)
+        let sql = "UPDATE chats SET head_seq = ?2 WHERE key = ?1";
+        self.run(sql, (self.key, seq_value(self.seq)))?;
+        let sql = "UPDATE chats SET source_title = ?2 WHERE key = ?1 AND source_title <> ?2";
+        match self.run(sql, (self.key, &head.title))? {
+            0 => Ok(()),
+            _ => self.settle_title(),
+        }
     }
 
-    /// Calls the chat as its source does, unless its owner gave it a name.
-    fn set_title_of_source(&self, title: &str) -> Result<()> {
+    /// Calls the chat as its source does, unless its owner gave it a name or keeps that one from readers.
+    fn settle_title(&self) -> Result<()> {
+        let title = title::seen(self.connection, self.key, self.source_title()?)?;
         let sql = "UPDATE chats SET title = ?2, title_folded = ?3 WHERE key = ?1 AND renamed_seq IS NULL AND title <> ?2";
-        self.run(sql, (self.key, title, sql::folded(title)))?;
+        self.run(sql, (self.key, &title, sql::folded(&title)))?;
         Ok(())
+    }
+
+    fn source_title(&self) -> Result<String> {
+        let sql = "SELECT source_title FROM chats WHERE key = ?1";
+        let title = sql::one(self.connection, sql, [self.key], |row| Ok(row.get(0)?))?;
+        title.ok_or(StoreError::NotFound)
     }
 
     fn renamed(&self, title: &str) -> Result<()> {
         self.pass(kind::RENAMED, None)?;
         self.log(kind::RENAMED, None, None, title.to_owned())?;
         // Whoever calls a chat as its source does lets that call it otherwise later.
-        let sql = "UPDATE chats SET renamed_seq = iif(source_title = ?3, NULL, ?2), title = ?3, title_folded = ?4 WHERE key = ?1";
-        let values = (self.key, seq_value(self.seq), title, sql::folded(title));
-        self.run(sql, values)?;
+        let is_given = title != title::seen(self.connection, self.key, self.source_title()?)?;
+        let renamed_seq = is_given.then(|| seq_value(self.seq));
+        let sql = "UPDATE chats SET renamed_seq = ?2, title = ?3, title_folded = ?4 WHERE key = ?1";
+        self.run(sql, (self.key, renamed_seq, title, sql::folded(title)))?;
         Ok(())
     }
 
@@ -258,7 +275,11 @@ impl Applying<'_> {
         let seq = seq_value(self.seq);
         let values = (self.key, &message.id.0, place, seq, digest.as_bytes());
         self.run(sql, values)?;
-        Ok(())
+        let sql = "SELECT 1 FROM overlays WHERE chat = ?1 AND id = ?2";
+        match sql::one(self.connection, sql, (self.key, &message.id.0), |_| Ok(()))? {
+            Some(()) => self.settle_title(),
+            None => Ok(()),
+        }
     }
 
     fn message_removed(&self, id: &MessageId) -> Result<()> {
@@ -292,7 +313,7 @@ impl Applying<'_> {
         let sql = "INSERT INTO overlays (chat, id, seq, edit_seq, hidden, erased) VALUES (?1, ?2, ?3, ?4, 0, 0)
             ON CONFLICT DO UPDATE SET seq = excluded.seq, edit_seq = excluded.edit_seq";
         self.run(sql, (self.key, &id.0, seq_value(self.seq), edit))?;
-        Ok(())
+        self.settle_title()
     }
 
     fn is_said_by_source(&self, id: &MessageId, parts: &[Part]) -> Result<bool> {
@@ -328,6 +349,14 @@ impl Applying<'_> {
         Ok(())
     }
 
+    /// Lets what was taken back, and the change that did it, be of no account for what is taken back next.
+    fn undone(&self, seq: Seq) -> Result<()> {
+        self.log(kind::UNDONE, None, None, json(&seq)?)?;
+        let sql = "UPDATE changes SET undone = 1 WHERE chat = ?1 AND seq IN (?2, (SELECT max(seq) FROM changes WHERE chat = ?1))";
+        self.run(sql, (self.key, seq_value(seq)))?;
+        Ok(())
+    }
+
     fn artifact_hidden(&self, place: u32, hidden: bool) -> Result<()> {
         self.log(kind::ARTIFACT_HIDDEN, Some(place), None, json(&hidden)?)?;
         let sql = match hidden {
@@ -345,7 +374,7 @@ impl Applying<'_> {
         let sql = "INSERT INTO overlays (chat, id, seq, edit_seq, hidden, erased) VALUES (?1, ?2, ?3, NULL, ?4, 0)
             ON CONFLICT DO UPDATE SET seq = excluded.seq, hidden = excluded.hidden";
         self.run(sql, (self.key, &id.0, seq_value(self.seq), hidden))?;
-        Ok(())
+        self.settle_title()
     }
 
     /// Makes the chat unknown at once; its messages, of which there may be many, are cleared away by and by.

@@ -19,6 +19,7 @@ pub(crate) const SHARE_DELETED: i64 = 14;
 pub(crate) const REDACTED: i64 = 15;
 pub(crate) const ARTIFACT_HIDDEN: i64 = 16;
 pub(crate) const ARTIFACT_ERASED: i64 = 17;
+pub(crate) const UNDONE: i64 = 18;
 
 /// True for what the owner does to a chat, which its history shows.
 pub(crate) fn is_of_owner(kind: i64) -> bool {
@@ -43,6 +44,7 @@ pub(crate) fn of(change: &Change) -> i64 {
         Change::Redacted => REDACTED,
         Change::ArtifactHidden { .. } => ARTIFACT_HIDDEN,
         Change::ArtifactErased { .. } => ARTIFACT_ERASED,
+        Change::Undone { .. } => UNDONE,
         Change::Renamed { .. } => RENAMED,
         Change::ChatDeleted => CHAT_DELETED,
         Change::ShareCreated(_) => SHARE_CREATED,

@@ -10,11 +10,12 @@ use crate::{
 };
 
 /// Statements that make each version of the database out of the one before. What is here is never changed; a new version is a new file.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     include_str!("migrations/4.sql"),
+    include_str!("migrations/5.sql"),
 ];
 
 /// Version of the database that this readalong writes.

@@ -163,16 +163,19 @@
   let newest = null; // the first of the unread ones
   const [announce] = all("#announce");
   const words = (/** @type {number} */ count) => `${count} new message${count === 1 ? "" : "s"}`;
-  const pill = h(isEnd() ? "button" : "a", { className: "pill", hidden: true, onclick: () => {
-    if (!isEnd()) return;
+  let pill = h("button", { className: "pill", hidden: true, onclick: () => {
     if (newest?.isConnected) newest.scrollIntoView({ behavior: "instant" });
     else toEnd();
     main.focus({ preventScroll: true });
     seen();
   } });
-  if (!isEnd()) pill.href = readalong.read ? readalong.address("", "") : isFiles ? "../index.html" : "./";
   main.after(pill);
   const tell = () => {
+    if (!isEnd() && !pill.href) { // a page may be the last one no more
+      const link = h("a", { className: "pill", href: readalong.read ? readalong.address("", "") : isFiles ? "../index.html" : "./" });
+      pill.replaceWith(link);
+      pill = link;
+    }
     pill.textContent = words(unread);
     pill.hidden = !unread || over;
   };

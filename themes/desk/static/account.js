@@ -1,7 +1,7 @@
 // What controls of accounts, tokens, admins and the showcase send: a form its fields, a switch or choice its value.
 "use strict";
 (() => {
-  const { all, api, ask, h, on, refresh, root, say, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
+  const { all, api, ask, h, on, refresh, root, say, t } = desk;
   /** What stands in a form; a link means its share. @param {any} form */
   const fields = (form) => Object.fromEntries([...new FormData(form)].filter(([name]) => name).map(([name, value]) =>
     [name, form.elements[name].matches("[data-link]") ? String(value).replace(/^.*\/s\/([^/]+).*$/, "$1").trim() : value]));

@@ -1,7 +1,7 @@
 // A chat in its owner's hands: shared, renamed, edited, hidden, removed, and taken back.
 "use strict";
 (() => {
-  const { all, api, code, h, on, problem, refresh, root, say, sure, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
+  const { all, api, code, h, on, problem, refresh, root, say, sure, t } = desk;
 
   // The share form: what will be seen changes with it
   on("share-artifacts", ({ form, checked }) => refresh(`${form.dataset.here}?artifacts=${checked}`));

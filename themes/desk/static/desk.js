@@ -1,7 +1,6 @@
 // What all pages of the desk rest on: texts, elements, requests, what is said of them, menus, and parts that are fetched anew.
 // A page says what a control does by data-do; a module says how by desk.on().
 "use strict";
-/** @typedef {Record<string, any> & { all: (selector: string, scope?: any) => any[], on: (name: string, run: (control: any) => any) => any }} Desk */
 (() => {
   const page = document.documentElement;
   const root = String(document.body.dataset.root);
@@ -23,7 +22,7 @@
   const icon = (name) => all("#icons")[0].content.querySelector(`[data-icon="${name}"] svg`).cloneNode(true);
 
   /** A problem in words for people. @param {number} status @param {string} [words] */
-  const problem = (status, words) => Object.assign(new Error(words || texts[`problem.${{ 0: "offline", 401: "session", 404: "gone" }[status] || "failed"}`]), { status });
+  const problem = (status, words) => Object.assign(new Error(words || texts[`problem.${{ 0: "offline", 1: "unread", 401: "session", 404: "gone" }[status] || "failed"}`]), { status });
   /** Asks the server. What goes wrong is thrown. @param {string} method @param {string} path @param {any} [body] @returns {Promise<any>} */
   const ask = async (method, path, body) => {
     const isFile = body instanceof Blob || body instanceof FormData;
@@ -189,5 +188,5 @@
   local(document);
   for (const type of ["click", "submit", "change"]) document.addEventListener(type, act); // after menus have closed
   page.classList.add("js");
-  /** @type {any} */ (window).desk = { all, api, ask, fetched, further, h, icon, on, problem, refresh, root, ROWS, say, t, told };
+  window.desk = { all, api, ask, fetched, further, h, icon, on, problem, refresh, root, ROWS, say, t, told };
 })();

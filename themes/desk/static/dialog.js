@@ -1,7 +1,7 @@
 // Dialogs of the desk: a page shown over another, and questions that say what will happen.
 "use strict";
 (() => {
-  const { all, fetched, h, icon, on, say, t } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
+  const { all, fetched, h, icon, on, say, t } = desk;
 
   /** Shows something over the page. @param {any[]} content @param {string} [className] @returns {any} */
   const show = (content, className = "") => {
@@ -56,5 +56,5 @@
     show([h("h2", {}, t("qr")), code(value), h("p", {}, h("a", { href: `${value}/` }, value))], "small");
   });
 
-  Object.assign(/** @type {any} */ (window).desk, { code, show, sure });
+  Object.assign(desk, { code, show, sure });
 })();

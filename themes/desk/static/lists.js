@@ -1,7 +1,7 @@
 // Lists of the desk: search, filters, further pages in place, and what is taken away.
 "use strict";
 (() => {
-  const { all, api, ask, fetched, further, h, on, refresh, root, ROWS, say, sure, t, told } = /** @type {Desk} */ (/** @type {any} */ (window).desk);
+  const { all, api, ask, fetched, further, h, on, problem, refresh, root, ROWS, say, sure, t, told } = desk;
 
   // What a form asks for is shown, and is in the address
   on("look", async (form) => {
@@ -92,32 +92,31 @@
   // A transcript that is dropped or chosen: what it is, before it is taken
   const [place] = all("#upload");
   let turn = 0;
-  /** @param {File} file @param {string} [pick] */
+  /** @param {any} file @param {string} [pick] */
   const inspect = async (file, pick) => {
     const mine = ++turn;
+    const { name } = file;
     place.hidden = false;
-    place.replaceChildren(h("p", { role: "status" }, t("reading", { name: file.name })));
-    const query = new URLSearchParams({ name: file.name, ...(pick && { pick }) });
-    const what = await ask("POST", `api/v1/inspect?${query}`, file).catch((/** @type {any} */ problem) => ({ problem }));
-    if (mine === turn) offer(what, file, query);
+    place.replaceChildren(h("p", { role: "status" }, t("reading", { name })));
+    const query = new URLSearchParams({ name, ...(pick && { pick }) });
+    // Its bytes as they are now: it may grow meanwhile.
+    const bytes = await new Response(file.stream()).blob().catch(() => null);
+    const asked = bytes ? ask("POST", `api/v1/inspect?${query}`, bytes) : Promise.reject(problem(1));
+    const what = await asked.catch((/** @type {any} */ problem) => ({ problem }));
+    if (mine === turn) offer(what, bytes && Object.assign(bytes, { name }), query);
   };
   const leave = () => {
     turn++;
     place.hidden = true;
   };
   const actions = (/** @type {any[]} */ ...first) => h("p", { className: "actions" }, ...first, h("button", { type: "button", onclick: leave }, t("cancel")));
-  /** Shows what a file is. @param {any} what @param {File} file @param {URLSearchParams} query */
+  /** Shows what a file is. @param {any} what @param {any} file @param {any} query */
   const offer = (what, file, query) => {
-    if (what.problem) {
-      place.replaceChildren(h("p", { className: "problem", role: "alert" }, ...told(what.problem), " ", what.problem.status === 400 ? t("not_taken") : ""),
-        actions(h("button", { type: "button", onclick: () => inspect(file, query.get("pick") || "") }, t("again"))));
-      return;
-    }
-    if (what.chats.length) {
-      place.replaceChildren(h("h2", {}, t("several", { n: what.chats.length })), h("ul", { className: "list" }, ...what.chats.map((/** @type {any} */ chat) =>
-        h("li", { className: "row" }, h("button", { type: "button", onclick: () => inspect(file, chat.pick) }, chat.title), h("span", { className: "fact" }, t("messages", { n: chat.messages }))))), actions());
-      return;
-    }
+    const again = (/** @type {any} */ words, /** @type {any} */ pick) => h("button", { type: "button", onclick: () => inspect(file, pick) }, words);
+    if (what.problem) return place.replaceChildren(h("p", { className: "problem", role: "alert" }, ...told(what.problem), " ", what.problem.status === 400 ? t("not_taken") : ""),
+      actions(file ? again(t("again"), query.get("pick")) : ""));
+    if (what.chats.length) return place.replaceChildren(h("h2", {}, t("several", { n: what.chats.length })), h("ul", { className: "list" }, ...what.chats.map((/** @type {any} */ { messages, pick, title }) =>
+      h("li", { className: "row" }, again(title, pick), h("span", { className: "fact" }, t("messages", { n: messages }))))), actions());
     const secrets = new Map();
     for (const found of what.redactions) secrets.set(found.id, { ...found, n: (secrets.get(found.id)?.n || 0) + 1 });
     const mine = turn;
@@ -143,8 +142,7 @@
   };
   if (place) {
     on("file", (input) => {
-      const [file] = input.files;
-      inspect(file);
+      inspect(input.files[0]);
       input.value = "";
     });
     for (const type of ["dragover", "drop", "dragleave"]) addEventListener(type, (/** @type {any} */ event) => {

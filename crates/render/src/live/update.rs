@@ -271,6 +271,7 @@ impl LiveBook {
             }
             Change::ChatCreated { .. }
             | Change::ChatDeleted
+            | Change::Undone { .. }
             | Change::ShareCreated(_)
             | Change::ShareChanged(_)
             | Change::ShareDeleted(_) => {}

@@ -184,10 +184,8 @@ async fn assets(State(service): State<Arc<Service>>, request: Request) -> Respon
 
 /// Where somebody begins who has no link.
 async fn home(State(service): State<Arc<Service>>, caller: Caller) -> Response {
-    if let Caller::User { user, .. } = caller
-        && accounts::is_owner(user.role)
-    {
-        let to = HeaderValue::from_static(desk::HOME);
+    if let Caller::User { user, .. } = caller {
+        let to = HeaderValue::from_static(desk::home(&service, user.role));
         return (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response();
     }
     let signin = service.path("/signin");

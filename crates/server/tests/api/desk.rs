@@ -142,6 +142,54 @@ async fn changes_are_refused_where_the_message_is_another_and_taken_back() {
         .expect_error(409, "conflict");
 }
 
+#[tokio::test]
+async fn a_title_made_of_a_hidden_prompt_is_hidden_too() {
+    let world = World::new().await;
+    let transcript = json!([
+        {"role": "user", "content": "My zebrafish"},
+        {"role": "assistant", "content": "Swims."},
+    ]);
+    let import = "/api/v1/import?name=one.json";
+    let imported = world
+        .post(import, &world.ada, transcript)
+        .await
+        .expect(201)
+        .json();
+    let chat = imported["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/chats/{chat}");
+    let listed = world.get(&format!("{path}/messages"), &world.ada).await;
+    let id = listed.expect(200).json()[0]["message"]["id"].clone();
+    let message = format!("{path}/messages/{}", id.as_str().unwrap());
+    let mut shares = Vec::new();
+    for updates in ["live", "frozen"] {
+        shares.push(world.share(&world.ada, &chat, updates, "public").await);
+    }
+    let says = async |words: &str| {
+        let mut says = Vec::new();
+        for share in &shares {
+            for file in ["", "chat.json", "chat.md"] {
+                let page = world.get(&format!("/s/{share}/{file}"), "").await;
+                says.push(page.expect(200).text().contains(words));
+            }
+        }
+        assert!(
+            says.iter().all(|said| *said == says[0]),
+            "{words}: {says:?}"
+        );
+        says[0]
+    };
+    assert!(says("zebrafish").await);
+    for change in [json!({"hidden": true}), json!({"text": "My fish"})] {
+        world.patch(&message, &world.ada, change).await.expect(204);
+        assert!(!says("zebrafish").await && says("Untitled chat").await);
+        let history = world.get(&format!("{path}/history"), &world.ada).await;
+        let seq = &history.expect(200).json()[0]["seq"];
+        let undo = format!("{path}/history/{seq}/undo");
+        world.bare("POST", &undo, &world.ada).await.expect(204);
+        assert!(says("zebrafish").await && !says("Untitled chat").await);
+    }
+}
+
 /// A chat with a file that a message shows; its id and the file's digest.
 async fn chat_with_file(world: &World) -> (String, String) {
     let chat = world.chat(&world.ada).await;
@@ -384,6 +432,35 @@ async fn a_message_that_is_asked_for_is_gone_to() {
 }
 
 #[tokio::test]
+async fn the_history_goes_back_to_the_first_change() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let path = format!("/api/v1/chats/{chat}/messages/m1");
+    for number in 0..45 {
+        let edit = json!({"text": format!("Edit {number}")});
+        world.patch(&path, &world.ada, edit).await.expect(204);
+    }
+    let page = async |query: &str| {
+        let page = format!("/chats/{chat}{query}");
+        let page = world.get(&page, &world.ada).await.expect(200).text();
+        let part = page.split("id=\"history\"").nth(1).unwrap().to_owned();
+        let rows = part.matches("id=\"change-").count();
+        let links: Vec<String> = part
+            .split("<a href=\"")
+            .skip(1)
+            .filter_map(|at| at.split('"').next())
+            .filter(|href| href.ends_with("#history"))
+            .map(|href| href.replace("&amp;", "&").replace("#history", ""))
+            .collect();
+        (rows, links)
+    };
+    let (rows, links) = page("?from=0").await;
+    assert_eq!((rows, links.len()), (30, 1));
+    let (rows, back) = page(&links[0]).await;
+    assert_eq!((rows, back), (15, vec!["?from=0".to_owned()]));
+}
+
+#[tokio::test]
 async fn pages_are_their_owners_and_nobody_frames_them() {
     let world = World::new().await;
     let chat = world.chat(&world.ada).await;
@@ -429,6 +506,56 @@ async fn pages_are_their_owners_and_nobody_frames_them() {
     }
     let listed = world.get("/chats", &world.bob).await.expect(200);
     assert!(!listed.text().contains(&chat) && !listed.text().contains("Kites"));
+}
+
+#[tokio::test]
+async fn whoever_is_signed_in_begins_at_a_page_of_theirs() {
+    let world = World::new().await;
+    let home = async |token: &str| {
+        let answer = world.get("/", token).await;
+        let location = answer.header(header::LOCATION).to_owned();
+        if !location.is_empty() {
+            world.get(&location, token).await.expect(200);
+        }
+        location
+    };
+    assert_eq!(home("").await, "");
+    assert_eq!(home(&world.ada).await, "/chats");
+    assert_eq!(home(&world.eve).await, "/account");
+    let on = json!({"showcase": "authenticated"});
+    let settings = "/api/v1/admin/settings";
+    world.patch(settings, &world.root, on).await.expect(200);
+    assert_eq!(home(&world.eve).await, "/showcase");
+    assert_eq!(home(&world.ada).await, "/chats");
+}
+
+#[tokio::test]
+async fn owners_are_told_while_nothing_is_public() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    world.share(&world.ada, &chat, "live", "public").await;
+    world.share(&world.ada, &chat, "frozen", "private").await;
+    let share = format!("/chats/{chat}/share");
+    let off = "Public sharing is switched off on this server";
+    for is_on in [true, false] {
+        let switch = json!({"public_sharing": is_on});
+        let settings = "/api/v1/admin/settings";
+        world.patch(settings, &world.root, switch).await.expect(200);
+        for page in ["/shares", &share] {
+            let shown = world.get(page, &world.ada).await.expect(200).text();
+            assert_eq!(shown.contains(off), !is_on, "{page}");
+        }
+        let shown = world.get(&share, &world.ada).await.text();
+        let radio = r#"name="visibility" value="public" disabled"#;
+        assert_eq!(shown.contains(radio), !is_on);
+        let shown = world.get("/shares", &world.ada).await.text();
+        let switches = shown.split("data-do=\"public\"").skip(1);
+        let switches: Vec<&str> = switches.filter_map(|at| at.split('>').next()).collect();
+        // Open pages of frozen shares tell nobody.
+        assert_eq!(shown.matches("0 readers").count(), 1);
+        let can_be_made_public = switches.iter().filter(|at| !at.ends_with(" disabled"));
+        assert_eq!(can_be_made_public.count(), if is_on { 2 } else { 1 });
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,13 @@
-//! Erasing a message: its words go from every version that is kept, with files that only it had and the chat's name where that was taken from it.
+//! Erasing a message: its words go from every version that is kept, with files that only it had, and names of the chat and its threads that
+//! were taken from it.
 
-use readalong_model::{Artifact, ChatHead, Digest, Message, MessageId, Part, Seq};
+use readalong_model::{Artifact, ChatHead, Digest, Message, MessageId, Part, Seq, Thread};
 use serde::de::DeserializeOwned;
 
-use super::{Applying, json, message_seq};
+use super::{
+    Applying, json, message_seq,
+    title::{TITLE_LEFT, says},
+};
 use crate::{
     kind, search,
     sql::{self, ChatKey, Result, seq_value},
@@ -11,14 +15,8 @@ use crate::{
 
 /// Kind of an erasure: a file.
 const FILE: i64 = 0;
-/// Kind of an erasure: a name of the chat.
+/// Kind of an erasure: a name of the chat or of a thread.
 const TITLE: i64 = 1;
-
-/// What may stand before the words of a line of Markdown.
-const MARKS: [char; 7] = ['#', '>', '*', '-', '`', ' ', '\t'];
-
-/// The name of a chat whose own is erased.
-pub(crate) const TITLE_LEFT: &str = "Untitled chat";
 
 impl Applying<'_> {
     /// Empties every version of the message that there is, and what the owner wrote in its place.
@@ -46,7 +44,8 @@ impl Applying<'_> {
             ON CONFLICT DO UPDATE SET seq = excluded.seq, edit_seq = NULL, hidden = 0, erased = 1";
         self.run(sql, (self.key, &id.0, seq_value(self.seq)))?;
         self.erase_files(&parts)?;
-        self.erase_titles(&parts)
+        self.erase_titles(&parts)?;
+        self.erase_thread_titles(&parts)
     }
 
     /// What the owner wrote in its place, now and before.
@@ -141,10 +140,31 @@ impl Applying<'_> {
         Ok(())
     }
 
+    /// Takes names of threads away that are words of these parts, or of the call among them that began the thread.
+    fn erase_thread_titles(&self, parts: &[Part]) -> Result<()> {
+        let begins = |call: &str| {
+            let is_it = |part: &Part| matches!(part, Part::ToolCall(of) if of.call_id == call);
+            parts.iter().any(is_it)
+        };
+        let sql = "SELECT seq FROM events WHERE chat = ?1 AND kind = ?2";
+        let threads = (self.key, kind::THREAD_PUT);
+        for seq in sql::all(self.connection, sql, threads, |row| sql::seq(row, 0))? {
+            let mut thread: Thread = self.body(seq)?;
+            let is_begun = thread.parent_call.as_deref().is_some_and(begins);
+            if let Some(title) = thread.title.take()
+                && (is_begun || says(parts, &title))
+            {
+                self.remember(TITLE, Digest::of(title.as_bytes()))?;
+                self.put_body(seq, &thread)?;
+            }
+        }
+        Ok(())
+    }
+
     fn set_source_title_if_current(&self, head: Seq, title: &str) -> Result<()> {
         let sql = "UPDATE chats SET source_title = ?3 WHERE key = ?1 AND head_seq = ?2";
         if self.run(sql, (self.key, seq_value(head), title))? > 0 {
-            self.set_title_of_source(title)?;
+            self.settle_title()?;
         }
         Ok(())
     }
@@ -180,7 +200,7 @@ pub(crate) fn is_file_erased(
     is_remembered(connection, chat, FILE, sha256)
 }
 
-/// True where the name of the chat went with an erased message.
+/// True where the name of the chat or of a thread went with an erased message.
 pub(crate) fn is_title_erased(
     connection: &rusqlite::Connection,
     chat: ChatKey,
@@ -198,17 +218,6 @@ fn is_remembered(
     let sql = "SELECT 1 FROM erasures WHERE chat = ?1 AND kind = ?2 AND sha256 = ?3";
     let values = (chat, kind, sha256.as_bytes());
     Ok(sql::one(connection, sql, values, |_| Ok(()))?.is_some())
-}
-
-/// True where a title is taken from what the parts say: a line begins with its words, less the marks of a heading and that of shortening.
-fn says(parts: &[Part], title: &str) -> bool {
-    let bare = |line: &str| line.trim_start_matches(MARKS).to_owned();
-    let words = bare(title.trim_end_matches('…').trim_end());
-    !words.is_empty()
-        && parts.iter().any(|part| match part {
-            Part::Text { markdown } => markdown.lines().any(|line| bare(line).starts_with(&words)),
-            _ => false,
-        })
 }
 
 fn artifacts_of(parts: &[Part], places: &mut Vec<u32>) {

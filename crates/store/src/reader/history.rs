@@ -5,7 +5,9 @@ use rusqlite::{Connection, Row};
 
 use super::{Reader, chats::number};
 use crate::{
-    StoreError, kind,
+    StoreError,
+    apply::title,
+    kind,
     sql::{self, ChatKey, Result, seq_value},
 };
 
@@ -18,7 +20,7 @@ pub struct HistoryEntry {
     pub at: Timestamp,
     /// What.
     pub done: Done,
-    /// True where it can be taken back: nothing later was done to the same thing, and nothing is gone for good.
+    /// True where it can be taken back: all that was done later to the same thing was, and nothing is gone for good.
     pub can_undo: bool,
 }
 
@@ -62,9 +64,10 @@ pub enum Done {
 }
 
 const CHANGE: &str = "SELECT e.seq, e.at, e.kind, e.place, e.message, e.body FROM changes c JOIN events e ON e.seq = c.seq";
-/// A later change of the same thing: a message that is hidden can be edited, and one of them is gone for good.
-const IS_LAST: &str = "NOT EXISTS (SELECT 1 FROM changes l JOIN events f ON f.seq = l.seq
-    WHERE l.chat = ?1 AND l.seq > e.seq AND f.message IS e.message
+/// It was not taken back, nor did it take something back, and nothing later that is so was done to the same thing: a message that is hidden can be edited, and
+/// one of them is gone for good.
+const IS_LAST: &str = "NOT c.undone AND NOT EXISTS (SELECT 1 FROM changes l JOIN events f ON f.seq = l.seq
+    WHERE l.chat = ?1 AND l.seq > e.seq AND NOT l.undone AND f.message IS e.message
     AND (f.kind = e.kind AND (e.kind <> 16 OR f.place = e.place) OR f.kind = 9 OR f.kind = 17 AND f.place = e.place))";
 
 impl Reader<'_> {
@@ -127,7 +130,7 @@ fn done(row: &Row<'_>) -> Result<Done> {
 /// The change that takes an event back.
 ///
 /// # Errors
-/// It is not there, cannot be taken back, or something later was done to the same thing.
+/// It is not there, cannot be taken back, was, or something later was done to the same thing.
 pub(crate) fn before(connection: &Connection, chat: ChatKey, seq: Seq) -> Result<Change> {
     let sql = format!("{CHANGE} WHERE c.chat = ?1 AND c.seq = ?2 AND {IS_LAST}");
     let last = sql::one(connection, &sql, (chat, seq_value(seq)), done)?;
@@ -177,18 +180,20 @@ fn said_by_source(
     Ok(message.map(|message| message.parts))
 }
 
-/// What the newest change of a kind before an event said.
+/// What the newest change of a kind before an event said that was not taken back.
 const BEFORE: &str = "SELECT e.body FROM changes c JOIN events e ON e.seq = c.seq
-    WHERE c.chat = ?1 AND c.seq < ?2 AND e.kind = ?3 AND e.message IS ?4 ORDER BY c.seq DESC LIMIT 1";
+    WHERE c.chat = ?1 AND c.seq < ?2 AND NOT c.undone AND e.kind = ?3 AND e.message IS ?4 ORDER BY c.seq DESC LIMIT 1";
 
 fn title_before(connection: &Connection, chat: ChatKey, seq: Seq) -> Result<String> {
     let values = (chat, seq_value(seq), kind::RENAMED, None::<&str>);
-    if let Some(title) = sql::one(connection, BEFORE, values, |row| Ok(row.get(0)?))? {
-        return Ok(title);
-    }
+    let given: Option<String> = sql::one(connection, BEFORE, values, |row| Ok(row.get(0)?))?;
     let sql = "SELECT source_title FROM chats WHERE key = ?1";
-    let title = sql::one(connection, sql, [chat], |row| Ok(row.get(0)?))?;
-    title.ok_or(StoreError::NotFound)
+    let source: Option<String> = sql::one(connection, sql, [chat], |row| Ok(row.get(0)?))?;
+    let source = source.ok_or(StoreError::NotFound)?;
+    match given.filter(|given| *given != source) {
+        Some(given) => Ok(given),
+        None => title::seen(connection, chat, source),
+    }
 }
 
 fn parts_before(

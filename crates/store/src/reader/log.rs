@@ -151,6 +151,9 @@ fn change(kind: i64, row: &Row<'_>) -> Result<Change> {
         kind::ARTIFACT_ERASED => Change::ArtifactErased {
             place: number(row, 3)?,
         },
+        kind::UNDONE => Change::Undone {
+            seq: sql::json(row, 5)?,
+        },
         kind::RENAMED => Change::Renamed { title: row.get(5)? },
         kind::CHAT_DELETED => Change::ChatDeleted,
         kind::SHARE_CREATED => Change::ShareCreated(sql::json(row, 5)?),

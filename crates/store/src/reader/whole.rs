@@ -12,6 +12,7 @@ use super::{
     messages::{overlaid, whole_threads},
 };
 use crate::{
+    apply::title::{TITLE_LEFT, keeps},
     kind,
     sql::{self, ChatKey, Result},
 };
@@ -38,29 +39,33 @@ impl Reader<'_> {
             None => self.last_seq()?,
         };
         let mut overlays = self.overlays(key)?;
+        let (mut head, is_given) = self.head_at(key, at)?;
         let mut messages: Vec<Message> = self.bodies_at(key, kind::MESSAGE_PUT, at)?;
         for message in &mut messages {
-            if let Some(overlay) = overlays.remove(&message.id) {
-                overlaid(message, overlay.edit, overlay.hidden);
+            if let Some(Overlay { edit, hidden }) = overlays.remove(&message.id) {
+                if !is_given && keeps(&message.parts, edit.as_deref(), hidden, &head.title) {
+                    TITLE_LEFT.clone_into(&mut head.title);
+                }
+                overlaid(message, edit, hidden);
             }
         }
         Ok(Some(Chat {
             threads: whole_threads(self.entries_at(key, kind::THREAD_PUT, at)?),
             artifacts: self.seen_artifacts(key, self.entries_at(key, kind::ARTIFACT_PUT, at)?)?,
             messages,
-            ..self.head_at(key, at)?.into_chat()
+            ..head.into_chat()
         }))
     }
 
-    /// What was said of the chat at an event, with the name it has now if the owner gave it one.
-    fn head_at(&self, key: ChatKey, at: Seq) -> Result<ChatHead> {
+    /// What was said of the chat at an event, with the name it has now if the owner gave it one, and whether that is so.
+    fn head_at(&self, key: ChatKey, at: Seq) -> Result<(ChatHead, bool)> {
         let mut heads: Vec<ChatHead> = self.bodies_at(key, kind::HEAD, at)?;
         let mut head = heads.pop().unwrap_or_default();
         let sql = "SELECT title FROM chats WHERE key = ?1 AND renamed_seq IS NOT NULL";
-        if let Some(title) = sql::one(&self.transaction, sql, [key], |row| Ok(row.get(0)?))? {
-            head.title = title;
-        }
-        Ok(head)
+        let given = sql::one(&self.transaction, sql, [key], |row| Ok(row.get(0)?))?;
+        let is_given = given.is_some();
+        head.title = given.unwrap_or(head.title);
+        Ok((head, is_given))
     }
 
     fn bodies_at<T: DeserializeOwned>(&self, key: ChatKey, kind: i64, at: Seq) -> Result<Vec<T>> {

@@ -146,6 +146,50 @@ fn a_name_that_an_erased_message_gave_the_chat_goes_with_it() {
 }
 
 #[test]
+fn a_name_that_an_erased_message_gave_a_thread_goes_with_it() {
+    let world = World::new();
+    let call = ToolCall {
+        call_id: "c1".into(),
+        name: "Task".into(),
+        action: Action::Other,
+        input: None,
+        state: CallState::Done,
+    };
+    let thread = |title: &str, call: &str| Thread {
+        kind: ThreadKind::Subagent,
+        title: Some(title.into()),
+        parent_call: Some(call.into()),
+    };
+    let calls = Message {
+        parts: vec![Part::ToolCall(call)],
+        ..Message::new("a", Role::Assistant)
+    };
+    let prompt = Message {
+        thread: ThreadId(2),
+        ..message("b", &format!("{SECRET} and so on"))
+    };
+    let changes = ChangeSet {
+        threads: vec![
+            (1, thread(&format!("Look at {SECRET}"), "c1")),
+            (2, thread(SECRET, "c2")),
+            (3, thread("Another", "c3")),
+        ],
+        messages: vec![(0, calls), (1, prompt)],
+        ..ChangeSet::default()
+    };
+    world.apply(changes.clone());
+    world.share(1, Updates::Frozen);
+    assert_eq!(world.erase("a").events, 2);
+    assert_eq!(world.erase("b").events, 2);
+    assert!(!world.is_on_disk(SECRET));
+    world.apply(changes);
+    assert!(!world.is_on_disk(SECRET));
+    let threads = world.read(|reader| reader.threads(&world.chat));
+    let titles: Vec<_> = threads.iter().map(|thread| &thread.title).collect();
+    assert_eq!(titles, [&None, &None, &None, &Some("Another".into())]);
+}
+
+#[test]
 fn a_chat_goes_with_its_shares_and_its_files() {
     let world = World::new();
     let other = add_chat(&world.store, world.owner, 2, None);

@@ -47,9 +47,21 @@ fn edits_are_undone_one_after_the_other() {
     undo(&world, second.seq);
     assert_eq!(world.said(), ["a: first"]);
     assert_eq!(world.said_at(live.frozen_at_seq), ["a: first"]);
-    // Undoing an undo does what was undone again.
-    undo_newest(&world);
-    assert_eq!(world.said(), ["a: second"]);
+    // Neither of the two counts any more: the next one goes further back, to the very beginning.
+    world.edit("a", "third");
+    let count = history(&world).len();
+    for said in ["a: first", "a: source"] {
+        let can: Vec<_> = history(&world)
+            .into_iter()
+            .filter(|one| one.can_undo)
+            .collect();
+        assert_eq!(can.len(), 1, "{can:?}");
+        undo(&world, can[0].seq);
+        assert_eq!(world.said(), [said]);
+    }
+    assert!(history(&world).iter().all(|entry| !entry.can_undo));
+    assert_eq!(history(&world).len(), count + 2);
+    world.edit("a", "second");
     world.edit("a", "source");
     let stored = world.read(|reader| reader.message(&world.chat, 0)).unwrap();
     assert!(
@@ -71,17 +83,27 @@ fn names_and_hiding_are_undone() {
     world.hide("a", true);
     undo_newest(&world);
     assert_eq!(world.said(), ["a: source"]);
-    let named = history(&world)
-        .into_iter()
-        .find(|entry| matches!(&entry.done, Done::Renamed { .. }))
-        .unwrap();
-    assert!(named.can_undo);
+    // What is shown again by hand is hidden again by undoing that, and shown by undoing the first.
+    world.hide("a", true);
+    world.hide("a", false);
+    undo_newest(&world);
+    assert_eq!(world.said(), ["[a: source]"]);
+    let can_undo = || {
+        let mut history = history(&world).into_iter();
+        history.find(|entry| entry.can_undo).unwrap()
+    };
+    undo(&world, can_undo().seq);
+    assert_eq!(world.said(), ["a: source"]);
+    let named = can_undo();
     assert_eq!(
         named.done,
         Done::Renamed {
             title: "Mine".into()
         }
     );
+    undo(&world, named.seq);
+    assert_eq!(world.record().head.title, "Chat 1");
+    rename(&world, "Mine");
     rename(&world, "Chat 1");
     world.apply(ChangeSet {
         head: Some(head("What the source says later")),

@@ -113,6 +113,71 @@ fn what_the_owner_changed_outlasts_what_the_source_brings() {
 }
 
 #[test]
+fn words_that_the_owner_keeps_from_readers_are_no_name_of_the_chat() {
+    let world = World::new();
+    world.apply(ChangeSet {
+        head: Some(head("My secret plan…")),
+        messages: vec![(0, message("a", "# My secret plan and more"))],
+        ..ChangeSet::default()
+    });
+    let share = world.share(1, Updates::Frozen);
+    let titles = || {
+        let at = |at| world.read(|reader| reader.whole_chat(&world.chat, at));
+        let frozen = at(share.frozen_at_seq).unwrap().title;
+        let title = world.record().head.title;
+        assert_eq!(at(None).unwrap().title, title);
+        (title, frozen)
+    };
+    let all = |title: &str| (title.to_owned(), title.to_owned());
+    let undo_newest = || {
+        let history = world.read(|reader| reader.history(&world.chat, None, 1));
+        world.write(Write::Undo {
+            chat: world.chat.clone(),
+            by: Some(world.owner),
+            seq: history[0].seq,
+        })
+    };
+    let rename = |title: &str| {
+        world.write(Write::Rename {
+            chat: world.chat.clone(),
+            by: Some(world.owner),
+            title: title.into(),
+        })
+    };
+    // Whoever reads the log learns it.
+    assert_eq!(world.hide("a", true).events, 2);
+    assert_eq!(titles(), all("Untitled chat"));
+    undo_newest();
+    assert_eq!(titles(), all("My secret plan…"));
+    assert_eq!(world.edit("a", "My secret plan, typo mended").events, 1);
+    assert_eq!(titles(), all("My secret plan…"));
+    world.edit("a", "Nothing to see");
+    assert_eq!(titles(), all("Untitled chat"));
+    // A name that the owner gave stays, and taking it back brings no hidden words.
+    rename("Mine");
+    assert_eq!(titles(), all("Mine"));
+    undo_newest();
+    assert_eq!(titles(), all("Untitled chat"));
+    // What the source brings changes that no more than anything else.
+    world.apply(ChangeSet {
+        head: Some(head("Another secret")),
+        messages: vec![(0, message("a", "Another secret"))],
+        ..ChangeSet::default()
+    });
+    assert_eq!(titles(), all("Untitled chat"));
+    world.edit("a", "Another secret");
+    let (now, frozen) = titles();
+    assert_eq!(now, "Another secret");
+    assert_eq!(frozen, "My secret plan…", "the edit is none any more");
+    world.hide("a", true);
+    rename("Another secret");
+    assert_eq!(titles(), all("Another secret"), "the owner wants it so");
+    world.hide("a", false);
+    world.erase("a");
+    assert!(!world.is_on_disk("secret plan"));
+}
+
+#[test]
 fn a_source_is_one_chat_of_its_owner() {
     let world = World::new();
     let again = world.write(Write::CreateChat {

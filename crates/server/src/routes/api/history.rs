@@ -116,7 +116,7 @@ pub(crate) async fn undo(
     let undone = service.write(undo).await.map_err(ApiError::from);
     undone.map_err(|error| match error.status() {
         StatusCode::NOT_FOUND => ApiError::conflict(
-            "this cannot be taken back: something later was done to the same thing, or it is gone for good",
+            "this cannot be taken back: it was already, something later was done to the same thing, or that is gone for good",
         ),
         _ => error,
     })?;

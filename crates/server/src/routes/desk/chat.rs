@@ -25,8 +25,8 @@ use crate::{
 
 /// Messages on a page.
 const PAGE: u32 = 50;
-/// Changes in the history at first.
-const CHANGES: u32 = 30;
+/// Changes of the history on a page.
+const CHANGES: usize = 30;
 /// Characters of a message that are shown; editing has all of them.
 const SHOWN_CHARS: usize = 2_000;
 
@@ -38,6 +38,8 @@ pub(crate) struct Asked {
     from: u32,
     /// A message that is to be on the page, in place of that.
     message: Option<String>,
+    /// Only changes before this event.
+    before: Option<Seq>,
 }
 
 #[derive(Serialize)]
@@ -46,10 +48,15 @@ struct Content {
     messages: Vec<Shown>,
     /// Place of the message that is asked for.
     wanted: Option<u32>,
+    from: u32,
     previous: Option<u32>,
     next: Option<u32>,
     artifacts: Vec<ArtifactEntry>,
     changes: Vec<ChangeEntry>,
+    /// Before which event there are more.
+    earlier: Option<Seq>,
+    /// There are newer ones.
+    is_earlier: bool,
 }
 
 /// A message as the owner sees it.
@@ -154,16 +161,16 @@ pub(crate) async fn show(
     let (Ok(chat), Query(asked)) = (chat.parse::<ChatId>(), asked.unwrap_or_default()) else {
         return errors::gone();
     };
-    let id = chat.clone();
+    let (id, before) = (chat.clone(), asked.before);
     let read = service.read(move |r| match r.chat_of(owner.id, &id)? {
         Some(record) => Ok(Some((
             record,
             messages(r, &id, &asked)?,
-            r.history(&id, None, CHANGES)?,
+            r.history(&id, before, CHANGES as u32 + 1)?,
         ))),
         None => Ok(None),
     });
-    let (record, (messages, from, wanted), history) = match read.await {
+    let (record, (messages, from, wanted), mut history) = match read.await {
         Ok(Some(read)) => read,
         Ok(None) => return errors::gone(),
         Err(error) => return viewer::failed(&error),
@@ -171,7 +178,12 @@ pub(crate) async fn show(
     let Ok(artifacts) = artifacts::of_chat(&service, chat).await else {
         return errors::failed();
     };
+    let is_cut = history.len() > CHANGES;
+    history.truncate(CHANGES);
     let content = Content {
+        earlier: history.last().filter(|_| is_cut).map(|change| change.seq),
+        is_earlier: before.is_some(),
+        from,
         previous: (from > 0).then(|| from.saturating_sub(PAGE)),
         next: (from + PAGE < record.places).then_some(from + PAGE),
         messages,

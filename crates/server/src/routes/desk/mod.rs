@@ -44,8 +44,12 @@ const NAVIGATION: [Entry; 4] = [
 /// The entry that is there while there is a showcase.
 const SHOWCASE: &str = "showcase";
 
-/// The page where whoever is signed in begins.
-pub(crate) const HOME: &str = "/chats";
+/// The page where owners begin.
+const HOME: &str = "/chats";
+/// The page of the showcase, where viewers begin while there is one.
+const SHOWCASE_PAGE: &str = "/showcase";
+/// The page that everybody has who is signed in.
+const ACCOUNT: &str = "/account";
 
 /// An entry of the navigation.
 struct Entry {
@@ -64,11 +68,11 @@ impl Entry {
 /// The desk's pages.
 pub(crate) fn router() -> Router<Arc<Service>> {
     Router::new()
-        .route("/chats", get(chats::show))
-        .route("/account", get(account::show))
+        .route(HOME, get(chats::show))
+        .route(ACCOUNT, get(account::show))
         .route("/tokens", get(tokens::show))
         .route("/admin", get(admin::show))
-        .route("/showcase", get(showcase::show))
+        .route(SHOWCASE_PAGE, get(showcase::show))
         .route("/showcase/manage", get(showcase::manage))
         .route("/chats/{chat}", get(chat::show))
         .route("/chats/{chat}/share", get(share::show))
@@ -162,6 +166,15 @@ impl FromRequestParts<Arc<Service>> for AdminVisitor {
             true => Ok(Self(visitor)),
             false => Err(errors::for_admins()),
         }
+    }
+}
+
+/// The page where whoever is signed in begins.
+pub(crate) fn home(service: &Service, role: UserRole) -> &'static str {
+    match service.switches().showcase {
+        _ if accounts::is_owner(role) => HOME,
+        ShowcaseMode::Disabled => ACCOUNT,
+        ShowcaseMode::Authenticated | ShowcaseMode::Public => SHOWCASE_PAGE,
     }
 }
 

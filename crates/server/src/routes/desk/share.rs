@@ -32,6 +32,8 @@ pub(crate) struct Asked {
 struct Content {
     chat: ChatEntry,
     artifacts: bool,
+    /// False where nothing can be made public.
+    public_sharing: bool,
     preview: Preview,
 }
 
@@ -55,6 +57,7 @@ pub(crate) async fn show(
             let content = Content {
                 chat: record.into(),
                 artifacts,
+                public_sharing: service.switches().public_sharing,
                 preview,
             };
             page(&service, &visitor, ("share", "chats"), &content)

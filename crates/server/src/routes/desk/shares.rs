@@ -39,6 +39,8 @@ struct Content {
     sort: Sort,
     visibility: Option<ShareVisibility>,
     updates: Option<Updates>,
+    /// False where public shares ask for a sign-in too, and nothing can be made public.
+    public_sharing: bool,
     /// How many are found, on this page and beyond.
     count: u64,
     shares: Vec<ShareEntry>,
@@ -89,6 +91,7 @@ pub(crate) async fn show(
     let content = Content {
         more: more(&query, next),
         shares: shares.into_iter().map(entry).collect(),
+        public_sharing: service.switches().public_sharing,
         count,
         visibility,
         updates,
