@@ -136,6 +136,15 @@ class Place:
         self.assertTrue(bundles)
         self.assertIn(whole(self.get, share), bundles)
 
+    def test_of_shares_that_are_published_at_once_all_are_there(self):
+        publishers = [self.publisher() for _ in range(3)]
+        started = [one.start("publish", chat(one.data / "chat.jsonl", 20), "--to", self.target, "--json") for one in publishers]
+        for process in started:
+            out, err = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, 0, err)
+            published = json.loads(out)
+            self.assertEqual(whole(self.get, published["share"]), published["bundle"])
+
     def test_readers_never_see_a_mixture(self):
         publisher = self.publisher()
         file = chat(publisher.data / "chat.jsonl", 60)

@@ -228,10 +228,14 @@ fn repeat<'a>(
     plan: impl Fn(&'a dyn Target) -> Result<Plan<'a>, PublishError>,
 ) -> Result<Changes, PublishError> {
     let mut first_seen = None;
+    let mut sent = None;
     let mut tries = 1;
     loop {
         let mut planned = plan(target)?;
-        if *first_seen.get_or_insert_with(|| planned.seen.clone()) != planned.seen {
+        let first_seen = first_seen.get_or_insert_with(|| planned.seen.clone());
+        // A try that failed in the middle may have left a record of ours.
+        let is_ours = sent.is_some() && planned.seen.as_ref().map(record::write) == sent;
+        if *first_seen != planned.seen && !is_ours {
             return Err(PublishError::OtherPublisher {
                 target: target.name().to_owned(),
                 share: share.to_string(),
@@ -243,7 +247,9 @@ fn repeat<'a>(
         watch.planned(&planned.changes);
         match planned.session.apply(&planned.changes, watch) {
             Err(PublishError::MovedOn { .. }) if tries < TRIES_MAX && !watch.is_cancelled() => {
-                tries += 1
+                tries += 1;
+                sent = sent_record(&planned.changes, share);
+                continue;
             }
             applied => applied?,
         }
@@ -257,8 +263,15 @@ fn repeat<'a>(
             return Ok(done);
         }
         tries += 1;
-        first_seen = Some(again.seen);
+        *first_seen = again.seen;
     }
+}
+
+/// The share's record as changes write it.
+fn sent_record(changes: &Changes, share: &ShareId) -> Option<Vec<u8>> {
+    let path = SitePath::share(share).file(SHARE_RECORD);
+    let head = changes.heads.iter().find(|head| head.path == path)?;
+    Some(head.bytes.clone())
 }
 
 impl<'a> Plan<'a> {
@@ -589,4 +602,155 @@ pub(crate) fn list_in_catalogue(
     }
     changes.heads.push(head(path, record::write(&new), JSON));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::open;
+
+    /// Pages of a few bytes.
+    struct Plain;
+
+    impl SitePages for Plain {
+        fn head(&self, href: &str, _title: Option<&str>) -> Vec<u8> {
+            href.into()
+        }
+        fn tombstone(&self) -> Vec<u8> {
+            b"taken back".into()
+        }
+        fn missing(&self) -> Vec<u8> {
+            b"nothing here".into()
+        }
+        fn catalogue(&self, shares: &[Listing]) -> Vec<u8> {
+            shares
+                .iter()
+                .map(|share| share.title.as_str())
+                .collect::<String>()
+                .into()
+        }
+    }
+
+    /// Nobody.
+    struct Unseen;
+
+    impl Watch for Unseen {
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+        fn planned(&self, _changes: &Changes) {}
+        fn sent(&self, _bytes: u64) {}
+        fn visible(&self) {}
+    }
+
+    /// What a publisher of a share publishes, at a moment of its own.
+    struct One {
+        share: ShareId,
+        content: Content,
+        at: Timestamp,
+    }
+
+    impl One {
+        fn new(share: u8, at: i64) -> Self {
+            let content = Content {
+                digest: Digest::of(&[share]),
+                bundle: None,
+                files: Vec::new(),
+            };
+            let at = Timestamp::from_millis(at).unwrap();
+            Self {
+                share: ShareId::from_random([share; 16]),
+                content,
+                at,
+            }
+        }
+
+        fn listed(&self) -> Publication<'_> {
+            Publication {
+                share: &self.share,
+                content: &self.content,
+                title: Some("A chat"),
+                at: self.at,
+                is_listed: true,
+            }
+        }
+
+        /// Publishes it; another one is published between what is read and what is written.
+        fn publish_while(
+            &self,
+            target: &dyn Target,
+            other: &Self,
+        ) -> Result<Changes, PublishError> {
+            let is_first = Cell::new(true);
+            repeat(target, &Unseen, &self.share, |target| {
+                let planned = Plan::publish(target, &self.listed(), &Plain, &Unseen);
+                if is_first.replace(false) {
+                    publish(target, &other.listed(), &Plain, &Unseen)?;
+                }
+                planned
+            })
+        }
+    }
+
+    fn shares_of(target: &dyn Target) -> Vec<ShareId> {
+        let (shares, _) = shares(target, &Unseen).unwrap();
+        shares.into_iter().map(|share| share.share).collect()
+    }
+
+    /// At a new site, and at one where the first has written all but the catalogue.
+    #[test]
+    fn of_two_shares_that_are_published_at_once_both_are_there() {
+        let target = open("memory:///site").unwrap();
+        let (a, b, c, d) = (
+            One::new(1, 1),
+            One::new(2, 2),
+            One::new(3, 3),
+            One::new(4, 4),
+        );
+        a.publish_while(target.as_ref(), &b).unwrap();
+        assert_eq!(
+            shares_of(target.as_ref()),
+            [b.share.clone(), a.share.clone()]
+        );
+        c.publish_while(target.as_ref(), &d).unwrap();
+        assert_eq!(shares_of(target.as_ref()).len(), 4);
+        let mut session = target.begin(&Unseen).unwrap();
+        let catalogue = session.read(&SitePath::root(CATALOGUE)).unwrap().unwrap();
+        let catalogue: Catalogue = serde_json::from_slice(&catalogue).unwrap();
+        assert_eq!(catalogue.shares.len(), 4);
+    }
+
+    #[test]
+    fn of_two_who_publish_one_share_at_once_one_is_told() {
+        let target = open("memory:///site").unwrap();
+        let (a, b) = (One::new(1, 1), One::new(1, 2));
+        let told = a.publish_while(target.as_ref(), &b).unwrap_err();
+        assert!(
+            matches!(told, PublishError::OtherPublisher { .. }),
+            "{told}"
+        );
+        let told = b.publish_while(target.as_ref(), &a);
+        assert!(told.is_ok(), "what says the same is the same: {told:?}");
+    }
+
+    #[test]
+    fn a_share_that_is_taken_back_while_another_is_published_is_gone() {
+        let target = open("memory:///site").unwrap();
+        let (a, b, c) = (One::new(1, 1), One::new(2, 2), One::new(3, 3));
+        for there in [&a, &c] {
+            publish(target.as_ref(), &there.listed(), &Plain, &Unseen).unwrap();
+        }
+        let is_first = Cell::new(true);
+        repeat(target.as_ref(), &Unseen, &a.share, |target| {
+            let planned = Plan::unpublish(target, &a.share, &Plain, &Unseen);
+            if is_first.replace(false) {
+                publish(target, &b.listed(), &Plain, &Unseen)?;
+            }
+            planned
+        })
+        .unwrap();
+        assert_eq!(shares_of(target.as_ref()), [c.share, b.share.clone()]);
+    }
 }
