@@ -369,6 +369,15 @@ class FolderTest(Place, unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("is encrypted", err)
         self.assertEqual(other.publish(file, root, "--as", link, "--encrypt")["link"], link)
+        # As the address bar has it after a click, published where nothing is remembered.
+        share, key = link.split("/")[-2], link.split("#")[1]
+        for fragment in [f"m29c1b289e752&{key}", f"p=contents.html&{key}", f"{key}&p=2"]:
+            copied = f"https://x.example/s/{share}/#{fragment}"
+            self.assertEqual(Publisher().publish(file, root, "--as", copied, "--encrypt")["link"], link)
+        # A new key would open nothing for who has the link.
+        code, _, err = Publisher().run("publish", file, "--to", root, "--as", share, "--encrypt")
+        self.assertEqual(code, 2)
+        self.assertIn("encrypted with a key that is not known here", err)
 
     def test_that_a_share_ends_is_said(self):
         publisher = Publisher()

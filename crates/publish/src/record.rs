@@ -34,6 +34,11 @@ pub struct ShareRecord {
 impl ShareRecord {
     pub(crate) const FORMAT: &str = "readalong-share";
 
+    /// True where only who has the key can read it.
+    pub fn is_sealed(&self) -> bool {
+        self.title.is_none()
+    }
+
     /// True where nothing but the time is another.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         Self {

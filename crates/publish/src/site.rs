@@ -220,6 +220,20 @@ pub fn shares(
     Ok((shares, damaged))
 }
 
+/// What a site says of a share; `None` where it has none.
+///
+/// # Errors
+/// The place cannot be read.
+pub fn share(
+    target: &dyn Target,
+    share: &ShareId,
+    watch: &dyn Watch,
+) -> Result<Option<ShareRecord>, PublishError> {
+    let mut session = target.begin(watch)?;
+    check_site(target, &mut *session)?;
+    read_share(target, &mut *session, share)
+}
+
 /// Plans and applies until nobody comes between.
 fn repeat<'a>(
     target: &'a dyn Target,

@@ -109,7 +109,7 @@ impl Publish {
             &publications,
             &place.key(),
         )?;
-        let seal = self.seal(&share, &publications, &place.key())?;
+        let seal = self.seal(&share, &publications, &place)?;
         let sealed = seal
             .as_ref()
             .map(|seal| seal.bundle(&ready.bundle))
@@ -306,9 +306,9 @@ impl Publish {
         &self,
         share: &ShareId,
         publications: &Publications,
-        target: &str,
+        place: &Place,
     ) -> anyhow::Result<Option<Seal>> {
-        let before = publications.of_share(share, target);
+        let before = publications.of_share(share, &place.key());
         let before = before.and_then(|one| one.sealed.clone());
         let named = self.link.as_deref().and_then(link::key);
         let before = match named {
@@ -324,8 +324,27 @@ impl Publish {
             ),
             (None, false) => Ok(None),
             (Some(sealed), true) => Seal::again(&sealed, self.passphrase).map(Some),
-            (None, true) => Seal::new(self.passphrase).map(Some),
+            (None, true) => {
+                self.check_new_key(share, place)?;
+                Seal::new(self.passphrase).map(Some)
+            }
         }
+    }
+
+    /// Refuses a new key for a link that was handed out with another one, which nobody here knows. Who is let in by a passphrase has no key in the link.
+    fn check_new_key(&self, share: &ShareId, place: &Place) -> anyhow::Result<()> {
+        if self.link.is_none() || self.passphrase {
+            return Ok(());
+        }
+        let target = place.target.as_ref();
+        let there = readalong_publish::share(target, share, &Progress::removing())?;
+        if there.is_some_and(|there| there.is_sealed()) {
+            bail!(
+                "share {share} at {} is encrypted with a key that is not known here: give its link to --as, with all that follows the #, or take it back first (readalong unpublish {share}), which ends the links that were handed out",
+                target.name()
+            );
+        }
+        Ok(())
     }
 
     /// The share that a source is published as: as named, as a server has it, as before, or a new one.

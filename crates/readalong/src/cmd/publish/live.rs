@@ -121,7 +121,7 @@ impl Publish {
         let chat = share::follow(&client, &path, self.how.redaction().waived())?;
         let local = self.local_share(&client, &chat)?;
         let title = shown_title(&local);
-        let seal = self.seal(&share, &publications, &place.key())?;
+        let seal = self.seal(&share, &publications, &place)?;
         let link = place.link(&share);
         let link = seal
             .as_ref()
