@@ -138,6 +138,24 @@ for (const place of /** @type {const} */ (["onHost", "onDisk"])) {
   }
 }
 
+for (const more of [[], ["--encrypt"]]) {
+  test(`find looks through the whole of a page that grows (${["onHost", ...more].join(" ")})`, async ({ page }) => {
+    writeFileSync(site.chat, lines(0, 400));
+    const { link, stop } = await site.live(...more);
+    try {
+      await page.goto(site.onHost(link));
+      await expect(page.getByText("Message 399 of this chat.")).toBeInViewport();
+      await page.keyboard.press("/");
+      await page.getByRole("searchbox").fill("Message 399 of");
+      await expect(page.locator(".find output")).toHaveText("1 of 1");
+      await page.getByRole("searchbox").fill("Message 7 of");
+      await expect(page.locator(".find output")).toHaveText("1");
+    } finally {
+      await stop();
+    }
+  });
+}
+
 test("a page that is open when others are sent anew turns to them as they are now, decrypted", async ({ page }) => {
   writeFileSync(site.chat, lines(0, 400));
   const { link, stop } = await site.live("--encrypt");

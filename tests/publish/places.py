@@ -939,6 +939,30 @@ class LiveTest(Live, unittest.TestCase):
     def test_it_goes_on_after_a_kill(self):
         self.goes_on_after_a_kill()
 
+    def has_what_its_pages_name(self, files):
+        """Every script, style and artifact that a page names is at the place."""
+        for page in [name for name in files if name.endswith(".html")]:
+            html = files[page].decode()
+            named = re.findall(r'(?:href|src)="((?:assets|files)/[^"#]+)', html)
+            for scripts in re.findall(r'data-scripts="([^"]*)"', html):
+                named += scripts.split()
+            self.assertTrue(any(name.endswith(".js") for name in named))
+            self.assertEqual(set(named) - set(files), set(), page)
+
+    def test_what_its_pages_name_is_there(self):
+        for more in [[], ["--encrypt"]]:
+            publisher = Publisher()
+            root = publisher.data / "site"
+            file = publisher.data / "chat.jsonl"
+            self.grow(file, 0, 4)
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+            said = self.steps(process)
+            self.until(lambda: said)
+            share, key = os.listdir(root / "s")[0], said[0]["link"].partition("#k=")[2] or None
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 0)
+            self.has_what_its_pages_name(self.files(root, share, key)[0])
+
     def test_what_was_listed_is_not_listed_any_more(self):
         publisher = Publisher()
         root = publisher.data / "site"
