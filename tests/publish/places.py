@@ -943,7 +943,7 @@ class LiveTest(Live, unittest.TestCase):
         """Every script, style and artifact that a page names is at the place."""
         for page in [name for name in files if name.endswith(".html")]:
             html = files[page].decode()
-            named = re.findall(r'(?:href|src)="((?:assets|files)/[^"#]+)', html)
+            named = re.findall(r'(?:href|src)="((?:assets|files)/[^"#]+|(?:branch|thread)-[^"#]+)', html)
             for scripts in re.findall(r'data-scripts="([^"]*)"', html):
                 named += scripts.split()
             self.assertTrue(any(name.endswith(".js") for name in named))
@@ -962,6 +962,54 @@ class LiveTest(Live, unittest.TestCase):
             process.send_signal(signal.SIGINT)
             self.assertEqual(process.wait(60), 0)
             self.has_what_its_pages_name(self.files(root, share, key)[0])
+
+    def test_other_versions_and_long_threads_are_there_and_follow(self):
+        for more in [[], ["--encrypt"]]:
+            publisher = Publisher()
+            root = publisher.data / "site"
+            file = publisher.data / "chat.jsonl"
+
+            def add(role, said, id, parent, **record):
+                content = said if isinstance(said, list) else [{"type": "text", "text": said}]
+                message = {"role": role, "content": content}
+                record = {"type": role, "uuid": id, "parentUuid": parent, "sessionId": "s1", "timestamp": "2026-11-27T10:00:00.000Z", "message": message, **record}
+                with open(file, "a") as out:
+                    out.write(json.dumps(record) + "\n")
+
+            add("user", "First prompt", "a", None)
+            add("assistant", "First answer", "b", "a")
+            add("user", "Old prompt", "c1", "b")
+            add("assistant", "Old answer", "d1", "c1")
+            add("user", "New prompt", "c2", "b")
+            add("assistant", [{"type": "tool_use", "id": "t1", "name": "Task", "input": {"prompt": "Look around"}}], "d2", "c2")
+            for n in range(300):
+                add("assistant" if n % 2 else "user", f"Step {n} aside. " + "Many words are said here. " * 20, f"s{n}", f"s{n - 1}" if n else None, isSidechain=True)
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+            said = self.steps(process)
+            self.until(lambda: said)
+            share, key = os.listdir(root / "s")[0], said[0]["link"].partition("#k=")[2] or None
+            files = lambda: self.files(root, share, key)[0]  # noqa: E731
+            sides = lambda: b"".join(body for name, body in files().items() if name.startswith(("branch-", "thread-"))).decode()  # noqa: E731
+            for says in ["Old answer", "Step 0 aside", "Step 299 aside"]:
+                self.until(lambda: says in sides())  # noqa: B023 (it is called at once)
+            self.has_what_its_pages_name(files())
+            # Another version comes while it is kept in step.
+            add("user", [{"type": "tool_result", "tool_use_id": "t1", "content": "done"}], "e2", "d2")
+            add("assistant", "Second answer", "f2", "e2")
+            add("user", "Third prompt", "g1", "f2")
+            add("user", "Third prompt anew", "g2", "f2")
+            self.until(lambda: "Third prompt" in sides().replace("Third prompt anew", ""))
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 0)
+            self.has_what_its_pages_name(files())
+            # What goes on later looks at them, too.
+            before = files()
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+            again = self.steps(process)
+            self.until(lambda: again)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 0)
+            self.assertEqual((again[0]["files_sent"], files()), (0, before))
 
     def test_what_was_listed_is_not_listed_any_more(self):
         publisher = Publisher()
