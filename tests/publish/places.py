@@ -310,6 +310,25 @@ class FolderTest(Place, unittest.TestCase):
             self.assertIn("was never sent whole, and is forgotten here", err)
             self.assertEqual(json.loads((publisher.home / "published.json").read_text()), [])
 
+    def test_what_is_at_a_place_that_is_away_is_not_forgotten(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        link = publisher.publish(file, root, "--encrypt")["link"]
+        for away in [True, False]:
+            if away:
+                root.rename(publisher.data / "away")
+            else:
+                root.mkdir()
+            code, _, err = publisher.run("unpublish", file, "--to", root)
+            self.assertEqual(code, 2)
+            self.assertIn("there is no site at", err)
+        root.rmdir()
+        (publisher.data / "away").rename(root)
+        self.assertEqual(publisher.publish(file, root, "--encrypt")["link"], link)
+        publisher.ok("unpublish", file, "--to", root)
+        self.assertEqual(names_below(root / "s"), [f"{link.split('/')[-2]}/index.html"])
+
     def test_nothing_is_made_where_nothing_is_sent(self):
         publisher = Publisher()
         file = chat(publisher.data / "chat.jsonl", 4)
@@ -1229,6 +1248,29 @@ class TakenBackTest(Live, unittest.TestCase):
         self.until(lambda: any(one.poll() is not None for one in processes))
         return sorted(processes, key=lambda one: one.poll() is None)
 
+    def test_a_page_is_kept_in_step_when_its_place_is_back(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        said = self.steps(process)
+        self.until(lambda: said)
+        share = os.listdir(root / "s")[0]
+        root.rename(publisher.data / "away")
+        root.mkdir()
+        self.grow(file, 4, 6)
+        for line in process.stderr:
+            if "there is no site at" in line:
+                break
+        self.assertEqual(names_below(root), [])
+        root.rmdir()
+        (publisher.data / "away").rename(root)
+        self.until(lambda: "Message 5." in self.shown(root, share))
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        self.assertEqual(process.wait(60), 0)
+
     def test_a_page_that_is_taken_back_is_not_kept_in_step_any_more(self):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
@@ -1313,6 +1355,28 @@ class MirrorTest(unittest.TestCase):
             self.until(lambda: self.is_taken_back(root, before))
             left = sorted(f"s/{share}/index.html" for share in [before, after])
             self.until(lambda: [name for name in names_below(root) if name.startswith("s/")] == left)
+
+    def test_what_is_deleted_while_the_place_is_away_goes_when_it_is_back(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 6)
+        one, two = (json.loads(publisher.ok("share", file, "--json", "--name", name)[0])["id"] for name in ["One", "Two"])
+        with self.server(publisher) as (root, logged):
+            self.until(lambda: self.is_there(root, one) and self.is_there(root, two))
+            away = root.with_name(root.name + "-away")
+            root.rename(away)
+            publisher.ok("rm", one, "--yes")
+            self.until(lambda: any("there is no site at" in line for line in logged))
+            # An empty folder, as a mount leaves it, is no place for what comes meanwhile.
+            root.mkdir()
+            three = json.loads(publisher.ok("share", file, "--json", "--name", "Three")[0])["id"]
+            publisher.ok("rm", two, "--yes")
+            self.until(lambda: sum("there is no site at" in line for line in logged) >= 3)
+            self.assertEqual(names_below(root), [])
+            root.rmdir()
+            away.rename(root)
+            # All shares are looked at every minute.
+            self.until(lambda: self.is_taken_back(root, one) and self.is_taken_back(root, two), 90)
+            self.until(lambda: self.is_there(root, three))
 
     def test_the_shares_of_all_owners_are_there_and_go_with_their_chats(self):
         publisher = Publisher()

@@ -132,6 +132,8 @@ pub struct Publication<'a> {
     pub at: Timestamp,
     /// Whether the site's catalogue lists it.
     pub is_listed: bool,
+    /// Whether there has to be a site: where one was before it may only be away, and what is sent would lie beside it.
+    pub needs_site: bool,
 }
 
 /// What is to be done at a place, and what it is done for.
@@ -306,9 +308,13 @@ impl<'a> Plan<'a> {
             title,
             at,
             is_listed,
+            needs_site,
         } = *publication;
         let folder = content.folder();
         let site = check_site(target, &mut *session)?;
+        if needs_site && site.is_none() {
+            return Err(no_site(target));
+        }
         let seen = read_share(target, &mut *session, share)?;
         let record = ShareRecord {
             format: ShareRecord::FORMAT.to_owned(),
@@ -372,7 +378,7 @@ impl<'a> Plan<'a> {
     /// Works out what taking a share back changes.
     ///
     /// # Errors
-    /// It is not there, or the place cannot be read.
+    /// It is not there, nor is a site, or the place cannot be read.
     pub fn unpublish(
         target: &'a dyn Target,
         share: &ShareId,
@@ -386,9 +392,12 @@ impl<'a> Plan<'a> {
         let there = session.list(&place)?;
         let index = place.file(INDEX);
         if there.is_empty() {
-            return Err(PublishError::NotThere {
-                target: target.name().to_owned(),
-                share: share.to_string(),
+            return Err(match site {
+                None => no_site(target),
+                Some(_) => PublishError::NotThere {
+                    target: target.name().to_owned(),
+                    share: share.to_string(),
+                },
             });
         }
         let mut changes = Changes {
@@ -437,6 +446,12 @@ pub(crate) fn check_site(
             version: site.version,
         }),
         site => Ok(site),
+    }
+}
+
+pub(crate) fn no_site(target: &dyn Target) -> PublishError {
+    PublishError::NoSite {
+        target: target.name().to_owned(),
     }
 }
 
@@ -688,6 +703,7 @@ mod tests {
                 title: Some("A chat"),
                 at: self.at,
                 is_listed: true,
+                needs_site: false,
             }
         }
 
@@ -766,5 +782,23 @@ mod tests {
         })
         .unwrap();
         assert_eq!(shares_of(target.as_ref()), [c.share, b.share.clone()]);
+    }
+
+    #[test]
+    fn a_site_that_is_away_is_not_taken_for_one_that_has_no_share() {
+        let target = open("memory:///site").unwrap();
+        let one = One::new(1, 1);
+        let known = Publication {
+            needs_site: true,
+            ..one.listed()
+        };
+        let unsent = publish(target.as_ref(), &known, &Plain, &Unseen).unwrap_err();
+        assert!(matches!(unsent, PublishError::NoSite { .. }), "{unsent}");
+        let left = unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap_err();
+        assert!(matches!(left, PublishError::NoSite { .. }), "{left}");
+        publish(target.as_ref(), &One::new(2, 2).listed(), &Plain, &Unseen).unwrap();
+        let left = unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap_err();
+        assert!(matches!(left, PublishError::NotThere { .. }), "{left}");
+        publish(target.as_ref(), &known, &Plain, &Unseen).unwrap();
     }
 }

@@ -104,6 +104,9 @@ fn after_publish(error: &PublishError) -> Option<String> {
             "publish that share again, or take it back: its record is made anew; another file than a `share.json` has to be removed first"
         }
         PublishError::NotLive { .. } => "publish it with --live again if it should grow on",
+        PublishError::NoSite { .. } => {
+            "see whether the place is there (a drive, a mount, the right folder), and run the same again; nothing is forgotten"
+        }
         PublishError::NotThere { .. } => "`readalong published --to TARGET` lists what is there",
         _ => return None,
     };

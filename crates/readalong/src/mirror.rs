@@ -279,6 +279,9 @@ impl Keeper {
         };
         let at = moment::now();
         let link = place.link(share);
+        let key = place.key();
+        let mut ours = self.publications.all.iter();
+        let has_site = ours.any(|one| one.target == key && one.published_at.is_some());
         // Before it is there: a key that was lost could open nothing.
         self.publications.put(Publication {
             target: place.key(),
@@ -298,6 +301,7 @@ impl Keeper {
             title: Some(title.as_str()).filter(|_| sealed.is_none()),
             at,
             is_listed: false,
+            needs_site: has_site,
         };
         let published = publish(
             place.target.as_ref(),
@@ -334,7 +338,9 @@ impl Keeper {
                 short(share),
                 place.target.name()
             ),
-            Err(PublishError::NotThere { .. }) => {}
+            Err(PublishError::NotThere { .. } | PublishError::NoSite { .. })
+                if self.publications.is_only_begun(&key, share) => {}
+            // Who takes a share back leaves a page that says so: what lacks even that may be away, and come again with the share in it.
             Err(error) => return Err(error.into()),
         }
         self.publications.remove(&key, share)

@@ -125,6 +125,7 @@ impl Publish {
             title: Some(ready.title.as_str()).filter(|_| sealed.is_none()),
             at,
             is_listed: self.listed,
+            needs_site: false,
         };
         let link = seal
             .as_ref()
@@ -167,6 +168,8 @@ impl Publish {
         if let Some(reason) = taken_back {
             match unpublish(target, &share, &pages, &Progress::removing()) {
                 Ok(_) | Err(PublishError::NotThere { .. }) => {}
+                Err(PublishError::NoSite { .. })
+                    if publications.is_only_begun(&place.key(), &share) => {}
                 Err(error) => return Err(error.into()),
             }
             publications.remove(&place.key(), &share)?;
