@@ -508,6 +508,23 @@ class FolderTest(Place, unittest.TestCase):
         self.assertFalse((self.root / "s" / private).exists())
 
 
+    def test_a_share_is_not_sent_in_clear_while_public_sharing_is_switched_off(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        share = json.loads(publisher.ok("share", chat(publisher.data / "chat.jsonl", 4), "--json")[0])["id"]
+        server = publisher.start("serve", "--addr", "127.0.0.1:0")
+        try:
+            Live.until(self, lambda: (publisher.home / "server.json").exists())
+            Api(publisher)("PATCH", "/api/v1/admin/settings", {"public_sharing": False})
+            code, _, err = publisher.run("publish", share, "--to", root)
+            self.assertEqual(code, 2)
+            self.assertIn("asks for a sign-in while public sharing is switched off", err)
+            self.assertFalse(root.exists())
+            self.assertIn("#k=", publisher.publish(share, root, "--encrypt")["link"])
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=60)
+
     def test_a_share_that_is_deleted_or_made_private_while_it_is_published_is_not_there(self):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))

@@ -26,7 +26,7 @@ use crate::{
     config::Config,
     moment, pick,
     publications::{Publication, Publications},
-    publishing::{Pages, Place, Progress, manifest_bytes, share_bundle},
+    publishing::{Pages, Place, Progress, is_sharing_public, manifest_bytes, share_bundle},
     sealing::Seal,
 };
 
@@ -133,7 +133,7 @@ impl Keeper {
             }
             let is_switch_due = |at: Instant| at.elapsed() > SWITCH_LOOK_EVERY;
             if switch.0.is_none_or(is_switch_due)
-                && let Ok(is_public) = self.is_public()
+                && let Ok(is_public) = is_sharing_public(&self.client)
             {
                 if is_public != switch.1 {
                     looked_at = None;
@@ -169,7 +169,7 @@ impl Keeper {
         let key = self.mirror.place.key();
         // A command may have published or taken back something since.
         self.publications = Publications::of(&self.data)?;
-        let is_public = self.is_public()?;
+        let is_public = is_sharing_public(&self.client)?;
         let ours = self.publications.all.iter();
         let ours = ours.filter(|one| one.target == key && one.source == SOURCE);
         let mut gone: BTreeSet<ShareId> = ours.map(|one| one.share.clone()).collect();
@@ -200,12 +200,6 @@ impl Keeper {
         Ok(shares)
     }
 
-    /// False where public shares ask for a sign-in, too.
-    fn is_public(&self) -> anyhow::Result<bool> {
-        let settings: Value = self.client.get("/api/v1/admin/settings")?;
-        Ok(settings["public_sharing"] == true)
-    }
-
     fn form(&self, entry: &Value, is_public: bool) -> Form {
         match (
             entry["updates"] == "frozen",
@@ -231,7 +225,7 @@ impl Keeper {
     /// Brings one share to what it should be at the place.
     fn share(&mut self, share: &ShareId) -> anyhow::Result<()> {
         let form = match self.client.get::<Value>(&format!("{SHARES}/{share}")) {
-            Ok(entry) => self.form(&entry, self.is_public()?),
+            Ok(entry) => self.form(&entry, is_sharing_public(&self.client)?),
             Err(error) if is_not_found(&error) => Form::Nowhere,
             Err(error) => return Err(error),
         };

@@ -297,6 +297,23 @@ pub(crate) fn shown_title(share: &Value) -> String {
     title.unwrap_or_default().to_owned()
 }
 
+/// True for a share of our server that nobody reads without a sign-in: a private one, and any while public sharing is switched off.
+///
+/// # Errors
+/// The server does not say what is switched.
+pub(crate) fn is_private(share: &Value, client: &Client) -> anyhow::Result<bool> {
+    Ok(share["visibility"] != "public" || !is_sharing_public(client)?)
+}
+
+/// False where public shares ask for a sign-in, too.
+///
+/// # Errors
+/// The server does not say what is switched.
+pub(crate) fn is_sharing_public(client: &Client) -> anyhow::Result<bool> {
+    let settings: Value = client.get("/api/v1/admin/settings")?;
+    Ok(settings["public_sharing"] == true)
+}
+
 /// Length of a bundle's manifest, in bytes.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use crate::{
     link, moment, output,
     pick::{self, Picked},
     publications::{Publication, Publications, Sealed, source},
-    publishing::{self, Pages, Place, Progress, print_plan, summary, verified},
+    publishing::{self, Pages, Place, Progress, is_private, print_plan, summary, verified},
     redaction,
     sealing::Seal,
 };
@@ -255,9 +255,19 @@ impl Publish {
                 "share {id} is live; freeze it first (readalong update {id} --freeze), or publish its transcript"
             );
         }
-        if share["visibility"] == "private" && !self.is_sealed() {
+        if !self.is_sealed() && is_private(&share, &client)? {
+            let (why, how) = match share["visibility"] == "private" {
+                true => (
+                    "is private",
+                    format!("make it public: readalong update {id} --public"),
+                ),
+                false => (
+                    "asks for a sign-in while public sharing is switched off",
+                    "switch that on".to_owned(),
+                ),
+            };
             bail!(
-                "share {id} is private, and a host that only serves files can ask nobody who they are: publish it with --encrypt, so that only who has the link can read it (or make it public: readalong update {id} --public)"
+                "share {id} {why}, and a host that only serves files can ask nobody who they are: publish it with --encrypt, so that only who has the link can read it (or {how})"
             );
         }
         if let Some(at) = share["expires_at"].as_str() {
@@ -289,14 +299,15 @@ impl Publish {
         let Some(share) = &ready.share else {
             return Ok(None);
         };
-        let now: Result<Value, _> = self.data.client()?.get(&format!("/api/v1/shares/{share}"));
+        let client = self.data.client()?;
+        let now: Result<Value, _> = client.get(&format!("/api/v1/shares/{share}"));
         match now {
             Err(error) if is_not_found(&error) => Ok(Some("was deleted")),
             Err(error) => Err(error),
-            Ok(now) if now["visibility"] == "private" && !self.is_sealed() => {
-                Ok(Some("was made private"))
+            Ok(now) => {
+                let is_against = !self.is_sealed() && is_private(&now, &client)?;
+                Ok(is_against.then_some("was made private"))
             }
-            Ok(_) => Ok(None),
         }
     }
 
