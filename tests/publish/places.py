@@ -295,6 +295,7 @@ class FolderTest(Place, unittest.TestCase):
             self.assertIn(says, err)
         code, _, err = publisher.run("publish", publisher.data / "nothing.jsonl", "--to", self.target)
         self.assertEqual(code, 2)
+        publisher.publish(file, self.target)
         code, _, err = publisher.run("unpublish", "0" * 32, "--to", self.target)
         self.assertEqual(code, 2)
         self.assertIn("has no share 000", err)
@@ -656,6 +657,15 @@ class ObjectsTest(Place, unittest.TestCase):
         code, _, err = publisher.run("publish", chat(publisher.data / "chat.jsonl", 4), "--to", "s3://nobody-has-made-it/x")
         self.assertEqual(code, 2)
         self.assertIn("s3://nobody-has-made-it/x is not there: no such bucket", err)
+
+    def test_that_there_are_no_credentials_is_said(self):
+        publisher = Publisher(AWS_METADATA_ENDPOINT="http://127.0.0.1:1", **self.env)
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]:
+            del publisher.env[name]
+        code, _, err = publisher.run("publish", chat(publisher.data / "chat.jsonl", 4), "--to", self.target)
+        self.assertEqual(code, 2)
+        self.assertIn(f"{self.target} does not let us in: no credentials were found in the environment", err)
+        self.assertIn("AWS_ACCESS_KEY_ID", err)
 
     def test_requests_do_not_grow_with_the_site(self):
         publisher = self.publisher()

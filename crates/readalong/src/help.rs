@@ -82,7 +82,7 @@ fn after_publish(error: &PublishError) -> Option<String> {
             "make it with the tools of its provider, or check its name, its region and AWS_ENDPOINT; nothing was sent"
         }
         PublishError::Denied { .. } => {
-            "give credentials where the tools of the place look for them: AWS_…, GOOGLE_… or AZURE_… in the environment, git's or ssh's own; nothing that readers see was changed"
+            "give credentials where the tools of the place look for them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_… or AZURE_… in the environment, git's or ssh's own; nothing that readers see was changed"
         }
         PublishError::Storage { .. } => {
             "check the network and the address, and run the same again: it goes on where it was; readers see what they saw before"

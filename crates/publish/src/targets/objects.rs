@@ -36,6 +36,13 @@ const REQUESTS_AT_ONCE: usize = 16;
 const PIECE_BYTES: u64 = 16 << 20;
 /// Texts below this are sent as they are, in bytes.
 const PACKED_BYTES_MIN: u64 = 1_000;
+/// Where machines of the providers are asked for their own credentials, when the environment has none.
+const OWN_CREDENTIALS: [&str; 4] = [
+    "/latest/api/token",
+    "/latest/meta-data/",
+    "/computeMetadata/",
+    "/metadata/identity/",
+];
 /// What never changes may be kept for so long without asking. Not for ever: what is taken back should fade from caches within the hour.
 const LASTING: &str = "public, max-age=3600";
 /// What changes has to be asked for each time; with its ETag that costs nothing.
@@ -106,14 +113,18 @@ impl Objects {
     fn failed(&self, action: &'static str, path: &str, source: Error) -> PublishError {
         let target = self.name.clone();
         let says = first_cause(&source);
+        let says_all = source.to_string();
+        if OWN_CREDENTIALS.iter().any(|path| says_all.contains(path)) {
+            let says = format!(
+                "no credentials were found in the environment, and this machine has none of its own ({says})"
+            );
+            return PublishError::Denied { target, says };
+        }
         match source {
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
                 PublishError::Denied { target, says }
             }
-            source
-                if source.to_string().contains("NoSuchBucket")
-                    || source.to_string().contains("ContainerNotFound") =>
-            {
+            _ if says_all.contains("NoSuchBucket") || says_all.contains("ContainerNotFound") => {
                 PublishError::NoBucket { target }
             }
             _ if says.contains("507 Insufficient Storage") => PublishError::Full { target },
