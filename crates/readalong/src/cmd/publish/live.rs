@@ -1101,7 +1101,6 @@ impl Source {
         let id = pick::id(share).to_owned();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_recv_body(Some(SILENCE_MAX))
             .build()
             .into();
         Self {
@@ -1175,9 +1174,8 @@ impl Source {
         let query = place
             .map(|(epoch, after)| format!("?epoch={epoch}&after={after}"))
             .unwrap_or_default();
-        let request = self.request(&format!("events{query}"));
-        let response = request.header("Accept", "text/event-stream").call();
-        let mut response = response.context("our server does not answer")?;
+        let request = stream(self.request(&format!("events{query}")), SILENCE_MAX);
+        let mut response = request.call().context("our server does not answer")?;
         if response.status().as_u16() != 200 {
             bail!(
                 "our server answered {} for the live share",
@@ -1192,6 +1190,15 @@ impl Source {
         });
         Ok(receiver)
     }
+}
+
+/// A request for a stream of events, which goes on for as long as something comes.
+fn stream(
+    request: ureq::RequestBuilder<WithoutBody>,
+    silence_max: Duration,
+) -> ureq::RequestBuilder<WithoutBody> {
+    let request = request.header("Accept", "text/event-stream");
+    request.config().timeout_per_read(Some(silence_max)).build()
 }
 
 /// Passes on the data of server-sent events; an event with a name is the end (docs/protocol.md), and its data says why.
@@ -1480,6 +1487,8 @@ fn media_type(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Write, net::TcpListener};
+
     use super::*;
 
     #[test]
@@ -1496,6 +1505,35 @@ mod tests {
         let mark = Mark::of(dressed.as_bytes()).unwrap();
         assert_eq!((mark.epoch.as_str(), mark.seq), ("00ff", 7));
         assert!(dress("<body class=\"x\">").is_none());
+    }
+
+    #[test]
+    fn a_stream_ends_with_the_silence_and_not_before() {
+        const SILENCE_MAX: Duration = Duration::from_millis(800);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (done, is_done) = mpsc::channel::<()>();
+        let server = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut asked = [0; 4096];
+            let _ = client.read(&mut asked).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            for n in 0..8 {
+                write!(client, "data: {n}\n\n").unwrap();
+                let _ = is_done.recv_timeout(SILENCE_MAX / 4);
+            }
+            let _ = is_done.recv();
+        });
+        let request = stream(ureq::get(format!("http://{address}/")), SILENCE_MAX);
+        let mut response = request.call().unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let ended = hear(response.body_mut().as_reader(), &sender);
+        drop((sender, done));
+        let heard = receiver.iter().filter(|one| matches!(one, Heard::Frame(_)));
+        assert_eq!(heard.count(), 8);
+        let says = format!("{:#}", ended.err().unwrap());
+        assert!(says.contains("our server is gone: timeout"), "{says}");
+        server.join().unwrap();
     }
 
     #[test]
