@@ -57,6 +57,8 @@ const SIDES: [&str; 2] = ["branch-", "thread-"];
 const DIGITS: usize = 16;
 /// The file at the place that says what was sent.
 const PAGES_SENT: &str = "data/pages.json";
+/// The file that says which pages there are.
+const FACTS: &str = "data/chat.js";
 /// How long the server may be silent: it speaks every 30 seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
 /// Longest answer of our own server that is taken, in bytes.
@@ -939,11 +941,8 @@ impl Keeper<'_> {
                 };
                 next.shown = Shown::of(&html);
             }
-            if page != last || is_whole {
-                let search = search_of(&page);
-                let bytes = self.source.get(&search)?;
-                pages.push((search, bytes));
-            }
+            let search = search_of(&page);
+            pages.push((search.clone(), self.source.get(&search)?));
             next.sent.put(&page, &html);
             pages.push((page, html));
         }
@@ -967,7 +966,9 @@ impl Keeper<'_> {
                 continue;
             };
             let before = next.sent.whole.get(&name).copied().unwrap_or(0);
-            let has_grown = bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0;
+            // Which pages there are is little, and find looks only through these.
+            let has_grown =
+                name == FACTS || bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0;
             if !is_whole && (COPIES.contains(&name.as_str()) || !has_grown) {
                 continue;
             }
@@ -1090,7 +1091,7 @@ impl Facts {
             number => format!("contents-{number}.html"),
         });
         let data = numbers.map(|number| format!("data/contents-{number}.js"));
-        let others = ["data/chat.js", "data/anchors.js", "chat.json", "chat.md"].map(str::to_owned);
+        let others = [FACTS, "data/anchors.js", "chat.json", "chat.md"].map(str::to_owned);
         contents.chain(data).chain(others).collect()
     }
 }
