@@ -185,8 +185,7 @@ impl Keeper {
                 (_, None) => false,
                 (form, Some(there)) => {
                     let bundle = there.bundle.map(|bundle| bundle.to_string());
-                    let is_sealed = there.sealed.is_some();
-                    is_sealed == (form == Form::Encrypted)
+                    there.is_sealed() == (form == Form::Encrypted)
                         && entry["bundle"].as_str() == bundle.as_deref()
                 }
             };
@@ -287,6 +286,7 @@ impl Keeper {
                 .map_or_else(|| link.clone(), |seal| seal.link(&link)),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
+            is_clear: false,
             published_at: None,
         })?;
         let publication = readalong_publish::Publication {

@@ -35,11 +35,21 @@ pub(crate) struct Publication {
     pub(crate) link: String,
     /// Id of its bundle; none for one that grows.
     pub(crate) bundle: Option<Digest>,
-    /// The key, of one that only who has it can read.
+    /// The key, of one that only who has it can read, or that was so before: links with it are out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sealed: Option<Sealed>,
+    /// True where it is in clear now, although it has a key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_clear: bool,
     /// When it was published last; nothing as long as it was never sent whole.
     pub(crate) published_at: Option<Timestamp>,
+}
+
+impl Publication {
+    /// True where only who has the key can read it.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.is_some() && !self.is_clear
+    }
 }
 
 /// What opens an encrypted share: kept, so that its link stays the same when it is published again.
@@ -145,7 +155,12 @@ impl Publications {
             let before = all.extract_if(.., |one| {
                 (&one.target, &one.share) == (&publication.target, &publication.share)
             });
-            publication.published_at = before.last().and_then(|one| one.published_at);
+            let before = before.last();
+            publication.published_at = before.as_ref().and_then(|one| one.published_at);
+            if publication.sealed.is_none() {
+                publication.sealed = before.and_then(|one| one.sealed);
+                publication.is_clear = publication.sealed.is_some();
+            }
             all.push(publication);
         })
     }

@@ -156,6 +156,7 @@ impl Publish {
             link: link.clone(),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
+            is_clear: false,
             published_at: None,
         })?;
         let published = publish(target, &publication, &pages, &progress);
@@ -323,6 +324,7 @@ impl Publish {
         place: &Place,
     ) -> anyhow::Result<Option<Seal>> {
         let before = publications.of_share(share, &place.key());
+        let is_clear = before.is_some_and(|one| one.is_clear);
         let before = before.and_then(|one| one.sealed.clone());
         let named = self.link.as_deref().and_then(link::key);
         let before = match named {
@@ -333,6 +335,7 @@ impl Publish {
             _ => before,
         };
         match (before, self.is_sealed()) {
+            (Some(_), false) if is_clear && named.is_none() => Ok(None),
             (Some(_), false) => bail!(
                 "share {share} is encrypted; publish it with --encrypt or --passphrase, or in clear under a new link: readalong unpublish it first"
             ),

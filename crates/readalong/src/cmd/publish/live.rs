@@ -138,6 +138,7 @@ impl Publish {
             link: link.clone(),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
+            is_clear: false,
             published_at: None,
         })?;
         let progress = Progress::following();
