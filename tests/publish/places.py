@@ -370,6 +370,19 @@ class FolderTest(Place, unittest.TestCase):
         publisher.ok("unpublish", shares[0], "--to", root)
         self.assertEqual(names_below(record.parent), ["index.html"])
 
+    def test_what_a_crash_left_at_the_root_goes(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        publisher.publish(file, root)
+        left = root / ".index.html.readalong-partial"
+        for command in ["publish", "unpublish"]:
+            left.write_text("The title of a chat that was to be listed")
+            self.assertEqual(publisher.run("verify", root)[0], 1)
+            publisher.ok(command, file, "--to", root)
+            self.assertFalse(left.exists())
+            publisher.ok("verify", root)
+
     def test_a_file_that_was_cut_short_is_sent_again(self):
         publisher = Publisher()
         root = publisher.data / "site"

@@ -561,6 +561,7 @@ pub(crate) fn site_files(
     pages: &dyn SitePages,
 ) -> Result<(), PublishError> {
     const TEXT: &str = "text/plain; charset=utf-8";
+    changes.removed.extend(session.leftovers()?);
     let files: [(&'static str, Vec<u8>, &'static str); 3] = [
         ("404.html", pages.missing(), HTML),
         ("_headers", HEADERS.as_bytes().to_vec(), TEXT),

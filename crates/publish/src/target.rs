@@ -44,6 +44,14 @@ pub trait Session {
     /// The place cannot be read.
     fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError>;
 
+    /// Files at the root of the site that a publication left which did not end.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    fn leftovers(&mut self) -> Result<Vec<SitePath>, PublishError> {
+        Ok(Vec::new())
+    }
+
     /// False where others can change the place between what we read and what we write.
     fn is_exclusive(&self) -> bool {
         true

@@ -302,6 +302,20 @@ impl Session for FolderSession<'_> {
         Ok(names.filter_map(|name| name.into_string().ok()).collect())
     }
 
+    fn leftovers(&mut self) -> Result<Vec<SitePath>, PublishError> {
+        let root = &self.folder.root;
+        let entries = match fs::read_dir(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(self.io("reading", root))?,
+        };
+        // Nobody else is at work: the folder is locked.
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let left = names.filter_map(|name| SitePath::parse(name.to_str()?));
+        Ok(left
+            .filter(|path| path.as_str().starts_with('.') && path.as_str().ends_with(PARTIAL))
+            .collect())
+    }
+
     fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
         if self.is_new {
             self.make(watch)?;
