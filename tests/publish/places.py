@@ -383,6 +383,25 @@ class FolderTest(Place, unittest.TestCase):
             self.assertFalse(left.exists())
             publisher.ok("verify", root)
 
+    def test_verify_looks_at_the_version_that_readers_see(self):
+        publisher = Publisher()
+        root, before = publisher.data / "site", publisher.data / "before"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        first = publisher.publish(file, root)
+        shutil.copytree(root, before)
+        second = publisher.publish(chat(file, 4, changed=2), root)
+        # As it is after a kill between the record and the head.
+        shutil.copytree(before / "s", root / "s", dirs_exist_ok=True, ignore=shutil.ignore_patterns("share.json"))
+        place = root / "s" / first["share"]
+        code, out, _ = publisher.run("verify", root)
+        self.assertEqual(code, 1)
+        self.assertIn(f"ok      {place / first['bundle'][:16]}", out)
+        self.assertIn(f"unfinished {place / second['bundle'][:16]}", out)
+        (place / first["bundle"][:16] / "chat.md").write_text("damaged")
+        self.assertIn(f"damaged {place / first['bundle'][:16]}", publisher.run("verify", root)[1])
+        publisher.publish(file, root)
+        publisher.ok("verify", root)
+
     def test_a_file_that_was_cut_short_is_sent_again(self):
         publisher = Publisher()
         root = publisher.data / "site"
