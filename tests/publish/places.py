@@ -107,6 +107,8 @@ class Place:
         self.assertIn("Seen by &lt;all&gt;", index)
         self.assertIn(f"s/{one['share']}/", index)
         self.assertNotIn(two["share"], index + self.get("catalogue.json").decode())
+        publisher.publish(publisher.data / "one.jsonl", self.target, "--listed", "--title", " ")
+        self.assertIn("Untitled chat", self.get("index.html").decode())
         publisher.publish(publisher.data / "one.jsonl", self.target, "--title", "Seen by <all>")
         # Without a listed share there is no list.
         self.assertEqual({"index.html", "catalogue.json"} & set(self.names()), set())

@@ -20,6 +20,8 @@ use crate::{cancel, client::Client, config::Config, output};
 
 /// How long a version that was replaced stays for those who are just loading a page of it.
 const GRACE: Duration = Duration::from_secs(5);
+/// What stands in a list where a chat is called nothing: a link has to be there to be clicked.
+const UNTITLED: &str = "Untitled chat";
 /// Time between two looks at whether somebody cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -123,9 +125,13 @@ impl SitePages for Pages {
         let shares: Vec<_> = shares
             .iter()
             .map(|one| {
+                let title = match one.title.trim() {
+                    "" => UNTITLED,
+                    _ => &one.title,
+                };
                 (
                     format!("s/{}/index.html", one.share),
-                    one.title.clone(),
+                    title.to_owned(),
                     one.published_at,
                 )
             })
