@@ -402,6 +402,12 @@ class FolderTest(Place, unittest.TestCase):
         self.assertIn(f"s/{shares[0]}/share.json` at", out)
         publisher.publish(files[0], root)
         self.assertEqual(json.loads(record.read_text())["share"], shares[0])
+        # What is said of another share is not said of this one.
+        record.write_text(record.read_text().replace(shares[0], "f" * 32))
+        code, out, err = publisher.run("published", "--to", root)
+        self.assertEqual(code, 1)
+        self.assertNotIn("f" * 32, out)
+        self.assertIn("it is of share ffff", err)
         record.write_text("{broken")
         publisher.ok("unpublish", shares[0], "--to", root)
         self.assertEqual(names_below(record.parent), ["index.html"])

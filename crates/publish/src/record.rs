@@ -1,7 +1,10 @@
 //! The small JSON files of a site (docs/format.md): what is said of a share, of the site, of the catalogue.
 
 use readalong_model::{Digest, ShareId, Timestamp};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 
 use crate::PublishError;
 
@@ -109,6 +112,23 @@ pub(crate) fn write(record: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(record).expect("records are maps with text keys");
     bytes.push(b'\n');
     bytes
+}
+
+/// What a site says of a share, in the words of that share's own record.
+pub(crate) fn read_share(
+    target: &str,
+    path: &str,
+    bytes: Option<Vec<u8>>,
+    share: &ShareId,
+) -> Result<Option<ShareRecord>, PublishError> {
+    match read::<ShareRecord>(target, path, bytes)? {
+        Some(other) if other.share != *share => Err(PublishError::BadRecord {
+            target: target.to_owned(),
+            path: path.to_owned(),
+            source: serde_json::Error::custom(format!("it is of share {}", other.share)),
+        }),
+        read => Ok(read),
+    }
 }
 
 /// A record as it was read.

@@ -488,7 +488,7 @@ fn read_record(
     share: &ShareId,
 ) -> Result<Option<ShareRecord>, PublishError> {
     let path = SitePath::share(share).file(SHARE_RECORD);
-    record::read(target.name(), path.as_str(), session.read(&path)?)
+    record::read_share(target.name(), path.as_str(), session.read(&path)?, share)
 }
 
 /// Files of a version that are not whole at their place, and where their bytes come from: from the version before, where it has them.
