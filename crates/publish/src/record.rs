@@ -88,6 +88,9 @@ pub(crate) struct Catalogue {
     /// Digest of the page that shows them: another page is somebody else's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) page: Option<Digest>,
+    /// Digests of pages of ours that it takes the place of: one of them is still there where it was never written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) before: Vec<Digest>,
 }
 
 impl Catalogue {
@@ -103,6 +106,7 @@ impl Catalogue {
         Self {
             shares,
             page: self.page,
+            before: self.before.clone(),
         }
     }
 }
