@@ -138,6 +138,38 @@ for (const place of /** @type {const} */ (["onHost", "onDisk"])) {
   }
 }
 
+for (const more of [[], ["--encrypt"]]) {
+  test(`find looks through the whole of a page that grows (${["onHost", ...more].join(" ")})`, async ({ page }) => {
+    writeFileSync(site.chat, lines(0, 400));
+    const { link, stop } = await site.live(...more);
+    try {
+      await page.goto(site.onHost(link));
+      await expect(page.getByText("Message 399 of this chat.")).toBeInViewport();
+      await page.keyboard.press("/");
+      await page.locator(".find input").fill("Message 399 of");
+      await expect(page.locator(".find output")).toHaveText("1 of 1");
+      await page.locator(".find input").fill("Message 7 of");
+      await expect(page.locator(".find output")).toHaveText("1");
+      await page.keyboard.press("Enter"); // leads to the page that has it
+      await expect(page.locator(".find output")).toHaveText("1 of 1");
+      await expect(page.locator(".live-state")).toHaveText("Live");
+      // What came since the search data of the last page was sent, and what grew.
+      appendFileSync(site.chat, lines(400, 402));
+      await expect(page.getByRole("link", { name: "2 new messages" })).toBeVisible({ timeout: 15_000 });
+      await page.locator(".find input").fill("Message 401 of");
+      await expect(page.locator(".find output")).toHaveText("1");
+      await page.keyboard.press("Enter");
+      await expect(page.locator(".find output")).toHaveText("1 of 1");
+      await page.goBack();
+      await expect(page.locator("main")).not.toContainText("Message 399 of this chat.");
+      await page.locator(".find input").fill("of this chat.");
+      await expect(page.locator(".find output")).toHaveText(/^\d+ of 402$/);
+    } finally {
+      await stop();
+    }
+  });
+}
+
 test("a page that is open when others are sent anew turns to them as they are now, decrypted", async ({ page }) => {
   writeFileSync(site.chat, lines(0, 400));
   const { link, stop } = await site.live("--encrypt");

@@ -59,7 +59,7 @@ server {{ listen 127.0.0.1:{self.port}; location /chats/ {{ alias {root}/; error
 
 
 class Place:
-    """What every place has to do. Those that inherit say how it is reached: `target`, `get(path)`, `names()`."""
+    """What every place has to do. Those that inherit say how it is reached: `target`, `get(path)`, `names()`, `damage(path, change)`."""
 
     # What the program's environment has besides.
     env = {}
@@ -107,6 +107,8 @@ class Place:
         self.assertIn("Seen by &lt;all&gt;", index)
         self.assertIn(f"s/{one['share']}/", index)
         self.assertNotIn(two["share"], index + self.get("catalogue.json").decode())
+        publisher.publish(publisher.data / "one.jsonl", self.target, "--listed", "--title", " ")
+        self.assertIn("Untitled chat", self.get("index.html").decode())
         publisher.publish(publisher.data / "one.jsonl", self.target, "--title", "Seen by <all>")
         # Without a listed share there is no list.
         self.assertEqual({"index.html", "catalogue.json"} & set(self.names()), set())
@@ -135,6 +137,26 @@ class Place:
                 self.assertRegex(err, "somebody else|moved on")
         self.assertTrue(bundles)
         self.assertIn(whole(self.get, share), bundles)
+
+    def test_of_shares_that_are_published_at_once_all_are_there(self):
+        publishers = [self.publisher() for _ in range(4)]
+        files = [chat(one.data / "chat.jsonl", 20) for one in publishers]
+
+        def at_once(*arguments):
+            started = [one.start(arguments[0], file, "--to", self.target, *arguments[1:]) for one, file in zip(publishers, files)]
+            for process in started:
+                out, err = process.communicate(timeout=120)
+                self.assertEqual(process.returncode, 0, err)
+                yield out
+
+        shares = set()
+        for published in map(json.loads, at_once("publish", "--listed", "--json")):
+            self.assertEqual(whole(self.get, published["share"]), published["bundle"])
+            shares.add(published["share"])
+        listed = lambda: {one["share"] for one in json.loads(self.get("catalogue.json") or b'{"shares": []}')["shares"]}  # noqa: E731
+        self.assertEqual(listed(), shares)
+        list(at_once("unpublish"))
+        self.assertEqual(listed(), set())
 
     def test_readers_never_see_a_mixture(self):
         publisher = self.publisher()
@@ -169,6 +191,26 @@ class Place:
         self.assertEqual(code, 2)
         self.assertIn("damaged and is not published (changed: chat.md)", err)
         self.assertEqual(self.names(), before)
+
+    def test_a_file_that_was_damaged_there_is_sent_again(self):
+        publisher = self.publisher()
+        file = chat(publisher.data / "chat.jsonl", 40)
+        first = publisher.publish(file, self.target)
+
+        def damage(published, folder):
+            names = [name for name in self.names() if name.startswith(f"s/{published['share']}/") and f"/{folder}/" in name]
+            self.damage(names[0], lambda content: content[:9] + bytes([content[9] ^ 1]) + content[10:])
+
+        damage(first, "assets")
+        self.assertEqual(publisher.publish(file, self.target)["files_sent"], 1)
+        self.assertEqual(whole(self.get, first["share"]), first["bundle"])
+        sealed = publisher.publish(file, self.target, "--encrypt", "--as", "0123456789abcdef" * 2)
+        damage(sealed, "files")
+        self.assertEqual(publisher.publish(file, self.target, "--encrypt", "--as", sealed["share"])["files_sent"], 1)
+        # Nor is it taken over into the next version.
+        damage(first, "assets")
+        second = publisher.publish(chat(file, 40, changed=3), self.target, "--as", first["share"])
+        self.assertEqual(whole(self.get, first["share"]), second["bundle"])
 
     @contextlib.contextmanager
     def one_version(self):
@@ -213,6 +255,9 @@ class FolderTest(Place, unittest.TestCase):
 
     def names(self):
         return names_below(self.root)
+
+    def damage(self, path, change):
+        (self.root / path).write_bytes(change((self.root / path).read_bytes()))
 
     def test_two_commands_at_once_forget_nothing_of_each_other(self):
         publisher = self.publisher()
@@ -286,6 +331,7 @@ class FolderTest(Place, unittest.TestCase):
             self.assertIn(says, err)
         code, _, err = publisher.run("publish", publisher.data / "nothing.jsonl", "--to", self.target)
         self.assertEqual(code, 2)
+        publisher.publish(file, self.target)
         code, _, err = publisher.run("unpublish", "0" * 32, "--to", self.target)
         self.assertEqual(code, 2)
         self.assertIn("has no share 000", err)
@@ -301,13 +347,34 @@ class FolderTest(Place, unittest.TestCase):
             self.assertIn("was never sent whole, and is forgotten here", err)
             self.assertEqual(json.loads((publisher.home / "published.json").read_text()), [])
 
+    def test_what_is_at_a_place_that_is_away_is_not_forgotten(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        link = publisher.publish(file, root, "--encrypt")["link"]
+        for away in [True, False]:
+            if away:
+                root.rename(publisher.data / "away")
+            else:
+                root.mkdir()
+            code, _, err = publisher.run("unpublish", file, "--to", root)
+            self.assertEqual(code, 2)
+            self.assertIn("there is no site at", err)
+        root.rmdir()
+        (publisher.data / "away").rename(root)
+        self.assertEqual(publisher.publish(file, root, "--encrypt")["link"], link)
+        publisher.ok("unpublish", file, "--to", root)
+        self.assertEqual(names_below(root / "s"), [f"{link.split('/')[-2]}/index.html"])
+
     def test_nothing_is_made_where_nothing_is_sent(self):
         publisher = Publisher()
         file = chat(publisher.data / "chat.jsonl", 4)
         place = publisher.data / "nowhere" / "site"
         out, _ = publisher.ok("publish", file, "--to", place, "--dry-run", "--json")
         self.assertGreater(json.loads(out)["files_sent"], 4)
-        publisher.ok("published", "--to", place)
+        code, _, err = publisher.run("published", "--to", place)
+        self.assertEqual(code, 2)
+        self.assertIn(f"there is no site at {place} now", err)
         self.assertEqual(publisher.run("unpublish", "0" * 32, "--to", place)[0], 2)
         self.assertFalse(place.parent.exists())
 
@@ -337,9 +404,47 @@ class FolderTest(Place, unittest.TestCase):
         self.assertIn(f"s/{shares[0]}/share.json` at", out)
         publisher.publish(files[0], root)
         self.assertEqual(json.loads(record.read_text())["share"], shares[0])
+        # What is said of another share is not said of this one.
+        record.write_text(record.read_text().replace(shares[0], "f" * 32))
+        code, out, err = publisher.run("published", "--to", root)
+        self.assertEqual(code, 1)
+        self.assertNotIn("f" * 32, out)
+        self.assertIn("it is of share ffff", err)
         record.write_text("{broken")
         publisher.ok("unpublish", shares[0], "--to", root)
         self.assertEqual(names_below(record.parent), ["index.html"])
+
+    def test_what_a_crash_left_at_the_root_goes(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        publisher.publish(file, root)
+        left = root / ".index.html.readalong-partial"
+        for command in ["publish", "unpublish"]:
+            left.write_text("The title of a chat that was to be listed")
+            self.assertEqual(publisher.run("verify", root)[0], 1)
+            publisher.ok(command, file, "--to", root)
+            self.assertFalse(left.exists())
+            publisher.ok("verify", root)
+
+    def test_verify_looks_at_the_version_that_readers_see(self):
+        publisher = Publisher()
+        root, before = publisher.data / "site", publisher.data / "before"
+        file = chat(publisher.data / "chat.jsonl", 4)
+        first = publisher.publish(file, root)
+        shutil.copytree(root, before)
+        second = publisher.publish(chat(file, 4, changed=2), root)
+        # As it is after a kill between the record and the head.
+        shutil.copytree(before / "s", root / "s", dirs_exist_ok=True, ignore=shutil.ignore_patterns("share.json"))
+        place = root / "s" / first["share"]
+        code, out, _ = publisher.run("verify", root)
+        self.assertEqual(code, 1)
+        self.assertIn(f"ok      {place / first['bundle'][:16]}", out)
+        self.assertIn(f"unfinished {place / second['bundle'][:16]}", out)
+        (place / first["bundle"][:16] / "chat.md").write_text("damaged")
+        self.assertIn(f"damaged {place / first['bundle'][:16]}", publisher.run("verify", root)[1])
+        publisher.publish(file, root)
+        publisher.ok("verify", root)
 
     def test_a_file_that_was_cut_short_is_sent_again(self):
         publisher = Publisher()
@@ -360,6 +465,15 @@ class FolderTest(Place, unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("is encrypted", err)
         self.assertEqual(other.publish(file, root, "--as", link, "--encrypt")["link"], link)
+        # As the address bar has it after a click, published where nothing is remembered.
+        share, key = link.split("/")[-2], link.split("#")[1]
+        for fragment in [f"m29c1b289e752&{key}", f"p=contents.html&{key}", f"{key}&p=2"]:
+            copied = f"https://x.example/s/{share}/#{fragment}"
+            self.assertEqual(Publisher().publish(file, root, "--as", copied, "--encrypt")["link"], link)
+        # A new key would open nothing for who has the link.
+        code, _, err = Publisher().run("publish", file, "--to", root, "--as", share, "--encrypt")
+        self.assertEqual(code, 2)
+        self.assertIn("encrypted with a key that is not known here", err)
 
     def test_that_a_share_ends_is_said(self):
         publisher = Publisher()
@@ -399,6 +513,24 @@ class FolderTest(Place, unittest.TestCase):
                 file = file.rename(publisher.data / "moved.jsonl")
             publisher.ok("unpublish", named, "--to", place)
             self.assertEqual(publisher.ok("published")[0], "")
+
+    def test_a_file_that_another_one_could_not_take_the_place_of_is_still_found(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        one, other = chat(publisher.data / "one.jsonl", 4), chat(publisher.data / "other.jsonl", 6, title="Other")
+        share = publisher.publish(one, root)["share"]
+        root.rename(publisher.data / "away")
+        root.write_text("no folder")
+        self.assertEqual(publisher.run("publish", other, "--to", root, "--as", share)[0], 2)
+        root.unlink()
+        (publisher.data / "away").rename(root)
+        self.assertEqual(publisher.publish(one, root)["share"], share)
+        self.assertEqual(publisher.publish(other, root, "--as", share)["share"], share)
+        code, _, err = publisher.run("unpublish", one, "--to", root)
+        self.assertEqual(code, 2)
+        self.assertIn("nothing called", err)
+        publisher.ok("unpublish", other, "--to", root)
+        self.assertEqual(publisher.ok("published")[0], "")
 
     def test_of_two_that_are_called_the_same_none_is_taken_back(self):
         publisher = Publisher()
@@ -471,6 +603,23 @@ class FolderTest(Place, unittest.TestCase):
         self.assertFalse((self.root / "s" / private).exists())
 
 
+    def test_a_share_is_not_sent_in_clear_while_public_sharing_is_switched_off(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        share = json.loads(publisher.ok("share", chat(publisher.data / "chat.jsonl", 4), "--json")[0])["id"]
+        server = publisher.start("serve", "--addr", "127.0.0.1:0")
+        try:
+            Live.until(self, lambda: (publisher.home / "server.json").exists())
+            Api(publisher)("PATCH", "/api/v1/admin/settings", {"public_sharing": False})
+            code, _, err = publisher.run("publish", share, "--to", root)
+            self.assertEqual(code, 2)
+            self.assertIn("asks for a sign-in while public sharing is switched off", err)
+            self.assertFalse(root.exists())
+            self.assertIn("#k=", publisher.publish(share, root, "--encrypt")["link"])
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=60)
+
     def test_a_share_that_is_deleted_or_made_private_while_it_is_published_is_not_there(self):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
@@ -482,8 +631,10 @@ class FolderTest(Place, unittest.TestCase):
                 share = json.loads(publisher.ok("share", file, "--json")[0])["id"]
                 # Whoever publishes waits for the place, and has the bundle already.
                 with open(publisher.data / "log", "w") as log, lock_of(root):
-                    process = publisher.start("publish", share, "--to", root, before=["strace", "-f", "-qq", "-e", "trace=flock", "-o", log.name])
-                    Live.until(self, lambda: "EAGAIN" in (publisher.data / "log").read_text())
+                    process = publisher.start("publish", share, "--to", root, before=["strace", "-f", "-qq", "-y", "-e", "trace=flock", "-o", log.name])
+                    # Not for the data folder, which the server has.
+                    waits = lambda line: "EAGAIN" in line and f"<{root}>" in line  # noqa: E731
+                    Live.until(self, lambda: any(map(waits, (publisher.data / "log").read_text().splitlines())))
                     publisher.ok(change[0], share, *change[1:])
                 _, err = process.communicate(timeout=60)
                 self.assertEqual(process.returncode, 2, err)
@@ -533,7 +684,7 @@ class DiskTest(unittest.TestCase):
             # Each kind of failure leaves something from which the next one goes on.
             publisher.ok(*publish(root))
             self.assertEqual(whole(self.get(root), share), second, said)
-            self.assertEqual([name for name in names_below(root) if ".readalong-partial" in name and name.startswith("s/")], [], said)
+            self.assertEqual([name for name in names_below(root) if ".readalong-partial" in name], [], said)
         shutil.rmtree(root)
 
     def test_a_failing_disk_leaves_the_version_before(self):
@@ -573,6 +724,12 @@ class ObjectsTest(Place, unittest.TestCase):
             found += [entry["Key"].removeprefix("of/all/") for entry in page.get("Contents", [])]
         return sorted(found)
 
+    def damage(self, path, change):
+        key = {"Bucket": "chats", "Key": f"of/all/{path}"}
+        there = self.client.get_object(**key)
+        said = {name: there[name] for name in ["ContentType", "ContentEncoding", "CacheControl"] if name in there}
+        self.client.put_object(**key, **said, Body=change(there["Body"].read()))
+
     def test_objects_say_what_they_are(self):
         publisher = self.publisher()
         published = publisher.publish(chat(publisher.data / "chat.jsonl", 40), self.target)
@@ -602,6 +759,15 @@ class ObjectsTest(Place, unittest.TestCase):
         code, _, err = publisher.run("publish", chat(publisher.data / "chat.jsonl", 4), "--to", "s3://nobody-has-made-it/x")
         self.assertEqual(code, 2)
         self.assertIn("s3://nobody-has-made-it/x is not there: no such bucket", err)
+
+    def test_that_there_are_no_credentials_is_said(self):
+        publisher = Publisher(AWS_METADATA_ENDPOINT="http://127.0.0.1:1", **self.env)
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]:
+            del publisher.env[name]
+        code, _, err = publisher.run("publish", chat(publisher.data / "chat.jsonl", 4), "--to", self.target)
+        self.assertEqual(code, 2)
+        self.assertIn(f"{self.target} does not let us in: no credentials were found in the environment", err)
+        self.assertIn("AWS_ACCESS_KEY_ID", err)
 
     def test_requests_do_not_grow_with_the_site(self):
         publisher = self.publisher()
@@ -793,15 +959,22 @@ class GitTest(Place, unittest.TestCase):
         self.assertEqual(len(publisher.ok("published")[0].splitlines()), 1)
         self.assertIn(first["share"], "".join(self.names()))
 
+    def commit(self, path, change):
+        """What somebody else does on the branch."""
+        with tempfile.TemporaryDirectory(dir=SCRATCH) as work:
+            git("clone", "--quiet", "--branch", "pages", str(self.remote), work)
+            file = pathlib.Path(work) / path
+            file.write_bytes(change(file.read_bytes() if file.exists() else b""))
+            git("-C", work, "add", path)
+            git("-C", work, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "Change a file")
+            git("-C", work, "push", "--quiet")
+
+    damage = commit
+
     def test_a_branch_that_moved_on_is_kept(self):
         publisher = Publisher()
         publisher.publish(chat(publisher.data / "chat.jsonl", 4), self.target)
-        with tempfile.TemporaryDirectory(dir=SCRATCH) as work:
-            git("clone", "--quiet", "--branch", "pages", str(self.remote), work)
-            (pathlib.Path(work) / "CNAME").write_text("chats.example\n")
-            git("-C", work, "add", "CNAME")
-            git("-C", work, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "Name the host")
-            git("-C", work, "push", "--quiet")
+        self.commit("CNAME", lambda _: b"chats.example\n")
         publisher.publish(chat(publisher.data / "chat.jsonl", 6), self.target)
         self.assertEqual(self.get("CNAME"), b"chats.example\n")
         self.assertIn(".nojekyll", self.names())
@@ -830,6 +1003,10 @@ class RsyncTest(Place, unittest.TestCase):
 
     def names(self):
         return names_below(self.root / "below")
+
+    def damage(self, path, change):
+        path = self.root / "below" / path
+        path.write_bytes(change(path.read_bytes()))
 
     def test_a_module_that_is_not_there_is_named(self):
         publisher = Publisher()
@@ -920,6 +1097,78 @@ class LiveTest(Live, unittest.TestCase):
 
     def test_it_goes_on_after_a_kill(self):
         self.goes_on_after_a_kill()
+
+    def has_what_its_pages_name(self, files):
+        """Every script, style and artifact that a page names is at the place."""
+        for page in [name for name in files if name.endswith(".html")]:
+            html = files[page].decode()
+            named = re.findall(r'(?:href|src)="((?:assets|files)/[^"#]+|(?:branch|thread)-[^"#]+)', html)
+            for scripts in re.findall(r'data-scripts="([^"]*)"', html):
+                named += scripts.split()
+            self.assertTrue(any(name.endswith(".js") for name in named))
+            self.assertEqual(set(named) - set(files), set(), page)
+
+    def test_what_its_pages_name_is_there(self):
+        for more in [[], ["--encrypt"]]:
+            publisher = Publisher()
+            root = publisher.data / "site"
+            file = publisher.data / "chat.jsonl"
+            self.grow(file, 0, 4)
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+            said = self.steps(process)
+            self.until(lambda: said)
+            share, key = os.listdir(root / "s")[0], said[0]["link"].partition("#k=")[2] or None
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 0)
+            self.has_what_its_pages_name(self.files(root, share, key)[0])
+
+    def test_other_versions_and_long_threads_are_there_and_follow(self):
+        for more in [[], ["--encrypt"]]:
+            publisher = Publisher()
+            root = publisher.data / "site"
+            file = publisher.data / "chat.jsonl"
+
+            def add(role, said, id, parent, **record):
+                content = said if isinstance(said, list) else [{"type": "text", "text": said}]
+                message = {"role": role, "content": content}
+                record = {"type": role, "uuid": id, "parentUuid": parent, "sessionId": "s1", "timestamp": "2026-11-27T10:00:00.000Z", "message": message, **record}
+                with open(file, "a") as out:
+                    out.write(json.dumps(record) + "\n")
+
+            add("user", "First prompt", "a", None)
+            add("assistant", "First answer", "b", "a")
+            add("user", "Old prompt", "c1", "b")
+            add("assistant", "Old answer", "d1", "c1")
+            add("user", "New prompt", "c2", "b")
+            add("assistant", [{"type": "tool_use", "id": "t1", "name": "Task", "input": {"prompt": "Look around"}}], "d2", "c2")
+            for n in range(300):
+                add("assistant" if n % 2 else "user", f"Step {n} aside. " + "Many words are said here. " * 20, f"s{n}", f"s{n - 1}" if n else None, isSidechain=True)
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+            said = self.steps(process)
+            self.until(lambda: said)
+            share, key = os.listdir(root / "s")[0], said[0]["link"].partition("#k=")[2] or None
+            files = lambda: self.files(root, share, key)[0]  # noqa: E731
+            sides = lambda: b"".join(body for name, body in files().items() if name.startswith(("branch-", "thread-"))).decode()  # noqa: E731
+            for says in ["Old answer", "Step 0 aside", "Step 299 aside"]:
+                self.until(lambda: says in sides())  # noqa: B023 (it is called at once)
+            self.has_what_its_pages_name(files())
+            # Another version comes while it is kept in step.
+            add("user", [{"type": "tool_result", "tool_use_id": "t1", "content": "done"}], "e2", "d2")
+            add("assistant", "Second answer", "f2", "e2")
+            add("user", "Third prompt", "g1", "f2")
+            add("user", "Third prompt anew", "g2", "f2")
+            self.until(lambda: "Third prompt" in sides().replace("Third prompt anew", ""))
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 0)
+            self.has_what_its_pages_name(files())
+            # What goes on later looks at them, too.
+            before = files()
+            process = publisher.start("publish", file, "--to", root, "--live", "--json", *more)
+            again = self.steps(process)
+            self.until(lambda: again)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(60), 0)
+            self.assertEqual((again[0]["files_sent"], files()), (0, before))
 
     def test_what_was_listed_is_not_listed_any_more(self):
         publisher = Publisher()
@@ -1139,6 +1388,29 @@ class TakenBackTest(Live, unittest.TestCase):
         self.until(lambda: any(one.poll() is not None for one in processes))
         return sorted(processes, key=lambda one: one.poll() is None)
 
+    def test_a_page_is_kept_in_step_when_its_place_is_back(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        self.grow(file, 0, 4)
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        said = self.steps(process)
+        self.until(lambda: said)
+        share = os.listdir(root / "s")[0]
+        root.rename(publisher.data / "away")
+        root.mkdir()
+        self.grow(file, 4, 6)
+        for line in process.stderr:
+            if "there is no site at" in line:
+                break
+        self.assertEqual(names_below(root), [])
+        root.rmdir()
+        (publisher.data / "away").rename(root)
+        self.until(lambda: "Message 5." in self.shown(root, share))
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        self.assertEqual(process.wait(60), 0)
+
     def test_a_page_that_is_taken_back_is_not_kept_in_step_any_more(self):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
@@ -1224,6 +1496,28 @@ class MirrorTest(unittest.TestCase):
             left = sorted(f"s/{share}/index.html" for share in [before, after])
             self.until(lambda: [name for name in names_below(root) if name.startswith("s/")] == left)
 
+    def test_what_is_deleted_while_the_place_is_away_goes_when_it_is_back(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 6)
+        one, two = (json.loads(publisher.ok("share", file, "--json", "--name", name)[0])["id"] for name in ["One", "Two"])
+        with self.server(publisher) as (root, logged):
+            self.until(lambda: self.is_there(root, one) and self.is_there(root, two))
+            away = root.with_name(root.name + "-away")
+            root.rename(away)
+            publisher.ok("rm", one, "--yes")
+            self.until(lambda: any("there is no site at" in line for line in logged))
+            # An empty folder, as a mount leaves it, is no place for what comes meanwhile.
+            root.mkdir()
+            three = json.loads(publisher.ok("share", file, "--json", "--name", "Three")[0])["id"]
+            publisher.ok("rm", two, "--yes")
+            self.until(lambda: sum("there is no site at" in line for line in logged) >= 3)
+            self.assertEqual(names_below(root), [])
+            root.rmdir()
+            away.rename(root)
+            # All shares are looked at every minute.
+            self.until(lambda: self.is_taken_back(root, one) and self.is_taken_back(root, two), 90)
+            self.until(lambda: self.is_there(root, three))
+
     def test_the_shares_of_all_owners_are_there_and_go_with_their_chats(self):
         publisher = Publisher()
         with self.server(publisher) as (root, logged):
@@ -1275,12 +1569,13 @@ class MirrorTest(unittest.TestCase):
             self.until(is_clear)
             bob("PATCH", f"/api/v1/shares/{share}", {"visibility": "private"})
             self.until(is_sealed)
-            self.assertNotEqual(link(), first)
+            self.assertEqual(link(), first)
             bob("PATCH", f"/api/v1/shares/{share}", {"visibility": "public"})
             self.until(is_clear)
             # While public sharing is switched off, nothing is public.
             Api(publisher)("PATCH", "/api/v1/admin/settings", {"public_sharing": False})
             self.until(is_sealed)
+            self.assertEqual(link(), first)
             bob("DELETE", f"/api/v1/shares/{share}")
             self.until(lambda: self.is_taken_back(root, share))
 

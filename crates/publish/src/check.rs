@@ -5,11 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use readalong_model::ShareId;
+use readalong_bundle::MANIFEST;
+use readalong_model::{Digest, ShareId};
 
 use crate::{
-    PublishError, ShareRecord, SitePath, record,
-    site::{SHARE_RECORD, SITE_RECORD},
+    PublishError, ShareRecord, SitePath,
+    path::VERSION_DIGITS,
+    record,
+    site::{INDEX, SHARE_RECORD, SITE_RECORD},
     targets::PARTIAL,
 };
 
@@ -20,7 +23,7 @@ pub struct SiteCheck {
     pub shares: Vec<(ShareRecord, PathBuf)>,
     /// Records of shares that cannot be read.
     pub damaged: Vec<PublishError>,
-    /// What nothing names: left by a publication that did not end. The next one to the same share removes it.
+    /// What nothing names: left by a publication that did not end. The next one removes it, of a share the next one to that.
     pub unfinished: Vec<PathBuf>,
 }
 
@@ -72,13 +75,14 @@ pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
             read => Some(read.map_err(|error| io(&path, error))?),
         };
         let path = path.display().to_string();
-        let seen: Option<ShareRecord> = match record::read(&target, &path, bytes) {
+        let seen = match record::read_share(&target, &path, bytes, &share) {
             Ok(seen) => seen,
             Err(damaged) => {
                 found.damaged.push(damaged);
                 continue;
             }
         };
+        let seen = seen.map(|seen| shown(seen, &place));
         for name in names(&place)? {
             let is_named = seen.as_ref().is_some_and(|seen| seen.folder == name);
             let is_version = SitePath::version(&share, &name).is_some();
@@ -94,4 +98,29 @@ pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
         }
     }
     Ok(found)
+}
+
+/// The record of the version that readers see: the head's, where a publication ended between the record and the head.
+fn shown(record: ShareRecord, place: &Path) -> ShareRecord {
+    let head = fs::read_to_string(place.join(INDEX)).unwrap_or_default();
+    let is_shown = |folder: &str| head.contains(&format!("{folder}/"));
+    if is_shown(&record.folder) {
+        return record;
+    }
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let Some(folder) =
+        names.find(|name| SitePath::version(&record.share, name).is_some() && is_shown(name))
+    else {
+        return record;
+    };
+    // One that is encrypted or grows has none.
+    let manifest = fs::read(place.join(&folder).join(MANIFEST)).ok();
+    let bundle = manifest.map(|manifest| Digest::of(&manifest));
+    let is_its_own = bundle.is_none_or(|bundle| bundle.short(VERSION_DIGITS) == folder);
+    ShareRecord {
+        bundle: if is_its_own { bundle } else { record.bundle },
+        folder,
+        ..record
+    }
 }

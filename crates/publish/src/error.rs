@@ -129,6 +129,12 @@ pub enum PublishError {
         /// Why.
         source: serde_json::Error,
     },
+    /// There is no site where there has been one.
+    #[error("there is no site at {target} now")]
+    NoSite {
+        /// The place.
+        target: String,
+    },
     /// The share is not at the place.
     #[error("{target} has no share {share}")]
     NotThere {

@@ -20,7 +20,7 @@ pub use live::{LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Undress, l
 pub use path::SitePath;
 pub use record::{Listing, ShareRecord};
 pub use site::{
-    Content, Plan, Publication, Published, SITE_VERSION, SitePages, Unpublished, publish, shares,
-    unpublish,
+    Content, Plan, Publication, Published, SITE_VERSION, SitePages, Unpublished, publish, share,
+    shares, unpublish,
 };
 pub use target::{Listed, Session, Target, Watch, open, whole_path, without_credentials};

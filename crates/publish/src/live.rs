@@ -14,7 +14,8 @@ use crate::{
     path::VERSION_DIGITS,
     record,
     site::{
-        HTML, INDEX, SHARE_RECORD, check_site, head, list_in_catalogue, read_share, site_files,
+        HTML, INDEX, SHARE_RECORD, check_site, head, list_in_catalogue, no_site, read_share,
+        site_files,
     },
 };
 
@@ -299,7 +300,7 @@ pub fn live_step(
     Ok(changes)
 }
 
-/// Fails where readers are not shown this version any more, and what is left of it, because a step met whoever took it back, goes; or where its head is not ours.
+/// Fails where the site is away, where readers are not shown this version any more, and what is left of it, because a step met whoever took it back, goes; or where its head is not ours.
 fn still_live(
     target: &dyn Target,
     session: &mut dyn Session,
@@ -307,6 +308,9 @@ fn still_live(
     watch: &dyn Watch,
 ) -> Result<(), PublishError> {
     let version = SitePath::version(share, folder).expect("it was sent to this folder");
+    if check_site(target, session)?.is_none() {
+        return Err(no_site(target));
+    }
     let seen = read_share(target, session, share)?;
     if seen.is_some_and(|seen| seen.live && seen.folder == folder) {
         // Two who go on with the same version would write over each other's frames.

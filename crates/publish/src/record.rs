@@ -1,7 +1,10 @@
 //! The small JSON files of a site (docs/format.md): what is said of a share, of the site, of the catalogue.
 
 use readalong_model::{Digest, ShareId, Timestamp};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 
 use crate::PublishError;
 
@@ -33,6 +36,11 @@ pub struct ShareRecord {
 
 impl ShareRecord {
     pub(crate) const FORMAT: &str = "readalong-share";
+
+    /// True where only who has the key can read it.
+    pub fn is_sealed(&self) -> bool {
+        self.title.is_none()
+    }
 
     /// True where nothing but the time is another.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
@@ -80,6 +88,9 @@ pub(crate) struct Catalogue {
     /// Digest of the page that shows them: another page is somebody else's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) page: Option<Digest>,
+    /// Digests of pages of ours that it takes the place of: one of them is still there where it was never written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) before: Vec<Digest>,
 }
 
 impl Catalogue {
@@ -95,6 +106,7 @@ impl Catalogue {
         Self {
             shares,
             page: self.page,
+            before: self.before.clone(),
         }
     }
 }
@@ -104,6 +116,23 @@ pub(crate) fn write(record: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(record).expect("records are maps with text keys");
     bytes.push(b'\n');
     bytes
+}
+
+/// What a site says of a share, in the words of that share's own record.
+pub(crate) fn read_share(
+    target: &str,
+    path: &str,
+    bytes: Option<Vec<u8>>,
+    share: &ShareId,
+) -> Result<Option<ShareRecord>, PublishError> {
+    match read::<ShareRecord>(target, path, bytes)? {
+        Some(other) if other.share != *share => Err(PublishError::BadRecord {
+            target: target.to_owned(),
+            path: path.to_owned(),
+            source: serde_json::Error::custom(format!("it is of share {}", other.share)),
+        }),
+        read => Ok(read),
+    }
 }
 
 /// A record as it was read.

@@ -69,6 +69,18 @@ struct ContentFile {
     media_type: String,
 }
 
+impl ContentFile {
+    /// It under a name of the site.
+    fn at(&self, path: SitePath) -> File {
+        File {
+            path,
+            origin: Origin::File(self.here.clone()),
+            size_bytes: self.size_bytes,
+            media_type: self.media_type.clone(),
+        }
+    }
+}
+
 impl Content {
     /// The files of a bundle, as they are.
     pub fn clear(bundle: &VerifiedBundle, manifest_bytes: u64) -> Self {
@@ -132,6 +144,8 @@ pub struct Publication<'a> {
     pub at: Timestamp,
     /// Whether the site's catalogue lists it.
     pub is_listed: bool,
+    /// Whether there has to be a site: where one was before it may only be away, and what is sent would lie beside it.
+    pub needs_site: bool,
 }
 
 /// What is to be done at a place, and what it is done for.
@@ -194,13 +208,13 @@ pub fn unpublish(
 /// The shares of a site, the newest first, and which records of others are damaged.
 ///
 /// # Errors
-/// The place cannot be read.
+/// There is no site, or the place cannot be read.
 pub fn shares(
     target: &dyn Target,
     watch: &dyn Watch,
 ) -> Result<(Vec<ShareRecord>, Vec<PublishError>), PublishError> {
     let mut session = target.begin(watch)?;
-    check_site(target, &mut *session)?;
+    let site = check_site(target, &mut *session)?;
     let (mut shares, mut damaged) = (Vec::new(), Vec::new());
     for name in session.folders(&SitePath::shares())? {
         if watch.is_cancelled() {
@@ -216,8 +230,25 @@ pub fn shares(
             read => shares.extend(read?),
         }
     }
+    if site.is_none() && shares.is_empty() && damaged.is_empty() {
+        return Err(no_site(target));
+    }
     shares.sort_by(|a, b| (b.published_at, &b.share).cmp(&(a.published_at, &a.share)));
     Ok((shares, damaged))
+}
+
+/// What a site says of a share; `None` where it has none.
+///
+/// # Errors
+/// The place cannot be read.
+pub fn share(
+    target: &dyn Target,
+    share: &ShareId,
+    watch: &dyn Watch,
+) -> Result<Option<ShareRecord>, PublishError> {
+    let mut session = target.begin(watch)?;
+    check_site(target, &mut *session)?;
+    read_share(target, &mut *session, share)
 }
 
 /// Plans and applies until nobody comes between.
@@ -227,11 +258,14 @@ fn repeat<'a>(
     share: &ShareId,
     plan: impl Fn(&'a dyn Target) -> Result<Plan<'a>, PublishError>,
 ) -> Result<Changes, PublishError> {
-    let mut first_seen = None;
+    let mut planned = plan(target)?;
+    let mut first_seen = planned.seen.clone();
+    let mut sent = None;
     let mut tries = 1;
     loop {
-        let mut planned = plan(target)?;
-        if *first_seen.get_or_insert_with(|| planned.seen.clone()) != planned.seen {
+        // A try that failed in the middle may have left a record of ours.
+        let is_ours = sent.is_some() && planned.seen.as_ref().map(record::write) == sent;
+        if first_seen != planned.seen && !is_ours {
             return Err(PublishError::OtherPublisher {
                 target: target.name().to_owned(),
                 share: share.to_string(),
@@ -243,22 +277,35 @@ fn repeat<'a>(
         watch.planned(&planned.changes);
         match planned.session.apply(&planned.changes, watch) {
             Err(PublishError::MovedOn { .. }) if tries < TRIES_MAX && !watch.is_cancelled() => {
-                tries += 1
+                tries += 1;
+                sent = sent_record(&planned.changes, share).or(sent);
+                planned = plan(target)?;
+                continue;
             }
             applied => applied?,
         }
         if planned.session.is_exclusive() || tries == TRIES_MAX {
             return Ok(planned.changes);
         }
-        // Another publisher may have taken what of ours nothing named yet for something left behind.
-        let done = planned.changes;
+        // Another publisher may have taken what of ours nothing named yet for something left behind, or have written over the list of shares.
         let again = plan(target)?;
-        if again.changes.version.is_none() {
-            return Ok(done);
+        sent = sent_record(&planned.changes, share).or(planned.seen.as_ref().map(record::write));
+        let seen = again.seen.as_ref().map(record::write);
+        // Who published the same share since then has come after us.
+        if again.changes.is_empty() || (seen.is_some() && seen != sent) {
+            return Ok(planned.changes);
         }
         tries += 1;
-        first_seen = Some(again.seen);
+        first_seen = again.seen.clone();
+        planned = again;
     }
+}
+
+/// The share's record as changes write it.
+fn sent_record(changes: &Changes, share: &ShareId) -> Option<Vec<u8>> {
+    let path = SitePath::share(share).file(SHARE_RECORD);
+    let head = changes.heads.iter().find(|head| head.path == path)?;
+    Some(head.bytes.clone())
 }
 
 impl<'a> Plan<'a> {
@@ -279,9 +326,13 @@ impl<'a> Plan<'a> {
             title,
             at,
             is_listed,
+            needs_site,
         } = *publication;
         let folder = content.folder();
         let site = check_site(target, &mut *session)?;
+        if needs_site && site.is_none() {
+            return Err(no_site(target));
+        }
         let seen = read_share(target, &mut *session, share)?;
         let record = ShareRecord {
             format: ShareRecord::FORMAT.to_owned(),
@@ -345,7 +396,7 @@ impl<'a> Plan<'a> {
     /// Works out what taking a share back changes.
     ///
     /// # Errors
-    /// It is not there, or the place cannot be read.
+    /// It is not there, nor is a site, or the place cannot be read.
     pub fn unpublish(
         target: &'a dyn Target,
         share: &ShareId,
@@ -359,9 +410,12 @@ impl<'a> Plan<'a> {
         let there = session.list(&place)?;
         let index = place.file(INDEX);
         if there.is_empty() {
-            return Err(PublishError::NotThere {
-                target: target.name().to_owned(),
-                share: share.to_string(),
+            return Err(match site {
+                None => no_site(target),
+                Some(_) => PublishError::NotThere {
+                    target: target.name().to_owned(),
+                    share: share.to_string(),
+                },
             });
         }
         let mut changes = Changes {
@@ -413,6 +467,12 @@ pub(crate) fn check_site(
     }
 }
 
+pub(crate) fn no_site(target: &dyn Target) -> PublishError {
+    PublishError::NoSite {
+        target: target.name().to_owned(),
+    }
+}
+
 /// What the site says of a share; nothing where that is damaged, since whoever publishes it or takes it back replaces it.
 pub(crate) fn read_share(
     target: &dyn Target,
@@ -431,10 +491,10 @@ fn read_record(
     share: &ShareId,
 ) -> Result<Option<ShareRecord>, PublishError> {
     let path = SitePath::share(share).file(SHARE_RECORD);
-    record::read(target.name(), path.as_str(), session.read(&path)?)
+    record::read_share(target.name(), path.as_str(), session.read(&path)?, share)
 }
 
-/// Files of a version that are not at their place, or not as long as they should be, and where their bytes come from: from the version before, where it has them.
+/// Files of a version that are not whole at their place, and where their bytes come from: from the version before, where it has them.
 fn missing_files(
     session: &mut dyn Session,
     content: &Content,
@@ -451,13 +511,17 @@ fn missing_files(
         there.is_some_and(|there| there.is_none_or(|there| there == size_bytes))
     };
     let path_of = |folder: &SitePath, path: &str| SitePath::parse(&format!("{folder}/{path}"));
-    let mut missing: Vec<(SitePath, &ContentFile)> = Vec::new();
-    for file in &content.files {
+    let all = content.files.iter().map(|file| {
         let path = path_of(version, &file.path).expect("a bundle's names are good in a site");
-        if !is_there(&path, file.size_bytes) {
-            missing.push((path, file));
-        }
-    }
+        (path, file)
+    });
+    let mut missing: Vec<(SitePath, &ContentFile)> = all.collect();
+    let found = missing.iter().map(|(path, file)| file.at(path.clone()));
+    let found: Vec<File> = found
+        .filter(|file| is_there(&file.path, file.size_bytes))
+        .collect();
+    let damaged = session.damaged(&found)?;
+    missing.retain(|(path, file)| !is_there(path, file.size_bytes) || damaged.contains(path));
     if missing.is_empty() {
         return Ok(Vec::new());
     }
@@ -472,21 +536,21 @@ fn missing_files(
         let path = path_of(before.as_ref()?, &file.path)?;
         (file.is_named_by_content && is_there(&path, file.size_bytes)).then_some(path)
     };
-    let origin = |file: &ContentFile| {
+    let like = |file: &ContentFile| {
         let same = file.sha256.and_then(|sha256| kept.get(&sha256).cloned());
-        match same.or_else(|| same_name(file)) {
-            Some(path) => Origin::There {
-                path,
-                here: file.here.clone(),
-            },
-            None => Origin::File(file.here.clone()),
-        }
+        same.or_else(|| same_name(file))
     };
-    let new = missing.into_iter().map(|(path, file)| File {
-        path,
-        origin: origin(file),
-        size_bytes: file.size_bytes,
-        media_type: file.media_type.clone(),
+    let found = missing
+        .iter()
+        .filter_map(|(_, file)| Some(file.at(like(file)?)));
+    let damaged = session.damaged(&found.collect::<Vec<_>>())?;
+    let new = missing.into_iter().map(|(path, file)| {
+        let mut new = file.at(path);
+        if let Some(path) = like(file).filter(|path| !damaged.contains(path)) {
+            let here = file.here.clone();
+            new.origin = Origin::There { path, here };
+        }
+        new
     });
     Ok(new.collect())
 }
@@ -519,6 +583,7 @@ pub(crate) fn site_files(
     pages: &dyn SitePages,
 ) -> Result<(), PublishError> {
     const TEXT: &str = "text/plain; charset=utf-8";
+    changes.removed.extend(session.leftovers()?);
     let files: [(&'static str, Vec<u8>, &'static str); 3] = [
         ("404.html", pages.missing(), HTML),
         ("_headers", HEADERS.as_bytes().to_vec(), TEXT),
@@ -566,27 +631,240 @@ pub(crate) fn list_in_catalogue(
     let old = old.unwrap_or_default();
     let is_listed = listing.is_some();
     let mut new = old.with(share, listing);
-    if new == old {
+    if new == old && old.page.is_none() {
         return Ok(());
     }
     let index = SitePath::root(INDEX);
-    let there = session.read(&index)?;
-    let is_ours = there.is_none_or(|there| Some(Digest::of(&there)) == old.page);
+    let there = session.read(&index)?.map(|there| Digest::of(&there));
+    let known = || old.page.iter().chain(&old.before);
+    let is_ours = there.is_none_or(|there| known().any(|known| *known == there));
+    if new == old && (there == old.page || !is_ours) {
+        return Ok(());
+    }
     if is_listed && !is_ours {
         return Err(PublishError::ForeignIndex {
             target: target.name().to_owned(),
         });
     }
     if new.shares.is_empty() {
-        changes.removed.push(path);
+        // The list last: without it the page would be somebody else's.
         changes.removed.extend(is_ours.then_some(index));
+        changes.removed.push(path);
         return Ok(());
     }
-    if is_ours {
-        let page = pages.catalogue(&new.shares);
-        new.page = Some(Digest::of(&page));
-        changes.heads.push(head(index, page, HTML));
+    if !is_ours {
+        changes.heads.push(head(path, record::write(&new), JSON));
+        return Ok(());
     }
+    let page = pages.catalogue(&new.shares);
+    let digest = Digest::of(&page);
+    new.page = Some(digest);
+    // Whoever comes while only the list is written has to know the page that is there.
+    new.before = old.page.into_iter().chain(there).collect();
+    new.before.retain(|before| *before != digest);
+    new.before.dedup();
     changes.heads.push(head(path, record::write(&new), JSON));
+    changes.heads.push(head(index, page, HTML));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::{Cell, RefCell},
+        slice,
+    };
+
+    use super::*;
+    use crate::open;
+
+    /// Pages of a few bytes.
+    struct Plain;
+
+    impl SitePages for Plain {
+        fn head(&self, href: &str, _title: Option<&str>) -> Vec<u8> {
+            href.into()
+        }
+        fn tombstone(&self) -> Vec<u8> {
+            b"taken back".into()
+        }
+        fn missing(&self) -> Vec<u8> {
+            b"nothing here".into()
+        }
+        fn catalogue(&self, shares: &[Listing]) -> Vec<u8> {
+            shares
+                .iter()
+                .map(|share| share.title.as_str())
+                .collect::<String>()
+                .into()
+        }
+    }
+
+    /// Nobody.
+    struct Unseen;
+
+    impl Watch for Unseen {
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+        fn planned(&self, _changes: &Changes) {}
+        fn sent(&self, _bytes: u64) {}
+        fn visible(&self) {}
+    }
+
+    /// What a publisher of a share publishes, at a moment of its own.
+    struct One {
+        share: ShareId,
+        content: Content,
+        at: Timestamp,
+    }
+
+    impl One {
+        fn new(share: u8, at: i64) -> Self {
+            let content = Content {
+                digest: Digest::of(&[share]),
+                bundle: None,
+                files: Vec::new(),
+            };
+            let at = Timestamp::from_millis(at).unwrap();
+            Self {
+                share: ShareId::from_random([share; 16]),
+                content,
+                at,
+            }
+        }
+
+        fn listed(&self) -> Publication<'_> {
+            Publication {
+                share: &self.share,
+                content: &self.content,
+                title: Some("A chat"),
+                at: self.at,
+                is_listed: true,
+                needs_site: false,
+            }
+        }
+
+        /// Publishes it; each time between what is read and what is written another one is published.
+        fn publish_while(
+            &self,
+            target: &dyn Target,
+            others: &[Self],
+        ) -> Result<Changes, PublishError> {
+            let others = RefCell::new(others.iter());
+            repeat(target, &Unseen, &self.share, |target| {
+                let planned = Plan::publish(target, &self.listed(), &Plain, &Unseen);
+                if let Some(other) = others.borrow_mut().next() {
+                    publish(target, &other.listed(), &Plain, &Unseen)?;
+                }
+                planned
+            })
+        }
+    }
+
+    fn shares_of(target: &dyn Target) -> Vec<ShareId> {
+        let (shares, _) = shares(target, &Unseen).unwrap();
+        shares.into_iter().map(|share| share.share).collect()
+    }
+
+    /// At a new site, and at one where the first has written all but the catalogue, again and again.
+    #[test]
+    fn of_shares_that_are_published_at_once_all_are_there() {
+        let target = open("memory:///site").unwrap();
+        let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|n| One::new(n, n.into()));
+        a.publish_while(target.as_ref(), slice::from_ref(&b))
+            .unwrap();
+        assert_eq!(
+            shares_of(target.as_ref()),
+            [b.share.clone(), a.share.clone()]
+        );
+        c.publish_while(target.as_ref(), &[d, e]).unwrap();
+        assert_eq!(shares_of(target.as_ref()).len(), 5);
+        let mut session = target.begin(&Unseen).unwrap();
+        let catalogue = session.read(&SitePath::root(CATALOGUE)).unwrap().unwrap();
+        let catalogue: Catalogue = serde_json::from_slice(&catalogue).unwrap();
+        assert_eq!(catalogue.shares.len(), 5);
+    }
+
+    #[test]
+    fn a_list_that_was_not_written_whole_is_still_ours() {
+        for heads in 0.. {
+            let target = open("memory:///site").unwrap();
+            let [a, b, c] = [1, 2, 3].map(|n| One::new(n, n.into()));
+            publish(target.as_ref(), &a.listed(), &Plain, &Unseen).unwrap();
+            let mut planned = Plan::publish(target.as_ref(), &b.listed(), &Plain, &Unseen).unwrap();
+            if heads == planned.changes.heads.len() {
+                break;
+            }
+            planned.changes.heads.truncate(heads);
+            planned.session.apply(&planned.changes, &Unseen).unwrap();
+            publish(target.as_ref(), &c.listed(), &Plain, &Unseen).unwrap();
+            for one in [&a, &b, &c] {
+                let unlisted = Publication {
+                    is_listed: false,
+                    ..one.listed()
+                };
+                publish(target.as_ref(), &unlisted, &Plain, &Unseen).unwrap();
+            }
+            let mut session = target.begin(&Unseen).unwrap();
+            assert_eq!(session.read(&SitePath::root(INDEX)).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn of_two_who_publish_one_share_at_once_one_is_told() {
+        let target = open("memory:///site").unwrap();
+        let (a, b) = (One::new(1, 1), One::new(1, 2));
+        let told = a
+            .publish_while(target.as_ref(), slice::from_ref(&b))
+            .unwrap_err();
+        assert!(
+            matches!(told, PublishError::OtherPublisher { .. }),
+            "{told}"
+        );
+        let told = b.publish_while(target.as_ref(), &[a]);
+        assert!(told.is_ok(), "what says the same is the same: {told:?}");
+    }
+
+    #[test]
+    fn a_share_that_is_taken_back_while_another_is_published_is_gone() {
+        let target = open("memory:///site").unwrap();
+        let (a, b, c) = (One::new(1, 1), One::new(2, 2), One::new(3, 3));
+        for there in [&a, &c] {
+            publish(target.as_ref(), &there.listed(), &Plain, &Unseen).unwrap();
+        }
+        let is_first = Cell::new(true);
+        repeat(target.as_ref(), &Unseen, &a.share, |target| {
+            let planned = Plan::unpublish(target, &a.share, &Plain, &Unseen);
+            if is_first.replace(false) {
+                publish(target, &b.listed(), &Plain, &Unseen)?;
+            }
+            planned
+        })
+        .unwrap();
+        assert_eq!(shares_of(target.as_ref()), [c.share, b.share.clone()]);
+    }
+
+    #[test]
+    fn a_site_that_is_away_is_not_taken_for_one_that_has_no_share() {
+        let target = open("memory:///site").unwrap();
+        let one = One::new(1, 1);
+        let known = Publication {
+            needs_site: true,
+            ..one.listed()
+        };
+        let unsent = publish(target.as_ref(), &known, &Plain, &Unseen).unwrap_err();
+        assert!(matches!(unsent, PublishError::NoSite { .. }), "{unsent}");
+        let left = unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap_err();
+        assert!(matches!(left, PublishError::NoSite { .. }), "{left}");
+        let unlisted = shares(target.as_ref(), &Unseen).unwrap_err();
+        assert!(
+            matches!(unlisted, PublishError::NoSite { .. }),
+            "{unlisted}"
+        );
+        publish(target.as_ref(), &One::new(2, 2).listed(), &Plain, &Unseen).unwrap();
+        let left = unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap_err();
+        assert!(matches!(left, PublishError::NotThere { .. }), "{left}");
+        publish(target.as_ref(), &known, &Plain, &Unseen).unwrap();
+    }
 }

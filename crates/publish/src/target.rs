@@ -1,8 +1,11 @@
 //! Places: what every target can do, and how one is named.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use crate::{Changes, PublishError, SitePath, targets};
+use crate::{Changes, File, PublishError, SitePath, targets};
 
 /// A place that holds a site.
 pub trait Target: Send {
@@ -38,11 +41,25 @@ pub trait Session {
     /// The place cannot be read.
     fn list(&mut self, folder: &SitePath) -> Result<Vec<Listed>, PublishError>;
 
+    /// Which of these files, that are there, have other bytes than they should have. What would have to be sent back to be told is taken for whole.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    fn damaged(&mut self, files: &[File]) -> Result<BTreeSet<SitePath>, PublishError>;
+
     /// Names of the folders in a folder.
     ///
     /// # Errors
     /// The place cannot be read.
     fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError>;
+
+    /// Files at the root of the site that a publication left which did not end.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    fn leftovers(&mut self) -> Result<Vec<SitePath>, PublishError> {
+        Ok(Vec::new())
+    }
 
     /// False where others can change the place between what we read and what we write.
     fn is_exclusive(&self) -> bool {

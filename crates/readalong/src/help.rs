@@ -82,7 +82,7 @@ fn after_publish(error: &PublishError) -> Option<String> {
             "make it with the tools of its provider, or check its name, its region and AWS_ENDPOINT; nothing was sent"
         }
         PublishError::Denied { .. } => {
-            "give credentials where the tools of the place look for them: AWS_…, GOOGLE_… or AZURE_… in the environment, git's or ssh's own; nothing that readers see was changed"
+            "give credentials where the tools of the place look for them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_… or AZURE_… in the environment, git's or ssh's own; nothing that readers see was changed"
         }
         PublishError::Storage { .. } => {
             "check the network and the address, and run the same again: it goes on where it was; readers see what they saw before"
@@ -104,6 +104,9 @@ fn after_publish(error: &PublishError) -> Option<String> {
             "publish that share again, or take it back: its record is made anew; another file than a `share.json` has to be removed first"
         }
         PublishError::NotLive { .. } => "publish it with --live again if it should grow on",
+        PublishError::NoSite { .. } => {
+            "see whether the place is there (a drive, a mount, the right folder), and run the same again; nothing is forgotten"
+        }
         PublishError::NotThere { .. } => "`readalong published --to TARGET` lists what is there",
         _ => return None,
     };

@@ -40,9 +40,12 @@ pub(crate) fn share_id(text: &str) -> Option<ShareId> {
     path.split('/').find_map(|piece| piece.parse().ok())
 }
 
-/// The key that a link carries.
+/// The key that a link carries, wherever in its fragment: who copies it from the address bar has a message or a page beside it.
 pub(crate) fn key(link: &str) -> Option<&str> {
-    link.trim().split_once("#k=").map(|(_, key)| key)
+    let (_, fragment) = link.trim().split_once('#')?;
+    fragment
+        .split('&')
+        .find_map(|piece| piece.strip_prefix("k="))
 }
 
 #[cfg(test)]
@@ -64,6 +67,26 @@ mod tests {
             );
         }
         assert_eq!(share_id("My chat"), None);
+    }
+
+    #[test]
+    fn keys_are_found_in_links_however_they_were_copied() {
+        let link = "https://x.example/s/0123456789abcdef0123456789abcdef/";
+        for fragment in [
+            "k=AB-_",
+            "m0123&k=AB-_",
+            "m0123&p=2.html&k=AB-_",
+            "k=AB-_&p=2",
+        ] {
+            assert_eq!(
+                key(&format!(" {link}#{fragment}\n")),
+                Some("AB-_"),
+                "{fragment}"
+            );
+        }
+        for text in [link, "x?k=AB", "x#mk=AB", ""] {
+            assert_eq!(key(text), None, "{text}");
+        }
     }
 
     #[test]

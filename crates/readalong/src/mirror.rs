@@ -26,7 +26,7 @@ use crate::{
     config::Config,
     moment, pick,
     publications::{Publication, Publications},
-    publishing::{Pages, Place, Progress, manifest_bytes, share_bundle},
+    publishing::{Pages, Place, Progress, is_sharing_public, manifest_bytes, share_bundle},
     sealing::Seal,
 };
 
@@ -133,7 +133,7 @@ impl Keeper {
             }
             let is_switch_due = |at: Instant| at.elapsed() > SWITCH_LOOK_EVERY;
             if switch.0.is_none_or(is_switch_due)
-                && let Ok(is_public) = self.is_public()
+                && let Ok(is_public) = is_sharing_public(&self.client)
             {
                 if is_public != switch.1 {
                     looked_at = None;
@@ -169,7 +169,7 @@ impl Keeper {
         let key = self.mirror.place.key();
         // A command may have published or taken back something since.
         self.publications = Publications::of(&self.data)?;
-        let is_public = self.is_public()?;
+        let is_public = is_sharing_public(&self.client)?;
         let ours = self.publications.all.iter();
         let ours = ours.filter(|one| one.target == key && one.source == SOURCE);
         let mut gone: BTreeSet<ShareId> = ours.map(|one| one.share.clone()).collect();
@@ -185,8 +185,7 @@ impl Keeper {
                 (_, None) => false,
                 (form, Some(there)) => {
                     let bundle = there.bundle.map(|bundle| bundle.to_string());
-                    let is_sealed = there.sealed.is_some();
-                    is_sealed == (form == Form::Encrypted)
+                    there.is_sealed() == (form == Form::Encrypted)
                         && entry["bundle"].as_str() == bundle.as_deref()
                 }
             };
@@ -198,12 +197,6 @@ impl Keeper {
         })?;
         shares.extend(gone);
         Ok(shares)
-    }
-
-    /// False where public shares ask for a sign-in, too.
-    fn is_public(&self) -> anyhow::Result<bool> {
-        let settings: Value = self.client.get("/api/v1/admin/settings")?;
-        Ok(settings["public_sharing"] == true)
     }
 
     fn form(&self, entry: &Value, is_public: bool) -> Form {
@@ -231,7 +224,7 @@ impl Keeper {
     /// Brings one share to what it should be at the place.
     fn share(&mut self, share: &ShareId) -> anyhow::Result<()> {
         let form = match self.client.get::<Value>(&format!("{SHARES}/{share}")) {
-            Ok(entry) => self.form(&entry, self.is_public()?),
+            Ok(entry) => self.form(&entry, is_sharing_public(&self.client)?),
             Err(error) if is_not_found(&error) => Form::Nowhere,
             Err(error) => return Err(error),
         };
@@ -279,6 +272,9 @@ impl Keeper {
         };
         let at = moment::now();
         let link = place.link(share);
+        let key = place.key();
+        let mut ours = self.publications.all.iter();
+        let has_site = ours.any(|one| one.target == key && one.published_at.is_some());
         // Before it is there: a key that was lost could open nothing.
         self.publications.put(Publication {
             target: place.key(),
@@ -290,6 +286,7 @@ impl Keeper {
                 .map_or_else(|| link.clone(), |seal| seal.link(&link)),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
+            is_clear: false,
             published_at: None,
         })?;
         let publication = readalong_publish::Publication {
@@ -298,6 +295,7 @@ impl Keeper {
             title: Some(title.as_str()).filter(|_| sealed.is_none()),
             at,
             is_listed: false,
+            needs_site: has_site,
         };
         let published = publish(
             place.target.as_ref(),
@@ -334,7 +332,9 @@ impl Keeper {
                 short(share),
                 place.target.name()
             ),
-            Err(PublishError::NotThere { .. }) => {}
+            Err(PublishError::NotThere { .. } | PublishError::NoSite { .. })
+                if self.publications.is_only_begun(&key, share) => {}
+            // Who takes a share back leaves a page that says so: what lacks even that may be away, and come again with the share in it.
             Err(error) => return Err(error.into()),
         }
         self.publications.remove(&key, share)

@@ -20,6 +20,8 @@ use crate::{cancel, client::Client, config::Config, output};
 
 /// How long a version that was replaced stays for those who are just loading a page of it.
 const GRACE: Duration = Duration::from_secs(5);
+/// What stands in a list where a chat is called nothing: a link has to be there to be clicked.
+const UNTITLED: &str = "Untitled chat";
 /// Time between two looks at whether somebody cancelled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -123,9 +125,13 @@ impl SitePages for Pages {
         let shares: Vec<_> = shares
             .iter()
             .map(|one| {
+                let title = match one.title.trim() {
+                    "" => UNTITLED,
+                    _ => &one.title,
+                };
                 (
                     format!("s/{}/index.html", one.share),
-                    one.title.clone(),
+                    title.to_owned(),
                     one.published_at,
                 )
             })
@@ -295,6 +301,23 @@ pub(crate) fn share_bundle(
 pub(crate) fn shown_title(share: &Value) -> String {
     let title = share["name"].as_str().or(share["chat_title"].as_str());
     title.unwrap_or_default().to_owned()
+}
+
+/// True for a share of our server that nobody reads without a sign-in: a private one, and any while public sharing is switched off.
+///
+/// # Errors
+/// The server does not say what is switched.
+pub(crate) fn is_private(share: &Value, client: &Client) -> anyhow::Result<bool> {
+    Ok(share["visibility"] != "public" || !is_sharing_public(client)?)
+}
+
+/// False where public shares ask for a sign-in, too.
+///
+/// # Errors
+/// The server does not say what is switched.
+pub(crate) fn is_sharing_public(client: &Client) -> anyhow::Result<bool> {
+    let settings: Value = client.get("/api/v1/admin/settings")?;
+    Ok(settings["public_sharing"] == true)
 }
 
 /// Length of a bundle's manifest, in bytes.

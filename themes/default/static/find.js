@@ -2,8 +2,8 @@
 // Only counts are kept of other pages; a step beyond this page's last hit opens the next page with hits, the query in its address.
 "use strict";
 (() => {
-  const { address, all, command, findText, here, load, main, reveal } = readalong;
-  const { plain, count, search } = findText;
+  const { address, all, command, findText, h, here, load, main, reveal } = readalong;
+  const { plain, count, search, textOf } = findText;
   /** @typedef {{message: HTMLElement, range: StaticRange}} Hit */
   const [box] = all(".find");
   const [input] = all("input", box);
@@ -19,6 +19,8 @@
   let counts = new Map();
   let done = false;
   let wanted = 0; // a step beyond this page that waits for the counts
+  /** The hit that is to be shown once it is there: what came last may still be loading. @type {number | undefined} */
+  let asked;
   let timer = 0; // of the search that typing begins
 
   const HIGHLIGHTS_MAX = 5000;
@@ -75,6 +77,14 @@
     scrollToRange(range);
   };
 
+  /** @param {number} [first] the hit to show: -1 is the last, none the first at or below the reader */
+  const meet = (first) => {
+    asked = hits.length ? undefined : first;
+    if (!hits.length) return;
+    const below = hits.findIndex(({ message }) => message.getBoundingClientRect().bottom > 60);
+    show(first === undefined ? Math.max(0, below) : first < 0 ? hits.length - 1 : Math.min(first, hits.length - 1));
+  };
+
   /** Goes to the next or previous page with hits, or round this one. @param {number} by */
   const leave = (by) => {
     const from = pages.indexOf(here);
@@ -113,6 +123,7 @@
     current = hits.findIndex(({ range }) => range.startContainer === shown?.startContainer && range.startOffset === shown.startOffset);
     paint();
     tell();
+    if (asked !== undefined) meet(asked);
   };
   let later = 0;
   main.addEventListener("changed", () => {
@@ -120,7 +131,32 @@
     if (query) later = setTimeout(again, 300);
   });
 
-  /** Searches for what stands in the field. @param {number} [first] the hit to show: -1 is the last, none the first at or below the reader */
+  /** Files of frames, by number: they never change. @type {Map<number, Promise<any[]>>} */
+  const frames = new Map();
+  /** Among files, what came since search data were sent is in frames: the newest of each item, as `put` has it. @returns {Promise<any[]>} */
+  const recent = async () => {
+    if (document.body.dataset.live !== "files") return [];
+    const { first, last } = await load("live");
+    const puts = new Map();
+    for (let n = first; n <= last; n++) {
+      if (!frames.has(n)) frames.set(n, load(`live-${n}`).catch(() => (frames.delete(n), [])));
+    }
+    for (let n = first; n <= last; n++) {
+      for (const { ops = [] } of (await frames.get(n)) || []) for (const { put } of ops) if (put) puts.set(put.item, put);
+    }
+    return [...puts.values()];
+  };
+  /** Search data with what came since. @param {[string, string][]} rows @param {any[]} puts @returns {[string, string][]} */
+  const join = (rows, puts) => {
+    const fresh = puts.map(({ item, html }) => {
+      const message = h("template", { innerHTML: html }).content.querySelector("[data-item]");
+      return /** @type {[string, string]} */ ([item.split("-")[0], textOf(message)]);
+    });
+    // One that has grown says more than it did.
+    return [...rows.filter(([anchor, text]) => !fresh.some(([same, longer]) => same === anchor && longer.startsWith(text))), ...fresh];
+  };
+
+  /** Searches for what stands in the field. @param {number} [first] as above */
   const start = async (first) => {
     const mine = ++run;
     query = plain(input.value);
@@ -130,20 +166,18 @@
     wanted = 0;
     done = !query;
     look();
+    meet(first);
     if (!query) return;
-    if (hits.length) {
-      const below = hits.findIndex(({ message }) => message.getBoundingClientRect().bottom > 60);
-      show(first === undefined ? Math.max(0, below) : first < 0 ? hits.length - 1 : Math.min(first, hits.length - 1));
-    }
     if (document.readyState !== "complete") await new Promise((ready) => addEventListener("load", ready, { once: true }));
     const chat = await load("chat").catch(() => null);
     if (mine !== run) return;
     pages = chat?.pages.includes(here) ? chat.pages : [here];
     const from = pages.indexOf(here);
+    const puts = await recent().catch(() => []);
     for (const page of [...pages.slice(from + 1), ...pages.slice(0, from)]) {
       const rows = await load(`search-${page.replace(/\.html$/, "")}`).catch(() => []);
       if (mine !== run) return;
-      counts.set(page, count(rows, query));
+      counts.set(page, count(join(rows, puts.filter((put) => put.page === page)), query));
       tell();
       if (wanted) leave(wanted);
     }

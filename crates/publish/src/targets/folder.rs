@@ -4,6 +4,7 @@
 //! operating system, which lets go of it when the program ends, however it ends.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     io::Write,
     path::{Path, PathBuf},
@@ -22,6 +23,8 @@ use crate::{
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Time between two looks at whether it is done.
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Bytes of two files that are compared at once.
+const COMPARED_BYTES: u64 = 1 << 20;
 /// End of the names of what is not whole yet.
 pub(crate) const PARTIAL: &str = ".readalong-partial";
 
@@ -289,6 +292,15 @@ impl Session for FolderSession<'_> {
         Ok(listed)
     }
 
+    fn damaged(&mut self, files: &[File]) -> Result<BTreeSet<SitePath>, PublishError> {
+        let damaged = files.iter().filter(|file| {
+            // What cannot be read is written anew, which says why it cannot.
+            let here = file.origin.here();
+            here.is_some_and(|here| !is_same(&self.path(&file.path), here).unwrap_or(false))
+        });
+        Ok(damaged.map(|file| file.path.clone()).collect())
+    }
+
     fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
         let path = self.path(folder);
         let entries = match fs::read_dir(&path) {
@@ -300,6 +312,20 @@ impl Session for FolderSession<'_> {
             .filter(|entry| entry.path().is_dir())
             .map(|entry| entry.file_name());
         Ok(names.filter_map(|name| name.into_string().ok()).collect())
+    }
+
+    fn leftovers(&mut self) -> Result<Vec<SitePath>, PublishError> {
+        let root = &self.folder.root;
+        let entries = match fs::read_dir(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(self.io("reading", root))?,
+        };
+        // Nobody else is at work: the folder is locked.
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let left = names.filter_map(|name| SitePath::parse(name.to_str()?));
+        Ok(left
+            .filter(|path| path.as_str().starts_with('.') && path.as_str().ends_with(PARTIAL))
+            .collect())
     }
 
     fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
@@ -344,6 +370,22 @@ impl Session for FolderSession<'_> {
 fn partial(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}{PARTIAL}"))
+}
+
+/// True where two files hold the same bytes.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (fs::File::open(one)?, fs::File::open(other)?);
+    let piece = |file: &mut fs::File| {
+        let mut piece = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(file, COMPARED_BYTES), &mut piece)?;
+        io::Result::Ok(piece)
+    };
+    loop {
+        let (one, other) = (piece(&mut one)?, piece(&mut other)?);
+        if one != other || one.is_empty() {
+            return Ok(one == other);
+        }
+    }
 }
 
 /// Writes and syncs a file.

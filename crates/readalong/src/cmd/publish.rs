@@ -20,7 +20,7 @@ use crate::{
     link, moment, output,
     pick::{self, Picked},
     publications::{Publication, Publications, Sealed, source},
-    publishing::{self, Pages, Place, Progress, print_plan, summary, verified},
+    publishing::{self, Pages, Place, Progress, is_private, print_plan, summary, verified},
     redaction,
     sealing::Seal,
 };
@@ -109,7 +109,7 @@ impl Publish {
             &publications,
             &place.key(),
         )?;
-        let seal = self.seal(&share, &publications, &place.key())?;
+        let seal = self.seal(&share, &publications, &place)?;
         let sealed = seal
             .as_ref()
             .map(|seal| seal.bundle(&ready.bundle))
@@ -125,6 +125,7 @@ impl Publish {
             title: Some(ready.title.as_str()).filter(|_| sealed.is_none()),
             at,
             is_listed: self.listed,
+            needs_site: false,
         };
         let link = seal
             .as_ref()
@@ -155,6 +156,7 @@ impl Publish {
             link: link.clone(),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
+            is_clear: false,
             published_at: None,
         })?;
         let published = publish(target, &publication, &pages, &progress);
@@ -167,6 +169,8 @@ impl Publish {
         if let Some(reason) = taken_back {
             match unpublish(target, &share, &pages, &Progress::removing()) {
                 Ok(_) | Err(PublishError::NotThere { .. }) => {}
+                Err(PublishError::NoSite { .. })
+                    if publications.is_only_begun(&place.key(), &share) => {}
                 Err(error) => return Err(error.into()),
             }
             publications.remove(&place.key(), &share)?;
@@ -264,9 +268,19 @@ impl Publish {
                 "share {id} is live; freeze it first (readalong update {id} --freeze), or publish its transcript"
             );
         }
-        if share["visibility"] == "private" && !self.is_sealed() {
+        if !self.is_sealed() && is_private(&share, &client)? {
+            let (why, how) = match share["visibility"] == "private" {
+                true => (
+                    "is private",
+                    format!("make it public: readalong update {id} --public"),
+                ),
+                false => (
+                    "asks for a sign-in while public sharing is switched off",
+                    "switch that on".to_owned(),
+                ),
+            };
             bail!(
-                "share {id} is private, and a host that only serves files can ask nobody who they are: publish it with --encrypt, so that only who has the link can read it (or make it public: readalong update {id} --public)"
+                "share {id} {why}, and a host that only serves files can ask nobody who they are: publish it with --encrypt, so that only who has the link can read it (or {how})"
             );
         }
         if let Some(at) = share["expires_at"].as_str() {
@@ -298,14 +312,15 @@ impl Publish {
         let Some(share) = &ready.share else {
             return Ok(None);
         };
-        let now: Result<Value, _> = self.data.client()?.get(&format!("/api/v1/shares/{share}"));
+        let client = self.data.client()?;
+        let now: Result<Value, _> = client.get(&format!("/api/v1/shares/{share}"));
         match now {
             Err(error) if is_not_found(&error) => Ok(Some("was deleted")),
             Err(error) => Err(error),
-            Ok(now) if now["visibility"] == "private" && !self.is_sealed() => {
-                Ok(Some("was made private"))
+            Ok(now) => {
+                let is_against = !self.is_sealed() && is_private(&now, &client)?;
+                Ok(is_against.then_some("was made private"))
             }
-            Ok(_) => Ok(None),
         }
     }
 
@@ -318,9 +333,10 @@ impl Publish {
         &self,
         share: &ShareId,
         publications: &Publications,
-        target: &str,
+        place: &Place,
     ) -> anyhow::Result<Option<Seal>> {
-        let before = publications.of_share(share, target);
+        let before = publications.of_share(share, &place.key());
+        let is_clear = before.is_some_and(|one| one.is_clear);
         let before = before.and_then(|one| one.sealed.clone());
         let named = self.link.as_deref().and_then(link::key);
         let before = match named {
@@ -331,13 +347,33 @@ impl Publish {
             _ => before,
         };
         match (before, self.is_sealed()) {
+            (Some(_), false) if is_clear && named.is_none() => Ok(None),
             (Some(_), false) => bail!(
                 "share {share} is encrypted; publish it with --encrypt or --passphrase, or in clear under a new link: readalong unpublish it first"
             ),
             (None, false) => Ok(None),
             (Some(sealed), true) => Seal::again(&sealed, self.passphrase).map(Some),
-            (None, true) => Seal::new(self.passphrase).map(Some),
+            (None, true) => {
+                self.check_new_key(share, place)?;
+                Seal::new(self.passphrase).map(Some)
+            }
         }
+    }
+
+    /// Refuses a new key for a link that was handed out with another one, which nobody here knows. Who is let in by a passphrase has no key in the link.
+    fn check_new_key(&self, share: &ShareId, place: &Place) -> anyhow::Result<()> {
+        if self.link.is_none() || self.passphrase {
+            return Ok(());
+        }
+        let target = place.target.as_ref();
+        let there = readalong_publish::share(target, share, &Progress::removing())?;
+        if there.is_some_and(|there| there.is_sealed()) {
+            bail!(
+                "share {share} at {} is encrypted with a key that is not known here: give its link to --as, with all that follows the #, or take it back first (readalong unpublish {share}), which ends the links that were handed out",
+                target.name()
+            );
+        }
+        Ok(())
     }
 
     /// The share that a source is published as: as named, as a server has it, as before, or a new one.

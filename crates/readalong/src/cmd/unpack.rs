@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use readalong_bundle::{Package, SealedBundle, ShareKey};
 
-use crate::{files, output};
+use crate::{files, link, output};
 
 /// Where the passphrase of an encrypted share is taken from, before somebody is asked for it.
 const PASSPHRASE: &str = "READALONG_PASSPHRASE";
@@ -70,10 +70,7 @@ fn opened(folder: &Path, key: Option<ShareKey>) -> anyhow::Result<Package> {
 
 /// Reads a key, or a link that ends with one.
 fn parse_key(text: &str) -> Result<ShareKey, String> {
-    let address = text.split_once('#').map_or("", |(_, address)| address);
-    let parts = address.split('&');
-    let key = parts.filter_map(|part| part.strip_prefix("k=")).next();
-    let parsed = key.unwrap_or(text).parse();
+    let parsed = link::key(text).unwrap_or(text).parse();
     parsed.map_err(|error: readalong_bundle::ShareKeyError| error.to_string())
 }
 

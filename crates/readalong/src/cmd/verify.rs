@@ -145,8 +145,12 @@ fn check_site(site: &Path) -> anyhow::Result<u8> {
         output::print_line(&said)?;
     }
     for path in &found.unfinished {
+        let next = match path.parent() == Some(site) {
+            true => "the next publication",
+            false => "the next publication of the share",
+        };
         output::print_line(&format!(
-            "unfinished {}: no reader sees it; the next publication of the share removes it",
+            "unfinished {}: no reader is led to it; {next} removes it",
             path.display()
         ))?;
         worst = 1;

@@ -51,10 +51,14 @@ const GROWTH: u64 = 2;
 const COPIES: [&str; 2] = ["chat.json", "chat.md"];
 /// Other data about the whole chat are sent again when they have grown by a quarter.
 const GROWTH_OF_WHOLE: (usize, usize) = (5, 4);
+/// How names of pages begin that lie beside those of the chat, and are there because it links to them.
+const SIDES: [&str; 2] = ["branch-", "thread-"];
 /// Digits of digests that only tell whether something changed.
 const DIGITS: usize = 16;
 /// The file at the place that says what was sent.
 const PAGES_SENT: &str = "data/pages.json";
+/// The file that says which pages there are.
+const FACTS: &str = "data/chat.js";
 /// How long the server may be silent: it speaks every 30 seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
 /// Longest answer of our own server that is taken, in bytes.
@@ -121,7 +125,7 @@ impl Publish {
         let chat = share::follow(&client, &path, self.how.redaction().waived())?;
         let local = self.local_share(&client, &chat)?;
         let title = shown_title(&local);
-        let seal = self.seal(&share, &publications, &place.key())?;
+        let seal = self.seal(&share, &publications, &place)?;
         let link = place.link(&share);
         let link = seal
             .as_ref()
@@ -134,6 +138,7 @@ impl Publish {
             link: link.clone(),
             bundle: None,
             sealed: seal.as_ref().map(Seal::remembered),
+            is_clear: false,
             published_at: None,
         })?;
         let progress = Progress::following();
@@ -266,6 +271,8 @@ struct Standing {
     /// What readers have of the last page.
     shown: Shown,
     sent: SentPages,
+    /// Pages beside those of the chat have to be looked at again: our server makes them together, not for each change.
+    is_side_late: bool,
     /// What the index of an encrypted one says.
     index: SealedIndex,
 }
@@ -295,11 +302,11 @@ impl Standing {
         Ok((new, changed))
     }
 
-    /// Files that pages and frames link to.
+    /// Artifacts, and pages beside those of the chat, that pages and frames link to.
     fn linked(&self) -> BTreeSet<String> {
         let mut linked = self.shown.links();
         linked.extend(self.links.values().flatten().cloned());
-        linked.retain(|name| name.starts_with("files/"));
+        linked.retain(|name| !name.starts_with("assets/"));
         linked
     }
 
@@ -366,6 +373,9 @@ struct SentPages {
     header: String,
     /// Pages that are finished, by name.
     pages: BTreeMap<String, String>,
+    /// Pages beside those of the chat.
+    #[serde(default)]
+    sides: BTreeMap<String, String>,
     /// Lengths of the data about the whole chat as they were sent last.
     #[serde(default)]
     whole: BTreeMap<String, usize>,
@@ -526,6 +536,7 @@ impl Keeper<'_> {
             links: BTreeMap::new(),
             shown,
             sent: sent.unwrap_or_default(),
+            is_side_late: false,
             index,
         }))
     }
@@ -580,7 +591,15 @@ impl Keeper<'_> {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             let is_over = cancel::is_cancelled();
-            if !is_over && (last_step.elapsed() < STEP_EVERY || (frames.is_empty() && !is_stale)) {
+            let is_side_late = self
+                .standing
+                .as_ref()
+                .is_some_and(|standing| standing.is_side_late);
+            let is_due = match frames.is_empty() && !is_stale {
+                true => is_side_late && last_step.elapsed() > WHOLE_AGE_MAX,
+                false => last_step.elapsed() >= STEP_EVERY,
+            };
+            if !is_over && !is_due {
                 continue;
             }
             if is_stale {
@@ -596,6 +615,9 @@ impl Keeper<'_> {
             }
             if let Some(sent) = self.step(&frames, Extent::New)? {
                 tell(&sent)?;
+                last_step = Instant::now();
+            }
+            if is_side_late {
                 last_step = Instant::now();
             }
             frames.clear();
@@ -740,9 +762,16 @@ impl Keeper<'_> {
             }
         }
         sent_pages.whole_seq = seq;
-        for name in std::mem::take(&mut whole.linked) {
+        let mut put = BTreeSet::new();
+        while let Some(name) = whole.linked.pop_first() {
             // An artifact that went meanwhile is not there, and its page is sent again.
-            if let Some(bytes) = self.source.find(&name)? {
+            if put.insert(name.clone())
+                && let Some(bytes) = self.source.find(&name)?
+            {
+                if is_side(&name) {
+                    sent_pages.sides.insert(name.clone(), page_digest(&bytes));
+                    pages_links.insert(name.clone(), links_of(&bytes));
+                }
                 whole.put(&name, bytes)?;
             }
         }
@@ -802,6 +831,7 @@ impl Keeper<'_> {
             links: pages_links,
             shown,
             sent: sent_pages,
+            is_side_late: false,
             index,
         });
         Ok(sent)
@@ -819,11 +849,14 @@ impl Keeper<'_> {
         if is_next || extent != Extent::New {
             pages.extend(self.about_whole(&mut next, extent)?);
         }
+        let is_due = !pages.is_empty() || standing.is_side_late;
+        pages.extend(self.sides(&mut next, is_due)?);
+        next.is_side_late |= extent == Extent::All && !next.sent.sides.is_empty();
         let linked = next.linked();
         let mut files = self.new_files(standing, &linked)?;
         if let Some(seal) = self.seal {
             next.index
-                .retain(|path| !path.starts_with("files/") || linked.contains(path));
+                .retain(|path| !is_named_by_others(path) || linked.contains(path));
             files = sealed(seal, &mut next.index, files, pages.drain(..));
             files.retain(|piece| !standing.names.contains(&piece.name));
             if next.index != standing.index {
@@ -838,8 +871,12 @@ impl Keeper<'_> {
             Some(_) => next.index.names(),
             None => linked,
         };
+        if self.seal.is_none() {
+            next.names.extend(next.sent.sides.keys().cloned());
+        }
         let removed = next.forget(named);
         if frames.is_empty() && pages.is_empty() && removed.is_empty() {
+            self.standing = Some(next);
             return Ok(None);
         }
         next.names
@@ -905,11 +942,8 @@ impl Keeper<'_> {
                 };
                 next.shown = Shown::of(&html);
             }
-            if page != last || is_whole {
-                let search = search_of(&page);
-                let bytes = self.source.get(&search)?;
-                pages.push((search, bytes));
-            }
+            let search = search_of(&page);
+            pages.push((search.clone(), self.source.get(&search)?));
             next.sent.put(&page, &html);
             pages.push((page, html));
         }
@@ -933,7 +967,9 @@ impl Keeper<'_> {
                 continue;
             };
             let before = next.sent.whole.get(&name).copied().unwrap_or(0);
-            let has_grown = bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0;
+            // Which pages there are is little, and find looks only through these.
+            let has_grown =
+                name == FACTS || bytes.len() * GROWTH_OF_WHOLE.1 >= before * GROWTH_OF_WHOLE.0;
             if !is_whole && (COPIES.contains(&name.as_str()) || !has_grown) {
                 continue;
             }
@@ -946,7 +982,40 @@ impl Keeper<'_> {
         Ok(files)
     }
 
-    /// Files that are linked to and not at the place.
+    /// Pages beside those of the chat that are linked to: those that are not there, and when other pages are sent those that are other.
+    fn sides(&self, next: &mut Standing, is_due: bool) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        let mut pages = Vec::new();
+        let mut open = next.linked();
+        let mut named = BTreeSet::new();
+        next.is_side_late = false;
+        while let Some(name) = open.pop_first() {
+            if !is_side(&name) || !named.insert(name.clone()) {
+                continue;
+            }
+            let known = next.links.get(&name);
+            if let Some(links) = known.filter(|_| !is_due) {
+                open.extend(links.iter().cloned());
+                continue;
+            }
+            let Some(html) = self.source.find(&name)? else {
+                next.is_side_late = true;
+                continue;
+            };
+            let links = links_of(&html);
+            open.extend(links.iter().cloned());
+            next.links.insert(name.clone(), links);
+            let digest = page_digest(&html);
+            if next.sent.sides.insert(name.clone(), digest.clone()) != Some(digest) {
+                pages.push((name, html));
+            }
+        }
+        next.sent.sides.retain(|name, _| named.contains(name));
+        next.links
+            .retain(|name, _| !is_side(name) || named.contains(name));
+        Ok(pages)
+    }
+
+    /// Artifacts that are linked to and not at the place.
     fn new_files(
         &self,
         standing: &Standing,
@@ -957,7 +1026,8 @@ impl Keeper<'_> {
             None => standing.names.contains(name),
         };
         let mut files = Vec::new();
-        for name in linked.iter().filter(|name| !is_there(name)) {
+        let artifacts = linked.iter().filter(|name| !is_side(name));
+        for name in artifacts.filter(|name| !is_there(name)) {
             if let Some(bytes) = self.source.find(name)? {
                 files.push(NewFile::bytes(name.clone(), bytes, media_type(name)));
             }
@@ -1022,7 +1092,7 @@ impl Facts {
             number => format!("contents-{number}.html"),
         });
         let data = numbers.map(|number| format!("data/contents-{number}.js"));
-        let others = ["data/chat.js", "data/anchors.js", "chat.json", "chat.md"].map(str::to_owned);
+        let others = [FACTS, "data/anchors.js", "chat.json", "chat.md"].map(str::to_owned);
         contents.chain(data).chain(others).collect()
     }
 }
@@ -1033,7 +1103,6 @@ impl Source {
         let id = pick::id(share).to_owned();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_recv_body(Some(SILENCE_MAX))
             .build()
             .into();
         Self {
@@ -1065,14 +1134,14 @@ impl Source {
         let reading = || format!("cannot get `{name}` from our server");
         let mut response = self.request(name).call().with_context(reading)?;
         match response.status().as_u16() {
-            200 => Ok(Some(
-                response
-                    .body_mut()
-                    .with_config()
-                    .limit(ANSWER_BYTES_MAX)
-                    .read_to_vec()
-                    .with_context(reading)?,
-            )),
+            200 => {
+                let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+                let bytes = body.read_to_vec().with_context(reading)?;
+                Ok(Some(match name.ends_with(".html") {
+                    true => lead_home(bytes),
+                    false => bytes,
+                }))
+            }
             404 => Ok(None),
             status => bail!("our server answered {status} for `{name}`"),
         }
@@ -1107,9 +1176,8 @@ impl Source {
         let query = place
             .map(|(epoch, after)| format!("?epoch={epoch}&after={after}"))
             .unwrap_or_default();
-        let request = self.request(&format!("events{query}"));
-        let response = request.header("Accept", "text/event-stream").call();
-        let mut response = response.context("our server does not answer")?;
+        let request = stream(self.request(&format!("events{query}")), SILENCE_MAX);
+        let mut response = request.call().context("our server does not answer")?;
         if response.status().as_u16() != 200 {
             bail!(
                 "our server answered {} for the live share",
@@ -1124,6 +1192,15 @@ impl Source {
         });
         Ok(receiver)
     }
+}
+
+/// A request for a stream of events, which goes on for as long as something comes.
+fn stream(
+    request: ureq::RequestBuilder<WithoutBody>,
+    silence_max: Duration,
+) -> ureq::RequestBuilder<WithoutBody> {
+    let request = request.header("Accept", "text/event-stream");
+    request.config().timeout_per_read(Some(silence_max)).build()
 }
 
 /// Passes on the data of server-sent events; an event with a name is the end (docs/protocol.md), and its data says why.
@@ -1263,9 +1340,14 @@ fn frames_name(number: u64) -> String {
     format!("data/live-{number}.js")
 }
 
-/// True for a file that is there only because another one names it: artifacts and pieces, and frames, which the head counts.
+/// True for a file that is there only because another one names it: artifacts and pieces, pages beside those of the chat, and frames, which the head counts.
 fn is_named_by_others(name: &str) -> bool {
-    name.starts_with("files/") || name.starts_with("data/live-")
+    name.starts_with("files/") || name.starts_with("data/live-") || is_side(name)
+}
+
+/// True for a page beside those of the chat: of another version of messages, or of a long thread.
+fn is_side(name: &str) -> bool {
+    SIDES.iter().any(|begin| name.starts_with(begin))
 }
 
 /// Where a page stands.
@@ -1329,12 +1411,29 @@ fn dress(html: &str) -> Option<String> {
         Some((left, right)) => format!("{left}data-signin=\"{}", &right[right.find('"')?..]),
         None => body,
     };
-    let after = after.replace("<a href=\"./\">", "<a href=\"../index.html\">");
     Some(format!("{before}<body {body}>{after}"))
 }
 
-/// Files that a piece of a page names: `assets/…` and `files/…` under digests.
+/// A page whose links to the share lead there among files, too.
+fn lead_home(html: Vec<u8>) -> Vec<u8> {
+    let html = String::from_utf8_lossy(&html);
+    html.replace("<a href=\"./\">", "<a href=\"../index.html\">")
+        .into_bytes()
+}
+
+/// Files that a piece of a page names: `assets/…` and `files/…` under digests, and pages beside those of the chat.
 fn links(html: &str, found: &mut BTreeSet<String>) {
+    let sides = SIDES.iter().flat_map(|begin| html.match_indices(begin));
+    for (at, _) in sides.filter(|(at, _)| html[..*at].ends_with("href=\"")) {
+        let name = html[at..].split(['"', '#']).next().unwrap_or_default();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if name
+            .strip_suffix(".html")
+            .is_some_and(|name| name.chars().all(is_name))
+        {
+            found.insert(name.to_owned());
+        }
+    }
     for folder in ["assets/", "files/"] {
         for (at, _) in html.match_indices(folder) {
             let name: String = html[at..]
@@ -1342,7 +1441,9 @@ fn links(html: &str, found: &mut BTreeSet<String>) {
                 .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.'))
                 .collect();
             let digest = name[folder.len()..].split('.').next().unwrap_or_default();
-            let begins = html[..at].ends_with(['"', '\'']);
+            // Scripts that come later stand in one attribute, with blanks between them; in a text nothing is an artifact.
+            let begins = html[..at].ends_with(['"', '\''])
+                || folder == "assets/" && html[..at].ends_with(' ');
             if begins && digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()) {
                 found.insert(name);
             }
@@ -1388,13 +1489,16 @@ fn media_type(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Write, net::TcpListener};
+
     use super::*;
 
     #[test]
     fn a_page_says_that_it_lies_among_files() {
         let html = "<title>data-live=\"live\" &lt;body </title><body class=\"x\" data-live=\"live\" data-epoch=\"00ff\" data-seq=\"7\" data-signin=\"/signin?next=/s/1/\">\
                     <a href=\"./\">Newest</a> href=\"./\" data-live=\"live\"";
-        let dressed = dress(html).unwrap();
+        let dressed = lead_home(dress(html).unwrap().into_bytes());
+        let dressed = String::from_utf8(dressed).unwrap();
         assert_eq!(
             dressed,
             "<title>data-live=\"live\" &lt;body </title><body class=\"x\" data-live=\"files\" data-epoch=\"00ff\" data-seq=\"7\" data-signin=\"\">\
@@ -1406,10 +1510,41 @@ mod tests {
     }
 
     #[test]
-    fn only_files_under_digests_are_links() {
-        let digest = "ab".repeat(32);
+    fn a_stream_ends_with_the_silence_and_not_before() {
+        const SILENCE_MAX: Duration = Duration::from_millis(800);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (done, is_done) = mpsc::channel::<()>();
+        let server = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut asked = [0; 4096];
+            let _ = client.read(&mut asked).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            for n in 0..8 {
+                write!(client, "data: {n}\n\n").unwrap();
+                let _ = is_done.recv_timeout(SILENCE_MAX / 4);
+            }
+            let _ = is_done.recv();
+        });
+        let request = stream(ureq::get(format!("http://{address}/")), SILENCE_MAX);
+        let mut response = request.call().unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let ended = hear(response.body_mut().as_reader(), &sender);
+        drop((sender, done));
+        let heard = receiver.iter().filter(|one| matches!(one, Heard::Frame(_)));
+        assert_eq!(heard.count(), 8);
+        let says = format!("{:#}", ended.err().unwrap());
+        assert!(says.contains("our server is gone: timeout"), "{says}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn only_files_under_digests_and_pages_beside_are_links() {
+        let (digest, other) = ("ab".repeat(32), "cd".repeat(32));
         let html = format!(
-            "<a href=\"files/{digest}.png\"> files/{digest}.gif <img src=\"assets/{digest}.css\"> \"files/../x\" \"files/short.png\""
+            "<a href=\"files/{digest}.png\"> files/{digest}.gif <img src=\"assets/{digest}.css\"> \"files/../x\" \"files/short.png\" \
+             <search data-scripts=\"assets/{digest}.js assets/{other}.js\"> \
+             <a href=\"branch-0123456789ab.html#m0123456789ab\"> <a href=\"thread-0123456789ab-2.html\"> <a href=\"branch-../x.html\"> branch-x.html"
         );
         let mut found = BTreeSet::new();
         links(&html, &mut found);
@@ -1417,7 +1552,11 @@ mod tests {
             found.into_iter().collect::<Vec<_>>(),
             [
                 format!("assets/{digest}.css"),
-                format!("files/{digest}.png")
+                format!("assets/{digest}.js"),
+                format!("assets/{other}.js"),
+                "branch-0123456789ab.html".to_owned(),
+                format!("files/{digest}.png"),
+                "thread-0123456789ab-2.html".to_owned(),
             ]
         );
     }

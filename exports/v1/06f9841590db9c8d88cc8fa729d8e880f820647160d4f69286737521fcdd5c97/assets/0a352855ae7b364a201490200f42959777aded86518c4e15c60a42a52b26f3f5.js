@@ -23,8 +23,8 @@
   /** Hits in a page's search data; the one place that knows how that is written. @param {[string, string][]} rows @param {string} query */
   const count = (rows, query) => rows.reduce((total, [, text]) => total + places(fold(text), query).length, 0);
 
-  /** Hits in one message of this page. @param {HTMLElement} message @param {string} query @returns {Hit[]} */
-  const search = (message, query) => {
+  /** The text of a message as the search data have it, and where its nodes begin there. @param {HTMLElement} message */
+  const read = (message) => {
     /** @type {{node: Text, start: number}[]} */
     const nodes = [];
     let text = "";
@@ -36,6 +36,14 @@
       nodes.push({ node, start: text.length });
       text += piece.startsWith(" ") && (!text || text.endsWith(" ")) ? piece.slice(1) : piece;
     }
+    return { nodes, text };
+  };
+  /** @param {HTMLElement} message */
+  const textOf = (message) => read(message).text;
+
+  /** Hits in one message of this page. @param {HTMLElement} message @param {string} query @returns {Hit[]} */
+  const search = (message, query) => {
+    const { nodes, text } = read(message);
     // Walks forward only: at = place in the squeezed text, offset = the same place in the node.
     let index = -1, at = 0, offset = 0;
     const locate = (/** @type {number} */ place, /** @type {boolean} */ end) => {
@@ -59,5 +67,5 @@
     });
   };
 
-  readalong.findText = { plain, count, search };
+  readalong.findText = { plain, count, search, textOf };
 })();
