@@ -1,6 +1,6 @@
 // What `readalong publish` sends, on a plain static host and in a folder that is opened from the disk: the link, its updates, a page that grows.
 import { execFileSync, spawn } from "node:child_process";
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -194,6 +194,17 @@ test("a share that was taken back says so, and a page of a version that is gone 
   site.publish();
   const gone = new URL(`s/${share}/${bundle.slice(0, 16)}/index.html`, site.host?.url).href;
   expect((await page.request.get(gone)).status()).toBe(404);
+  // The page for what is missing leads to a share of this host, and to no other host.
+  const missing = readFileSync(join(site.root, "404.html"), "utf8");
+  await page.route("**/nowhere/**", (route) => route.fulfill({ status: 404, contentType: "text/html", body: missing }));
+  await page.route("**/s/00000000000000000000000000000000/", (route) => route.fulfill({ status: 200, contentType: "text/html", body: "the share" }));
+  const host = new URL(String(site.host?.url)).origin;
+  const path = "s/00000000000000000000000000000000/nowhere/x";
+  await page.goto(`${host}/${path}`);
+  await expect(page).toHaveURL(`${host}/s/00000000000000000000000000000000/`);
+  await page.goto(`${host}//evil.example/${path}`);
+  await expect(page.locator("body")).not.toContainText("the share");
+  expect(page.url()).toBe(`${host}//evil.example/${path}`);
   execFileSync(PROGRAM, ["unpublish", site.chat, "--to", site.root], { env: site.env, stdio: "ignore" });
   await page.goto(site.onHost(link));
   await expect(page.locator("h1")).toHaveText("This chat was taken back");

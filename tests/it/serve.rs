@@ -96,7 +96,12 @@ fn bundles(data: &Path) -> Vec<PathBuf> {
 fn a_live_share_shows_what_a_bundle_of_it_shows() {
     let world = World::new();
     let file = world.write("session.jsonl", long_session(150));
+    // What a crash left of an upload goes.
+    let left = world.path("data/cache/uploads/.tmpAbCdEf");
+    fs::create_dir_all(left.parent().unwrap()).unwrap();
+    fs::write(&left, "half").unwrap();
     let served = Served::start(&world);
+    assert!(!left.exists());
     let frozen: Value =
         serde_json::from_str(&served.done(&["share", file.to_str().unwrap(), "--json"])).unwrap();
     let live = served.api.share(frozen["chat"].as_str().unwrap(), "live");

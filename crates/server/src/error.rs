@@ -14,12 +14,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use http_body_util::Limited;
 use readalong_import::ImportError;
 use readalong_store::StoreError;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::service::ServiceError;
+use crate::{routes::api::MESSAGES_BYTES_MAX, service::ServiceError};
 
 /// Bytes of a foreign error text that are passed on: longer ones are no sentence.
 const FOREIGN_TEXT_BYTES_MAX: usize = 2_000;
@@ -294,6 +295,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE).cloned();
+        // Also where files of any length are taken at the same path.
+        let request = request.map(|body| Body::new(Limited::new(body, MESSAGES_BYTES_MAX)));
         let body = Bytes::from_request(request, state).await?;
         match kind {
             Some(kind) if !is_json(&kind) => {

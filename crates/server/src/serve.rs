@@ -632,13 +632,15 @@ fn raise_file_limit(wanted: u64) {
     }
 }
 
-/// Removes what crashes have left: bundles of no share, folders of pages.
+/// Removes what crashes have left: bundles of no share, folders of pages, halves of uploads.
 fn clear(data: &Path, store: &Store, frozen: &FrozenShares) -> Result<(), ServeError> {
     let used = store.read(|reader| reader.bundles())?;
     frozen.keep_only(&used.into_iter().collect());
     frozen.forget_stale(store)?;
-    // It is made again when it is needed.
-    let _ = fs::remove_dir_all(data.join("cache").join("live"));
+    // They are made again when they are needed; what was being sent is sent again.
+    for folder in ["live", "uploads"] {
+        let _ = fs::remove_dir_all(data.join("cache").join(folder));
+    }
     Ok(())
 }
 

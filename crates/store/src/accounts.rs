@@ -71,6 +71,7 @@ pub(crate) fn perform(connection: &Connection, now: Timestamp, write: Write) -> 
         Write::RemoveOtherSessions { user, keep } => {
             let sql = "DELETE FROM sessions WHERE user = ?1 AND sha256 <> ?2";
             run(connection, sql, (user.0, keep.as_bytes()))?;
+            end_signins(connection, user)?;
         }
         Write::Used { sha256 } => {
             for sql in [
@@ -209,6 +210,12 @@ fn create_session(
 
 fn end_sessions(connection: &Connection, user: UserId) -> Result<()> {
     run(connection, "DELETE FROM sessions WHERE user = ?1", [user.0])?;
+    end_signins(connection, user)
+}
+
+/// A link to sign in with is a session that has not begun.
+fn end_signins(connection: &Connection, user: UserId) -> Result<()> {
+    run(connection, "DELETE FROM signins WHERE user = ?1", [user.0])?;
     Ok(())
 }
 

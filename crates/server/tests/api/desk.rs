@@ -196,6 +196,10 @@ async fn chat_with_file(world: &World) -> (String, String) {
     let bytes = b"bytes of a file".to_vec();
     let sha256 = readalong_digest(&bytes);
     let path = format!("/api/v1/chats/{chat}/artifacts/{sha256}");
+    // Files of any length are taken at the same path, changes are not.
+    let blanks = vec![b' '; 40 << 20];
+    let long = world.raw("PATCH", &path, &world.ada, "application/json", blanks);
+    long.await.expect_error(413, "too_large");
     world
         .raw("PUT", &path, &world.ada, "application/octet-stream", bytes)
         .await

@@ -214,7 +214,12 @@ async fn another_password_ends_all_sessions() {
         .expect_error(403, "forbidden");
     me(&session).await.expect(200);
     let right = json!({"password": next, "current_password": "password of eve"});
+    let link = format!("/api/v1/users/{}/signin_link", eve["id"]);
+    let link = world.bare("POST", &link, &world.root).await.expect(201);
+    let link = link.json()["url"].as_str().unwrap().to_owned();
+    let signin = &link[link.find("/signin").unwrap()..];
     world.patch(&path, &world.eve, right).await.expect(204);
+    world.get(signin, "").await.expect(401);
     me(&session).await.expect_error(401, "unauthorized");
     world
         .sign_in("eve", "password of eve", "/")

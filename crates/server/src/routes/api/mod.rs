@@ -54,7 +54,7 @@ const X_NEXT: HeaderName = HeaderName::from_static("x-next");
 /// Bytes of a JSON body where a route does not say otherwise: names and settings.
 pub(crate) const JSON_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a body of messages or changes: long tool results come whole.
-const MESSAGES_BYTES_MAX: usize = 32 << 20;
+pub(crate) const MESSAGES_BYTES_MAX: usize = 32 << 20;
 /// Bytes of a chat's title or a share's name: a heading, not a text.
 const TITLE_BYTES_MAX: usize = 1_000;
 

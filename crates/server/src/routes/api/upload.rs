@@ -19,7 +19,7 @@ use tokio::{fs::File, io::AsyncWriteExt};
 use crate::{error::ApiError, service::Service};
 
 /// Folder of the data folder for files on their way; it may be emptied at any time.
-const FOLDER: &str = "cache";
+const FOLDER: &str = "cache/uploads";
 /// Name of the part of a form that holds the file.
 const PART: &str = "file";
 
