@@ -95,6 +95,8 @@ impl Client {
             .timeout_global(Some(ANSWER_TIMEOUT))
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .http_status_as_error(false)
+            // The server of one's own data folder is here: its token is for nobody between.
+            .proxy(None)
             .build()
             .into();
         Self {

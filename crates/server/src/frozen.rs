@@ -26,7 +26,7 @@ use readalong_model::{
 use readalong_render::{Output, OutputError};
 use readalong_store::{ShareChange, Store, StoreError, Write};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     content::{Content, Packing, Source, Takes},
@@ -86,32 +86,8 @@ struct ServedFile {
     artifact: Option<Option<String>>,
 }
 
-/// Pieces of a zip that wait to be taken.
-const PIECES_AHEAD: usize = 4;
-/// Bytes of a piece.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// Takes a zip as it is written, for as long as somebody takes it from here and may.
-struct Pieces {
-    taken: mpsc::Sender<io::Result<Bytes>>,
-    cut: Arc<AtomicBool>,
-}
-
-impl io::Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.cut.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let piece = Bytes::copy_from_slice(bytes);
-        let sent = self.taken.blocking_send(Ok(piece));
-        sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+/// The bundle as one file, beside the packed forms of its files.
+const ZIP: &str = "bundle.zip";
 
 /// What is remembered of the making of a bundle, on disk in `cache`: without it the bundle is made again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -604,33 +580,39 @@ impl FrozenShares {
         })
     }
 
-    /// A bundle as a zip, in pieces: packed as they are taken, and cut off where nobody may read it any more.
-    pub(crate) fn zip(&self, bundle: &OpenBundle) -> mpsc::Receiver<io::Result<Bytes>> {
-        let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
-        let (path, cut) = (
-            self.bundles.join(bundle.made.bundle.to_string()),
-            bundle.cut.clone(),
-        );
-        tokio::task::spawn_blocking(move || {
-            let packed = verify(&path).map(|verified| {
-                let verified = verified.into_verified();
-                let verified = verified.map_err(|_| io::Error::other("the bundle is damaged"))?;
-                let out = Pieces {
-                    taken: pieces.clone(),
-                    cut,
-                };
-                let mut out = io::BufWriter::with_capacity(PIECE_BYTES, out);
-                readalong_bundle::pack(&verified, PackageKind::Zip, &mut out)
-                    .map_err(io::Error::other)?;
-                out.flush()
-            });
-            if let Err(error) = packed.map_err(io::Error::other).and_then(|packed| packed) {
-                tracing::warn!("a bundle could not be packed: {error}");
-                // Whoever takes it learns that it is not whole.
-                let _ = pieces.blocking_send(Err(error));
+    /// A bundle as a zip: packed when it is asked for first, and kept as long as the bundle.
+    ///
+    /// # Errors
+    /// The bundle is gone or damaged, or the disk is full.
+    pub(crate) async fn zip(
+        &self,
+        share: &ShareId,
+        bundle: &OpenBundle,
+    ) -> Result<Content, ServiceError> {
+        let id = bundle.made.bundle;
+        let path = self.packed.join(id.to_string()).join(ZIP);
+        if !path.exists() {
+            let turn = self.turn_of(share);
+            let _only_one = turn.lock().await;
+            if !path.exists() {
+                let _turn = self.turn().await?;
+                let (from, to) = (self.bundles.join(id.to_string()), path.clone());
+                let packed = tokio::task::spawn_blocking(move || pack_zip(&from, &to)).await;
+                packed.map_err(|_| ServiceError::Stopping)??;
             }
-        });
-        taken
+        }
+        let size = fs::metadata(&path).map(|file| file.len());
+        Ok(Content {
+            media_type: HeaderValue::from_static("application/zip"),
+            // The same bundle gives the same zip.
+            sha256: id,
+            packing: Packing::Plain,
+            source: Source::File {
+                size_bytes: size.map_err(ServiceError::io("opening", &path))?,
+                cut: bundle.cut.clone(),
+                path,
+            },
+        })
     }
 
     /// Small files from memory, others from disk.
@@ -664,6 +646,23 @@ impl FrozenShares {
             cut: bundle.cut.clone(),
         }
     }
+}
+
+/// Packs a bundle as one file. Whoever comes meanwhile sees none, and where the bundle goes meanwhile its folder takes the file with it.
+fn pack_zip(bundle: &Path, to: &Path) -> Result<(), ServiceError> {
+    let verified = verify(bundle)?.into_verified();
+    let packed = (|| {
+        let verified = verified.map_err(|_| io::Error::other("the bundle is damaged"))?;
+        let folder = to.parent().unwrap_or(to);
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut out = io::BufWriter::new(&mut file);
+        readalong_bundle::pack(&verified, PackageKind::Zip, &mut out).map_err(io::Error::other)?;
+        out.flush()?;
+        drop(out);
+        file.persist(to)?;
+        Ok(())
+    })();
+    packed.map_err(ServiceError::io("packing", to))
 }
 
 /// What has to be done when there is time.

@@ -2,10 +2,7 @@
 
 use std::{io::ErrorKind, sync::Arc};
 
-use axum::{
-    body::Body,
-    response::{IntoResponse, Response},
-};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use readalong_model::Share;
 
@@ -63,14 +60,11 @@ async fn answer(
 ) -> Result<Response, ServiceError> {
     let bundle = service.frozen.open(service, share).await?;
     if name == ZIP {
-        let mut pieces = service.frozen.zip(&bundle);
-        let pieces = futures_util::stream::poll_fn(move |context| pieces.poll_recv(context));
-        let mut response = Body::from_stream(pieces).into_response();
-        artifact::guard(
-            &mut response,
-            &HeaderValue::from_static("application/zip"),
-            Some("chat.zip"),
-        );
+        let zip = service.frozen.zip(&share.id, &bundle).await?;
+        let media_type = zip.media_type.clone();
+        let answered = zip.answer(request).await;
+        let mut response = answered.map_err(ServiceError::io("opening", name.as_ref()))?;
+        artifact::guard(&mut response, &media_type, Some("chat.zip"));
         headers::keep(response.headers_mut(), share);
         return Ok(response);
     }

@@ -380,11 +380,14 @@ async fn detail(
         Ok(_) => Link::Share(id),
         Err(_) => Link::Legacy(shares::legacy_path(&id)),
     };
-    let share = gate::admit(&service, &link, &headers).map_err(|denied| match denied {
-        Denied::Gone => ApiError::not_found("shared chat"),
-        Denied::SignIn | Denied::BadToken => ApiError::unauthorized(),
-        Denied::Failed => ApiError::internal("the gate cannot read the store"),
-    })?;
+    let admit = || {
+        gate::admit(&service, &link, &headers).map_err(|denied| match denied {
+            Denied::Gone => ApiError::not_found("shared chat"),
+            Denied::SignIn | Denied::BadToken => ApiError::unauthorized(),
+            Denied::Failed => ApiError::internal("the gate cannot read the store"),
+        })
+    };
+    admit()?;
     let _turn = service
         .api
         .whole_chats
@@ -392,6 +395,7 @@ async fn detail(
         .acquire()
         .await
         .map_err(ApiError::internal)?;
+    let share = admit()?;
     let detail = service.read(move |r| {
         let card = Service::card(r, &share)?;
         let chat = r.whole_chat(&share.chat, share.frozen_at_seq)?;
@@ -409,6 +413,8 @@ async fn detail(
         }))
     });
     let detail = detail.await?;
+    // It may have been taken back while its messages were read.
+    admit()?;
     detail
         .map(Json)
         .ok_or_else(|| ApiError::not_found("shared chat"))
