@@ -51,6 +51,7 @@ async fn a_share_is_made_listed_changed_and_deleted() {
         (&Value::Null, &Value::Null)
     );
     assert_eq!(share["visibility"], "private");
+    let other = world.chat(&world.ada).await;
     for (query, found) in [
         ("", 1),
         ("?filter=kite", 1),
@@ -59,6 +60,14 @@ async fn a_share_is_made_listed_changed_and_deleted() {
         ("?visibility=private&updates=live", 1),
         ("?updates=frozen", 0),
         (&format!("?chat={chat}"), 1),
+        (&format!("?chat={other}"), 0),
+        (&format!("?chat={chat}&updates=frozen"), 0),
+        (&format!("?chat={chat}&visibility=public"), 0),
+        (&format!("?chat={chat}&filter=sky"), 0),
+        (
+            &format!("?chat={chat}&updates=live&visibility=private&filter=kite&sort=name"),
+            1,
+        ),
         ("?offset=1", 0),
     ] {
         let list = world

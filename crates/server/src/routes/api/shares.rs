@@ -176,7 +176,7 @@ pub(crate) struct Listed {
     /// `frozen` or `live`.
     #[param(value_type = Option<String>)]
     updates: Option<Updates>,
-    /// Only those of this chat; nothing else narrows or sorts them then.
+    /// Only those of this chat.
     chat: Option<String>,
     /// `newest` (default), `oldest` or `name`.
     #[serde(default)]
@@ -234,33 +234,20 @@ pub(crate) async fn list(
     ApiQuery(listed): ApiQuery<Listed>,
 ) -> Result<(HeaderMap, Json<Vec<ShareEntry>>), ApiError> {
     let range = Range::new(listed.offset, listed.limit)?;
-    let chat = listed.chat.as_deref().map(super::chat_id).transpose()?;
     let filter = ShareFilter {
         text: wanted(listed.filter),
         visibility: listed.visibility,
         updates: listed.updates,
+        chat: listed.chat.as_deref().map(super::chat_id).transpose()?,
         order: listed.sort.into(),
         after: cursor(listed.after.as_deref())?,
         offset: range.offset,
         limit: range.limit,
     };
     let SharePage { shares, next } = service
-        .read(move |r| match chat {
-            None => r.shares(owner.id, &filter),
-            Some(chat) => match r.chat_of(owner.id, &chat)? {
-                None => Err(StoreError::NotFound),
-                Some(record) => {
-                    let shares = r.shares_of_chat(&chat)?.into_iter();
-                    let shares = shares
-                        .skip(filter.offset as usize)
-                        .take(filter.limit as usize);
-                    let titled = shares.map(|share| (share, record.head.title.clone()));
-                    Ok(SharePage {
-                        shares: titled.collect(),
-                        next: None,
-                    })
-                }
-            },
+        .read(move |r| match &filter.chat {
+            Some(chat) if r.chat_of(owner.id, chat)?.is_none() => Err(StoreError::NotFound),
+            _ => r.shares(owner.id, &filter),
         })
         .await
         .map_err(|error| ApiError::from(error).about("chat"))?;
