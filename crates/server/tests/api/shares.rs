@@ -282,6 +282,44 @@ async fn ask(world: &World, token: &str, request: &(&str, String, Value)) -> Ans
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_is_refreshed_however_quickly_its_chat_changes() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let share = world.share(&world.ada, &chat, "frozen", "public").await;
+    let is_done = std::cell::Cell::new(false);
+    let say = async |id: &str| {
+        let path = format!("/api/v1/chats/{chat}/messages");
+        let mut number = 0;
+        while !is_done.get() {
+            number += 1;
+            let message = json!({"id": id, "role": "user", "text": format!("Text {number}")});
+            world.post(&path, &world.ada, message).await.expect(200);
+        }
+    };
+    let refresh = async {
+        let path = format!("/api/v1/shares/{share}");
+        for _ in 0..20 {
+            let refreshed = world.patch(&path, &world.ada, json!({"refresh": true}));
+            refreshed.await.expect(200);
+        }
+        is_done.set(true);
+    };
+    tokio::join!(say("m1"), say("m2"), say("m3"), refresh);
+    world
+        .post(
+            &format!("/api/v1/chats/{chat}/messages"),
+            &world.ada,
+            json!({"id": "m2", "role": "user", "text": "At last"}),
+        )
+        .await
+        .expect(200);
+    let path = format!("/api/v1/shares/{share}");
+    let refreshed = world.patch(&path, &world.ada, json!({"refresh": true}));
+    refreshed.await.expect(200);
+    assert!(seen(&world, &share).await.contains(&"At last".to_owned()));
+}
+
 #[tokio::test]
 async fn what_is_somebody_elses_is_answered_as_what_never_was() {
     let world = World::new().await;
