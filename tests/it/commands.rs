@@ -1243,3 +1243,22 @@ fn a_live_share_grows_on_after_its_server_was_started_again() {
     served.again();
     assert_eq!(served.api.get("follow"), json!([]));
 }
+
+#[test]
+fn a_long_transcript_is_shared_again_where_its_order_is_another() {
+    let world = World::new();
+    let data = world.path("data");
+    let prompts = (0..1_200).map(|number| format!("Message {number}."));
+    let session = prompts.fold(Session::new(), |session, text| session.prompt(&text));
+    let file = world.write("session.jsonl", session.text());
+    let share = |file: &Path| json_on(&data, &["share", file.to_str().unwrap(), "--json"]);
+    let first = share(&file);
+    // Every message moves on by one, which takes several requests.
+    let before = Session::new().prompt("Before all others.").text();
+    let before = before.replace("\"u0\"", "\"first\"");
+    fs::write(&file, format!("{before}{}", session.text())).unwrap();
+    let again = share(&file);
+    assert_eq!(again["chat"], first["chat"]);
+    let chat = json_on(&data, &["list", "--chats", "--json"]);
+    assert_eq!(chat["messages"], 1_201);
+}

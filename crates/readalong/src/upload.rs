@@ -125,7 +125,10 @@ fn send(client: &Client, path: &str, changes: ChangeSet) -> anyhow::Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
-    let _: Value = client.post(&format!("{path}/changes"), &serde_json::to_value(changes)?)?;
+    let mut changes = serde_json::to_value(changes)?;
+    // In pieces: until the last of them a place may be that of two messages.
+    changes["unsettled"] = Value::Bool(true);
+    let _: Value = client.post(&format!("{path}/changes"), &changes)?;
     Ok(())
 }
 

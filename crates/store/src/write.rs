@@ -371,6 +371,7 @@ pub struct ShareChange {
     /// Whether later messages appear. A share that becomes frozen is frozen at this write.
     pub updates: Option<Updates>,
     /// Freezes the share at this event. It must be one whose state of the chat is still kept, as it is where nothing but new messages came since.
+    /// One that is yet to come is this write.
     pub frozen_at_seq: Option<Seq>,
     /// The bundle that a frozen share serves.
     pub bundle: Option<Option<Digest>>,

@@ -92,6 +92,36 @@ async fn a_change_set_with_a_mistake_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_place_is_that_of_one_message() {
+    let world = World::new().await;
+    let id = world.chat(&world.ada).await;
+    let path = format!("/api/v1/chats/{id}/changes");
+    let at = |place: u32, id: &str| json!([place, {"id": id, "role": "user", "parts": [{"text": {"markdown": id}}]}]);
+    let change = async |changes: Value| world.post(&path, &world.ada, changes).await;
+    for changes in [
+        json!({"messages": [at(1, "new")]}),
+        json!({"messages": [at(2, "new"), at(2, "other")]}),
+        json!({"messages": [at(0, "m2")]}),
+        json!({"messages": [at(1, "m1"), at(2, "new")]}),
+    ] {
+        let refused = change(changes).await.expect_error(400, "bad_request");
+        assert!(refused.text().contains("is that of"), "{}", refused.text());
+    }
+    // What goes or moves in the same set makes room; who brings pieces says so.
+    for changes in [
+        json!({"messages": [at(1, "new")], "removed": ["m2"]}),
+        json!({"messages": [at(0, "new"), at(1, "m1")]}),
+        json!({"messages": [at(0, "new"), at(1, "m1"), at(2, "m3")]}),
+        json!({"messages": [at(1, "between")], "unsettled": true}),
+        json!({"messages": [at(2, "m1"), at(3, "m3")]}),
+    ] {
+        change(changes).await.expect(200);
+    }
+    let texts = world.texts(&world.ada, &id).await;
+    assert_eq!(texts, ["new", "between", "m1", "m3"]);
+}
+
+#[tokio::test]
 async fn artifacts_come_before_what_names_them() {
     let world = World::new().await;
     let id = world.chat(&world.ada).await;

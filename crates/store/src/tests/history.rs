@@ -118,6 +118,7 @@ fn what_is_erased_has_no_past() {
     world.put(vec![(0, message("a", "source"))]);
     world.edit("a", "an earlier secret");
     world.edit("a", "harmless");
+    world.hide("a", true);
     assert!(world.is_on_disk("an earlier secret"));
     world.erase("a");
     assert!(!world.is_on_disk("an earlier secret"));
@@ -196,7 +197,13 @@ fn artifacts_are_hidden_and_removed_in_every_version() {
         let digest = world.store.keep_artifact_of(&world.chat, bytes).unwrap();
         assert_eq!(world.store.artifact_path(digest).exists(), is_kept);
     }
-    assert!(!history(&world)[0].can_undo);
+    let [erased] = &history(&world)[..] else {
+        panic!("{:?}", history(&world));
+    };
+    assert_eq!(
+        (erased.can_undo, &erased.done),
+        (false, &Done::ArtifactErased { place: 0 })
+    );
     let stranger = add_user(&world.store, "bob");
     let not_theirs = Write::HideArtifact {
         chat: world.chat.clone(),
