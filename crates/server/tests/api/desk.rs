@@ -140,6 +140,12 @@ async fn changes_are_refused_where_the_message_is_another_and_taken_back() {
         .bare("POST", &format!("{path}/history/0/undo"), &world.ada)
         .await
         .expect_error(409, "conflict");
+    // What is gone was not only changed.
+    world.delete(&message, &world.ada).await.expect(204);
+    world
+        .patch(&message, &world.ada, edit("Third"))
+        .await
+        .expect_error(404, "not_found");
 }
 
 #[tokio::test]
@@ -429,6 +435,23 @@ async fn a_message_that_is_asked_for_is_gone_to() {
     let asked = asked.expect(200).text();
     assert_eq!(asked.matches("autofocus").count(), 1);
     assert!(asked.contains(r#"data-place="1" tabindex="-1" autofocus"#));
+}
+
+#[tokio::test]
+async fn results_and_thoughts_are_told_apart_by_how_they_begin() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let text = |markdown: &str| json!({"text": {"markdown": markdown}});
+    let result =
+        json!({"tool_result": {"call_id": "c1", "parts": [text("\n  3 tests failed\nat length")]}});
+    let thought = json!({"reasoning": {"markdown": "Let me see.\nThen more."}});
+    let messages = json!([{"id": "m3", "role": "tool", "parts": [result, thought]}]);
+    let path = format!("/api/v1/chats/{chat}/messages");
+    world.post(&path, &world.ada, messages).await.expect(200);
+    let page = world.get(&format!("/chats/{chat}"), &world.ada).await;
+    let page = page.expect(200).text();
+    assert!(page.contains("<bdi>3 tests failed</bdi>") && page.contains("<bdi>Let me see.</bdi>"));
+    assert!(!page.contains("at length") && !page.contains("Then more"));
 }
 
 #[tokio::test]
