@@ -2,6 +2,7 @@
 import { crc32, deflateSync } from "node:zlib";
 
 import { look, signIn } from "./desk.js";
+import { NAMED } from "./paths.js";
 import { RealServer } from "./real-server.js";
 import { expect, test as watched } from "./watch.js";
 
@@ -31,7 +32,7 @@ const PICTURE = (() => {
 
 /** A user who signs in with a password; their number. @param {RealServer} server @param {string} name @param {string} role */
 const user = async (server, name, role) => (await server.api("POST", "users", { name, role, password: `password of ${name}` })).id;
-/** @param {import("@playwright/test").Page} page @param {RealServer} server @param {string} name */
+/** @param {import("@playwright/test").Page} page @param {{url: string}} server @param {string} name */
 async function enter(page, server, name, password = `password of ${name}`) {
   await page.goto(`${server.url}/signin`);
   await page.getByLabel("Name").fill(name);
@@ -101,6 +102,25 @@ test("a password is changed, and sessions end one by one and all at once", async
   await expect(page).toHaveURL(`${server.url}/signin`);
   await enter(page, server, "eve", "another password");
   for (const context of others) await context.close();
+});
+
+test("over plain http one signs in and out on any address, and another site cannot", async ({ page, server }) => {
+  await user(server, "ada", "owner");
+  const named = { url: server.url.replace("127.0.0.1", NAMED) };
+  await page.goto(named.url);
+  expect(await page.evaluate(() => isSecureContext)).toBe(false);
+  await enter(page, named, "ada");
+  await page.locator("header summary").click();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page).toHaveURL(`${named.url}/signin`);
+  await enter(page, named, "ada");
+  await page.goto(`${named.url}/signout`);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page).toHaveURL(`${named.url}/signin`);
+  await page.route("http://evil.example/", (route) => route.fulfill({ contentType: "text/html", body: `<form method="post" action="${named.url}/signin"><button>Win</button></form>` }));
+  await page.goto("http://evil.example/");
+  await page.getByRole("button", { name: "Win" }).click();
+  await expect(page.getByRole("heading")).toHaveText("Not from here");
 });
 
 test("an admin revokes anybody's share and switches public sharing off", async ({ page, server, browser }) => {

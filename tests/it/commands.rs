@@ -330,8 +330,15 @@ fn a_live_share_of_what_is_none_ends_with_words() {
 #[test]
 fn a_live_share_waits_for_the_first_message_and_says_so() {
     let world = World::new();
+    let begun =
+        "{\"type\":\"permission-mode\",\"permissionMode\":\"default\",\"sessionId\":\"s\"}\n";
     let text = Session::new().prompt("How does a kite fly?").text();
-    for (name, there) in [("empty.jsonl", 0), ("half.jsonl", 40)] {
+    let text = format!("{begun}{text}");
+    for (name, there) in [
+        ("empty.jsonl", 0),
+        ("half.jsonl", 40),
+        ("begun.jsonl", begun.len()),
+    ] {
         let file = world.write(name, &text[..there]);
         let mut command = on(&world.path("data"));
         command

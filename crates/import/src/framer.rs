@@ -389,10 +389,14 @@ pub(crate) fn salvage(piece: &[u8]) -> Vec<Salvaged> {
                 lost_from = at;
             }
             None if tries > RESYNC_TRIES_MAX || tried_bytes > RESYNC_BYTES_MAX => break,
-            None => match rest[1..].find("{\"").or_else(|| rest[1..].find("[{")) {
-                Some(next) => at += 1 + next,
-                None => break,
-            },
+            None => {
+                let first = rest.chars().next().map_or(0, char::len_utf8);
+                let later = &rest[first..];
+                match later.find("{\"").or_else(|| later.find("[{")) {
+                    Some(next) => at += first + next,
+                    None => break,
+                }
+            }
         }
     }
     note_loss(&mut found, &text[lost_from..]);
@@ -596,6 +600,12 @@ mod tests {
             ),
             (br#"{"a":"\ud83d\ude00"}"#, &[r#"{"a":"\ud83d\ude00"}"#]),
             (b"not json", &["lost 8"]),
+            ("Ünlesbar".as_bytes(), &["lost 9"]),
+            (b"\xff\xfe", &["lost 6"]),
+            (
+                "\u{1f980}\u{1f980}{\"a\":1}".as_bytes(),
+                &["lost 8", r#"{"a":1}"#],
+            ),
             (br#"{"half":"#, &["lost 8"]),
         ] {
             assert_eq!(values(line), expected, "{}", String::from_utf8_lossy(line));

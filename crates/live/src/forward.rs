@@ -335,6 +335,14 @@ struct Index {
 }
 
 #[derive(Serialize)]
+struct Changes<'a> {
+    #[serde(flatten)]
+    set: &'a ChangeSet,
+    /// What is read anew comes in pieces: a place may be that of two messages until the last of them.
+    unsettled: bool,
+}
+
+#[derive(Serialize)]
 struct NewChat<'a> {
     source: &'a str,
     head: &'a ChatHead,
@@ -370,7 +378,10 @@ impl Sink for HttpSink {
     }
 
     fn apply(&self, chat: &ChatId, changes: ChangeSet) -> Result<(), SinkError> {
-        let json = to_json(&changes)?;
+        let json = to_json(&Changes {
+            set: &changes,
+            unsettled: true,
+        })?;
         let path = format!("/api/v1/chats/{chat}/changes");
         let answer = self.send("POST", &path, &RequestBody::Json(&json))?;
         if answer.status == MISSING_ARTIFACT {

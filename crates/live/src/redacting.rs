@@ -237,7 +237,20 @@ impl Redactions {
         lock(&self.chats).remove(chat);
     }
 
+    /// Meets a chat that is yet to be made; `kept` tells what is to stay in it.
+    pub fn meet(&self, chat: &ChatId, kept: &[String]) {
+        self.of_chat_keeping(chat, || kept.to_vec());
+    }
+
     fn of_chat(&self, chat: &ChatId) -> Arc<Mutex<OfChat>> {
+        self.of_chat_keeping(chat, || (self.kept)(chat))
+    }
+
+    fn of_chat_keeping(
+        &self,
+        chat: &ChatId,
+        kept: impl FnOnce() -> Vec<String>,
+    ) -> Arc<Mutex<OfChat>> {
         let mut chats = lock(&self.chats);
         if let Some(of_chat) = chats.get(chat) {
             return of_chat.clone();
@@ -249,7 +262,7 @@ impl Redactions {
             });
         }
         let of_chat = Arc::new(Mutex::new(OfChat {
-            redactor: self.redactor.keeping(&(self.kept)(chat)),
+            redactor: self.redactor.keeping(&kept()),
             known: Known::default(),
             renamed: Renamed::default(),
             held: HashMap::new(),

@@ -245,7 +245,7 @@ impl From<ServiceError> for ApiError {
         match error {
             ServiceError::Store(error) => error.into(),
             ServiceError::NothingPublic => Self::forbidden(error.to_string()),
-            ServiceError::Stopping => Self::unavailable(error.to_string()),
+            ServiceError::Busy | ServiceError::Stopping => Self::unavailable(error.to_string()),
             _ if error.is_disk_full() => StoreError::Full.into(),
             _ => Self::internal(with_causes(&error)),
         }
@@ -394,4 +394,23 @@ pub(crate) fn of_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("without a message");
     ApiError::internal(format!("a handler panicked: {text}")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_only_a_matter_of_time_is_not_the_servers_failure() {
+        for error in [
+            ServiceError::Busy,
+            ServiceError::Stopping,
+            StoreError::Busy.into(),
+            StoreError::Full.into(),
+        ] {
+            let told = error.to_string();
+            let error = ApiError::from(error);
+            assert_eq!((error.status.as_u16(), error.message), (503, told));
+        }
+    }
 }

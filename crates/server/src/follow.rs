@@ -258,8 +258,8 @@ impl Sink for StoreSink {
         written.map(drop).map_err(of_store)
     }
 
-    fn keep_artifact(&self, _: &ChatId, bytes: &[u8]) -> Result<Digest, SinkError> {
-        self.store.keep_artifact(bytes).map_err(of_store)
+    fn keep_artifact(&self, chat: &ChatId, bytes: &[u8]) -> Result<Digest, SinkError> {
+        self.store.keep_artifact_of(chat, bytes).map_err(of_store)
     }
 }
 

@@ -90,6 +90,13 @@ pub(crate) fn desk(headers: &mut HeaderMap) {
     unframed(headers, readalong_render::CSP_DESK);
     headers.insert(CONTENT_TYPE, HTML);
     headers.insert(CACHE_CONTROL, NO_STORE);
+    has_forms(headers);
+}
+
+/// Lets a browser tell this server, and nobody else, which page a form was sent from. Over plain http it says nothing else by which a form of ours is told
+/// from one of another site.
+pub(crate) fn has_forms(headers: &mut HeaderMap) {
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
 }
 
 fn unframed(headers: &mut HeaderMap, policy: &str) {

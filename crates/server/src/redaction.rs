@@ -17,7 +17,49 @@ use crate::service::{Service, ServiceError};
 /// Messages that are looked up and gone over on the thread that asks; more go to a thread for that.
 pub(crate) const MESSAGES_AT_ONCE: usize = 20;
 
+/// A chat that is to be made with all that is in it.
+pub(crate) struct NewChat {
+    /// Its id.
+    pub(crate) id: ChatId,
+    /// Who owns it.
+    pub(crate) owner: UserId,
+    /// Where it comes from.
+    pub(crate) source: Option<String>,
+    /// Which secrets stay in it.
+    pub(crate) kept: Vec<String>,
+}
+
 impl Service {
+    /// Makes a chat with what its source brings, without its secrets, in one write: one that is interrupted leaves no empty chat. Tells what was taken out.
+    ///
+    /// # Errors
+    /// The store refused or failed, or a chat of that source is there already.
+    pub(crate) async fn bring_new(
+        self: &Arc<Self>,
+        new: NewChat,
+        changes: ChangeSet,
+    ) -> Result<Report, ServiceError> {
+        let (chat, by) = (new.id, Some(new.owner));
+        self.redactions.meet(&chat, &new.kept);
+        let create = self.without_secrets(Write::CreateChat {
+            id: chat.clone(),
+            owner: new.owner,
+            source: new.source,
+            head: changes.head.clone().unwrap_or_default(),
+        });
+        let keep = Write::Keep {
+            chat: chat.clone(),
+            by,
+            kept: new.kept,
+        };
+        let first = vec![create, keep];
+        let brought = self.bring_behind(first, (&chat, by), changes, true).await;
+        if brought.is_err() {
+            self.redactions.forget(&chat);
+        }
+        Ok(brought?.1)
+    }
+
     /// Takes what a source brings, without its secrets; tells what was taken out.
     ///
     /// # Errors
@@ -29,6 +71,19 @@ impl Service {
         changes: ChangeSet,
         durable: bool,
     ) -> Result<(Written, Report), ServiceError> {
+        let nothing = Vec::new();
+        self.bring_behind(nothing, (&chat, by), changes, durable)
+            .await
+    }
+
+    /// Brings changes in one write with what has to be written before them.
+    async fn bring_behind(
+        self: &Arc<Self>,
+        mut writes: Vec<Write>,
+        (chat, by): (&ChatId, Option<UserId>),
+        changes: ChangeSet,
+        durable: bool,
+    ) -> Result<(Written, Report), ServiceError> {
         let (done, written) = oneshot::channel();
         let is_long = changes.messages.len() > MESSAGES_AT_ONCE;
         let (service, id) = (self.clone(), chat.clone());
@@ -36,13 +91,13 @@ impl Service {
             let may_hold = service.is_serving();
             service.redactions.pass(&id, changes, may_hold, |changes| {
                 let chat = id.clone();
-                let apply = Write::Apply {
+                writes.push(Write::Apply {
                     chat,
                     by,
                     changes,
                     durable,
-                };
-                service.store.write(apply, move |result| {
+                });
+                service.store.write(Write::All(writes), move |result| {
                     let _ = done.send(result);
                 });
             })
@@ -54,7 +109,7 @@ impl Service {
             false => pass(),
         };
         let written = written.await.map_err(|_| ServiceError::Stopping)??;
-        self.after(&chat, passed.is_held, passed.has_learned);
+        self.after(chat, passed.is_held, passed.has_learned);
         Ok((written, passed.report))
     }
 
@@ -98,6 +153,10 @@ impl Service {
             text
         };
         match write {
+            Write::All(writes) => {
+                let clean = writes.into_iter().map(|write| self.without_secrets(write));
+                Write::All(clean.collect())
+            }
             Write::CreateChat {
                 id,
                 owner,

@@ -69,7 +69,7 @@ pub(crate) enum ServiceError {
     #[error("public sharing is switched off on this server; share with signed-in viewers instead")]
     NothingPublic,
     /// Too much is asked for at once.
-    #[error("the chat changes faster than it can be rendered")]
+    #[error("the chat changes faster than it can be rendered; try again in a moment")]
     Busy,
     /// The server stops while it was at work.
     #[error("the server is stopping")]

@@ -112,7 +112,7 @@ async fn share_in(world: &World, state: State, visibility: &str, artifacts: bool
         }
         State::Expired => {
             world
-                .change_share(&share, json!({ "expires_at": soon() }))
+                .change_share(&share, json!({ "expires_at": soon(300) }))
                 .await;
             let path = format!("/s/{share}/");
             world
@@ -127,11 +127,11 @@ async fn share_in(world: &World, state: State, visibility: &str, artifacts: bool
 }
 
 /// A moment from now.
-fn soon() -> String {
+fn soon(in_ms: i64) -> String {
     let since = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
-    Timestamp::from_millis(since.as_millis() as i64 + 300)
+    Timestamp::from_millis(since.as_millis() as i64 + in_ms)
         .unwrap()
         .to_string()
 }
@@ -299,7 +299,7 @@ async fn legacy_links_answer_at_their_old_path_until_they_expire() {
     let far = "2090-01-01T00:00:00Z";
     let list = format!(
         "path,chat,expires_at\n/shared/old one?,{chat},{far}\n/shared/abc,{chat},{far}\n/brief,{chat},{}\n",
-        soon()
+        soon(2_000)
     );
     let list = list.replace("/shared/old one?", "/shared/deep/er");
     let csv = [(header::CONTENT_TYPE, "text/csv")];

@@ -22,6 +22,7 @@ use crate::{
 /// Does a write within a transaction. After an error the caller rolls back.
 pub(crate) fn perform(log: &mut Log<'_>, write: Write) -> Result<Written> {
     match write {
+        Write::All(writes) => return perform_all(log, writes),
         Write::CreateChat {
             id,
             owner,
@@ -71,6 +72,21 @@ pub(crate) fn perform(log: &mut Log<'_>, write: Write) -> Result<Written> {
         account => return accounts::perform(log.connection, log.now, account),
     }
     Ok(Written::default())
+}
+
+/// Does several writes; what each of them tells is told together.
+fn perform_all(log: &mut Log<'_>, writes: Vec<Write>) -> Result<Written> {
+    let mut all = Written::default();
+    for write in writes {
+        let written = perform(log, write)?;
+        all = Written {
+            applied: written.applied.or(all.applied),
+            chat: written.chat.or(all.chat),
+            created: written.created || all.created,
+            ..all
+        };
+    }
+    Ok(all)
 }
 
 /// A chat, for those who may change it; for all others it is not there.

@@ -153,6 +153,8 @@ pub struct ShareFilter {
     pub visibility: Option<ShareVisibility>,
     /// Only frozen or only live ones.
     pub updates: Option<Updates>,
+    /// Only those of this chat.
+    pub chat: Option<ChatId>,
     /// Which come first.
     pub order: ShareOrder,
     /// Only those that come after the one where a list ended.
@@ -197,6 +199,7 @@ impl Default for ShareFilter {
             text: None,
             visibility: None,
             updates: None,
+            chat: None,
             order: ShareOrder::Newest,
             after: None,
             offset: 0,

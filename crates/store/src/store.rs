@@ -12,7 +12,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use readalong_model::{Digest, Event, Seq};
+use readalong_model::{ChatId, Digest, Event, Seq};
 use rusqlite::Connection;
 
 use crate::{
@@ -168,6 +168,18 @@ impl Store {
     /// They cannot be written.
     pub fn keep_artifact(&self, bytes: &[u8]) -> Result<Digest> {
         self.inner.artifacts.keep_bytes(bytes)
+    }
+
+    /// Keeps the bytes of an artifact that is to be a chat's, as [`Store::keep_artifact`] does. Those that were removed from the chat for good are not written again.
+    ///
+    /// # Errors
+    /// They cannot be written, or the database fails.
+    pub fn keep_artifact_of(&self, chat: &ChatId, bytes: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(bytes);
+        match self.read(|reader| reader.is_artifact_erased(chat, digest))? {
+            true => Ok(digest),
+            false => self.keep_artifact(bytes),
+        }
     }
 
     /// Keeps the bytes that come out of a reader, as [`Store::keep_artifact`] does.

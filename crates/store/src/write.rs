@@ -12,6 +12,8 @@ use crate::{LegacyLink, ShowcaseWrite, UserRole};
 /// `by` is who asks: for anybody but the owner the thing does not exist. `None` is the program itself, which may do all.
 #[derive(Clone, Debug)]
 pub enum Write {
+    /// Several, one after the other: all of them, or none where one cannot be done.
+    All(Vec<Write>),
     /// Makes a chat. Where the owner has one with the same source already, that one is answered and nothing changes.
     CreateChat {
         /// Its id, made by the caller.
@@ -281,7 +283,13 @@ pub enum Write {
 impl Write {
     /// True where the disk is waited for before the write is acknowledged.
     pub(crate) fn is_durable(&self) -> bool {
-        !matches!(self, Self::Apply { durable: false, .. } | Self::Used { .. })
+        match self {
+            Self::All(writes) => writes.iter().any(Self::is_durable),
+            write => !matches!(
+                write,
+                Self::Apply { durable: false, .. } | Self::Used { .. }
+            ),
+        }
     }
 
     /// True for what takes something back: it is written also where the disk is full.
@@ -314,6 +322,7 @@ impl Write {
     /// About how many events the write makes.
     pub(crate) fn events(&self) -> usize {
         match self {
+            Self::All(writes) => writes.iter().map(Self::events).sum(),
             Self::Apply { changes, .. } => {
                 changes.messages.len() + changes.artifacts.len() + changes.removed.len() + 1
             }
@@ -362,6 +371,7 @@ pub struct ShareChange {
     /// Whether later messages appear. A share that becomes frozen is frozen at this write.
     pub updates: Option<Updates>,
     /// Freezes the share at this event. It must be one whose state of the chat is still kept, as it is where nothing but new messages came since.
+    /// One that is yet to come is this write.
     pub frozen_at_seq: Option<Seq>,
     /// The bundle that a frozen share serves.
     pub bundle: Option<Option<Digest>>,

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
+    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
@@ -52,7 +53,8 @@ const BESIDE_ENTRIES_MAX: usize = 5_000;
 pub(crate) struct Followed {
     path: PathBuf,
     state: FollowState,
-    is_told: bool,
+    /// The state as it was told last.
+    told: Option<FollowState>,
     reading: Reading,
     source: Option<String>,
     /// The file as it was looked at last, and when that was another look.
@@ -170,7 +172,7 @@ impl Followed {
                 following: Following::Waiting,
             },
             path,
-            is_told: false,
+            told: None,
             reading: Reading::Asleep(None),
             source: None,
             look: None,
@@ -219,7 +221,16 @@ impl Followed {
             (self.next, self.retry_at) = (Some(at), Some(at));
             return false;
         }
-        match self.try_step(around) {
+        let stepped = panic::catch_unwind(AssertUnwindSafe(|| self.try_step(around)));
+        // One file that brings a mistake to light does not take the others with it.
+        let stepped = stepped.unwrap_or_else(|_| {
+            Err(Trouble::Refused(
+                Reason::Content,
+                "reading it ended in a mistake of readalong; please report it with the file"
+                    .to_owned(),
+            ))
+        });
+        match stepped {
             Ok(more) => {
                 self.failures = 0;
                 more
@@ -258,9 +269,10 @@ impl Followed {
     }
 
     fn tell(&mut self, following: Following, around: &mut Circumstances) {
-        if !std::mem::replace(&mut self.is_told, true) || self.state.following != following {
-            self.state.following = following;
+        self.state.following = following;
+        if self.told.as_ref() != Some(&self.state) {
             around.tell(&self.state);
+            self.told = Some(self.state.clone());
         }
     }
 

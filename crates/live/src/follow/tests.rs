@@ -22,6 +22,9 @@ use crate::sink::{FollowState, Following, IndexEntry, Sink, SinkError};
 /// Longer than anything here takes, however busy the machine is.
 const LONG: Duration = Duration::from_secs(60);
 
+/// Id of a message that the sink cannot take without a panic.
+const DEADLY_ID: &str = "deadly";
+
 /// A chat as a sink holds it.
 #[derive(Clone, Default)]
 struct Held {
@@ -142,6 +145,8 @@ impl Sink for Memory {
     fn apply(&self, chat: &ChatId, changes: ChangeSet) -> Result<(), SinkError> {
         let at = Instant::now();
         self.fail()?;
+        let is_id = |(_, message): &(u32, Message)| message.id.0 == DEADLY_ID;
+        assert!(!changes.messages.iter().any(is_id), "a mistake");
         let mut chats = self.chats.lock().unwrap();
         let held = &mut chats[number(chat)];
         if let Some(head) = changes.head {
@@ -288,6 +293,49 @@ fn lines_come_as_they_are_appended() {
     assert_eq!(follower.states()[0].following, Following::UpToDate);
     assert_eq!(place.sink.put_count(), 3);
     follower.stop();
+}
+
+#[test]
+fn a_file_that_brings_a_mistake_to_light_keeps_no_other_from_being_followed() {
+    let place = Place::new("good.jsonl");
+    let bad = place.folder.path().join("bad.jsonl");
+    append(&place.path, &line("user", "One"));
+    let follower = start(place.folder.path(), &place.sink);
+    until("the good one", || place.sink.put_count() == 1);
+    append(
+        &bad,
+        &format!("{{\"id\":\"{DEADLY_ID}\",\"role\":\"user\",\"content\":\"Boo\"}}\n"),
+    );
+    let is_refused = |state: &FollowState| {
+        state.path == bad
+            && matches!(&state.following, Following::Refused(why) if why.contains("mistake"))
+    };
+    until("the bad one is refused", || {
+        follower.states().iter().any(is_refused)
+    });
+    append(&place.path, &line("assistant", "Two"));
+    until("the good one goes on", || place.sink.put_count() == 2);
+}
+
+#[test]
+fn the_chat_of_a_file_is_told_that_had_none_when_it_was_read_first() {
+    let place = Place::new("chat.jsonl");
+    append(
+        &place.path,
+        "{\"type\":\"permission-mode\",\"permissionMode\":\"default\",\"sessionId\":\"s\"}\n",
+    );
+    let follower = start(&place.path, &place.sink);
+    assert!(follower.wait_until_up_to_date(LONG));
+    append(
+        &place.path,
+        "{\"type\":\"user\",\"uuid\":\"a\",\"sessionId\":\"s\",\"message\":{\"role\":\"user\",\"content\":\"Hello\"}}\n",
+    );
+    until("a message", || place.sink.put_count() == 1);
+    until("its chat is told", || {
+        let states = place.sink.states.lock().unwrap();
+        states.last().is_some_and(|state| state.chat.is_some())
+    });
+    assert!(follower.states()[0].chat.is_some());
 }
 
 #[test]

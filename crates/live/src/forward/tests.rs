@@ -160,6 +160,7 @@ fn speaks_the_servers_api() {
     let sent: serde_json::Value = serde_json::from_slice(&asked[4].body).unwrap();
     assert_eq!(sent["removed"][0], "m");
     assert_eq!(sent["messages"][0][0], 5);
+    assert_eq!(sent["unsettled"], true);
 }
 
 #[test]

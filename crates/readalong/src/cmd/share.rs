@@ -237,13 +237,7 @@ pub(crate) fn follow(client: &Client, path: &Path, kept: &[String]) -> anyhow::R
         match (chat, state) {
             (Some(chat), "up to date") => return Ok(chat),
             (Some(chat), _) if is_late => return Ok(chat),
-            (None, "waiting" | "reading" | "up to date" | "") if is_late => {
-                bail!(
-                    "`{}` holds no message yet; share it once its chat has begun",
-                    path.display()
-                )
-            }
-            (None, "waiting") if begun.elapsed() > TOLD_AFTER && !is_told => {
+            (None, "waiting" | "up to date") if begun.elapsed() > TOLD_AFTER && !is_told => {
                 is_told = true;
                 output::note(&format!(
                     "`{}` holds no message yet; waiting for the first",

@@ -39,7 +39,7 @@ static CSP: LazyLock<HeaderValue> = LazyLock::new(|| {
 pub(crate) fn document(title: &str, body: &str) -> Bytes {
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <meta name=\"robots\" content=\"noindex,nofollow,noarchive\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
+         <meta name=\"robots\" content=\"noindex,nofollow,noarchive\">\n<meta name=\"referrer\" content=\"same-origin\">\n\
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
     );
     Bytes::from(page)
@@ -54,6 +54,7 @@ pub(crate) fn page(status: StatusCode, document: Bytes) -> Response {
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
     headers.insert(CONTENT_SECURITY_POLICY, CSP.clone());
+    headers::has_forms(headers);
     response
 }
 
@@ -74,7 +75,7 @@ pub(crate) enum Said {
     TooMany,
     /// 500: our fault.
     Failed,
-    /// 503: the server stops.
+    /// 503: the server stops, or a chat changes too quickly.
     Unavailable,
 }
 
@@ -114,7 +115,7 @@ impl Said {
             ),
             Self::Forbidden => (
                 "Not from here",
-                "Only this server's own pages may ask for this.",
+                "Only this server's own pages may ask for this. Open the page by its own address, then try again.",
             ),
             Self::ForOwners => (
                 "This page is for owners",
@@ -131,7 +132,7 @@ impl Said {
             ),
             Self::Unavailable => (
                 "Not now",
-                "The server is going down or starting. Try again in a moment.",
+                "The server is going down or starting, or the chat changes faster than it can be shown. Try again in a moment.",
             ),
         }
     }

@@ -277,6 +277,7 @@ async fn list(
         text: listed.name_filter.filter(|text| !text.is_empty()),
         visibility,
         updates,
+        chat: None,
         order: ShareOrder::Newest,
         after: None,
         offset: read_offset,

@@ -38,7 +38,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
         .route("/signin", get(show).post(sign_in))
         .route("/signout", get(show_signout).post(sign_out))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
-        .layer(api::guard_against_other_sites(service))
+        .layer(api::guard_against_other_sites(service, errors::forbidden))
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -342,6 +342,10 @@ async fn what_the_owner_changes_outlasts_the_source() {
         .post(&messages, &world.ada, from_source)
         .await
         .expect(200);
+    world
+        .get(&path("m1"), &world.ada)
+        .await
+        .expect_error(404, "not_found");
     assert_eq!(world.texts(&world.ada, &id).await, ["Down."]);
     for wrong in [
         json!({}),

@@ -380,6 +380,13 @@ async fn legacy_links_are_read_and_refuse_all_else() {
     let list = format!(
         "chat,path,expires_at\n{chat},/old/one,2999-01-01T00:00:00Z\n{chat},/two,2001-01-01T00:00:00Z\n"
     );
+    let past = import(&world.ada, &list)
+        .await
+        .expect_error(400, "bad_request");
+    assert!(past.text().contains("has passed"), "{}", past.text());
+    let nothing = import(&world.ada, "chat,path,expires_at\n").await;
+    nothing.expect_error(400, "bad_request");
+    let list = list.replace("2001", "2999");
     let not_his = import(&world.bob, &list)
         .await
         .expect_error(400, "bad_request");
@@ -418,7 +425,7 @@ async fn legacy_links_are_read_and_refuse_all_else() {
     world.get("/old/one", "").await.expect(308);
     world.get("/old/one/", "").await.expect(200);
     world
-        .get("/api/v1/shared_chats/two", "")
+        .get("/api/v1/shared_chats/three", "")
         .await
         .expect_error(404, "not_found");
     assert_eq!(

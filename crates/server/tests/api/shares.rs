@@ -51,6 +51,7 @@ async fn a_share_is_made_listed_changed_and_deleted() {
         (&Value::Null, &Value::Null)
     );
     assert_eq!(share["visibility"], "private");
+    let other = world.chat(&world.ada).await;
     for (query, found) in [
         ("", 1),
         ("?filter=kite", 1),
@@ -59,6 +60,14 @@ async fn a_share_is_made_listed_changed_and_deleted() {
         ("?visibility=private&updates=live", 1),
         ("?updates=frozen", 0),
         (&format!("?chat={chat}"), 1),
+        (&format!("?chat={other}"), 0),
+        (&format!("?chat={chat}&updates=frozen"), 0),
+        (&format!("?chat={chat}&visibility=public"), 0),
+        (&format!("?chat={chat}&filter=sky"), 0),
+        (
+            &format!("?chat={chat}&updates=live&visibility=private&filter=kite&sort=name"),
+            1,
+        ),
         ("?offset=1", 0),
     ] {
         let list = world
@@ -271,6 +280,44 @@ async fn ask(world: &World, token: &str, request: &(&str, String, Value)) -> Ans
         Value::Null => world.bare(method, path, token).await,
         body => world.json(method, path, token, body.clone()).await,
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_is_refreshed_however_quickly_its_chat_changes() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let share = world.share(&world.ada, &chat, "frozen", "public").await;
+    let is_done = std::cell::Cell::new(false);
+    let say = async |id: &str| {
+        let path = format!("/api/v1/chats/{chat}/messages");
+        let mut number = 0;
+        while !is_done.get() {
+            number += 1;
+            let message = json!({"id": id, "role": "user", "text": format!("Text {number}")});
+            world.post(&path, &world.ada, message).await.expect(200);
+        }
+    };
+    let refresh = async {
+        let path = format!("/api/v1/shares/{share}");
+        for _ in 0..20 {
+            let refreshed = world.patch(&path, &world.ada, json!({"refresh": true}));
+            refreshed.await.expect(200);
+        }
+        is_done.set(true);
+    };
+    tokio::join!(say("m1"), say("m2"), say("m3"), refresh);
+    world
+        .post(
+            &format!("/api/v1/chats/{chat}/messages"),
+            &world.ada,
+            json!({"id": "m2", "role": "user", "text": "At last"}),
+        )
+        .await
+        .expect(200);
+    let path = format!("/api/v1/shares/{share}");
+    let refreshed = world.patch(&path, &world.ada, json!({"refresh": true}));
+    refreshed.await.expect(200);
+    assert!(seen(&world, &share).await.contains(&"At last".to_owned()));
 }
 
 #[tokio::test]

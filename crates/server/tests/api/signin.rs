@@ -171,9 +171,11 @@ async fn another_site_can_change_nothing_with_a_readers_cookie() {
     ] {
         let refused = with_cookie(&world, "POST", "/api/v1/chats", &session, foreign).await;
         refused.expect_error(403, "cross_site");
-        with_cookie(&world, "POST", "/signout", &session, foreign)
-            .await
-            .expect(403);
+        for path in ["/signout", "/signin"] {
+            let refused = with_cookie(&world, "POST", path, &session, foreign).await;
+            let page = refused.expect(403).text();
+            assert!(page.contains("<h1>Not from here</h1>"), "{path}: {page}");
+        }
     }
     for own in [
         &[("sec-fetch-site", "same-origin")][..],
@@ -203,6 +205,31 @@ async fn another_site_can_change_nothing_with_a_readers_cookie() {
     )
     .await;
     assert!(!answer.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn pages_with_forms_say_to_this_server_alone_where_a_form_came_from() {
+    let world = World::new().await;
+    let session = cookie(
+        &world
+            .sign_in("ada", "password of ada", "/")
+            .await
+            .expect(303),
+    );
+    for (path, policy) in [
+        ("/signin", "same-origin"),
+        ("/signout", "same-origin"),
+        ("/account", "same-origin"),
+        ("/s/nothing/", "no-referrer"),
+    ] {
+        let page = with_cookie(&world, "GET", path, &session, &[]).await;
+        assert_eq!(page.header(header::REFERRER_POLICY), policy, "{path}");
+        let text = page.text();
+        // Of several in a page the last one counts.
+        let (_, last) = text.rsplit_once("<meta name=\"referrer\"").unwrap();
+        let said = format!(" content=\"{policy}\">");
+        assert!(last.starts_with(&said), "{path}: {text}");
+    }
 }
 
 #[tokio::test]

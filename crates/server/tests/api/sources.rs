@@ -92,6 +92,36 @@ async fn a_change_set_with_a_mistake_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_place_is_that_of_one_message() {
+    let world = World::new().await;
+    let id = world.chat(&world.ada).await;
+    let path = format!("/api/v1/chats/{id}/changes");
+    let at = |place: u32, id: &str| json!([place, {"id": id, "role": "user", "parts": [{"text": {"markdown": id}}]}]);
+    let change = async |changes: Value| world.post(&path, &world.ada, changes).await;
+    for changes in [
+        json!({"messages": [at(1, "new")]}),
+        json!({"messages": [at(2, "new"), at(2, "other")]}),
+        json!({"messages": [at(0, "m2")]}),
+        json!({"messages": [at(1, "m1"), at(2, "new")]}),
+    ] {
+        let refused = change(changes).await.expect_error(400, "bad_request");
+        assert!(refused.text().contains("is that of"), "{}", refused.text());
+    }
+    // What goes or moves in the same set makes room; who brings pieces says so.
+    for changes in [
+        json!({"messages": [at(1, "new")], "removed": ["m2"]}),
+        json!({"messages": [at(0, "new"), at(1, "m1")]}),
+        json!({"messages": [at(0, "new"), at(1, "m1"), at(2, "m3")]}),
+        json!({"messages": [at(1, "between")], "unsettled": true}),
+        json!({"messages": [at(2, "m1"), at(3, "m3")]}),
+    ] {
+        change(changes).await.expect(200);
+    }
+    let texts = world.texts(&world.ada, &id).await;
+    assert_eq!(texts, ["new", "between", "m1", "m3"]);
+}
+
+#[tokio::test]
 async fn artifacts_come_before_what_names_them() {
     let world = World::new().await;
     let id = world.chat(&world.ada).await;
@@ -188,6 +218,33 @@ async fn a_transcript_becomes_a_chat() {
     assert_eq!(world.texts(&world.ada, id).await, ["Fly it.", "It flies."]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_a_chat_before_what_was_imported_is_in_it() {
+    let world = World::new().await;
+    let message = |number: usize| json!({"role": "user", "content": format!("Message {number}. ").repeat(40)});
+    let transcript = json!({"messages": (0..4_000).map(message).collect::<Vec<_>>()});
+    let body = transcript.to_string().into_bytes();
+    let path = "/api/v1/import?title=Kites&kept=all";
+    let import = world.raw("POST", path, &world.ada, "application/json", body);
+    let import = tokio::time::timeout(std::time::Duration::from_secs(60), import);
+    let look = async {
+        loop {
+            let chats = world.get("/api/v1/chats", &world.ada).await.expect(200);
+            if let Some(chat) = chats.json().get(0) {
+                return chat["messages"].clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (imported, seen) = tokio::join!(import, look);
+    assert_eq!(seen, 4_000);
+    let chat = imported.unwrap().expect(201).json();
+    assert_eq!(
+        (&chat["title"], &chat["messages"]),
+        (&json!("Kites"), &json!(4_000))
+    );
+}
+
 #[tokio::test]
 async fn a_form_brings_a_transcript_and_an_import_removes_what_is_gone() {
     let world = World::new().await;
@@ -212,6 +269,41 @@ async fn a_form_brings_a_transcript_and_an_import_removes_what_is_gone() {
         .raw("POST", &path, &world.ada, media_type, b"--x--\r\n".to_vec())
         .await;
     nothing.expect_error(400, "bad_request");
+}
+
+#[tokio::test]
+async fn what_was_removed_for_good_is_not_stored_again_by_whoever_brings_it() {
+    let world = World::new().await;
+    let bytes = b"\x89PNG\r\n\x1a\nbytes of a picture".to_vec();
+    let transcript = json!([{"role": "user", "content": [{"type": "image", "source":
+        {"type": "base64", "media_type": "image/png", "data": data_encoding::BASE64.encode(&bytes)}}]}]);
+    let transcript = transcript.to_string().into_bytes();
+    let import = "/api/v1/import?name=kite.json&source=here";
+    let media_type = "application/octet-stream";
+    let bring = async |path: &str| {
+        let body = transcript.clone();
+        world.raw("POST", path, &world.ada, media_type, body).await
+    };
+    let chat = bring(import).await.expect(201).json();
+    let chat = format!("/api/v1/chats/{}", chat["id"].as_str().unwrap());
+    let digest = Digest::of(&bytes);
+    let kept = world.folder.path().join(format!("data/artifacts/{digest}"));
+    assert!(kept.exists());
+    let path = format!("{chat}/artifacts/{digest}");
+    world.delete(&path, &world.ada).await.expect(204);
+    assert!(!kept.exists());
+    bring(import).await.expect(200);
+    assert!(!kept.exists(), "by its source");
+    bring(&format!("{chat}/import")).await.expect(200);
+    assert!(!kept.exists(), "by its chat");
+    world.bare("HEAD", &path, &world.ada).await.expect(200);
+    let put = world.raw("PUT", &path, &world.ada, media_type, bytes.clone());
+    put.await.expect(201);
+    assert!(!kept.exists(), "by its digest");
+    let changes = json!({"artifacts": [artifact(digest, bytes.len())]});
+    let path = format!("{chat}/changes");
+    world.post(&path, &world.ada, changes).await.expect(200);
+    assert!(!kept.exists(), "by what names it");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub(crate) struct World {
     pub(crate) bob: String,
     pub(crate) eve: String,
     _server: Server,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// What a request was answered.
@@ -82,7 +82,7 @@ impl World {
             bob: String::new(),
             eve: String::new(),
             _server: server,
-            _folder: folder,
+            folder,
         };
         world.ada = world.user("ada", "owner").await;
         world.bob = world.user("bob", "owner").await;

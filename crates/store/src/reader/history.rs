@@ -70,6 +70,11 @@ const IS_LAST: &str = "NOT c.undone AND NOT EXISTS (SELECT 1 FROM changes l JOIN
     WHERE l.chat = ?1 AND l.seq > e.seq AND NOT l.undone AND f.message IS e.message
     AND (f.kind = e.kind AND (e.kind <> 16 OR f.place = e.place) OR f.kind = 9 OR f.kind = 17 AND f.place = e.place))";
 
+/// What was removed for good has no past.
+const HAS_PAST: &str = "NOT EXISTS (SELECT 1 FROM changes l JOIN events f ON f.seq = l.seq
+    WHERE l.chat = ?1 AND l.seq > e.seq
+    AND (f.kind = 9 AND f.message = e.message OR f.kind = 17 AND e.kind = 16 AND f.place = e.place))";
+
 impl Reader<'_> {
     /// What the owner did to a chat, the newest first: at most `limit` of those before an event, or of all.
     ///
@@ -86,7 +91,7 @@ impl Reader<'_> {
         };
         let sql = format!(
             "SELECT e.seq, e.at, e.kind, e.place, e.message, e.body, {IS_LAST} FROM changes c JOIN events e ON e.seq = c.seq
-             WHERE c.chat = ?1 AND (?2 IS NULL OR c.seq < ?2) ORDER BY c.seq DESC LIMIT ?3"
+             WHERE c.chat = ?1 AND (?2 IS NULL OR c.seq < ?2) AND {HAS_PAST} ORDER BY c.seq DESC LIMIT ?3"
         );
         let values = (key, before.map(seq_value), limit);
         sql::all(&self.transaction, &sql, values, |row| {

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{Reader, chats::number};
 use crate::{
     StoredMessage,
+    apply::erase::is_file_erased,
     sql::{self, ChatKey, Result},
 };
 
@@ -164,6 +165,17 @@ impl Reader<'_> {
             }
         }
         Ok(artifacts)
+    }
+
+    /// True where the bytes of an artifact were removed from a chat for good.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn is_artifact_erased(&self, chat: &ChatId, sha256: Digest) -> Result<bool> {
+        match self.key(chat)? {
+            Some(key) => is_file_erased(&self.transaction, key, sha256),
+            None => Ok(false),
+        }
     }
 
     fn hidden_artifacts(&self, key: ChatKey) -> Result<Vec<u32>> {

@@ -15,7 +15,7 @@ pub(super) const SHARE: &str =
     "s.id, c.id, s.owner, s.name, s.visibility, s.updates, s.includes_artifacts,
     s.created_at, s.expires_at, s.frozen_at_seq, s.bundle, c.title";
 pub(super) const FROM: &str = "FROM shares s JOIN chats c ON c.key = s.chat";
-/// What [`ShareFilter`] asks for.
+/// What [`ShareFilter`] asks for, but for [`chat_wanted`].
 const WHERE: &str = "WHERE s.owner = ?1
     AND (?2 IS NULL OR instr(coalesce(s.name_folded, c.title_folded), ?2) > 0)
     AND (?3 IS NULL OR s.visibility = ?3) AND (?4 IS NULL OR s.updates = ?4)";
@@ -56,20 +56,21 @@ impl Reader<'_> {
         let (order, after) = match filter.order {
             ShareOrder::Newest => (
                 "s.created_at DESC, s.id DESC",
-                "(s.created_at, s.id) < (CAST(?5 AS INTEGER), ?6)",
+                "(s.created_at, s.id) < (CAST(?6 AS INTEGER), ?7)",
             ),
             ShareOrder::Oldest => (
                 "s.created_at, s.id",
-                "(s.created_at, s.id) > (CAST(?5 AS INTEGER), ?6)",
+                "(s.created_at, s.id) > (CAST(?6 AS INTEGER), ?7)",
             ),
             ShareOrder::Name => (
                 "coalesce(s.name_folded, c.title_folded), s.id",
-                "(coalesce(s.name_folded, c.title_folded), s.id) > (?5, ?6)",
+                "(coalesce(s.name_folded, c.title_folded), s.id) > (?6, ?7)",
             ),
         };
         let sql = format!(
-            "SELECT {SHARE}, coalesce(s.name_folded, c.title_folded) {FROM} {WHERE} AND (?6 IS NULL OR {after})
-             ORDER BY {order} LIMIT ?7 OFFSET ?8"
+            "SELECT {SHARE}, coalesce(s.name_folded, c.title_folded) {FROM} {WHERE} AND {} AND (?7 IS NULL OR {after})
+             ORDER BY {order} LIMIT ?8 OFFSET ?9",
+            chat_wanted(filter, "?5")
         );
         let (text, visibility, updates) = wanted(filter)?;
         let values = (
@@ -77,6 +78,7 @@ impl Reader<'_> {
             text,
             visibility,
             updates,
+            filter.chat.as_ref().map(ChatId::as_str),
             filter.after.as_ref().map(|after| &after.by),
             filter.after.as_ref().map(|after| &after.id),
             i64::from(filter.limit) + 1,
@@ -108,10 +110,12 @@ impl Reader<'_> {
             "SELECT {SHARE}, u.name {FROM} JOIN users u ON u.id = s.owner
              WHERE (?1 IS NULL OR instr(coalesce(s.name_folded, c.title_folded), ?1) > 0 OR instr(u.name_folded, ?1) > 0)
              AND (?2 IS NULL OR s.visibility = ?2) AND (?3 IS NULL OR s.updates = ?3)
-             ORDER BY s.created_at DESC, s.id DESC LIMIT ?4 OFFSET ?5"
+             AND {} ORDER BY s.created_at DESC, s.id DESC LIMIT ?5 OFFSET ?6",
+            chat_wanted(filter, "?4")
         );
         let (text, visibility, updates) = wanted(filter)?;
-        let values = (text, visibility, updates, filter.limit, filter.offset);
+        let chat = filter.chat.as_ref().map(ChatId::as_str);
+        let values = (text, visibility, updates, chat, filter.limit, filter.offset);
         sql::all(&self.transaction, &sql, values, |row| {
             Ok((share(row)?, row.get(COLUMNS - 1)?, row.get(COLUMNS)?))
         })
@@ -134,9 +138,11 @@ impl Reader<'_> {
     /// # Errors
     /// The database fails.
     pub fn count_shares(&self, owner: UserId, filter: &ShareFilter) -> Result<u64> {
-        let sql = format!("SELECT count(*) {FROM} {WHERE}");
+        let chat_wanted = chat_wanted(filter, "?5");
+        let sql = format!("SELECT count(*) {FROM} {WHERE} AND {chat_wanted}");
         let (text, visibility, updates) = wanted(filter)?;
-        let values = (owner.0, text, visibility, updates);
+        let chat = filter.chat.as_ref().map(ChatId::as_str);
+        let values = (owner.0, text, visibility, updates, chat);
         let count = sql::one(&self.transaction, &sql, values, |row| sql::seq(row, 0))?;
         Ok(count.unwrap_or(0))
     }
@@ -157,6 +163,14 @@ impl Reader<'_> {
     pub fn bundles(&self) -> Result<Vec<Digest>> {
         let sql = "SELECT DISTINCT bundle FROM shares WHERE bundle IS NOT NULL ORDER BY bundle";
         sql::all(&self.transaction, sql, [], |row| sql::digest(row, 0))
+    }
+}
+
+/// Whether a share is of the chat that is asked for: those of one chat are found without going through all.
+fn chat_wanted(filter: &ShareFilter, chat: &str) -> String {
+    match filter.chat {
+        Some(_) => format!("c.id = {chat}"),
+        None => format!("{chat} IS NULL"),
     }
 }
 

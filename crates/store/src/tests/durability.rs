@@ -118,6 +118,37 @@ fn a_write_that_fails_half_way_leaves_nothing() {
 }
 
 #[test]
+fn a_chat_is_made_with_what_is_in_it_or_not_at_all() {
+    let world = World::new();
+    let id = ChatId::from_random([7; 16]);
+    let with = |messages_of: &ChatId| {
+        let create = Write::CreateChat {
+            id: id.clone(),
+            owner: world.owner,
+            source: None,
+            head: head("New"),
+        };
+        let messages = Write::Apply {
+            chat: messages_of.clone(),
+            by: Some(world.owner),
+            changes: ChangeSet {
+                messages: vec![(0, message("a", "1"))],
+                ..ChangeSet::default()
+            },
+            durable: true,
+        };
+        Write::All(vec![create, messages])
+    };
+    let refused = world.refused(with(&ChatId::from_random([200; 16])));
+    assert!(matches!(refused, StoreError::NotFound));
+    assert_eq!(world.read(|reader| reader.chat(&id)), None);
+    let written = world.write(with(&id));
+    assert_eq!((written.chat, written.created), (Some(id.clone()), true));
+    assert_eq!(written.applied.unwrap().messages, 1);
+    assert_eq!(world.read(|reader| reader.chat(&id)).unwrap().messages, 1);
+}
+
+#[test]
 fn what_waits_is_written_when_the_store_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let (store, chat, gate, _) = held(&folder);

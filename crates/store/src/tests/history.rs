@@ -118,6 +118,7 @@ fn what_is_erased_has_no_past() {
     world.put(vec![(0, message("a", "source"))]);
     world.edit("a", "an earlier secret");
     world.edit("a", "harmless");
+    world.hide("a", true);
     assert!(world.is_on_disk("an earlier secret"));
     world.erase("a");
     assert!(!world.is_on_disk("an earlier secret"));
@@ -191,7 +192,18 @@ fn artifacts_are_hidden_and_removed_in_every_version() {
     });
     assert!(!world.is_on_disk("bytes of a picture") && !world.is_on_disk("a.png"));
     assert!(!world.store.artifact_path(digest).exists());
-    assert!(!history(&world)[0].can_undo);
+    // Nor is it written again, whoever brings it to this chat.
+    for (bytes, is_kept) in [(&bytes[..], false), (b"another", false), (b"third", true)] {
+        let digest = world.store.keep_artifact_of(&world.chat, bytes).unwrap();
+        assert_eq!(world.store.artifact_path(digest).exists(), is_kept);
+    }
+    let [erased] = &history(&world)[..] else {
+        panic!("{:?}", history(&world));
+    };
+    assert_eq!(
+        (erased.can_undo, &erased.done),
+        (false, &Done::ArtifactErased { place: 0 })
+    );
     let stranger = add_user(&world.store, "bob");
     let not_theirs = Write::HideArtifact {
         chat: world.chat.clone(),

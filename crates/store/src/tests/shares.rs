@@ -232,6 +232,22 @@ fn shares_are_listed_by_age_and_found() {
     );
     let updates = Some(Updates::Frozen);
     assert_eq!(found(ShareFilter { updates, ..all() }), [2]);
+    let other = add_chat(&world.store, world.owner, 2, None);
+    for (chat, updates, expected) in [
+        (&world.chat, None, &[2, 1][..]),
+        (&world.chat, updates, &[2]),
+        (&other, None, &[]),
+    ] {
+        let chat = Some(chat.clone());
+        let of_chat = ShareFilter {
+            chat,
+            updates,
+            ..all()
+        };
+        assert_eq!(found(of_chat.clone()), expected);
+        let of_all = world.read(|reader| reader.shares_of_all(&of_chat));
+        assert_eq!(of_all.len(), expected.len());
+    }
     let of_chat = world.read(|reader| reader.shares_of_chat(&world.chat));
     assert_eq!(of_chat.len(), 2);
 }

@@ -70,6 +70,7 @@ pub(crate) async fn shares(
         text: wanted(listed.filter),
         visibility: listed.visibility,
         updates: listed.updates,
+        chat: None,
         order: readalong_store::ShareOrder::Newest,
         after: None,
         offset: range.offset,

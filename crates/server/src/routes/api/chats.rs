@@ -157,18 +157,13 @@ pub(crate) async fn create(
 }
 
 /// Makes a chat, or finds the owner's chat of that source; tells which.
-pub(super) async fn find_or_create(
+async fn find_or_create(
     service: &Arc<Service>,
     owner: &Owner,
     source: Option<String>,
     head: ChatHead,
 ) -> Result<(ChatId, bool), ApiError> {
-    let too_long = |source: &String| source.is_empty() || source.len() > SOURCE_BYTES_MAX;
-    if source.as_ref().is_some_and(too_long) {
-        return Err(ApiError::bad_request(format!(
-            "`source` has 1 to {SOURCE_BYTES_MAX} bytes"
-        )));
-    }
+    check_source(source.as_deref())?;
     let id = ChatId::from_random(random().map_err(ApiError::internal)?);
     let write = Write::CreateChat {
         id: id.clone(),
@@ -178,6 +173,17 @@ pub(super) async fn find_or_create(
     };
     let written = service.write(write).await?;
     Ok((written.chat.unwrap_or(id), written.created))
+}
+
+/// # Errors
+/// The name of a source is empty or too long.
+pub(super) fn check_source(source: Option<&str>) -> Result<(), ApiError> {
+    match source {
+        Some(source) if !(1..=SOURCE_BYTES_MAX).contains(&source.len()) => Err(
+            ApiError::bad_request(format!("`source` has 1 to {SOURCE_BYTES_MAX} bytes")),
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// The chat, where it is the owner's; else it does not exist.

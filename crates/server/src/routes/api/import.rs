@@ -10,7 +10,8 @@ use axum::{
 use readalong_import::{ImportError, Imported, Pick, Source, Surroundings, Transcript};
 use readalong_live::redacting::Renamed;
 use readalong_model::{
-    Artifact, ChangeSet, Chat, ChatHead, ChatId, Digest, Message, Timestamp, Visibility,
+    Artifact, ChangeSet, Chat, ChatHead, ChatId, Digest, Message, MessageId, Timestamp, Visibility,
+    Warning,
 };
 use readalong_redact::{Finding, Known, Redactor, Report};
 use readalong_store::{Reader, Store, StoreError, Write};
@@ -19,14 +20,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     chat_id,
-    chats::{ChatEntry, find_or_create, keep, of_chat, record, shortened_title},
+    chats::{ChatEntry, check_source, keep, of_chat, record, shortened_title},
     heading,
     upload::Upload,
 };
 use crate::{
     auth::Owner,
     error::{ApiError, ApiPath, ApiQuery},
-    service::Service,
+    redaction::NewChat,
+    service::{Service, ServiceError, random},
 };
 
 /// Bytes of a transcript: an export of years with its files.
@@ -98,24 +100,33 @@ pub(crate) async fn create(
         .map(|title| heading("title", title))
         .transpose()?;
     let source = wish.source.clone();
+    check_source(source.as_deref())?;
     let kept = wish.kept.as_deref().map(listed);
-    let imported = read_transcript(&service, wish, request).await?;
-    let mut head = ChatHead::of(&imported.0.chat);
-    head.title = shortened_title(head.title);
-    let (chat, created) = find_or_create(&service, &owner, source, head).await?;
+    let there = of_source(&service, &owner, source.clone()).await?;
+    let imported = read_transcript(&service, there, wish, request).await?;
+    // Reading takes its time: others may have made it meanwhile.
+    let Some(chat) = of_source(&service, &owner, source.clone()).await? else {
+        let read = make(&service, &owner, (source, kept), (imported, title)).await?;
+        return Ok((StatusCode::CREATED, Json(read)));
+    };
     if let Some(kept) = kept {
         keep(&service, &owner, &chat, kept).await?;
     }
-    let taken = take(&service, &owner, &chat, imported, title).await;
-    if taken.is_err() && created {
-        let (chat, by) = (chat.clone(), None);
-        service.write(Write::DeleteChat { chat, by }).await?;
-    }
-    let status = match created {
-        true => StatusCode::CREATED,
-        false => StatusCode::OK,
+    let read = take(&service, &owner, &chat, (imported, title)).await?;
+    Ok((StatusCode::OK, Json(read)))
+}
+
+/// The owner's chat of a source, where there is one.
+async fn of_source(
+    service: &Arc<Service>,
+    owner: &Owner,
+    source: Option<String>,
+) -> Result<Option<ChatId>, ApiError> {
+    let (owner, Some(source)) = (owner.id, source) else {
+        return Ok(None);
     };
-    Ok((status, Json(taken?)))
+    let found = service.read(move |r| r.chat_by_source(owner, &source));
+    Ok(found.await?.map(|chat| chat.id))
 }
 
 /// Brings a chat to the state of a transcript.
@@ -140,8 +151,9 @@ pub(crate) async fn update(
         .clone()
         .map(|title| heading("title", title))
         .transpose()?;
-    let imported = read_transcript(&service, wish, request).await?;
-    Ok(Json(take(&service, &owner, &chat, imported, title).await?))
+    let imported = read_transcript(&service, Some(chat.clone()), wish, request).await?;
+    let read = take(&service, &owner, &chat, (imported, title)).await?;
+    Ok(Json(read))
 }
 
 fn listed(words: &str) -> Vec<String> {
@@ -329,8 +341,10 @@ fn opened(wish: &Wish, upload: &Upload) -> Result<Transcript, ImportError> {
     Transcript::open(source, wish.format.as_deref())
 }
 
+/// Reads a transcript that is to become a chat, or to change `chat`.
 async fn read_transcript(
     service: &Arc<Service>,
+    chat: Option<ChatId>,
     wish: Wish,
     request: Request,
 ) -> Result<(Imported, Report), ApiError> {
@@ -343,6 +357,7 @@ async fn read_transcript(
         .await
         .map_err(ApiError::internal)?;
     let mut kept = Kept {
+        chat,
         store: service.store.clone(),
         redactor: service.redactions.redactor().clone(),
         renamed: Renamed::default(),
@@ -368,6 +383,8 @@ async fn read_transcript(
 
 /// Artifacts go to the store, without their secrets; nothing lies beside what was sent.
 struct Kept {
+    /// The chat, where it is there already.
+    chat: Option<ChatId>,
     store: Store,
     redactor: Redactor,
     renamed: Renamed,
@@ -377,9 +394,9 @@ struct Kept {
 impl Surroundings for Kept {
     fn keep(&mut self, bytes: &[u8]) -> io::Result<Digest> {
         let Some((new, report)) = self.redactor.file("", bytes, &mut Known::default()) else {
-            return self.store.keep_artifact(bytes).map_err(io::Error::other);
+            return self.keep_bytes(bytes);
         };
-        self.store.keep_artifact(&new).map_err(io::Error::other)?;
+        self.keep_bytes(&new)?;
         self.renamed
             .insert(Digest::of(bytes), Digest::of(&new), new.len() as u64);
         self.report.add(report);
@@ -395,27 +412,73 @@ impl Surroundings for Kept {
     }
 }
 
-/// Makes a chat what was read, in one write, and gives it a title of the owner's.
+impl Kept {
+    fn keep_bytes(&self, bytes: &[u8]) -> io::Result<Digest> {
+        let kept = match &self.chat {
+            Some(chat) => self.store.keep_artifact_of(chat, bytes),
+            None => self.store.keep_artifact(bytes),
+        };
+        kept.map_err(io::Error::other)
+    }
+}
+
+/// What was read, what was taken out of its files, and a title of the owner's.
+type Taken = ((Imported, Report), Option<String>);
+
+/// Makes a chat of what was read, in one write.
+async fn make(
+    service: &Arc<Service>,
+    owner: &Owner,
+    (source, kept): (Option<String>, Option<Vec<String>>),
+    ((imported, mut report), title): Taken,
+) -> Result<Read, ApiError> {
+    let new = NewChat {
+        id: ChatId::from_random(random().map_err(ApiError::internal)?),
+        owner: owner.id,
+        source,
+        kept: kept.unwrap_or_default(),
+    };
+    let (id, by) = (new.id.clone(), Some(owner.id));
+    let changes = changes_of(imported.chat, Vec::new());
+    let brought = service.bring_new(new, changes).await;
+    report.add(brought.map_err(|error| match error {
+        ServiceError::Store(StoreError::NotFound) => {
+            ApiError::conflict("the chat of this source was made by another just now; try again")
+        }
+        error => error.into(),
+    })?);
+    let read = named(service, owner, &id, (imported.warnings, report, title)).await;
+    if read.is_err() {
+        let chat = id;
+        service.write(Write::DeleteChat { chat, by }).await?;
+    }
+    read
+}
+
+/// Makes a chat what was read, in one write.
 async fn take(
     service: &Arc<Service>,
     owner: &Owner,
     chat: &ChatId,
-    (imported, of_files): (Imported, Report),
-    title: Option<String>,
+    ((imported, mut report), title): Taken,
 ) -> Result<Read, ApiError> {
-    let Imported {
-        chat: read,
-        warnings,
-        ..
-    } = imported;
-    let mut redactions = of_files.findings;
     {
         let _turn = service.api.sources.turn(chat).await;
-        let id = chat.clone();
+        let (id, read) = (chat.clone(), imported.chat);
         let changes = service.read(move |r| changes_to(r, &id, read)).await?;
         let brought = service.bring(chat.clone(), Some(owner.id), changes, true);
-        redactions.extend(brought.await.map_err(of_chat)?.1.findings);
+        report.add(brought.await.map_err(of_chat)?.1);
     }
+    named(service, owner, chat, (imported.warnings, report, title)).await
+}
+
+/// Gives a chat the owner's title, and tells what became of it.
+async fn named(
+    service: &Arc<Service>,
+    owner: &Owner,
+    chat: &ChatId,
+    (warnings, report, title): (Vec<Warning>, Report, Option<String>),
+) -> Result<Read, ApiError> {
     if let Some(title) = title {
         let rename = Write::Rename {
             chat: chat.clone(),
@@ -427,15 +490,13 @@ async fn take(
     let warnings = warnings.iter().take(WARNINGS_MAX);
     Ok(Read {
         warnings: warnings.map(ToString::to_string).collect(),
-        redactions,
+        redactions: report.findings,
         chat: record(service, owner, chat.clone()).await?.into(),
     })
 }
 
 /// What makes a chat of the store the chat that was read. What is the same already is dropped by the store.
 fn changes_to(reader: &Reader<'_>, id: &ChatId, chat: Chat) -> Result<ChangeSet, StoreError> {
-    let mut head = ChatHead::of(&chat);
-    head.title = shortened_title(head.title);
     let stays: std::collections::HashSet<&str> = chat
         .messages
         .iter()
@@ -443,11 +504,18 @@ fn changes_to(reader: &Reader<'_>, id: &ChatId, chat: Chat) -> Result<ChangeSet,
         .collect();
     let there = reader.index(id)?.into_iter().map(|(id, _, _)| id);
     let removed = there.filter(|id| !stays.contains(id.0.as_str())).collect();
-    Ok(ChangeSet {
+    Ok(changes_of(chat, removed))
+}
+
+/// All of a chat that was read.
+fn changes_of(chat: Chat, removed: Vec<MessageId>) -> ChangeSet {
+    let mut head = ChatHead::of(&chat);
+    head.title = shortened_title(head.title);
+    ChangeSet {
         head: Some(head),
         threads: (0..).zip(chat.threads).collect(),
         artifacts: (0..).zip(chat.artifacts).collect(),
         messages: (0..).zip(chat.messages).collect(),
         removed,
-    })
+    }
 }

@@ -98,7 +98,10 @@ fn parse(list: &[u8]) -> Result<Vec<(u64, LegacyLink)>, ApiError> {
         }
         links.push((line, link));
     }
-    Ok(links)
+    match links.is_empty() {
+        true => Err(ApiError::bad_request("the list has no links")),
+        false => Ok(links),
+    }
 }
 
 fn link(row: Row) -> Result<LegacyLink, String> {
@@ -115,6 +118,10 @@ fn link(row: Row) -> Result<LegacyLink, String> {
         return Err(format!("`{path}` is no path"));
     }
     let path = normal_path(&path);
+    // Whoever asks for such a path asks for what these steps lead to.
+    if path.split('/').any(|step| step == "." || step == "..") {
+        return Err(format!("`{path}` is a path that nothing asks for"));
+    }
     let is_ours = |ours: &&str| {
         let rest = path.strip_prefix(*ours);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -130,6 +137,9 @@ fn link(row: Row) -> Result<LegacyLink, String> {
     let expires_at: Timestamp = expires_at
         .parse()
         .map_err(|_| format!("`{expires_at}` is no time; every legacy link has to expire"))?;
+    if expires_at <= now() {
+        return Err(format!("`{expires_at}` has passed"));
+    }
     Ok(LegacyLink {
         path,
         chat,
@@ -243,6 +253,18 @@ mod tests {
             ),
             (format!("/old/2,{CHAT},"), "has to expire"),
             (
+                format!("/old/2,{CHAT},2020-01-01T00:00:00Z"),
+                "line 3: `2020-01-01T00:00:00.000Z` has passed",
+            ),
+            (
+                format!("/old/../x,{CHAT},2030-01-01T00:00:00Z"),
+                "`/old/../x` is a path that nothing asks for",
+            ),
+            (
+                format!("/old/%2e/x,{CHAT},2030-01-01T00:00:00Z"),
+                "nothing asks for",
+            ),
+            (
                 "/old/2,x,2030-01-01T00:00:00Z".to_owned(),
                 "no id of a chat",
             ),
@@ -253,5 +275,6 @@ mod tests {
         }
         assert!(problem("path,chat\n").contains("no column `expires_at`"));
         assert!(problem("").contains("no column `path`"));
+        assert!(problem(head).contains("has no links"));
     }
 }

@@ -325,9 +325,11 @@ pub(crate) async fn one(
 ) -> Result<Json<Message>, ApiError> {
     let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
     let message = MessageId(message);
-    let found = service
-        .read(move |r| r.source_message(&chat, &message))
-        .await?;
+    let found = service.read(move |r| match r.message_by_id(&chat, &message)? {
+        Some(stored) if !stored.erased => r.source_message(&chat, &message),
+        _ => Ok(None),
+    });
+    let found = found.await?;
     found
         .map(Json)
         .ok_or_else(|| ApiError::not_found("message"))

@@ -83,7 +83,9 @@ pub(crate) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
             service.clone(),
             auth::refuse_bad_tokens,
         ))
-        .layer(guard_against_other_sites(service));
+        .layer(guard_against_other_sites(service, || {
+            ApiError::cross_site().into_response()
+        }));
     router.route(
         "/openapi.json",
         get(async move || {
@@ -211,9 +213,10 @@ struct ErrorBody {
     error_type: String,
 }
 
-/// Refuses what a browser sends from a page of another site, by `Sec-Fetch-Site` and `Origin`.
+/// Refuses with an answer of the route's kind what a browser sends from a page of another site, by `Sec-Fetch-Site` and `Origin`.
 pub(crate) fn guard_against_other_sites(
     service: &Service,
+    refused: fn() -> Response,
 ) -> CsrfLayer<impl Fn(tower_http::csrf::ProtectionError) -> Response + Clone + Send + 'static> {
     let layer = CsrfLayer::new();
     let layer = match service.base_url().map(origin_of) {
@@ -221,7 +224,7 @@ pub(crate) fn guard_against_other_sites(
         Some(origin) => layer.add_trusted_origin(origin).unwrap_or_default(),
         None => layer,
     };
-    layer.with_rejection_response(|_| ApiError::cross_site().into_response())
+    layer.with_rejection_response(move |_| refused())
 }
 
 /// Scheme, host and port of an address.

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use readalong_model::{ChatId, Digest, Share, ShareId, ShareVisibility, Timestamp, Updates};
+use readalong_model::{ChatId, Digest, Seq, Share, ShareId, ShareVisibility, Timestamp, Updates};
 use readalong_store::{ShareChange, ShareFilter, ShareOrder, SharePage, StoreError, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,13 +16,11 @@ use super::{Range, cursor, given, heading, next_header, share_id, wanted};
 use crate::{
     auth::Owner,
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
-    service::{Service, ServiceError, now, random},
+    service::{Service, now, random},
 };
 
 /// Shares that are deleted at once: as many as a list shows.
 pub(crate) const IDS_MAX: usize = 1_000;
-/// Times that a share is frozen anew because its chat changed in that moment.
-const REFRESHES_MAX: usize = 5;
 
 /// A share.
 #[derive(Debug, Serialize, ToSchema)]
@@ -176,7 +174,7 @@ pub(crate) struct Listed {
     /// `frozen` or `live`.
     #[param(value_type = Option<String>)]
     updates: Option<Updates>,
-    /// Only those of this chat; nothing else narrows or sorts them then.
+    /// Only those of this chat.
     chat: Option<String>,
     /// `newest` (default), `oldest` or `name`.
     #[serde(default)]
@@ -234,33 +232,20 @@ pub(crate) async fn list(
     ApiQuery(listed): ApiQuery<Listed>,
 ) -> Result<(HeaderMap, Json<Vec<ShareEntry>>), ApiError> {
     let range = Range::new(listed.offset, listed.limit)?;
-    let chat = listed.chat.as_deref().map(super::chat_id).transpose()?;
     let filter = ShareFilter {
         text: wanted(listed.filter),
         visibility: listed.visibility,
         updates: listed.updates,
+        chat: listed.chat.as_deref().map(super::chat_id).transpose()?,
         order: listed.sort.into(),
         after: cursor(listed.after.as_deref())?,
         offset: range.offset,
         limit: range.limit,
     };
     let SharePage { shares, next } = service
-        .read(move |r| match chat {
-            None => r.shares(owner.id, &filter),
-            Some(chat) => match r.chat_of(owner.id, &chat)? {
-                None => Err(StoreError::NotFound),
-                Some(record) => {
-                    let shares = r.shares_of_chat(&chat)?.into_iter();
-                    let shares = shares
-                        .skip(filter.offset as usize)
-                        .take(filter.limit as usize);
-                    let titled = shares.map(|share| (share, record.head.title.clone()));
-                    Ok(SharePage {
-                        shares: titled.collect(),
-                        next: None,
-                    })
-                }
-            },
+        .read(move |r| match &filter.chat {
+            Some(chat) if r.chat_of(owner.id, chat)?.is_none() => Err(StoreError::NotFound),
+            _ => r.shares(owner.id, &filter),
         })
         .await
         .map_err(|error| ApiError::from(error).about("chat"))?;
@@ -361,25 +346,13 @@ async fn frozen_anew(
             "`refresh` is for frozen shares that stay frozen",
         ));
     }
-    let mut tries = REFRESHES_MAX;
-    loop {
-        let chat = share.chat.clone();
-        let chat = service.read(move |r| r.chat(&chat)).await?;
-        let chat = chat.ok_or_else(|| ApiError::not_found("share"))?;
-        let change = ShareChange {
-            frozen_at_seq: Some(chat.last_seq),
-            ..change.clone()
-        };
-        tries -= 1;
-        match service
-            .change_share(&share.id, Some(owner.id), change)
-            .await
-        {
-            // The chat changed between the reading and the writing: what it was then is not kept.
-            Err(ServiceError::Store(StoreError::Superseded { .. })) if tries > 0 => {}
-            changed => return changed.map_err(of_share),
-        }
-    }
+    let change = ShareChange {
+        // What is yet to come is now, whoever else writes.
+        frozen_at_seq: Some(Seq::MAX),
+        ..change
+    };
+    let changed = service.change_share(&share.id, Some(owner.id), change);
+    changed.await.map_err(of_share)
 }
 
 /// Deletes a share.

@@ -1,7 +1,7 @@
 //! For programs that follow a transcript: what a chat has already, what changed, and the bytes of artifacts.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     io::Read,
@@ -19,6 +19,7 @@ use readalong_model::{
     Artifact, ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Seq, Thread,
 };
 use readalong_redact::Finding;
+use readalong_store::{Reader, StoreError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::MutexGuard;
 use utoipa::ToSchema;
@@ -101,6 +102,8 @@ pub(crate) struct Changes {
     removed: Vec<MessageId>,
     /// False where the source can bring it again after a loss of power.
     durable: bool,
+    /// True where further changes follow that settle which of two messages has a place: a long transcript that is brought in pieces in another order.
+    unsettled: bool,
 }
 
 impl Default for Changes {
@@ -112,6 +115,7 @@ impl Default for Changes {
             messages: Vec::new(),
             removed: Vec::new(),
             durable: true,
+            unsettled: false,
         }
     }
 }
@@ -160,7 +164,7 @@ pub(crate) async fn change(
     }))
 }
 
-/// Refuses places that leave gaps, ids that are none, and artifacts whose bytes are not there.
+/// Refuses places that leave gaps or that two messages would have, ids that are none, and artifacts whose bytes are not there.
 async fn check(
     service: &Arc<Service>,
     owner: &Owner,
@@ -178,7 +182,21 @@ async fn check(
     let messages = record(service, owner, chat.clone()).await?.places as usize;
     let places = |list: &[(u32, Message)]| list.iter().map(|(place, _)| *place as usize).max();
     if places(&changes.messages) >= Some(messages + changes.messages.len()) {
-        return wrong("a message is placed far behind the last one".to_owned());
+        return wrong(format!(
+            "a message is placed far behind the last one; the next place is {messages}"
+        ));
+    }
+    if !changes.unsettled {
+        let id = chat.clone();
+        let placed = changes.messages.iter();
+        let placed = placed.map(|(place, message)| (message.id.clone(), *place));
+        let (placed, removed) = (placed.collect(), changes.removed.clone());
+        let taken = service.read(move |r| taken(r, &id, &placed, &removed));
+        if let Some((place, MessageId(other))) = taken.await? {
+            return wrong(format!(
+                "place {place} is that of `{other}`; `index` tells all places"
+            ));
+        }
     }
     if changes.threads.is_empty() && changes.artifacts.is_empty() {
         return Ok(());
@@ -199,6 +217,9 @@ async fn check(
         let Some((sha256, said)) = artifact.bytes() else {
             continue;
         };
+        if service.read_now(|r| r.is_artifact_erased(chat, sha256))? {
+            continue;
+        }
         match kept_bytes(service, chat, &artifacts, sha256) {
             Some(kept) if kept == said => {}
             Some(kept) => {
@@ -214,6 +235,32 @@ async fn check(
         }
     }
     Ok(())
+}
+
+/// A place that two messages would have, and the one of them that has it already: readers would see one of them for both.
+fn taken(
+    reader: &Reader<'_>,
+    chat: &ChatId,
+    placed: &HashMap<MessageId, u32>,
+    removed: &[MessageId],
+) -> Result<Option<(u32, MessageId)>, StoreError> {
+    let mut held: HashMap<u32, &MessageId> = HashMap::new();
+    for (id, &place) in placed {
+        if let Some(other) = held.insert(place, id) {
+            return Ok(Some((place, other.clone())));
+        }
+    }
+    let removed: HashSet<&MessageId> = removed.iter().collect();
+    let mut found = None;
+    for place in held.into_keys() {
+        reader.messages(chat, place..place.saturating_add(1), &mut |stored| {
+            let id = stored.message.id;
+            if !placed.contains_key(&id) && !removed.contains(&id) {
+                found = Some((place, id));
+            }
+        })?;
+    }
+    Ok(found)
 }
 
 /// How many bytes an artifact has, where the chat has them. That somebody else's chat has them does not count: a digest alone is no right to a file.
@@ -272,7 +319,7 @@ pub(crate) async fn index(
     }))
 }
 
-/// Tells whether an artifact's bytes are there.
+/// Tells whether an artifact's bytes are there. Those that were removed for good are not wanted again.
 #[utoipa::path(head, path = "/api/v1/chats/{chat}/artifacts/{sha256}", tag = "sources",
     params(("chat" = String, Path), ("sha256" = String, Path)),
     responses((status = 200, description = "They are there.")))]
@@ -283,6 +330,9 @@ pub(crate) async fn head_artifact(
 ) -> Result<StatusCode, ApiError> {
     let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
     let sha256 = service.redactions.renamed(&chat, digest(&sha256)?);
+    if service.read_now(|r| r.is_artifact_erased(&chat, sha256))? {
+        return Ok(StatusCode::OK);
+    }
     let id = chat.clone();
     let artifacts = service.read(move |r| r.artifacts(&id)).await?;
     kept_bytes(&service, &chat, &artifacts, sha256)
@@ -321,7 +371,11 @@ pub(crate) async fn put_artifact(
                 file.read_to_end(&mut bytes).map_err(ApiError::internal)?;
                 let new = service.redactions.file(&chat, &bytes);
                 let bytes = new.map_or(bytes, |(new, _)| new);
-                return service.store.keep_artifact(&bytes).map_err(ApiError::from);
+                let kept = service.store.keep_artifact_of(&chat, &bytes);
+                return kept.map_err(ApiError::from);
+            }
+            if service.read_now(|r| r.is_artifact_erased(&chat, sha256))? {
+                return Ok(sha256);
             }
             let kept = service.store.keep_artifact_from(&mut file);
             kept.map_err(ApiError::from)

@@ -68,6 +68,7 @@ pub(crate) async fn show(
         text: Some(asked.q.trim().to_owned()).filter(|q| !q.is_empty()),
         visibility,
         updates,
+        chat: None,
         order: asked.sort.into(),
         after: asked.after.as_deref().and_then(|after| after.parse().ok()),
         offset: 0,
