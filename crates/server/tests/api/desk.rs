@@ -553,6 +553,36 @@ async fn whoever_is_signed_in_begins_at_a_page_of_theirs() {
 }
 
 #[tokio::test]
+async fn the_number_of_a_chats_shares_leads_to_them() {
+    let world = World::new().await;
+    let (chat, other) = (world.chat(&world.ada).await, world.chat(&world.ada).await);
+    let named =
+        json!({"chat": chat, "updates": "live", "visibility": "public", "name": "Other words"});
+    world
+        .post("/api/v1/shares", &world.ada, named)
+        .await
+        .expect(201);
+    for chat in [&chat, &other] {
+        world.share(&world.ada, chat, "frozen", "public").await;
+    }
+    let page = format!("/shares?chat={chat}");
+    let chats = world.get("/chats", &world.ada).await.expect(200).text();
+    assert!(chats.contains(&format!("{page}\"")));
+    let shown = world.get(&page, &world.ada).await.expect(200).text();
+    assert_eq!(shown.matches("<li class=\"row share\"").count(), 2);
+    assert!(shown.contains("Other words") && shown.contains("Only shares of"));
+    assert!(!shown.contains("delete-all"));
+    let theirs = world.get(&page, &world.bob).await.expect(200).text();
+    assert!(!theirs.contains("<li class=\"row share\"") && !theirs.contains("Kites"));
+    let all = world
+        .get("/shares?chat=x", &world.ada)
+        .await
+        .expect(200)
+        .text();
+    assert_eq!(all.matches("<li class=\"row share\"").count(), 3);
+}
+
+#[tokio::test]
 async fn owners_are_told_while_nothing_is_public() {
     let world = World::new().await;
     let chat = world.chat(&world.ada).await;
