@@ -338,6 +338,31 @@ const dropped = (/** @type {Page} */ page, /** @type {string} */ name, /** @type
 }, [name, text]);
 const chatOf = (/** @type {string} */ text) => JSON.stringify({ messages: [{ role: "user", content: text }, { role: "assistant", content: "Yes." }] });
 
+test("of several files that are dropped the first is shown, and said to be the first", async ({ desk }) => {
+  await desk.evaluate(([first, second]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([first], "first.json"));
+    dataTransfer.items.add(new File([second], "second.json"));
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+  }, [chatOf("The first file"), chatOf("The second file")]);
+  await expect(said(desk)).toContainText("One file at a time");
+  await expect(desk.locator("#upload h2")).toContainText("first");
+});
+
+test("a menu closes where the focus leaves it", async ({ desk, server }) => {
+  await server.liveChat(4);
+  await desk.goto(`${server.url}/chats`);
+  const menu = desk.locator("[data-part=list] details[data-menu]");
+  await menu.locator("summary").focus();
+  await desk.keyboard.press("Enter");
+  await expect(menu).toHaveAttribute("open");
+  await desk.keyboard.press("Tab");
+  await expect(menu.locator(".menu-item").first()).toBeFocused();
+  await desk.keyboard.press("Shift+Tab");
+  await desk.keyboard.press("Shift+Tab");
+  await expect(menu).not.toHaveAttribute("open");
+});
+
 test("while a transcript is being added nothing says that it can be cancelled", async ({ desk }) => {
   await dropped(desk, "one.json", chatOf("The only file"));
   const upload = desk.locator("#upload");
@@ -497,6 +522,20 @@ test("marked shares are deleted though one is gone, and all are those that were 
   await desk.locator("dialog").getByRole("button", { name: "Delete" }).click();
   await expect(rows(desk)).toHaveCount(1);
   await expect(rows(desk)).toContainText("Later");
+});
+
+test("all is deleted of whom the page is, not of who signed in elsewhere meanwhile", async ({ desk, server, context }) => {
+  await server.liveChat(4);
+  const eve = await server.api("POST", "users", { name: "eve", role: "owner", password: "password of eve" });
+  await desk.goto(`${server.url}/shares`);
+  await expect(rows(desk)).toHaveCount(1);
+  const other = await context.newPage();
+  await signIn(other, server, eve.id);
+  await other.close();
+  await desk.getByRole("button", { name: "Delete all" }).click();
+  await expect(rows(desk)).toHaveCount(0);
+  await expect(desk.locator("dialog")).toHaveCount(0);
+  expect((await server.api("GET", "shares")).length).toBe(1);
 });
 
 test("a list stays as long as it was, and marked, whatever is done in it", async ({ desk, server }) => {

@@ -1,4 +1,4 @@
-// What controls of accounts, tokens, admins and the showcase send: a form its fields, a switch or choice its value.
+// What controls of accounts, admins and the showcase send: a form its fields, others their value.
 "use strict";
 (() => {
   const { all, api, ask, h, on, refresh, root, say, t } = desk;

@@ -23,7 +23,7 @@
     const box = form.closest("dialog");
     if (box) box.onclose = () => refresh();
     const done = h("section", { className: "shared" }, h("h2", { id: "dialog-title" }, t("shared")),
-      h("p", { className: "link" }, link, h("button", { type: "button", className: "primary", value: share.url, does: "copy" }, t("copy"))),
+      h("p", { className: "link" }, link, h("button", { className: "primary", value: share.url, does: "copy" }, t("copy"))),
       code(share.url),
       h("p", { className: "actions" }, h("a", { className: "button", href: `${share.url}/`, target: "_blank", rel: "noopener" }, t("open")), h("a", { href: `${root}shares` }, t("all_shares"))));
     form.replaceWith(done);

@@ -1,4 +1,4 @@
-// What all pages of the desk rest on: texts, elements, requests, what is said of them, menus, and parts that are fetched anew.
+// What all pages of the desk rest on: texts, elements, requests, menus, and parts that are fetched anew.
 // A page says what a control does by data-do; a module says how by desk.on().
 "use strict";
 (() => {
@@ -49,7 +49,7 @@
   /** Says what happened, with a way back. @param {any[] | string} words @param {any} [undo] */
   const say = (words, undo) => {
     const line = h("div", {}, h("span", {}, ...[words].flat()));
-    if (undo) line.append(h("button", { type: "button", value: undo.value, does: "undo" }, t("undo")));
+    if (undo) line.append(h("button", { value: undo.value, does: "undo" }, t("undo")));
     all(".says").at(-1).replaceChildren(line); // that of the dialog in front, where there is one
     const gone = () => (line.matches(":hover, :focus-within") ? setTimeout(gone, SAID_MS) : line.remove());
     setTimeout(gone, SAID_MS);
@@ -157,10 +157,10 @@
     menu.open = false;
     menu.querySelector("summary").focus(); // a dialog that opens now gives the focus back to it
   };
-  document.addEventListener("click", (/** @type {any} */ { target }) => {
+  for (const type of ["click", "focusin"]) document.addEventListener(type, (/** @type {any} */ { target }) => {
     for (const open of all(OPEN)) {
       if (!open.contains(target)) open.open = false;
-      else if (target.closest(".menu-item")) close(open);
+      else if (type === "click" && target.closest(".menu-item")) close(open);
     }
   });
   document.addEventListener("keydown", ({ key }) => {

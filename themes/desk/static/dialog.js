@@ -1,4 +1,4 @@
-// Dialogs of the desk: a page shown over another, and questions that say what will happen.
+// Dialogs of the desk: a page over another, and questions.
 "use strict";
 (() => {
   const { all, fetched, h, icon, on, say, t } = desk;

@@ -76,7 +76,11 @@
   };
   on("delete-share", (control) => remove([row(control)], t("delete_share", { name: row(control).title })));
   on("delete-marked", () => remove(all(".mark:checked").map(row)));
-  on("delete-all", async () => remove(await mine()));
+  on("delete-all", async () => {
+    const shares = await mine();
+    // Somebody else may have signed in meanwhile
+    return shares.some(({ id }) => document.getElementById(id)) ? remove(shares) : refresh();
+  });
 
   const marks = new Set();
   const show = () => {
@@ -112,7 +116,7 @@
   const actions = (/** @type {any[]} */ ...first) => h("p", { className: "actions" }, ...first, h("button", { type: "button", onclick: leave }, t("cancel")));
   /** Shows what a file is. @param {any} what @param {any} file @param {any} query */
   const offer = (what, file, query) => {
-    const again = (/** @type {any} */ words, /** @type {any} */ pick) => h("button", { type: "button", onclick: () => inspect(file, pick) }, words);
+    const again = (/** @type {any} */ words, /** @type {any} */ pick) => h("button", { onclick: () => inspect(file, pick) }, words);
     if (what.problem) return place.replaceChildren(h("p", { className: "problem", role: "alert" }, ...told(what.problem), " ", what.problem.status === 400 ? t("not_taken") : ""),
       actions(file ? again(t("again"), query.get("pick")) : ""));
     if (what.chats.length) return place.replaceChildren(h("h2", {}, t("several", { n: what.chats.length })), h("ul", { className: "list" }, ...what.chats.map((/** @type {any} */ { messages, pick, title }) =>
@@ -149,8 +153,10 @@
       if (!event.dataTransfer?.types.includes("Files")) return;
       event.preventDefault();
       document.body.classList.toggle("is-over", type === "dragover");
-      const [file] = event.dataTransfer.files;
-      if (type === "drop" && file) inspect(file);
+      const [file, other] = event.dataTransfer.files;
+      if (type !== "drop" || !file) return;
+      inspect(file);
+      if (other) say(t("one_file"));
     });
   }
 })();

@@ -140,6 +140,12 @@ async fn changes_are_refused_where_the_message_is_another_and_taken_back() {
         .bare("POST", &format!("{path}/history/0/undo"), &world.ada)
         .await
         .expect_error(409, "conflict");
+    // What is gone was not only changed.
+    world.delete(&message, &world.ada).await.expect(204);
+    world
+        .patch(&message, &world.ada, edit("Third"))
+        .await
+        .expect_error(404, "not_found");
 }
 
 #[tokio::test]
@@ -436,6 +442,23 @@ async fn a_message_that_is_asked_for_is_gone_to() {
 }
 
 #[tokio::test]
+async fn results_and_thoughts_are_told_apart_by_how_they_begin() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let text = |markdown: &str| json!({"text": {"markdown": markdown}});
+    let result =
+        json!({"tool_result": {"call_id": "c1", "parts": [text("\n  3 tests failed\nat length")]}});
+    let thought = json!({"reasoning": {"markdown": "Let me see.\nThen more."}});
+    let messages = json!([{"id": "m3", "role": "tool", "parts": [result, thought]}]);
+    let path = format!("/api/v1/chats/{chat}/messages");
+    world.post(&path, &world.ada, messages).await.expect(200);
+    let page = world.get(&format!("/chats/{chat}"), &world.ada).await;
+    let page = page.expect(200).text();
+    assert!(page.contains("<bdi>3 tests failed</bdi>") && page.contains("<bdi>Let me see.</bdi>"));
+    assert!(!page.contains("at length") && !page.contains("Then more"));
+}
+
+#[tokio::test]
 async fn the_history_goes_back_to_the_first_change() {
     let world = World::new().await;
     let chat = world.chat(&world.ada).await;
@@ -531,6 +554,36 @@ async fn whoever_is_signed_in_begins_at_a_page_of_theirs() {
     world.patch(settings, &world.root, on).await.expect(200);
     assert_eq!(home(&world.eve).await, "/showcase");
     assert_eq!(home(&world.ada).await, "/chats");
+}
+
+#[tokio::test]
+async fn the_number_of_a_chats_shares_leads_to_them() {
+    let world = World::new().await;
+    let (chat, other) = (world.chat(&world.ada).await, world.chat(&world.ada).await);
+    let named =
+        json!({"chat": chat, "updates": "live", "visibility": "public", "name": "Other words"});
+    world
+        .post("/api/v1/shares", &world.ada, named)
+        .await
+        .expect(201);
+    for chat in [&chat, &other] {
+        world.share(&world.ada, chat, "frozen", "public").await;
+    }
+    let page = format!("/shares?chat={chat}");
+    let chats = world.get("/chats", &world.ada).await.expect(200).text();
+    assert!(chats.contains(&format!("{page}\"")));
+    let shown = world.get(&page, &world.ada).await.expect(200).text();
+    assert_eq!(shown.matches("<li class=\"row share\"").count(), 2);
+    assert!(shown.contains("Other words") && shown.contains("Only shares of"));
+    assert!(!shown.contains("delete-all"));
+    let theirs = world.get(&page, &world.bob).await.expect(200).text();
+    assert!(!theirs.contains("<li class=\"row share\"") && !theirs.contains("Kites"));
+    let all = world
+        .get("/shares?chat=x", &world.ada)
+        .await
+        .expect(200)
+        .text();
+    assert_eq!(all.matches("<li class=\"row share\"").count(), 3);
 }
 
 #[tokio::test]

@@ -415,9 +415,10 @@ async fn check_seq(
 ) -> Result<(), ApiError> {
     let (chat, id) = (record(service, owner, chat.clone()).await?.id, id.clone());
     let now = service.read(move |r| r.message_by_id(&chat, &id)).await?;
-    match now.is_some_and(|now| now.seq == seq) {
-        true => Ok(()),
-        false => Err(ApiError::conflict(
+    match now.filter(|now| !now.erased) {
+        None => Err(ApiError::not_found("message")),
+        Some(now) if now.seq == seq => Ok(()),
+        Some(_) => Err(ApiError::conflict(
             "the message was changed since you opened it; look at it as it is now, then change it again",
         )),
     }

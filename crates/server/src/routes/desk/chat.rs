@@ -30,6 +30,9 @@ const CHANGES: usize = 30;
 /// Characters of a message that are shown; editing has all of them.
 const SHOWN_CHARS: usize = 2_000;
 
+/// Characters that tell one thought or result from another.
+const NAME_CHARS: usize = 80;
+
 /// What is asked for; what cannot be read is not asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -138,9 +141,15 @@ impl Other {
     fn of(part: &Part) -> Self {
         let (kind, name) = match part {
             Part::Text { .. } => ("text", String::new()),
-            Part::Reasoning { .. } => ("reasoning", String::new()),
+            Part::Reasoning { markdown, .. } => ("reasoning", first_line(markdown)),
             Part::ToolCall(call) => ("call", call.name.clone()),
-            Part::ToolResult { .. } => ("result", String::new()),
+            Part::ToolResult { parts, .. } => {
+                let said = parts.iter().find_map(|part| match part {
+                    Part::Text { markdown } => Some(first_line(markdown)),
+                    _ => None,
+                });
+                ("result", said.unwrap_or_default())
+            }
             Part::Image { alt, .. } => ("image", alt.clone().unwrap_or_default()),
             Part::File { .. } => ("file", String::new()),
             Part::Source { title, .. } => ("source", title.clone()),
@@ -149,6 +158,13 @@ impl Other {
         };
         Self { kind, name }
     }
+}
+
+/// The first line of a text that says something, as far as it is shown.
+fn first_line(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim);
+    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    line.chars().take(NAME_CHARS).collect()
 }
 
 /// Shows the page.

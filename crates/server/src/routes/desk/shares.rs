@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::{OwnerVisitor, more, page};
 use crate::{
     routes::{
-        api::shares::{ShareEntry, Sort},
+        api::{
+            chats::ChatEntry,
+            shares::{ShareEntry, Sort},
+        },
         viewer,
     },
     service::Service,
@@ -30,6 +33,7 @@ pub(crate) struct Asked {
     sort: Sort,
     visibility: String,
     updates: String,
+    chat: String,
     after: Option<String>,
 }
 
@@ -39,6 +43,8 @@ struct Content {
     sort: Sort,
     visibility: Option<ShareVisibility>,
     updates: Option<Updates>,
+    /// The chat whose shares are asked for.
+    chat: Option<ChatEntry>,
     /// False where public shares ask for a sign-in too, and nothing can be made public.
     public_sharing: bool,
     /// How many are found, on this page and beyond.
@@ -68,17 +74,21 @@ pub(crate) async fn show(
         text: Some(asked.q.trim().to_owned()).filter(|q| !q.is_empty()),
         visibility,
         updates,
-        chat: None,
+        chat: asked.chat.parse().ok(),
         order: asked.sort.into(),
         after: asked.after.as_deref().and_then(|after| after.parse().ok()),
         offset: 0,
         limit: PAGE,
     };
     let read = service.read(move |r| {
+        let chat = match &filter.chat {
+            Some(chat) => r.chat_of(owner.id, chat)?,
+            None => None,
+        };
         let count = r.count_shares(owner.id, &filter)?;
-        Ok((r.shares(owner.id, &filter)?, count))
+        Ok((r.shares(owner.id, &filter)?, count, chat))
     });
-    let (SharePage { shares, next }, count) = match read.await {
+    let (SharePage { shares, next }, count, chat) = match read.await {
         Ok(read) => read,
         Err(error) => return viewer::failed(&error),
     };
@@ -87,6 +97,7 @@ pub(crate) async fn show(
         ("sort", asked.sort.word()),
         ("visibility", &asked.visibility),
         ("updates", &asked.updates),
+        ("chat", &asked.chat),
     ];
     let entry = |(share, title)| ShareEntry::new(&service, &share, title);
     let content = Content {
@@ -96,6 +107,7 @@ pub(crate) async fn show(
         count,
         visibility,
         updates,
+        chat: chat.map(ChatEntry::from),
         sort: asked.sort,
         q: asked.q.clone(),
     };
