@@ -473,7 +473,16 @@ fn read_record(
     share: &ShareId,
 ) -> Result<Option<ShareRecord>, PublishError> {
     let path = SitePath::share(share).file(SHARE_RECORD);
-    record::read(target.name(), path.as_str(), session.read(&path)?)
+    let read: Option<ShareRecord> =
+        record::read(target.name(), path.as_str(), session.read(&path)?)?;
+    match read {
+        Some(read) if read.share != *share => Err(PublishError::BadRecord {
+            target: target.name().to_owned(),
+            path: path.to_string(),
+            source: serde::de::Error::custom("it is of another share"),
+        }),
+        read => Ok(read),
+    }
 }
 
 /// Files of a version that are not at their place, or not as long as they should be, and where their bytes come from: from the version before, where it has them.
