@@ -313,6 +313,18 @@ class FolderTest(Place, unittest.TestCase):
             self.assertIn("was never sent whole, and is forgotten here", err)
             self.assertEqual(json.loads((publisher.home / "published.json").read_text()), [])
 
+    def test_what_is_encrypted_at_one_place_can_be_in_clear_at_another(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        sealed = publisher.publish(file, publisher.data / "sealed", "--encrypt")
+        clear = publisher.publish(file, publisher.data / "clear")
+        self.assertNotEqual(clear["share"], sealed["share"])
+        self.assertEqual(publisher.publish(file, publisher.data / "clear")["share"], clear["share"])
+        self.assertEqual(publisher.publish(file, publisher.data / "sealed", "--encrypt")["link"], sealed["link"])
+        code, _, err = publisher.run("publish", file, "--to", publisher.data / "sealed")
+        self.assertEqual(code, 2)
+        self.assertIn("is encrypted", err)
+
     def test_what_is_at_a_place_that_is_away_is_not_forgotten(self):
         publisher = Publisher()
         root = publisher.data / "site"

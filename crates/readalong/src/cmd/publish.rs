@@ -379,7 +379,12 @@ impl Publish {
                 )
             });
         }
-        let known = || publications.share_of(source, target).cloned();
+        // What is encrypted at another place keeps its link; in clear it gets one of its own here.
+        let fits = |share: &&ShareId| {
+            let before = publications.of_share(share, target);
+            self.is_sealed() || before.is_none_or(|one| one.target == target || !one.is_sealed())
+        };
+        let known = || publications.share_of(source, target).filter(fits).cloned();
         of_server.or_else(known).map_or_else(new_share, Ok)
     }
 }
