@@ -313,6 +313,16 @@ class FolderTest(Place, unittest.TestCase):
             self.assertIn("was never sent whole, and is forgotten here", err)
             self.assertEqual(json.loads((publisher.home / "published.json").read_text()), [])
 
+    def test_a_packed_bundle_is_told_from_a_transcript(self):
+        publisher = Publisher()
+        out, _ = publisher.ok("export", chat(publisher.data / "chat.jsonl", 4), "-o", publisher.data / "exports", "--json")
+        for kind in ["zip", "html"]:
+            packed = publisher.data / f"chat.{kind}"
+            publisher.ok("pack", json.loads(out)["path"], "--as", kind, "-o", packed)
+            code, _, err = publisher.run("publish", packed, "--to", publisher.data / "site")
+            self.assertEqual(code, 2)
+            self.assertIn("is a packed bundle: unpack it", err)
+
     def test_what_is_encrypted_at_one_place_can_be_in_clear_at_another(self):
         publisher = Publisher()
         file = chat(publisher.data / "chat.jsonl", 4)
