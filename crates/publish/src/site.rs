@@ -264,7 +264,7 @@ fn repeat<'a>(
         match planned.session.apply(&planned.changes, watch) {
             Err(PublishError::MovedOn { .. }) if tries < TRIES_MAX && !watch.is_cancelled() => {
                 tries += 1;
-                sent = sent_record(&planned.changes, share);
+                sent = sent_record(&planned.changes, share).or(sent);
                 continue;
             }
             applied => applied?,
@@ -645,7 +645,10 @@ pub(crate) fn list_in_catalogue(
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::{
+        cell::{Cell, RefCell},
+        slice,
+    };
 
     use super::*;
     use crate::open;
@@ -717,16 +720,16 @@ mod tests {
             }
         }
 
-        /// Publishes it; another one is published between what is read and what is written.
+        /// Publishes it; each time between what is read and what is written another one is published.
         fn publish_while(
             &self,
             target: &dyn Target,
-            other: &Self,
+            others: &[Self],
         ) -> Result<Changes, PublishError> {
-            let is_first = Cell::new(true);
+            let others = RefCell::new(others.iter());
             repeat(target, &Unseen, &self.share, |target| {
                 let planned = Plan::publish(target, &self.listed(), &Plain, &Unseen);
-                if is_first.replace(false) {
+                if let Some(other) = others.borrow_mut().next() {
                     publish(target, &other.listed(), &Plain, &Unseen)?;
                 }
                 planned
@@ -739,39 +742,37 @@ mod tests {
         shares.into_iter().map(|share| share.share).collect()
     }
 
-    /// At a new site, and at one where the first has written all but the catalogue.
+    /// At a new site, and at one where the first has written all but the catalogue, again and again.
     #[test]
-    fn of_two_shares_that_are_published_at_once_both_are_there() {
+    fn of_shares_that_are_published_at_once_all_are_there() {
         let target = open("memory:///site").unwrap();
-        let (a, b, c, d) = (
-            One::new(1, 1),
-            One::new(2, 2),
-            One::new(3, 3),
-            One::new(4, 4),
-        );
-        a.publish_while(target.as_ref(), &b).unwrap();
+        let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|n| One::new(n, n.into()));
+        a.publish_while(target.as_ref(), slice::from_ref(&b))
+            .unwrap();
         assert_eq!(
             shares_of(target.as_ref()),
             [b.share.clone(), a.share.clone()]
         );
-        c.publish_while(target.as_ref(), &d).unwrap();
-        assert_eq!(shares_of(target.as_ref()).len(), 4);
+        c.publish_while(target.as_ref(), &[d, e]).unwrap();
+        assert_eq!(shares_of(target.as_ref()).len(), 5);
         let mut session = target.begin(&Unseen).unwrap();
         let catalogue = session.read(&SitePath::root(CATALOGUE)).unwrap().unwrap();
         let catalogue: Catalogue = serde_json::from_slice(&catalogue).unwrap();
-        assert_eq!(catalogue.shares.len(), 4);
+        assert_eq!(catalogue.shares.len(), 5);
     }
 
     #[test]
     fn of_two_who_publish_one_share_at_once_one_is_told() {
         let target = open("memory:///site").unwrap();
         let (a, b) = (One::new(1, 1), One::new(1, 2));
-        let told = a.publish_while(target.as_ref(), &b).unwrap_err();
+        let told = a
+            .publish_while(target.as_ref(), slice::from_ref(&b))
+            .unwrap_err();
         assert!(
             matches!(told, PublishError::OtherPublisher { .. }),
             "{told}"
         );
-        let told = b.publish_while(target.as_ref(), &a);
+        let told = b.publish_while(target.as_ref(), &[a]);
         assert!(told.is_ok(), "what says the same is the same: {told:?}");
     }
 
