@@ -59,7 +59,7 @@ server {{ listen 127.0.0.1:{self.port}; location /chats/ {{ alias {root}/; error
 
 
 class Place:
-    """What every place has to do. Those that inherit say how it is reached: `target`, `get(path)`, `names()`."""
+    """What every place has to do. Those that inherit say how it is reached: `target`, `get(path)`, `names()`, `damage(path, change)`."""
 
     # What the program's environment has besides.
     env = {}
@@ -181,6 +181,26 @@ class Place:
         self.assertIn("damaged and is not published (changed: chat.md)", err)
         self.assertEqual(self.names(), before)
 
+    def test_a_file_that_was_damaged_there_is_sent_again(self):
+        publisher = self.publisher()
+        file = chat(publisher.data / "chat.jsonl", 40)
+        first = publisher.publish(file, self.target)
+
+        def damage(published, folder):
+            names = [name for name in self.names() if name.startswith(f"s/{published['share']}/") and f"/{folder}/" in name]
+            self.damage(names[0], lambda content: content[:9] + bytes([content[9] ^ 1]) + content[10:])
+
+        damage(first, "assets")
+        self.assertEqual(publisher.publish(file, self.target)["files_sent"], 1)
+        self.assertEqual(whole(self.get, first["share"]), first["bundle"])
+        sealed = publisher.publish(file, self.target, "--encrypt", "--as", "0123456789abcdef" * 2)
+        damage(sealed, "files")
+        self.assertEqual(publisher.publish(file, self.target, "--encrypt", "--as", sealed["share"])["files_sent"], 1)
+        # Nor is it taken over into the next version.
+        damage(first, "assets")
+        second = publisher.publish(chat(file, 40, changed=3), self.target, "--as", first["share"])
+        self.assertEqual(whole(self.get, first["share"]), second["bundle"])
+
     @contextlib.contextmanager
     def one_version(self):
         """What is read within is of one moment, where readers have it so."""
@@ -224,6 +244,9 @@ class FolderTest(Place, unittest.TestCase):
 
     def names(self):
         return names_below(self.root)
+
+    def damage(self, path, change):
+        (self.root / path).write_bytes(change((self.root / path).read_bytes()))
 
     def test_two_commands_at_once_forget_nothing_of_each_other(self):
         publisher = self.publisher()
@@ -689,6 +712,12 @@ class ObjectsTest(Place, unittest.TestCase):
             found += [entry["Key"].removeprefix("of/all/") for entry in page.get("Contents", [])]
         return sorted(found)
 
+    def damage(self, path, change):
+        key = {"Bucket": "chats", "Key": f"of/all/{path}"}
+        there = self.client.get_object(**key)
+        said = {name: there[name] for name in ["ContentType", "ContentEncoding", "CacheControl"] if name in there}
+        self.client.put_object(**key, **said, Body=change(there["Body"].read()))
+
     def test_objects_say_what_they_are(self):
         publisher = self.publisher()
         published = publisher.publish(chat(publisher.data / "chat.jsonl", 40), self.target)
@@ -918,15 +947,22 @@ class GitTest(Place, unittest.TestCase):
         self.assertEqual(len(publisher.ok("published")[0].splitlines()), 1)
         self.assertIn(first["share"], "".join(self.names()))
 
+    def commit(self, path, change):
+        """What somebody else does on the branch."""
+        with tempfile.TemporaryDirectory(dir=SCRATCH) as work:
+            git("clone", "--quiet", "--branch", "pages", str(self.remote), work)
+            file = pathlib.Path(work) / path
+            file.write_bytes(change(file.read_bytes() if file.exists() else b""))
+            git("-C", work, "add", path)
+            git("-C", work, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "Change a file")
+            git("-C", work, "push", "--quiet")
+
+    damage = commit
+
     def test_a_branch_that_moved_on_is_kept(self):
         publisher = Publisher()
         publisher.publish(chat(publisher.data / "chat.jsonl", 4), self.target)
-        with tempfile.TemporaryDirectory(dir=SCRATCH) as work:
-            git("clone", "--quiet", "--branch", "pages", str(self.remote), work)
-            (pathlib.Path(work) / "CNAME").write_text("chats.example\n")
-            git("-C", work, "add", "CNAME")
-            git("-C", work, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "Name the host")
-            git("-C", work, "push", "--quiet")
+        self.commit("CNAME", lambda _: b"chats.example\n")
         publisher.publish(chat(publisher.data / "chat.jsonl", 6), self.target)
         self.assertEqual(self.get("CNAME"), b"chats.example\n")
         self.assertIn(".nojekyll", self.names())
@@ -955,6 +991,10 @@ class RsyncTest(Place, unittest.TestCase):
 
     def names(self):
         return names_below(self.root / "below")
+
+    def damage(self, path, change):
+        path = self.root / "below" / path
+        path.write_bytes(change(path.read_bytes()))
 
     def test_a_module_that_is_not_there_is_named(self):
         publisher = Publisher()

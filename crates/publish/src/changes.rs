@@ -1,6 +1,9 @@
 //! What a publication changes at a place, worked out before anything is sent.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use crate::SitePath;
 
@@ -49,6 +52,14 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// The file of this machine that holds the bytes.
+    pub(crate) fn here(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::There { here: path, .. } => Some(path),
+            Self::Bytes(_) => None,
+        }
+    }
+
     /// The bytes.
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
         match self {

@@ -69,6 +69,18 @@ struct ContentFile {
     media_type: String,
 }
 
+impl ContentFile {
+    /// It under a name of the site.
+    fn at(&self, path: SitePath) -> File {
+        File {
+            path,
+            origin: Origin::File(self.here.clone()),
+            size_bytes: self.size_bytes,
+            media_type: self.media_type.clone(),
+        }
+    }
+}
+
 impl Content {
     /// The files of a bundle, as they are.
     pub fn clear(bundle: &VerifiedBundle, manifest_bytes: u64) -> Self {
@@ -485,7 +497,7 @@ fn read_record(
     }
 }
 
-/// Files of a version that are not at their place, or not as long as they should be, and where their bytes come from: from the version before, where it has them.
+/// Files of a version that are not whole at their place, and where their bytes come from: from the version before, where it has them.
 fn missing_files(
     session: &mut dyn Session,
     content: &Content,
@@ -502,13 +514,17 @@ fn missing_files(
         there.is_some_and(|there| there.is_none_or(|there| there == size_bytes))
     };
     let path_of = |folder: &SitePath, path: &str| SitePath::parse(&format!("{folder}/{path}"));
-    let mut missing: Vec<(SitePath, &ContentFile)> = Vec::new();
-    for file in &content.files {
+    let all = content.files.iter().map(|file| {
         let path = path_of(version, &file.path).expect("a bundle's names are good in a site");
-        if !is_there(&path, file.size_bytes) {
-            missing.push((path, file));
-        }
-    }
+        (path, file)
+    });
+    let mut missing: Vec<(SitePath, &ContentFile)> = all.collect();
+    let found = missing.iter().map(|(path, file)| file.at(path.clone()));
+    let found: Vec<File> = found
+        .filter(|file| is_there(&file.path, file.size_bytes))
+        .collect();
+    let damaged = session.damaged(&found)?;
+    missing.retain(|(path, file)| !is_there(path, file.size_bytes) || damaged.contains(path));
     if missing.is_empty() {
         return Ok(Vec::new());
     }
@@ -523,21 +539,21 @@ fn missing_files(
         let path = path_of(before.as_ref()?, &file.path)?;
         (file.is_named_by_content && is_there(&path, file.size_bytes)).then_some(path)
     };
-    let origin = |file: &ContentFile| {
+    let like = |file: &ContentFile| {
         let same = file.sha256.and_then(|sha256| kept.get(&sha256).cloned());
-        match same.or_else(|| same_name(file)) {
-            Some(path) => Origin::There {
-                path,
-                here: file.here.clone(),
-            },
-            None => Origin::File(file.here.clone()),
-        }
+        same.or_else(|| same_name(file))
     };
-    let new = missing.into_iter().map(|(path, file)| File {
-        path,
-        origin: origin(file),
-        size_bytes: file.size_bytes,
-        media_type: file.media_type.clone(),
+    let found = missing
+        .iter()
+        .filter_map(|(_, file)| Some(file.at(like(file)?)));
+    let damaged = session.damaged(&found.collect::<Vec<_>>())?;
+    let new = missing.into_iter().map(|(path, file)| {
+        let mut new = file.at(path);
+        if let Some(path) = like(file).filter(|path| !damaged.contains(path)) {
+            let here = file.here.clone();
+            new.origin = Origin::There { path, here };
+        }
+        new
     });
     Ok(new.collect())
 }

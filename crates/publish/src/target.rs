@@ -1,8 +1,11 @@
 //! Places: what every target can do, and how one is named.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use crate::{Changes, PublishError, SitePath, targets};
+use crate::{Changes, File, PublishError, SitePath, targets};
 
 /// A place that holds a site.
 pub trait Target: Send {
@@ -37,6 +40,12 @@ pub trait Session {
     /// # Errors
     /// The place cannot be read.
     fn list(&mut self, folder: &SitePath) -> Result<Vec<Listed>, PublishError>;
+
+    /// Which of these files, that are there, have other bytes than they should have. What would have to be sent back to be told is taken for whole.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    fn damaged(&mut self, files: &[File]) -> Result<BTreeSet<SitePath>, PublishError>;
 
     /// Names of the folders in a folder.
     ///

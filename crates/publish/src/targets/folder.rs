@@ -4,6 +4,7 @@
 //! operating system, which lets go of it when the program ends, however it ends.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     io::Write,
     path::{Path, PathBuf},
@@ -22,6 +23,8 @@ use crate::{
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Time between two looks at whether it is done.
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Bytes of two files that are compared at once.
+const COMPARED_BYTES: u64 = 1 << 20;
 /// End of the names of what is not whole yet.
 pub(crate) const PARTIAL: &str = ".readalong-partial";
 
@@ -289,6 +292,15 @@ impl Session for FolderSession<'_> {
         Ok(listed)
     }
 
+    fn damaged(&mut self, files: &[File]) -> Result<BTreeSet<SitePath>, PublishError> {
+        let damaged = files.iter().filter(|file| {
+            // What cannot be read is written anew, which says why it cannot.
+            let here = file.origin.here();
+            here.is_some_and(|here| !is_same(&self.path(&file.path), here).unwrap_or(false))
+        });
+        Ok(damaged.map(|file| file.path.clone()).collect())
+    }
+
     fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
         let path = self.path(folder);
         let entries = match fs::read_dir(&path) {
@@ -358,6 +370,22 @@ impl Session for FolderSession<'_> {
 fn partial(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}{PARTIAL}"))
+}
+
+/// True where two files hold the same bytes.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (fs::File::open(one)?, fs::File::open(other)?);
+    let piece = |file: &mut fs::File| {
+        let mut piece = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(file, COMPARED_BYTES), &mut piece)?;
+        io::Result::Ok(piece)
+    };
+    loop {
+        let (one, other) = (piece(&mut one)?, piece(&mut other)?);
+        if one != other || one.is_empty() {
+            return Ok(one == other);
+        }
+    }
 }
 
 /// Writes and syncs a file.

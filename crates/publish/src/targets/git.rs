@@ -3,13 +3,17 @@
 //! One commit a publication, on top of what the branch has, without a work tree and without the contents of what is there already; pushed without force, so
 //! that a branch that moved on is noticed.
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
 
 use tempfile::TempDir;
 
 use super::program::{self, Ran};
 use crate::{
-    Changes, Listed, Origin, PublishError, Session, SitePath, Target, Watch, whole_path,
+    Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch, whole_path,
     without_credentials,
 };
 
@@ -235,8 +239,14 @@ impl GitSession<'_> {
         Ok(entries.collect())
     }
 
-    /// Puts bytes into the repository; answers with their names, in order.
-    fn put_files(&self, paths: &[&Path]) -> Result<Vec<String>, PublishError> {
+    /// Names of the objects that hold files, by path.
+    fn blobs(&self) -> Result<BTreeMap<SitePath, String>, PublishError> {
+        let entries = self.tree(&["-r"], "s/")?.into_iter();
+        Ok(entries.map(|(_, object, path)| (path, object)).collect())
+    }
+
+    /// Names of the objects that files of this machine make, in order; `-w` puts them into the repository.
+    fn hash_files(&self, paths: &[&Path], more: &[&str]) -> Result<Vec<String>, PublishError> {
         let mut input = Vec::new();
         for path in paths {
             let path =
@@ -247,11 +257,9 @@ impl GitSession<'_> {
             input.extend_from_slice(line.as_bytes());
             input.push(b'\n');
         }
-        let out = self.git(
-            "taking files in",
-            &["hash-object", "-w", "--no-filters", "--stdin-paths"],
-            input,
-        )?;
+        let mut arguments = vec!["hash-object", "--no-filters", "--stdin-paths"];
+        arguments.extend_from_slice(more);
+        let out = self.git("taking files in", &arguments, input)?;
         Ok(text(&out).lines().map(str::to_owned).collect())
     }
 
@@ -275,11 +283,7 @@ impl GitSession<'_> {
 
     /// The objects of all that is new, by path.
     fn objects(&self, changes: &Changes) -> Result<BTreeMap<SitePath, String>, PublishError> {
-        let there: BTreeMap<SitePath, String> = self
-            .tree(&["-r"], "s/")?
-            .into_iter()
-            .map(|(_, object, path)| (path, object))
-            .collect();
+        let there = self.blobs()?;
         let mut objects = BTreeMap::new();
         let mut files = Vec::new();
         for file in changes.new_files() {
@@ -296,7 +300,7 @@ impl GitSession<'_> {
             }
         }
         let paths: Vec<&Path> = files.iter().map(|(_, here)| *here).collect();
-        let names = self.put_files(&paths)?;
+        let names = self.hash_files(&paths, &["-w"])?;
         objects.extend(files.iter().map(|(path, _)| (*path).clone()).zip(names));
         for head in &changes.heads {
             objects.insert(head.path.clone(), self.put_bytes(head.bytes.clone())?);
@@ -332,6 +336,23 @@ impl Session for GitSession<'_> {
                 size_bytes: None,
             })
             .collect())
+    }
+
+    fn damaged(&mut self, files: &[File]) -> Result<BTreeSet<SitePath>, PublishError> {
+        if files.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let there = self.blobs()?;
+        let files = files
+            .iter()
+            .filter_map(|file| Some((&file.path, file.origin.here()?)));
+        let (names, paths): (Vec<&SitePath>, Vec<&Path>) = files.unzip();
+        let objects = self.hash_files(&paths, &[])?;
+        let damaged = names
+            .into_iter()
+            .zip(objects)
+            .filter(|(path, object)| there.get(path) != Some(object));
+        Ok(damaged.map(|(path, _)| path.clone()).collect())
     }
 
     fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {

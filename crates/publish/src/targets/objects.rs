@@ -4,7 +4,7 @@
 //! A head is only written over what was read, so that of two publishers of one share one is told. Its futures need a runtime, which lives in here.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     env,
     io::{self, Write},
     path::Path as FilePath,
@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 use flate2::{Compression, GzBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use md5::{Digest as _, Md5};
 use object_store::{
     Attribute, Attributes, Error, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
     PutOptions, PutPayload, UpdateVersion, path::Path,
@@ -227,6 +228,7 @@ impl Target for Objects {
         Ok(Box::new(ObjectsSession {
             objects: self,
             read: HashMap::new(),
+            tags: HashMap::new(),
         }))
     }
 }
@@ -235,6 +237,8 @@ struct ObjectsSession<'a> {
     objects: &'a Objects,
     /// The version of each object that was looked at; `None` where there was none.
     read: HashMap<SitePath, Option<UpdateVersion>>,
+    /// The ETag of each object that was listed.
+    tags: HashMap<SitePath, String>,
 }
 
 impl ObjectsSession<'_> {
@@ -319,12 +323,38 @@ impl Session for ObjectsSession<'_> {
         let listed = listed.map_err(|error| objects.failed("listing", folder.as_str(), error))?;
         let listed = listed.into_iter().filter_map(|meta| {
             let path = objects.name_of(&meta.location)?;
+            if let Some(tag) = meta.e_tag {
+                self.tags.insert(path.clone(), tag);
+            }
             Some(Listed {
                 path,
                 size_bytes: None,
             })
         });
         Ok(listed.collect())
+    }
+
+    fn damaged(&mut self, files: &[File]) -> Result<BTreeSet<SitePath>, PublishError> {
+        let mut damaged = BTreeSet::new();
+        let mut is_md5 = false;
+        for file in files {
+            let there = self.tags.get(&file.path).and_then(|tag| md5_of_tag(tag));
+            let (Some(there), Some(here)) = (there, file.origin.here()) else {
+                continue;
+            };
+            let bytes = std::fs::read(here).map_err(|source| PublishError::Io {
+                target: self.objects.name.clone(),
+                action: "reading",
+                path: here.to_owned(),
+                source,
+            })?;
+            match md5(&pack(bytes, &file.media_type).0) == there {
+                true => is_md5 = true,
+                false => drop(damaged.insert(file.path.clone())),
+            }
+        }
+        // Where none agrees, tags are something else there, as of what the storage encrypts.
+        Ok(if is_md5 { damaged } else { BTreeSet::new() })
     }
 
     fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
@@ -387,6 +417,18 @@ fn first_cause(error: &dyn std::error::Error) -> String {
         first = source;
     }
     first.to_string().trim_end_matches([':', ' ']).to_owned()
+}
+
+/// The MD5 of an object's bytes, where its ETag can be one: it is for what was sent at once and is not encrypted by a key of its own.
+fn md5_of_tag(tag: &str) -> Option<&str> {
+    let tag = tag.trim_matches('"');
+    let is_one = tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then_some(tag)
+}
+
+fn md5(bytes: &[u8]) -> String {
+    let digest = Md5::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is said of an object.

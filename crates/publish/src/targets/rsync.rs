@@ -187,12 +187,8 @@ impl RsyncSession<'_> {
                 .trim_start_matches('/');
             let at = root.join(name);
             let parent = at.parent().unwrap_or(&root);
-            let link = |from: &Path| match fs::hard_link(from, &at) {
-                Err(_) => fs::copy(from, &at).map(drop),
-                linked => linked,
-            };
             let made = fs::create_dir_all(parent).and_then(|()| match &file.origin {
-                Origin::File(from) => link(from),
+                Origin::File(from) => link(from, &at),
                 Origin::There { path, here } => {
                     before.get_or_insert_with(|| {
                         path.as_str()
@@ -201,7 +197,7 @@ impl RsyncSession<'_> {
                             .unwrap_or_default()
                             .to_owned()
                     });
-                    link(here)
+                    link(here, &at)
                 }
                 Origin::Bytes(bytes) => fs::write(&at, bytes),
             });
@@ -288,6 +284,27 @@ impl Session for RsyncSession<'_> {
             })
         });
         Ok(listed.collect())
+    }
+
+    fn damaged(&mut self, files: &[File]) -> Result<BTreeSet<SitePath>, PublishError> {
+        if files.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let root = self.empty()?;
+        for file in files {
+            let at = root.join(file.path.as_str());
+            let made = at.parent().map_or(Ok(()), fs::create_dir_all);
+            let made =
+                made.and_then(|()| file.origin.here().map_or(Ok(()), |here| link(here, &at)));
+            made.map_err(|source| self.rsync.io("writing", &at, source))?;
+        }
+        // It says what it would send.
+        let (from, to) = (format!("{}/", root.display()), &self.rsync.place);
+        let says = ["--dry-run", "--no-motd", "--out-format=%n"];
+        let arguments = [&["-r", "--checksum"], &says[..], &["--", &from, to]].concat();
+        let out = self.rsync.rsync("comparing files", &arguments)?;
+        let lines = String::from_utf8_lossy(&out);
+        Ok(lines.lines().filter_map(SitePath::parse).collect())
     }
 
     fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
@@ -390,6 +407,11 @@ impl Session for RsyncSession<'_> {
         }
         Ok(())
     }
+}
+
+/// The same file under another name; a copy where there are no links.
+fn link(from: &Path, at: &Path) -> io::Result<()> {
+    fs::hard_link(from, at).or_else(|_| fs::copy(from, at).map(drop))
 }
 
 #[cfg(test)]
