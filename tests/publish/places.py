@@ -139,13 +139,24 @@ class Place:
         self.assertIn(whole(self.get, share), bundles)
 
     def test_of_shares_that_are_published_at_once_all_are_there(self):
-        publishers = [self.publisher() for _ in range(3)]
-        started = [one.start("publish", chat(one.data / "chat.jsonl", 20), "--to", self.target, "--json") for one in publishers]
-        for process in started:
-            out, err = process.communicate(timeout=120)
-            self.assertEqual(process.returncode, 0, err)
-            published = json.loads(out)
+        publishers = [self.publisher() for _ in range(4)]
+        files = [chat(one.data / "chat.jsonl", 20) for one in publishers]
+
+        def at_once(*arguments):
+            started = [one.start(arguments[0], file, "--to", self.target, *arguments[1:]) for one, file in zip(publishers, files)]
+            for process in started:
+                out, err = process.communicate(timeout=120)
+                self.assertEqual(process.returncode, 0, err)
+                yield out
+
+        shares = set()
+        for published in map(json.loads, at_once("publish", "--listed", "--json")):
             self.assertEqual(whole(self.get, published["share"]), published["bundle"])
+            shares.add(published["share"])
+        listed = lambda: {one["share"] for one in json.loads(self.get("catalogue.json") or b'{"shares": []}')["shares"]}  # noqa: E731
+        self.assertEqual(listed(), shares)
+        list(at_once("unpublish"))
+        self.assertEqual(listed(), set())
 
     def test_readers_never_see_a_mixture(self):
         publisher = self.publisher()

@@ -255,15 +255,14 @@ fn repeat<'a>(
     share: &ShareId,
     plan: impl Fn(&'a dyn Target) -> Result<Plan<'a>, PublishError>,
 ) -> Result<Changes, PublishError> {
-    let mut first_seen = None;
+    let mut planned = plan(target)?;
+    let mut first_seen = planned.seen.clone();
     let mut sent = None;
     let mut tries = 1;
     loop {
-        let mut planned = plan(target)?;
-        let first_seen = first_seen.get_or_insert_with(|| planned.seen.clone());
         // A try that failed in the middle may have left a record of ours.
         let is_ours = sent.is_some() && planned.seen.as_ref().map(record::write) == sent;
-        if *first_seen != planned.seen && !is_ours {
+        if first_seen != planned.seen && !is_ours {
             return Err(PublishError::OtherPublisher {
                 target: target.name().to_owned(),
                 share: share.to_string(),
@@ -277,6 +276,7 @@ fn repeat<'a>(
             Err(PublishError::MovedOn { .. }) if tries < TRIES_MAX && !watch.is_cancelled() => {
                 tries += 1;
                 sent = sent_record(&planned.changes, share).or(sent);
+                planned = plan(target)?;
                 continue;
             }
             applied => applied?,
@@ -284,14 +284,17 @@ fn repeat<'a>(
         if planned.session.is_exclusive() || tries == TRIES_MAX {
             return Ok(planned.changes);
         }
-        // Another publisher may have taken what of ours nothing named yet for something left behind.
-        let done = planned.changes;
+        // Another publisher may have taken what of ours nothing named yet for something left behind, or have written over the list of shares.
         let again = plan(target)?;
-        if again.changes.version.is_none() {
-            return Ok(done);
+        sent = sent_record(&planned.changes, share).or(planned.seen.as_ref().map(record::write));
+        let seen = again.seen.as_ref().map(record::write);
+        // Who published the same share since then has come after us.
+        if again.changes.is_empty() || (seen.is_some() && seen != sent) {
+            return Ok(planned.changes);
         }
         tries += 1;
-        *first_seen = again.seen;
+        first_seen = again.seen.clone();
+        planned = again;
     }
 }
 

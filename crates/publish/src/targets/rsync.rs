@@ -3,7 +3,7 @@
 //! A version's folder is sent first, hard links stand for what the host has already; then the heads; what is no longer named goes at the end.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     fs, io,
     path::{Path, PathBuf},
     process::Command,
@@ -23,6 +23,8 @@ const TIMEOUT: &str = "--timeout=60";
 const CHMOD: &str = "--chmod=D755,F644";
 /// What `rsync` answers where a file is not there: some files could not be sent.
 const PARTLY: i32 = 23;
+/// What it answers where a file went while it was read.
+const VANISHED: i32 = 24;
 
 /// A folder elsewhere.
 pub(crate) struct Rsync {
@@ -73,6 +75,7 @@ impl Target for Rsync {
             rsync: self,
             folder,
             folders: 0,
+            read: HashMap::new(),
         }))
     }
 }
@@ -139,6 +142,8 @@ struct RsyncSession<'a> {
     folder: TempDir,
     /// Temporary folders that were made.
     folders: usize,
+    /// What was read; `None` where there was nothing.
+    read: HashMap<SitePath, Option<Vec<u8>>>,
 }
 
 impl RsyncSession<'_> {
@@ -208,6 +213,37 @@ impl RsyncSession<'_> {
         self.send(&root, &format!("{}/", self.rsync.at(version)), &more)
     }
 
+    /// Which of these files are others than those that were read.
+    fn moved<'p>(
+        &mut self,
+        paths: impl Iterator<Item = &'p SitePath>,
+    ) -> Result<BTreeSet<SitePath>, PublishError> {
+        let read: Vec<&SitePath> = paths.filter(|path| self.read.contains_key(path)).collect();
+        if read.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let into = self.empty()?;
+        let to = format!("{}/", into.display());
+        let mut named = BTreeSet::new();
+        for path in &read {
+            let folders = path.as_str().match_indices('/').map(|(at, _)| at + 1);
+            let ends = folders.chain([path.as_str().len()]);
+            named.extend(ends.map(|end| format!("--include=/{}", &path.as_str()[..end])));
+        }
+        let mut arguments = vec!["-r", "--no-motd"];
+        arguments.extend(named.iter().map(String::as_str));
+        arguments.extend_from_slice(&["--exclude=*", "--", &self.rsync.place, &to]);
+        let ran = self.rsync.run(&arguments)?;
+        // What others remove in the middle has changed as well.
+        if !matches!(ran.code, 0 | VANISHED) && !is_missing(&ran) {
+            return Err(self.rsync.failed("reading", ran));
+        }
+        let moved = read
+            .into_iter()
+            .filter(|path| self.read[*path] != fs::read(into.join(path.as_str())).ok());
+        Ok(moved.cloned().collect())
+    }
+
     /// Removes what lies directly in a folder, folders with all that is in them.
     fn remove(&mut self, folder: &str, names: &BTreeSet<&str>) -> Result<(), PublishError> {
         let at = format!("{}{folder}", self.rsync.place);
@@ -240,7 +276,7 @@ impl RsyncSession<'_> {
         let ran = self.rsync.run(&arguments)?;
         match ran.code {
             0 => {}
-            PARTLY if ran.says.contains("No such file or directory") => return Ok(Vec::new()),
+            _ if is_missing(&ran) => return Ok(Vec::new()),
             _ => return Err(self.rsync.failed("listing files", ran)),
         }
         // `drwxr-xr-x          4,096 2026/11/27 08:00:00 name`
@@ -263,15 +299,16 @@ impl Session for RsyncSession<'_> {
         let ran = self
             .rsync
             .run(&["--no-motd", "--", &self.rsync.at(path), &to])?;
-        match ran.code {
-            0 => {}
-            PARTLY if ran.says.contains("No such file or directory") => return Ok(None),
-            _ => return Err(self.rsync.failed("reading", ran)),
-        }
         let at = into.join(path.as_str().rsplit('/').next().unwrap_or_default());
-        fs::read(&at)
-            .map(Some)
-            .map_err(|source| self.rsync.io("reading", &at, source))
+        let read = match ran.code {
+            0 => fs::read(&at)
+                .map(Some)
+                .map_err(|source| self.rsync.io("reading", &at, source))?,
+            _ if is_missing(&ran) => None,
+            _ => return Err(self.rsync.failed("reading", ran)),
+        };
+        self.read.insert(path.clone(), read.clone());
+        Ok(read)
     }
 
     fn list(&mut self, folder: &SitePath) -> Result<Vec<Listed>, PublishError> {
@@ -354,6 +391,13 @@ impl Session for RsyncSession<'_> {
             });
         }
         if !changes.heads.is_empty() {
+            // Nothing can be locked there: what others changed meanwhile is looked for as late as can be.
+            let heads = changes.heads.iter().map(|head| &head.path);
+            if !self.moved(heads)?.is_empty() {
+                return Err(PublishError::MovedOn {
+                    target: self.rsync.name.clone(),
+                });
+            }
             let staged = self.stage(
                 changes
                     .heads
@@ -373,6 +417,9 @@ impl Session for RsyncSession<'_> {
             return Ok(());
         }
         watch.visible();
+        // A list of shares that somebody else has changed meanwhile stays.
+        let at_root = |path: &SitePath| !path.as_str().contains('/');
+        let moved = self.moved(changes.removed.iter().filter(|path| at_root(path)))?;
         // Of a share (`s/<id>/<name>`) whole folders go: what is removed from one is all of it.
         let heads = changes.heads.iter().map(|head| &head.path);
         let mut records = heads
@@ -381,7 +428,7 @@ impl Session for RsyncSession<'_> {
         let replaces_versions = changes.version.is_some() || records.next().is_some();
         let mut by_folder: std::collections::BTreeMap<String, BTreeSet<&str>> =
             std::collections::BTreeMap::new();
-        for path in &changes.removed {
+        for path in changes.removed.iter().filter(|path| !moved.contains(path)) {
             // A version that goes does so as a folder; of one that stays single files go.
             let depth = match replaces_versions {
                 true => 2,
@@ -407,6 +454,10 @@ impl Session for RsyncSession<'_> {
         }
         Ok(())
     }
+}
+
+fn is_missing(ran: &Ran) -> bool {
+    ran.code == PARTLY && ran.says.contains("No such file or directory")
 }
 
 /// The same file under another name; a copy where there are no links.
