@@ -394,7 +394,9 @@ class FolderTest(Place, unittest.TestCase):
         place = publisher.data / "nowhere" / "site"
         out, _ = publisher.ok("publish", file, "--to", place, "--dry-run", "--json")
         self.assertGreater(json.loads(out)["files_sent"], 4)
-        publisher.ok("published", "--to", place)
+        code, _, err = publisher.run("published", "--to", place)
+        self.assertEqual(code, 2)
+        self.assertIn(f"there is no site at {place} now", err)
         self.assertEqual(publisher.run("unpublish", "0" * 32, "--to", place)[0], 2)
         self.assertFalse(place.parent.exists())
 

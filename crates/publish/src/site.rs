@@ -208,13 +208,13 @@ pub fn unpublish(
 /// The shares of a site, the newest first, and which records of others are damaged.
 ///
 /// # Errors
-/// The place cannot be read.
+/// There is no site, or the place cannot be read.
 pub fn shares(
     target: &dyn Target,
     watch: &dyn Watch,
 ) -> Result<(Vec<ShareRecord>, Vec<PublishError>), PublishError> {
     let mut session = target.begin(watch)?;
-    check_site(target, &mut *session)?;
+    let site = check_site(target, &mut *session)?;
     let (mut shares, mut damaged) = (Vec::new(), Vec::new());
     for name in session.folders(&SitePath::shares())? {
         if watch.is_cancelled() {
@@ -229,6 +229,9 @@ pub fn shares(
             Err(bad @ PublishError::BadRecord { .. }) => damaged.push(bad),
             read => shares.extend(read?),
         }
+    }
+    if site.is_none() && shares.is_empty() && damaged.is_empty() {
+        return Err(no_site(target));
     }
     shares.sort_by(|a, b| (b.published_at, &b.share).cmp(&(a.published_at, &a.share)));
     Ok((shares, damaged))
@@ -826,6 +829,11 @@ mod tests {
         assert!(matches!(unsent, PublishError::NoSite { .. }), "{unsent}");
         let left = unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap_err();
         assert!(matches!(left, PublishError::NoSite { .. }), "{left}");
+        let unlisted = shares(target.as_ref(), &Unseen).unwrap_err();
+        assert!(
+            matches!(unlisted, PublishError::NoSite { .. }),
+            "{unlisted}"
+        );
         publish(target.as_ref(), &One::new(2, 2).listed(), &Plain, &Unseen).unwrap();
         let left = unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap_err();
         assert!(matches!(left, PublishError::NotThere { .. }), "{left}");
