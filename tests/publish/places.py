@@ -535,6 +535,24 @@ class FolderTest(Place, unittest.TestCase):
             publisher.ok("unpublish", named, "--to", place)
             self.assertEqual(publisher.ok("published")[0], "")
 
+    def test_a_file_that_another_one_could_not_take_the_place_of_is_still_found(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        one, other = chat(publisher.data / "one.jsonl", 4), chat(publisher.data / "other.jsonl", 6, title="Other")
+        share = publisher.publish(one, root)["share"]
+        root.rename(publisher.data / "away")
+        root.write_text("no folder")
+        self.assertEqual(publisher.run("publish", other, "--to", root, "--as", share)[0], 2)
+        root.unlink()
+        (publisher.data / "away").rename(root)
+        self.assertEqual(publisher.publish(one, root)["share"], share)
+        self.assertEqual(publisher.publish(other, root, "--as", share)["share"], share)
+        code, _, err = publisher.run("unpublish", one, "--to", root)
+        self.assertEqual(code, 2)
+        self.assertIn("nothing called", err)
+        publisher.ok("unpublish", other, "--to", root)
+        self.assertEqual(publisher.ok("published")[0], "")
+
     def test_of_two_that_are_called_the_same_none_is_taken_back(self):
         publisher = Publisher()
         root = publisher.data / "site"

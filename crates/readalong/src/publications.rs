@@ -138,27 +138,33 @@ impl Publications {
         let mut meant = self.all.iter().filter(|one| {
             one.target == target && (one.title == text || is_source(one) || is_id(one))
         });
-        match (meant.next(), meant.count()) {
-            (_, 1..) => bail!(
+        let found = meant.next().map(|one| &one.share);
+        if meant.any(|one| Some(&one.share) != found) {
+            bail!(
                 "several that were published are called `{text}`; `readalong published` lists them: name one by its link or id"
-            ),
-            (found, 0) => Ok(found.map(|one| &one.share)),
+            );
         }
+        Ok(found)
     }
 
-    /// Remembers what is about to be sent, in place of what was there: whatever ends the sending, the next one goes on under the same link and key.
+    /// Remembers what is about to be sent: whatever ends the sending, the next one goes on under the same link and key. What was sent before from another source is there until then.
     ///
     /// # Errors
     /// It cannot be written.
     pub(crate) fn put(&mut self, mut publication: Publication) -> anyhow::Result<()> {
         self.change(|all| {
+            let (target, share) = (publication.target.clone(), publication.share.clone());
+            let is_ours = |one: &Publication| one.target == target && one.share == share;
+            let last = all.iter().rfind(|one| is_ours(one));
+            let sealed = last.and_then(|one| one.sealed.clone());
+            let source = publication.source.clone();
             let before = all.extract_if(.., |one| {
-                (&one.target, &one.share) == (&publication.target, &publication.share)
+                is_ours(one) && (one.source == source || one.published_at.is_none())
             });
-            let before = before.last();
-            publication.published_at = before.as_ref().and_then(|one| one.published_at);
+            let before = before.filter(|one| one.source == source).last();
+            publication.published_at = before.and_then(|one| one.published_at);
             if publication.sealed.is_none() {
-                publication.sealed = before.and_then(|one| one.sealed);
+                publication.sealed = sealed;
                 publication.is_clear = publication.sealed.is_some();
             }
             all.push(publication);
@@ -183,7 +189,7 @@ impl Publications {
         })
     }
 
-    /// Remembers that a share is there whole, and which bundle of it.
+    /// Remembers that the share that was about to be sent is there whole, and which bundle of it.
     ///
     /// # Errors
     /// It cannot be written.
@@ -194,19 +200,20 @@ impl Publications {
         at: Timestamp,
     ) -> anyhow::Result<()> {
         self.change(|all| {
-            let mut all = all.iter_mut();
-            if let Some(one) = all.rfind(|one| one.target == target && one.share == *share) {
+            let ours = all.extract_if(.., |one| one.target == target && one.share == *share);
+            if let Some(mut one) = ours.last() {
                 one.bundle = bundle;
                 one.published_at = Some(at);
+                all.push(one);
             }
         })
     }
 
     /// True for a share that was begun to be sent to a place, and never sent whole.
     pub(crate) fn is_only_begun(&self, target: &str, share: &ShareId) -> bool {
-        let mut all = self.all.iter();
-        let one = all.rfind(|one| one.target == target && one.share == *share);
-        one.is_some_and(|one| one.published_at.is_none())
+        let of_share = |one: &&Publication| one.target == target && one.share == *share;
+        let mut ours = self.all.iter().filter(of_share).peekable();
+        ours.peek().is_some() && ours.all(|one| one.published_at.is_none())
     }
 
     /// Forgets what was taken back.
