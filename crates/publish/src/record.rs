@@ -85,9 +85,28 @@ pub(crate) struct Catalogue {
     /// Digest of the page that shows them: another page is somebody else's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) page: Option<Digest>,
+    /// Digests of pages of ours that it takes the place of, the newest first: one of them is still there where it was never written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) before: Vec<Digest>,
 }
 
+/// Pages that a catalogue remembers: so many publications may come between one that is read and one that is written.
+const PAGES_BEFORE_MAX: usize = 8;
+
 impl Catalogue {
+    /// True for a page of ours, and where there is none.
+    pub(crate) fn knows(&self, page: Option<Digest>) -> bool {
+        page.is_none() || self.page == page || self.before.iter().any(|known| Some(*known) == page)
+    }
+
+    /// Takes another page.
+    pub(crate) fn turn_to(&mut self, page: Digest) {
+        self.before.splice(0..0, self.page);
+        self.before.retain(|before| *before != page);
+        self.before.truncate(PAGES_BEFORE_MAX);
+        self.page = Some(page);
+    }
+
     /// The catalogue with a share as it is to be listed, or without it.
     pub(crate) fn with(&self, share: &ShareId, listing: Option<Listing>) -> Self {
         let others = self
@@ -100,6 +119,7 @@ impl Catalogue {
         Self {
             shares,
             page: self.page,
+            before: self.before.clone(),
         }
     }
 }

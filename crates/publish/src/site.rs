@@ -636,32 +636,45 @@ pub(crate) fn list_in_catalogue(
     pages: &dyn SitePages,
 ) -> Result<(), PublishError> {
     let path = SitePath::root(CATALOGUE);
-    let old: Option<Catalogue> = record::read(target.name(), path.as_str(), session.read(&path)?)?;
-    let old = old.unwrap_or_default();
+    let catalogue = |session: &mut dyn Session| -> Result<Catalogue, PublishError> {
+        let read = record::read(target.name(), path.as_str(), session.read(&path)?)?;
+        Ok(read.unwrap_or_default())
+    };
     let is_listed = listing.is_some();
-    let mut new = old.with(share, listing);
-    if new == old {
+    let mut old = catalogue(session)?;
+    if old.page.is_none() && old.with(share, listing.clone()) == old {
         return Ok(());
     }
     let index = SitePath::root(INDEX);
-    let there = session.read(&index)?;
-    let is_ours = there.is_none_or(|there| Some(Digest::of(&there)) == old.page);
+    let there = session.read(&index)?.map(|there| Digest::of(&there));
+    if !old.knows(there) {
+        // The list is written before its page: somebody may have written both since we read it.
+        old = catalogue(session)?;
+    }
+    let mut new = old.with(share, listing);
+    let is_ours = old.knows(there);
+    if new == old && (there == old.page || !is_ours) {
+        return Ok(());
+    }
     if is_listed && !is_ours {
         return Err(PublishError::ForeignIndex {
             target: target.name().to_owned(),
         });
     }
     if new.shares.is_empty() {
-        changes.removed.push(path);
+        // The list last: without it the page would be somebody else's.
         changes.removed.extend(is_ours.then_some(index));
+        changes.removed.push(path);
         return Ok(());
     }
-    if is_ours {
-        let page = pages.catalogue(&new.shares);
-        new.page = Some(Digest::of(&page));
-        changes.heads.push(head(index, page, HTML));
+    if !is_ours {
+        changes.heads.push(head(path, record::write(&new), JSON));
+        return Ok(());
     }
+    let page = pages.catalogue(&new.shares);
+    new.turn_to(Digest::of(&page));
     changes.heads.push(head(path, record::write(&new), JSON));
+    changes.heads.push(head(index, page, HTML));
     Ok(())
 }
 
@@ -781,6 +794,31 @@ mod tests {
         let catalogue = session.read(&SitePath::root(CATALOGUE)).unwrap().unwrap();
         let catalogue: Catalogue = serde_json::from_slice(&catalogue).unwrap();
         assert_eq!(catalogue.shares.len(), 5);
+    }
+
+    #[test]
+    fn a_list_that_was_not_written_whole_is_still_ours() {
+        for heads in 0.. {
+            let target = open("memory:///site").unwrap();
+            let [a, b, c] = [1, 2, 3].map(|n| One::new(n, n.into()));
+            publish(target.as_ref(), &a.listed(), &Plain, &Unseen).unwrap();
+            let mut planned = Plan::publish(target.as_ref(), &b.listed(), &Plain, &Unseen).unwrap();
+            if heads == planned.changes.heads.len() {
+                break;
+            }
+            planned.changes.heads.truncate(heads);
+            planned.session.apply(&planned.changes, &Unseen).unwrap();
+            publish(target.as_ref(), &c.listed(), &Plain, &Unseen).unwrap();
+            for one in [&a, &b, &c] {
+                let unlisted = Publication {
+                    is_listed: false,
+                    ..one.listed()
+                };
+                publish(target.as_ref(), &unlisted, &Plain, &Unseen).unwrap();
+            }
+            let mut session = target.begin(&Unseen).unwrap();
+            assert_eq!(session.read(&SitePath::root(INDEX)).unwrap(), None);
+        }
     }
 
     #[test]
