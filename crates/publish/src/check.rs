@@ -75,7 +75,7 @@ pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
             read => Some(read.map_err(|error| io(&path, error))?),
         };
         let path = path.display().to_string();
-        let seen = match record::read_share(&target, &path, bytes, &share) {
+        let seen: Option<ShareRecord> = match record::read(&target, &path, bytes) {
             Ok(seen) => seen,
             Err(damaged) => {
                 found.damaged.push(damaged);

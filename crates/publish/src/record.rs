@@ -1,10 +1,7 @@
 //! The small JSON files of a site (docs/format.md): what is said of a share, of the site, of the catalogue.
 
 use readalong_model::{Digest, ShareId, Timestamp};
-use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeOwned, Error as _},
-};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::PublishError;
 
@@ -88,12 +85,28 @@ pub(crate) struct Catalogue {
     /// Digest of the page that shows them: another page is somebody else's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) page: Option<Digest>,
-    /// Digests of pages of ours that it takes the place of: one of them is still there where it was never written.
+    /// Digests of pages of ours that it takes the place of, the newest first: one of them is still there where it was never written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) before: Vec<Digest>,
 }
 
+/// Pages that a catalogue remembers: so many publications may come between one that is read and one that is written.
+const PAGES_BEFORE_MAX: usize = 8;
+
 impl Catalogue {
+    /// True for a page of ours, and where there is none.
+    pub(crate) fn knows(&self, page: Option<Digest>) -> bool {
+        page.is_none() || self.page == page || self.before.iter().any(|known| Some(*known) == page)
+    }
+
+    /// Takes another page.
+    pub(crate) fn turn_to(&mut self, page: Digest) {
+        self.before.splice(0..0, self.page);
+        self.before.retain(|before| *before != page);
+        self.before.truncate(PAGES_BEFORE_MAX);
+        self.page = Some(page);
+    }
+
     /// The catalogue with a share as it is to be listed, or without it.
     pub(crate) fn with(&self, share: &ShareId, listing: Option<Listing>) -> Self {
         let others = self
@@ -116,23 +129,6 @@ pub(crate) fn write(record: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(record).expect("records are maps with text keys");
     bytes.push(b'\n');
     bytes
-}
-
-/// What a site says of a share, in the words of that share's own record.
-pub(crate) fn read_share(
-    target: &str,
-    path: &str,
-    bytes: Option<Vec<u8>>,
-    share: &ShareId,
-) -> Result<Option<ShareRecord>, PublishError> {
-    match read::<ShareRecord>(target, path, bytes)? {
-        Some(other) if other.share != *share => Err(PublishError::BadRecord {
-            target: target.to_owned(),
-            path: path.to_owned(),
-            source: serde_json::Error::custom(format!("it is of share {}", other.share)),
-        }),
-        read => Ok(read),
-    }
 }
 
 /// A record as it was read.

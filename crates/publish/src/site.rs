@@ -491,7 +491,16 @@ fn read_record(
     share: &ShareId,
 ) -> Result<Option<ShareRecord>, PublishError> {
     let path = SitePath::share(share).file(SHARE_RECORD);
-    record::read_share(target.name(), path.as_str(), session.read(&path)?, share)
+    let read: Option<ShareRecord> =
+        record::read(target.name(), path.as_str(), session.read(&path)?)?;
+    match read {
+        Some(read) if read.share != *share => Err(PublishError::BadRecord {
+            target: target.name().to_owned(),
+            path: path.to_string(),
+            source: serde::de::Error::custom("it is of another share"),
+        }),
+        read => Ok(read),
+    }
 }
 
 /// Files of a version that are not whole at their place, and where their bytes come from: from the version before, where it has them.
@@ -627,17 +636,23 @@ pub(crate) fn list_in_catalogue(
     pages: &dyn SitePages,
 ) -> Result<(), PublishError> {
     let path = SitePath::root(CATALOGUE);
-    let old: Option<Catalogue> = record::read(target.name(), path.as_str(), session.read(&path)?)?;
-    let old = old.unwrap_or_default();
+    let catalogue = |session: &mut dyn Session| -> Result<Catalogue, PublishError> {
+        let read = record::read(target.name(), path.as_str(), session.read(&path)?)?;
+        Ok(read.unwrap_or_default())
+    };
     let is_listed = listing.is_some();
-    let mut new = old.with(share, listing);
-    if new == old && old.page.is_none() {
+    let mut old = catalogue(session)?;
+    if old.page.is_none() && old.with(share, listing.clone()) == old {
         return Ok(());
     }
     let index = SitePath::root(INDEX);
     let there = session.read(&index)?.map(|there| Digest::of(&there));
-    let known = || old.page.iter().chain(&old.before);
-    let is_ours = there.is_none_or(|there| known().any(|known| *known == there));
+    if !old.knows(there) {
+        // The list is written before its page: somebody may have written both since we read it.
+        old = catalogue(session)?;
+    }
+    let mut new = old.with(share, listing);
+    let is_ours = old.knows(there);
     if new == old && (there == old.page || !is_ours) {
         return Ok(());
     }
@@ -657,12 +672,7 @@ pub(crate) fn list_in_catalogue(
         return Ok(());
     }
     let page = pages.catalogue(&new.shares);
-    let digest = Digest::of(&page);
-    new.page = Some(digest);
-    // Whoever comes while only the list is written has to know the page that is there.
-    new.before = old.page.into_iter().chain(there).collect();
-    new.before.retain(|before| *before != digest);
-    new.before.dedup();
+    new.turn_to(Digest::of(&page));
     changes.heads.push(head(path, record::write(&new), JSON));
     changes.heads.push(head(index, page, HTML));
     Ok(())

@@ -1,6 +1,6 @@
 //! How a share is encrypted before it is published: the key that it keeps, the passphrase that readers have.
 
-use std::{env, io};
+use std::{collections::BTreeSet, env, io};
 
 use anyhow::{Context, anyhow, bail};
 use readalong_bundle::{
@@ -15,6 +15,9 @@ use crate::{cancel, output, publications::Sealed};
 const PASSPHRASE_ENV: &str = "READALONG_PASSPHRASE";
 /// Characters that a passphrase has at least: shorter ones are guessed in no time.
 const PASSPHRASE_CHARS_MIN: usize = 12;
+
+/// Different ones that it has at least, blanks aside: one that is repeated is guessed as soon.
+const PASSPHRASE_LETTERS_MIN: usize = 5;
 
 /// What pieces are made for that come later.
 const LATE: &str = "live";
@@ -162,6 +165,19 @@ fn with_passphrase(key: &ShareKey, passphrase: &str) -> anyhow::Result<Lock> {
         .map_err(|error| anyhow!("the system has no random numbers: {error}"))
 }
 
+/// Refuses what is guessed in no time.
+fn check(passphrase: &str) -> anyhow::Result<()> {
+    let letters: BTreeSet<char> = passphrase.chars().filter(|c| !c.is_whitespace()).collect();
+    if passphrase.trim().chars().count() < PASSPHRASE_CHARS_MIN
+        || letters.len() < PASSPHRASE_LETTERS_MIN
+    {
+        bail!(
+            "a passphrase of fewer than {PASSPHRASE_CHARS_MIN} characters, or of fewer than {PASSPHRASE_LETTERS_MIN} different ones, is guessed in no time by whoever has the files; take four random words"
+        );
+    }
+    Ok(())
+}
+
 /// The passphrase that readers are to have.
 fn ask() -> anyhow::Result<String> {
     let passphrase = match env::var(PASSPHRASE_ENV) {
@@ -181,10 +197,28 @@ fn ask() -> anyhow::Result<String> {
             first
         }
     };
-    if passphrase.chars().count() < PASSPHRASE_CHARS_MIN {
-        bail!(
-            "a passphrase of fewer than {PASSPHRASE_CHARS_MIN} characters is guessed in no time by whoever has the files; take four random words"
-        );
-    }
+    check(&passphrase)?;
     Ok(passphrase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_guessed_in_no_time_is_no_passphrase() {
+        for bad in [
+            "",
+            "short words",
+            "            ",
+            "aaaaaaaaaaaaaaaa",
+            "    short     ",
+            "a b a b a b a b",
+        ] {
+            assert!(check(bad).is_err(), "{bad:?}");
+        }
+        for good in ["correct horse battery staple", "naïve Übung 12"] {
+            assert!(check(good).is_ok(), "{good:?}");
+        }
+    }
 }

@@ -186,7 +186,10 @@ fn a_zip_of_another_archiver_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = bundle(folder.path());
     for folder in ["", "my chat/"] {
-        let members = members(&bundle, folder);
+        let mut members = members(&bundle, folder);
+        // What macOS adds.
+        members.push((format!("__MACOSX/{folder}._index.html"), b"x".to_vec()));
+        members.push((format!("{folder}.DS_Store"), b"x".to_vec()));
         let mut package = open(zip_of(&borrowed(&members))).unwrap();
         assert_eq!(package.id, bundle.id);
         assert_eq!(package.verify(), []);

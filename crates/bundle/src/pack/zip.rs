@@ -151,7 +151,7 @@ impl ZipFiles {
             let entry = zip.by_index_data(index).map_err(damaged)?;
             let name = entry.name().map_err(damaged)?.into_owned();
             let path = name.strip_prefix(&folder).unwrap_or(&name);
-            if entry.is_dir() {
+            if entry.is_dir() || is_of_macos(&name) {
                 continue; // archivers write them; a file's name says it all
             }
             if BundlePath::new(path).is_err() || !name.starts_with(&folder) {
@@ -171,6 +171,11 @@ impl ZipFiles {
             places,
         })
     }
+}
+
+/// True for what macOS puts beside the files of a folder that it packs.
+fn is_of_macos(name: &str) -> bool {
+    name.starts_with("__MACOSX/") || name.rsplit('/').next() == Some(".DS_Store")
 }
 
 /// The folder that the manifest is in, with its slash: none, or one.

@@ -6,6 +6,7 @@ use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use indicatif::ProgressBar;
 use readalong_bundle::{MANIFEST, VerifiedBundle};
 use readalong_model::ShareId;
 use readalong_publish::{Changes, Content, Plan, PublishError, publish, unpublish};
@@ -17,7 +18,7 @@ use crate::{
     cmd::export::HowToExport,
     config::Config,
     data::Data,
-    link, moment, output,
+    files, link, moment, output,
     pick::{self, Picked},
     publications::{Publication, Publications, Sealed, source},
     publishing::{self, Pages, Place, Progress, is_private, print_plan, summary, verified},
@@ -210,6 +211,12 @@ impl Publish {
             });
         }
         if path.is_file() {
+            if files::package(path, &ProgressBar::hidden()).is_ok() {
+                bail!(
+                    "`{}` is a packed bundle: unpack it (readalong unpack), and publish the folder that comes of it",
+                    path.display()
+                );
+            }
             let folder = tempfile::Builder::new()
                 .prefix("readalong-publish-")
                 .tempdir()
@@ -391,7 +398,12 @@ impl Publish {
                 )
             });
         }
-        let known = || publications.share_of(source, target).cloned();
+        // What is encrypted at another place keeps its link; in clear it gets one of its own here.
+        let fits = |share: &&ShareId| {
+            let before = publications.of_share(share, target);
+            self.is_sealed() || before.is_none_or(|one| one.target == target || !one.is_sealed())
+        };
+        let known = || publications.share_of(source, target).filter(fits).cloned();
         of_server.or_else(known).map_or_else(new_share, Ok)
     }
 }
