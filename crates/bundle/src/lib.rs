@@ -19,6 +19,6 @@ pub use error::BundleError;
 pub use manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest};
 pub use pack::{HTML_BYTES_COMFORTABLE, Package, PackageKind, pack, pack_to};
 pub use path::{BundlePath, BundlePathError};
-pub use spool::Spool;
+pub use spool::{Spool, closed_folder};
 pub use verify::{Problem, Verification, VerifiedBundle, verify};
 pub use write::{BundleWriter, WrittenBundle};

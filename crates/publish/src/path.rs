@@ -56,7 +56,7 @@ impl SitePath {
 
     /// A file with a name that a version can have, within a folder.
     pub(crate) fn below(&self, name: &str) -> Option<Self> {
-        Self::parse(&format!("{self}/{name}")).filter(|_| !name.contains(".."))
+        Self::parse(&format!("{self}/{name}"))
     }
 
     /// A file of a bundle within a folder.
@@ -94,6 +94,7 @@ mod tests {
             "s/abc/0123456789abcdef/data/search-2.js",
             ".nojekyll",
             "s/x/.version.partial/a",
+            "s/x/files/a..b",
         ] {
             assert!(SitePath::parse(good).is_some(), "{good}");
         }

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, env, io};
 
 use anyhow::{Context, anyhow, bail};
 use readalong_bundle::{
-    Connections, INDEX, Lock, SealedBundle, SealedIndex, ShareKey, VerifiedBundle, reader, seal,
+    Connections, INDEX, Lock, SealedBundle, SealedIndex, ShareKey, VerifiedBundle, closed_folder,
+    reader, seal,
 };
 use readalong_publish::NewFile;
 use tempfile::TempDir;
@@ -75,9 +76,7 @@ impl Seal {
         &self,
         bundle: &VerifiedBundle,
     ) -> anyhow::Result<(SealedBundle, TempDir)> {
-        let folder = tempfile::Builder::new()
-            .prefix("readalong-sealed-")
-            .tempdir()
+        let folder = closed_folder("readalong-sealed-", &std::env::temp_dir())
             .context("cannot make a temporary folder")?;
         let total = bundle
             .manifest

@@ -9,6 +9,7 @@ use std::{
     process::Command,
 };
 
+use readalong_bundle::closed_folder;
 use tempfile::TempDir;
 
 use super::program::{self, Ran};
@@ -87,10 +88,7 @@ impl Target for Git {
         };
         let mut session = GitSession {
             git: self,
-            folder: tempfile::Builder::new()
-                .prefix("readalong-git-")
-                .tempdir()
-                .map_err(io)?,
+            folder: closed_folder("readalong-git-", &std::env::temp_dir()).map_err(io)?,
             tip: None,
         };
         session.fetch()?;

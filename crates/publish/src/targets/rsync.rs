@@ -9,6 +9,7 @@ use std::{
     process::Command,
 };
 
+use readalong_bundle::closed_folder;
 use tempfile::TempDir;
 
 use super::program::{self, Ran};
@@ -65,9 +66,7 @@ impl Target for Rsync {
     }
 
     fn begin(&self, _watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
-        let folder = tempfile::Builder::new()
-            .prefix("readalong-rsync-")
-            .tempdir();
+        let folder = closed_folder("readalong-rsync-", &std::env::temp_dir());
         let folder = folder.map_err(|source| {
             self.io("making a temporary folder", &std::env::temp_dir(), source)
         })?;

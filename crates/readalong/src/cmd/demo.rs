@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Parser};
+use readalong_bundle::closed_folder;
 use readalong_server::{RunningServer, Server};
 use serde_json::{Value, json};
 
@@ -61,7 +62,8 @@ struct ExportLine {
 impl Demo {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let mut config = self.config.config()?;
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let folder = closed_folder("readalong-demo-", &std::env::temp_dir())
+            .context("cannot make a temporary folder")?;
         let whole = folder.path().join("agent.jsonl");
         let beside = folder.path().join("agent/subagents");
         fs::create_dir_all(&beside)?;

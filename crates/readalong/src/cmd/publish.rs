@@ -7,7 +7,7 @@ use std::{fs, path::Path, process::ExitCode};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use indicatif::ProgressBar;
-use readalong_bundle::{MANIFEST, VerifiedBundle};
+use readalong_bundle::{MANIFEST, VerifiedBundle, closed_folder};
 use readalong_model::ShareId;
 use readalong_publish::{Changes, Content, Plan, PublishError, publish, unpublish};
 use serde::Deserialize;
@@ -217,9 +217,7 @@ impl Publish {
                     path.display()
                 );
             }
-            let folder = tempfile::Builder::new()
-                .prefix("readalong-publish-")
-                .tempdir()
+            let folder = closed_folder("readalong-publish-", &std::env::temp_dir())
                 .context("cannot make a temporary folder")?;
             let exported = self.how.exporter(config)?.export(path, folder.path())?;
             output::print_warnings(&exported.warnings);

@@ -100,15 +100,24 @@ impl Applying<'_> {
 
     /// True where a message of the chat has the artifact: every body is looked through, which only an erasure does.
     fn is_shown(&self, place: u32) -> Result<bool> {
-        let sql = "SELECT 1 FROM events WHERE chat = ?1 AND kind IN (?2, ?3)
-            AND (instr(body, ?4) > 0 OR instr(body, ?5) > 0) LIMIT 1";
-        // As JSON is written here; within a text the quotes would have backslashes.
+        let sql = "SELECT kind, body FROM events WHERE chat = ?1 AND kind IN (?2, ?3)
+            AND (instr(body, ?4) > 0 OR instr(body, ?5) > 0)";
+        // As JSON is written here. What a transcript brings as JSON may hold the same, so the parts decide.
         let (last, further) = (
             format!("\"artifact\":{place}}}"),
             format!("\"artifact\":{place},"),
         );
         let values = (self.key, kind::MESSAGE_PUT, kind::EDITED, last, further);
-        Ok(sql::one(self.connection, sql, values, |_| Ok(()))?.is_some())
+        let shows = sql::all(self.connection, sql, values, |row| {
+            let parts: Vec<Part> = match row.get(0)? {
+                kind::EDITED => sql::json(row, 1)?,
+                _ => sql::json::<Message>(row, 1)?.parts,
+            };
+            let mut places = Vec::new();
+            artifacts_of(&parts, &mut places);
+            Ok(places.contains(&place))
+        })?;
+        Ok(shows.contains(&true))
     }
 
     /// Gives a file up, unless another artifact of the chat has the same bytes.

@@ -359,3 +359,28 @@ fn shows(id: &str, artifacts: &[u32]) -> Message {
         ..Message::new(id, Role::User)
     }
 }
+
+#[test]
+fn json_of_a_transcript_holds_no_file_that_its_message_took_along() {
+    let world = World::new();
+    let digest = world.store.keep_artifact(b"file").unwrap();
+    let input = RawJson::new("{\"artifact\":0}".to_owned()).unwrap();
+    let call = ToolCall {
+        call_id: "c1".into(),
+        name: "Look".into(),
+        action: Action::Other,
+        input: Some(input),
+        state: CallState::Done,
+    };
+    let calls = Message {
+        parts: vec![Part::ToolCall(call)],
+        ..Message::new("b", Role::Assistant)
+    };
+    world.apply(ChangeSet {
+        artifacts: vec![(0, picture("a", b"file"))],
+        messages: vec![(0, shows("a", &[0])), (1, calls)],
+        ..ChangeSet::default()
+    });
+    world.erase("a");
+    assert!(world.store.artifact(digest).unwrap().is_none());
+}

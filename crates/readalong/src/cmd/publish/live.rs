@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use readalong_bundle::{INDEX, SealedIndex};
+use readalong_bundle::{INDEX, SealedIndex, closed_folder};
 use readalong_model::{Digest, Seq, ShareId};
 use readalong_publish::{
     LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, live_step,
@@ -714,9 +714,7 @@ impl Keeper<'_> {
 
     /// Sends the whole chat as it is now, in a folder of its own.
     fn begin(&mut self) -> anyhow::Result<Sent> {
-        let folder = tempfile::Builder::new()
-            .prefix("readalong-publish-")
-            .tempdir()
+        let folder = closed_folder("readalong-publish-", &std::env::temp_dir())
             .context("cannot make a temporary folder")?;
         let facts = self.source.facts()?;
         let mut whole = Whole {
