@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use crate::{
     LegacyLink, StoreError, UserRole, Write, Written,
+    reader::chats::is_legacy_of_another,
     record::SESSION_ID_DIGITS,
     showcase,
     sql::{self, Result, run},
@@ -94,7 +95,7 @@ pub(crate) fn perform(connection: &Connection, now: Timestamp, write: Write) -> 
         Write::Setting { key, value } => set(connection, &key, value)?,
         Write::ImportLegacy(links) => {
             for link in links {
-                take_legacy(connection, &link)?;
+                take_legacy(connection, now, &link)?;
             }
         }
         other => unreachable!("{other:?} changes a chat and is done elsewhere"),
@@ -270,8 +271,16 @@ fn set(connection: &Connection, key: &str, value: Option<String>) -> Result<()> 
     Ok(())
 }
 
-fn take_legacy(connection: &Connection, link: &LegacyLink) -> Result<()> {
+fn take_legacy(connection: &Connection, now: Timestamp, link: &LegacyLink) -> Result<()> {
     let key = sql::chat_key(connection, &link.chat)?.ok_or(StoreError::NotFound)?;
+    let sql = "SELECT owner FROM chats WHERE key = ?1";
+    let owner = sql::one(connection, sql, [key], |row| Ok(UserId(row.get(0)?)))?;
+    let owner = owner.ok_or(StoreError::NotFound)?;
+    if is_legacy_of_another(connection, owner, &link.path, now)? {
+        return Err(StoreError::Exists {
+            name: link.path.clone(),
+        });
+    }
     let sql = "INSERT INTO legacy (path, chat, expires_at) VALUES (?1, ?2, ?3)
         ON CONFLICT DO UPDATE SET chat = excluded.chat, expires_at = excluded.expires_at";
     run(connection, sql, (&link.path, key, link.expires_at.millis()))?;

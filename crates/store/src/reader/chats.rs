@@ -211,6 +211,44 @@ impl Reader<'_> {
             })
         })
     }
+
+    /// True where a legacy link of another owner has this path, or one above or below it, which is alive at `now`: what is below a link belongs to it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn is_legacy_of_another(&self, owner: UserId, path: &str, now: Timestamp) -> Result<bool> {
+        is_legacy_of_another(&self.transaction, owner, path, now)
+    }
+}
+
+/// Pieces that the name of a file below a legacy link has, at most.
+const LEGACY_PIECES_MAX: usize = 2;
+
+pub(crate) fn is_legacy_of_another(
+    connection: &Connection,
+    owner: UserId,
+    path: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = "SELECT 1 FROM legacy l JOIN chats c ON c.key = l.chat
+        WHERE l.path >= ?1 AND l.path < ?2 AND c.owner <> ?3 AND l.expires_at > ?4 LIMIT 1";
+    let is_between = |from: &str, to: &str| {
+        let values = (from, to, owner.0, now.millis());
+        Ok(sql::one(connection, sql, values, |_| Ok(()))?.is_some())
+    };
+    // With and without a slash at its end it is the same link.
+    let path = path.trim_end_matches('/');
+    let above = path.rmatch_indices('/').take(LEGACY_PIECES_MAX);
+    let above = above.map(|(at, _)| &path[..at]);
+    for at in above.chain([path]).filter(|at| !at.is_empty()) {
+        if is_between(at, &format!("{at}\0"))?
+            || is_between(&format!("{at}/"), &format!("{at}/\0"))?
+        {
+            return Ok(true);
+        }
+    }
+    // The slash is followed by the zero.
+    is_between(&format!("{path}/"), &format!("{path}0"))
 }
 
 /// A chat as lists go through it.

@@ -282,3 +282,42 @@ fn legacy_links_answer_until_they_expire() {
             .is_empty()
     );
 }
+
+#[test]
+fn a_legacy_link_is_its_owners_with_all_below_it() {
+    let world = World::new();
+    let other = world.write(Write::CreateUser {
+        name: "other".into(),
+        role: UserRole::Owner,
+        password_hash: None,
+    });
+    let other = add_chat(&world.store, other.user.unwrap(), 2, None);
+    let link = |path: &str, chat: &ChatId| LegacyLink {
+        path: path.into(),
+        chat: chat.clone(),
+        expires_at: "2090-01-01T00:00:00Z".parse().unwrap(),
+    };
+    for path in ["/old/u/", "/a/b"] {
+        world.write(Write::ImportLegacy(vec![link(path, &world.chat)]));
+    }
+    for taken in [
+        "/old/u",
+        "/old/u/",
+        "/a/b",
+        "/a/b/",
+        "/a/b/1.html",
+        "/a/b/files/x",
+        "/old",
+        "/a",
+    ] {
+        let refused = world.refused(Write::ImportLegacy(vec![link(taken, &other)]));
+        assert!(
+            matches!(refused, StoreError::Exists { .. }),
+            "{taken}: {refused}"
+        );
+        world.write(Write::ImportLegacy(vec![link(taken, &world.chat)]));
+    }
+    for free in ["/older", "/a-b", "/b/a/b"] {
+        world.write(Write::ImportLegacy(vec![link(free, &other)]));
+    }
+}

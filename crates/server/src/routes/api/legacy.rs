@@ -51,10 +51,7 @@ pub(crate) async fn import(
                 if r.chat_of(owner.id, &link.chat)?.is_none() {
                     return Ok(Err(wrong(line, "there is no such chat")));
                 }
-                let there = r.legacy(&link.path, now())?;
-                if let Some(there) = there
-                    && r.chat_of(owner.id, &there.chat)?.is_none()
-                {
+                if r.is_legacy_of_another(owner.id, &link.path, now())? {
                     return Ok(Err(wrong(line, "the path is somebody else's")));
                 }
                 links.push(link);
