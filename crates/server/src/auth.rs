@@ -309,13 +309,15 @@ fn say_used(service: &Service, sha256: Digest, known: Option<Timestamp>) {
 
 /// Takes what a request says of its sender where a proxy says it that is believed, and from all others nothing.
 pub(crate) fn take_proxy_user(service: &Service, peer: Option<IpAddr>, headers: &mut HeaderMap) {
-    headers.remove(PROXY_USER);
     let Some(name) = &service.signin.user_header else {
+        headers.remove(PROXY_USER);
         return;
     };
     let mut values = headers.get_all(name).iter();
     let (value, more) = (values.next().cloned(), values.next().is_some());
     headers.remove(name);
+    // It may be the same name.
+    headers.remove(PROXY_USER);
     let is_believed = peer.is_some_and(|peer| {
         let proxies = &service.limits.trusted_proxies;
         proxies.contains(&peer.to_canonical())

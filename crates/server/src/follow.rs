@@ -113,7 +113,9 @@ impl Followers {
         let Some(file) = files.find(|file| file.follower.states().iter().any(is_of_chat)) else {
             return;
         };
-        let mut all = remembered(service);
+        let Some(mut all) = remembered(service) else {
+            return;
+        };
         if all.iter().any(|one| one.path == file.path) {
             return;
         }
@@ -127,7 +129,9 @@ impl Followers {
 
     /// Follows again what live shares rest on.
     pub(crate) fn resume(&self, service: &Arc<Service>) {
-        let mut all = remembered(service);
+        let Some(mut all) = remembered(service) else {
+            return;
+        };
         let before = all.len();
         all.retain(|one| has_live_share(service, &one.chat));
         if all.len() < before {
@@ -168,9 +172,17 @@ impl Followers {
     }
 }
 
-fn remembered(service: &Service) -> Vec<Remembered> {
-    let text = fs::read(service.data.join(REMEMBERED)).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_default()
+/// What is kept in mind; `None` where it cannot be read now, so that it is not written over.
+fn remembered(service: &Service) -> Option<Vec<Remembered>> {
+    let path = service.data.join(REMEMBERED);
+    match fs::read(&path) {
+        Ok(text) => Some(serde_json::from_slice(&text).unwrap_or_default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Vec::new()),
+        Err(error) => {
+            tracing::warn!("`{}` cannot be read: {error}", path.display());
+            None
+        }
+    }
 }
 
 fn keep_in_mind(service: &Service, all: &[Remembered]) {

@@ -201,7 +201,7 @@ pub(crate) async fn show(
         is_earlier: before.is_some(),
         from,
         previous: (from > 0).then(|| from.saturating_sub(PAGE)),
-        next: (from + PAGE < record.places).then_some(from + PAGE),
+        next: from.checked_add(PAGE).filter(|next| *next < record.places),
         messages,
         wanted,
         artifacts,
