@@ -40,6 +40,7 @@ use subagents::Subagents;
 use tree::{Forks, Node, Tree};
 use words::Said;
 
+use sidecars::Outputs;
 pub(super) const FORMAT: Format = Format {
     name: "claude-code",
     title: "Claude Code session",
@@ -143,6 +144,7 @@ pub(super) struct ClaudeCode {
     exported_agent: Option<String>,
     begun: bool,
     /// While a subagent's file is read: its thread, and whether readers need it.
+    outputs: Outputs,
     inside: Option<(ThreadId, Visibility)>,
 }
 
@@ -251,6 +253,9 @@ impl ClaudeCode {
             && self.session.as_deref() != Some(session)
         {
             self.session = Some(session.to_owned());
+        }
+        if let Some(session) = line.session() {
+            self.outputs.note_session(session);
         }
         if let Some(version) = line.version.as_deref() {
             let app = &mut chat.chat.origin.app;
@@ -640,7 +645,9 @@ impl ClaudeCode {
                 *markdown = body.to_owned();
             }
         }
-        sidecars::restore(parts, &self.stem, chat, surroundings)?;
+        let inside = self.inside.map(|(thread, _)| thread);
+        self.outputs
+            .restore(parts, (&self.stem, inside), chat, surroundings)?;
         Ok(hidden)
     }
 
