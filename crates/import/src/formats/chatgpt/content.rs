@@ -68,6 +68,7 @@ impl Making<'_> {
         let recipient = source.recipient.as_deref().unwrap_or("all");
         if role == Role::Assistant && calls::is_tool(recipient) {
             message.parts = self.call(id, recipient, source.content.as_ref(), &mut piece)?;
+            self.warn_of_marks(&piece);
             self.context.call = Some(id.into());
             return Ok(message);
         }
@@ -79,6 +80,7 @@ impl Making<'_> {
         if role == Role::Assistant {
             self.add_sandbox_files(id, &mut parts)?;
         }
+        self.warn_of_marks(&piece);
         parts.extend(
             citations::sources(metadata)
                 .into_iter()
@@ -106,6 +108,13 @@ impl Making<'_> {
             }
         }
         Ok(message)
+    }
+
+    fn warn_of_marks(&mut self, piece: &Piece<'_, '_>) {
+        if piece.marks.left_out() {
+            let what = "a message cites a source too often; some of these links are left out";
+            self.chat.warn(what);
+        }
     }
 
     /// A call: what the model says to the tool is its input.
