@@ -237,6 +237,36 @@ fn an_output_stands_in_the_chat_once() {
 }
 
 #[test]
+fn which_of_many_prompts_are_known_to_be_taken_back_is_no_chance() {
+    let line = |kind: &str, rest: String| {
+        format!(
+            "{{\"type\":\"{kind}\",\"sessionId\":\"s\",\"timestamp\":\"2026-01-05T10:00:00.000Z\",{rest}}}\n"
+        )
+    };
+    let enqueued = (0..150).map(|at| {
+        let what = format!("\"operation\":\"enqueue\",\"content\":\"prompt {at}\"");
+        line("queue-operation", what)
+    });
+    let popped = line("queue-operation", "\"operation\":\"popAll\"".to_owned());
+    let prompts = (0..150).map(|at| {
+        let what = format!(
+            "\"uuid\":\"u{at}\",\"message\":{{\"role\":\"user\",\"content\":\"prompt {at}\"}}"
+        );
+        line("user", what)
+    });
+    let lines: String = enqueued.chain([popped]).chain(prompts).collect();
+    let imported = transcript(lines.into_bytes())
+        .read(&Pick::Only, &mut crate::Discard)
+        .unwrap();
+    let hidden: Vec<bool> = imported.chat.messages[..150]
+        .iter()
+        .map(|message| message.visibility == Visibility::Hidden)
+        .collect();
+    let newest: Vec<bool> = (0..150).map(|at| at >= 150 - 64).collect();
+    assert_eq!(hidden, newest);
+}
+
+#[test]
 fn a_subagent_on_its_own_is_a_chat() {
     let chat = fixture("agent-old1.jsonl").chat;
     assert_eq!(chat.threads.len(), 1);
