@@ -246,6 +246,8 @@ pub(crate) struct Items {
     /// Ids of calls in the transcript: what they are called in the chat, and the message that they stand in.
     calls: HashMap<String, (String, String)>,
     call_ids: HashSet<String>,
+    /// The number that a call id got last: none is tried twice.
+    call_number: usize,
     /// Ids of items that were put.
     item_ids: HashSet<String>,
     /// The assistant's message that further items of the same answer are added to.
@@ -488,10 +490,10 @@ impl Items {
     /// A call id that occurs twice in a transcript gets a number the second time.
     fn unique_call_id(&mut self, native: &str) -> String {
         let mut id = native.to_owned();
-        let mut number = self.call_ids.len();
+        self.call_number = self.call_number.max(self.call_ids.len());
         while !self.call_ids.insert(id.clone()) {
-            number += 1;
-            id = format!("{native}~{number}");
+            self.call_number += 1;
+            id = format!("{native}~{}", self.call_number);
         }
         id
     }
@@ -558,4 +560,23 @@ pub(crate) fn is_injected(text: &str) -> bool {
     BEGINNINGS
         .iter()
         .any(|beginning| text.starts_with(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_id_that_occurs_again_gets_a_number_whatever_ids_there_are() {
+        let many = 20_000;
+        let mut items = Items::default();
+        assert_eq!(items.unique_call_id("x"), "x");
+        assert_eq!(items.unique_call_id("x"), "x~2");
+        // The numbers that come next are taken already: none of them is tried more than once.
+        for number in many..3 * many {
+            items.unique_call_id(&format!("x~{number}"));
+        }
+        let ids: HashSet<String> = (0..many).map(|_| items.unique_call_id("x")).collect();
+        assert_eq!(ids.len(), many);
+    }
 }
