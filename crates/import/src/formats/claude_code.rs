@@ -6,7 +6,11 @@
 //! One API message is spread over several records, one content block each: they are joined again. Records are read in file order;
 //! `parentUuid` only tells real forks (`tree.rs`).
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::{HashMap, HashSet, hash_map::RandomState},
+    hash::BuildHasher,
+    io,
+};
 
 use readalong_model::{
     ArtifactRole, Author, AuthorKind, CallState, Message, NoticeKind, Part, Role, ThreadId,
@@ -36,11 +40,11 @@ mod words;
 
 use notes::{Queue, Titles};
 use record::Line;
+use sidecars::Outputs;
 use subagents::Subagents;
 use tree::{Forks, Node, Tree};
 use words::Said;
 
-use sidecars::Outputs;
 pub(super) const FORMAT: Format = Format {
     name: "claude-code",
     title: "Claude Code session",
@@ -83,6 +87,9 @@ const BOOKKEEPING: [&str; 28] = [
 ];
 /// A pull request that was told of within so many messages is not told of again.
 const PULL_REQUEST_MESSAGES: usize = 200;
+/// Notices of a record that a repetition of it is looked for in, at most. Real records make a handful; a repetition that is not found out
+/// stands in the chat twice.
+const REPEATED_NOTICES_MAX: usize = 64;
 /// The model that the program names for its own words.
 const NO_MODEL: &str = "<synthetic>";
 
@@ -137,6 +144,7 @@ pub(super) struct ClaudeCode {
     queue: Queue,
     titles: Titles,
     subagents: Subagents,
+    outputs: Outputs,
     /// Name of the file without its ending.
     stem: String,
     session: Option<String>,
@@ -144,7 +152,6 @@ pub(super) struct ClaudeCode {
     exported_agent: Option<String>,
     begun: bool,
     /// While a subagent's file is read: its thread, and whether readers need it.
-    outputs: Outputs,
     inside: Option<(ThreadId, Visibility)>,
 }
 
@@ -247,15 +254,15 @@ impl ClaudeCode {
                 .map_or(name, |(stem, _)| stem)
                 .clone_into(&mut self.stem);
         }
+        if let Some(session) = line.session() {
+            self.outputs.note_session(session);
+        }
         if let Some(session) = line
             .session()
             .filter(|session| self.session.is_none() || *session == self.stem)
             && self.session.as_deref() != Some(session)
         {
             self.session = Some(session.to_owned());
-        }
-        if let Some(session) = line.session() {
-            self.outputs.note_session(session);
         }
         if let Some(version) = line.version.as_deref() {
             let app = &mut chat.chat.origin.app;
@@ -433,20 +440,29 @@ impl ClaudeCode {
             return false;
         };
         let (first, last) = (node.first as usize, node.last as usize);
-        let says = |message: &Message, wanted: &str| {
-            message.parts.iter().any(|part| match part {
-                Part::Text { markdown } => markdown == wanted,
-                Part::Notice { text, .. } => text.contains(wanted),
-                _ => false,
-            })
+        // What the record said, gone through once: hashes of its texts, and the notices, which hold more than their text.
+        let state = RandomState::new();
+        let (mut texts, mut notices) = (HashSet::new(), Vec::new());
+        for place in first..=last {
+            for part in chat
+                .peek_at(place)
+                .iter()
+                .flat_map(|message| &message.parts)
+            {
+                match part {
+                    Part::Text { markdown } => _ = texts.insert(state.hash_one(markdown)),
+                    Part::Notice { text, .. } if notices.len() < REPEATED_NOTICES_MAX => {
+                        notices.push(text.clone())
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let holds = |wanted: &str| {
+            texts.contains(&state.hash_one(wanted))
+                || notices.iter().any(|text| text.contains(wanted))
         };
-        let mut holds = |wanted: &str| {
-            (first..=last).any(|place| {
-                chat.peek_at(place)
-                    .is_some_and(|message| says(message, wanted))
-            })
-        };
-        let mut is_there = |text: &str| {
+        let is_there = |text: &str| {
             text.trim().is_empty()
                 || holds(text)
                 || !is_plain_prompt(text)
@@ -455,7 +471,7 @@ impl ClaudeCode {
                         .filter(|(said, _)| *said == Said::Prompt)
                         .all(|(_, text)| holds(&text))
         };
-        line.is_meta || line.message.content.texts().into_iter().all(&mut is_there)
+        line.is_meta || line.message.content.texts().into_iter().all(is_there)
     }
 
     fn envelope(&self, line: &Line<'_>, json: &str, chat: &ChatBuilder) -> Envelope {
