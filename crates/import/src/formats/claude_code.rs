@@ -128,8 +128,9 @@ pub(super) fn is_line(record: &HeadRecord) -> bool {
 #[derive(Default)]
 pub(super) struct ClaudeCode {
     calls: CallIds,
-    /// Places of the messages that hold the calls.
+    /// Places of the messages that hold the calls, and as which of their parts.
     call_places: Names,
+    call_parts: Names,
     tree: Tree,
     forks: Forks,
     /// Places of the newest notices of pull requests, by address.
@@ -668,18 +669,17 @@ impl ClaudeCode {
     }
 
     fn mark_denied(&self, call_id: &str, chat: &mut ChatBuilder) {
-        let Some(message) = self
-            .call_places
-            .get(call_id)
-            .and_then(|place| chat.message_at(place as usize))
+        let (Some(place), Some(part)) =
+            (self.call_places.get(call_id), self.call_parts.get(call_id))
         else {
             return;
         };
-        for part in &mut message.parts {
-            match part {
-                Part::ToolCall(call) if call.call_id == call_id => call.state = CallState::Denied,
-                _ => {}
-            }
+        let part = chat
+            .message_at(place as usize)
+            .and_then(|message| message.parts.get_mut(part as usize));
+        match part {
+            Some(Part::ToolCall(call)) if call.call_id == call_id => call.state = CallState::Denied,
+            _ => {}
         }
     }
 
@@ -784,17 +784,19 @@ impl ClaudeCode {
 
     /// Adds parts to a message that is there.
     fn join(&mut self, place: usize, parts: Vec<Part>, chat: &mut ChatBuilder) -> usize {
-        self.note_calls(&parts, place);
         if let Some(message) = chat.message_at(place) {
+            self.note_calls(&parts, (place, message.parts.len()));
             message.parts.extend(parts);
         }
         place
     }
 
-    fn note_calls(&mut self, parts: &[Part], place: usize) {
-        for part in parts {
+    /// Takes note of the calls in parts of a message that begin there.
+    fn note_calls(&mut self, parts: &[Part], (place, first): (usize, usize)) {
+        for (at, part) in parts.iter().enumerate() {
             if let Part::ToolCall(call) = part {
                 self.call_places.insert(&call.call_id, place as u32);
+                self.call_parts.insert(&call.call_id, (first + at) as u32);
                 self.subagents.note_call(call);
             }
         }
@@ -840,7 +842,7 @@ impl ClaudeCode {
             Some((_, Visibility::Hidden)) => Visibility::Hidden,
             _ => visibility,
         };
-        self.note_calls(&parts, place);
+        self.note_calls(&parts, (place, 0));
         if role == Role::User {
             self.subagents.note_prompt(envelope.thread, place, &parts);
         }
