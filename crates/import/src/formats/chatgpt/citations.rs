@@ -6,7 +6,7 @@
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
 };
 
 use readalong_model::Part;
@@ -45,29 +45,27 @@ pub(super) struct Marks<'m> {
 /// What was put in the place of marks more than once.
 #[derive(Default)]
 struct Repeated {
-    /// What stands in the message already, by its address.
-    known: RefCell<HashSet<usize>>,
+    /// What stands in the message already, by the address of what it was made of.
+    known: RefCell<HashMap<usize, String>>,
     bytes: Cell<usize>,
     left_out: Cell<bool>,
 }
 
 impl Repeated {
-    /// The text that stands for something; empty where that was repeated too often.
-    fn allow<T>(&self, of: &T, text: String) -> String {
-        if self
-            .known
-            .borrow_mut()
-            .insert(std::ptr::from_ref(of).addr())
-        {
-            return text;
+    /// The text that is made of something, once; empty where it was repeated too often.
+    fn text<T>(&self, of: &T, make: impl FnOnce(&T) -> String) -> String {
+        match self.known.borrow_mut().entry(std::ptr::from_ref(of).addr()) {
+            Entry::Vacant(entry) => entry.insert(make(of)).clone(),
+            Entry::Occupied(entry) => {
+                let bytes = self.bytes.get().saturating_add(entry.get().len());
+                if bytes > REPEATED_BYTES_MAX {
+                    self.left_out.set(true);
+                    return String::new();
+                }
+                self.bytes.set(bytes);
+                entry.get().clone()
+            }
         }
-        let bytes = self.bytes.get().saturating_add(text.len());
-        if bytes > REPEATED_BYTES_MAX {
-            self.left_out.set(true);
-            return String::new();
-        }
-        self.bytes.set(bytes);
-        text
     }
 }
 
@@ -156,15 +154,15 @@ impl<'m> Marks<'m> {
             None => None,
         };
         match self.references.get(mark) {
-            Some(reference) => self
-                .repeated
-                .allow(*reference, link_of(reference).unwrap_or_default()),
+            Some(reference) => self.repeated.text(*reference, |reference| {
+                link_of(reference).unwrap_or_default()
+            }),
             None => match page().or_else(|| self.by_place.get(&place).copied()) {
-                Some(page) => {
-                    let link = link(page.title.as_deref(), page.url.as_deref())
-                        .map(|link| format!("({link})"));
-                    self.repeated.allow(page, link.unwrap_or_default())
-                }
+                Some(page) => self.repeated.text(page, |page| {
+                    link(page.title.as_deref(), page.url.as_deref())
+                        .map(|link| format!("({link})"))
+                        .unwrap_or_default()
+                }),
                 None => label_in(mark).unwrap_or_default(),
             },
         }
