@@ -143,7 +143,7 @@ struct Calls {
     more_calls: Vec<Vec<u32>>,
     /// The same of the messages with results; twice their places, and one more where they tell of an error.
     results: Names,
-    more_results: Vec<Vec<u32>>,
+    more_results: Vec<Results>,
 }
 
 /// Marks the place of a list. Places, and twice places, are below it.
@@ -157,44 +157,63 @@ fn list_of<'a>(first: &'a Option<u32>, more: &'a [Vec<u32>]) -> &'a [u32] {
     }
 }
 
-/// Sets the list of numbers of a name.
-fn set_list(names: &mut Names, more: &mut Vec<Vec<u32>>, name: &str, list: Vec<u32>) {
-    match (names.get(name), list.as_slice()) {
-        (Some(at), _) if at >= MORE => more[(at - MORE) as usize] = list,
-        (_, [one]) => _ = names.insert(name, *one),
-        _ => {
-            names.insert(name, MORE + more.len() as u32);
-            more.push(list);
-        }
+/// The results of a call that has several.
+#[derive(Default)]
+struct Results {
+    /// By place: whether it tells of an error.
+    by_place: BTreeMap<u32, bool>,
+    errors: usize,
+}
+
+impl Results {
+    fn put(&mut self, result: u32) {
+        let is_error = result % 2 == 1;
+        let before = self.by_place.insert(result / 2, is_error);
+        self.errors += usize::from(is_error);
+        self.errors -= usize::from(before == Some(true));
     }
 }
 
 impl Calls {
     fn result(&self, call_id: &str) -> Option<bool> {
-        let first = self.results.get(call_id);
-        let results = list_of(&first, &self.more_results);
-        first.map(|_| results.iter().any(|result| result % 2 == 1))
+        Some(match self.results.get(call_id)? {
+            list if list >= MORE => self.more_results[(list - MORE) as usize].errors > 0,
+            one => one % 2 == 1,
+        })
     }
 
     fn note_call(&mut self, call_id: &str, place: u32) {
-        let first = self.calls.get(call_id);
-        let places = list_of(&first, &self.more_calls);
-        if !places.contains(&place) {
-            let places = [places, &[place]].concat();
-            set_list(&mut self.calls, &mut self.more_calls, call_id, places);
+        match self.calls.get(call_id) {
+            None => _ = self.calls.insert(call_id, place),
+            Some(list) if list >= MORE => {
+                let places = &mut self.more_calls[(list - MORE) as usize];
+                if let Err(at) = places.binary_search(&place) {
+                    places.insert(at, place);
+                }
+            }
+            Some(one) if one == place => {}
+            Some(one) => {
+                let list = MORE + self.more_calls.len() as u32;
+                self.calls.insert(call_id, list);
+                self.more_calls.push(vec![one.min(place), one.max(place)]);
+            }
         }
     }
 
     fn note_result(&mut self, call_id: &str, place: u32, is_error: bool) {
-        let first = self.results.get(call_id);
-        let mut results = list_of(&first, &self.more_results).to_vec();
         let result = place * 2 + u32::from(is_error);
-        match results.iter_mut().find(|known| **known / 2 == place) {
-            Some(known) if *known == result => return,
-            Some(known) => *known = result,
-            None => results.push(result),
+        match self.results.get(call_id) {
+            Some(list) if list >= MORE => self.more_results[(list - MORE) as usize].put(result),
+            Some(one) if one / 2 != place => {
+                let mut results = Results::default();
+                results.put(one);
+                results.put(result);
+                let list = MORE + self.more_results.len() as u32;
+                self.results.insert(call_id, list);
+                self.more_results.push(results);
+            }
+            _ => _ = self.results.insert(call_id, result),
         }
-        set_list(&mut self.results, &mut self.more_results, call_id, results);
     }
 
     /// Takes note of a message's calls and results; the places of calls whose state they change.

@@ -243,15 +243,26 @@ pub(crate) struct Circumstances<'a> {
 /// Puts items into a chat: joins what one model says in a row, keeps call ids unique.
 #[derive(Default)]
 pub(crate) struct Items {
-    /// Ids of calls in the transcript: what they are called in the chat, and the message that they stand in.
-    calls: HashMap<String, (String, String)>,
+    /// The calls by their ids in the transcript.
+    calls: HashMap<String, PutCall>,
     call_ids: HashSet<String>,
+    /// The number that a call id got last: none is tried twice.
+    call_number: usize,
     /// Ids of items that were put.
     item_ids: HashSet<String>,
     /// The assistant's message that further items of the same answer are added to.
     open: Option<MessageId>,
     /// Calls that the human was asked to allow and that have no answer yet.
     asked: HashSet<String>,
+}
+
+/// A call that was put into the chat.
+struct PutCall {
+    /// What it is called in the chat.
+    call_id: String,
+    /// The message that it stands in, and as which of its parts.
+    message: String,
+    part: usize,
 }
 
 impl Items {
@@ -481,17 +492,23 @@ impl Items {
             .as_ref()
             .map(|id| id.0.clone())
             .unwrap_or_default();
-        self.calls.insert(native.clone(), (call_id, message));
+        let parts = chat.peek(&message).map_or(0, |message| message.parts.len());
+        let call = PutCall {
+            call_id,
+            message,
+            part: parts.saturating_sub(1),
+        };
+        self.calls.insert(native.clone(), call);
         native
     }
 
     /// A call id that occurs twice in a transcript gets a number the second time.
     fn unique_call_id(&mut self, native: &str) -> String {
         let mut id = native.to_owned();
-        let mut number = self.call_ids.len();
+        self.call_number = self.call_number.max(self.call_ids.len());
         while !self.call_ids.insert(id.clone()) {
-            number += 1;
-            id = format!("{native}~{number}");
+            self.call_number += 1;
+            id = format!("{native}~{}", self.call_number);
         }
         id
     }
@@ -506,7 +523,7 @@ impl Items {
         let call_id = self
             .calls
             .get(&native)
-            .map_or_else(|| native.clone(), |(id, _)| id.clone());
+            .map_or_else(|| native.clone(), |call| call.call_id.clone());
         let parts = pieces::parts(answer.pieces, Role::Tool, (&mut *chat, surroundings))?;
         let is_error = answer.is_error || answer.is_denied;
         let result = Part::ToolResult {
@@ -523,17 +540,15 @@ impl Items {
     }
 
     fn set_state(&self, native: &str, new: CallState, chat: &mut ChatBuilder) {
-        let Some((call_id, message)) = self.calls.get(native) else {
+        let Some(put) = self.calls.get(native) else {
             return;
         };
-        let Some(message) = chat.message(message) else {
-            return;
-        };
-        for part in &mut message.parts {
-            match part {
-                Part::ToolCall(call) if call.call_id == *call_id => call.state = new,
-                _ => {}
-            }
+        let part = chat
+            .message(&put.message)
+            .and_then(|message| message.parts.get_mut(put.part));
+        match part {
+            Some(Part::ToolCall(call)) if call.call_id == put.call_id => call.state = new,
+            _ => {}
         }
     }
 }
@@ -558,4 +573,23 @@ pub(crate) fn is_injected(text: &str) -> bool {
     BEGINNINGS
         .iter()
         .any(|beginning| text.starts_with(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_id_that_occurs_again_gets_a_number_whatever_ids_there_are() {
+        let many = 20_000;
+        let mut items = Items::default();
+        assert_eq!(items.unique_call_id("x"), "x");
+        assert_eq!(items.unique_call_id("x"), "x~2");
+        // The numbers that come next are taken already: none of them is tried more than once.
+        for number in many..3 * many {
+            items.unique_call_id(&format!("x~{number}"));
+        }
+        let ids: HashSet<String> = (0..many).map(|_| items.unique_call_id("x")).collect();
+        assert_eq!(ids.len(), many);
+    }
 }

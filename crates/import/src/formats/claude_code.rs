@@ -6,7 +6,11 @@
 //! One API message is spread over several records, one content block each: they are joined again. Records are read in file order;
 //! `parentUuid` only tells real forks (`tree.rs`).
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::{HashMap, HashSet, hash_map::RandomState},
+    hash::BuildHasher,
+    io,
+};
 
 use readalong_model::{
     ArtifactRole, Author, AuthorKind, CallState, Message, NoticeKind, Part, Role, ThreadId,
@@ -36,6 +40,7 @@ mod words;
 
 use notes::{Queue, Titles};
 use record::Line;
+use sidecars::Outputs;
 use subagents::Subagents;
 use tree::{Forks, Node, Tree};
 use words::Said;
@@ -82,6 +87,9 @@ const BOOKKEEPING: [&str; 28] = [
 ];
 /// A pull request that was told of within so many messages is not told of again.
 const PULL_REQUEST_MESSAGES: usize = 200;
+/// Notices of a record that a repetition of it is looked for in, at most. Real records make a handful; a repetition that is not found out
+/// stands in the chat twice.
+const REPEATED_NOTICES_MAX: usize = 64;
 /// The model that the program names for its own words.
 const NO_MODEL: &str = "<synthetic>";
 
@@ -120,8 +128,9 @@ pub(super) fn is_line(record: &HeadRecord) -> bool {
 #[derive(Default)]
 pub(super) struct ClaudeCode {
     calls: CallIds,
-    /// Places of the messages that hold the calls.
+    /// Places of the messages that hold the calls, and as which of their parts.
     call_places: Names,
+    call_parts: Names,
     tree: Tree,
     forks: Forks,
     /// Places of the newest notices of pull requests, by address.
@@ -136,6 +145,7 @@ pub(super) struct ClaudeCode {
     queue: Queue,
     titles: Titles,
     subagents: Subagents,
+    outputs: Outputs,
     /// Name of the file without its ending.
     stem: String,
     session: Option<String>,
@@ -244,6 +254,9 @@ impl ClaudeCode {
             name.rsplit_once('.')
                 .map_or(name, |(stem, _)| stem)
                 .clone_into(&mut self.stem);
+        }
+        if let Some(session) = line.session() {
+            self.outputs.note_session(session);
         }
         if let Some(session) = line
             .session()
@@ -428,20 +441,29 @@ impl ClaudeCode {
             return false;
         };
         let (first, last) = (node.first as usize, node.last as usize);
-        let says = |message: &Message, wanted: &str| {
-            message.parts.iter().any(|part| match part {
-                Part::Text { markdown } => markdown == wanted,
-                Part::Notice { text, .. } => text.contains(wanted),
-                _ => false,
-            })
+        // What the record said, gone through once: hashes of its texts, and the notices, which hold more than their text.
+        let state = RandomState::new();
+        let (mut texts, mut notices) = (HashSet::new(), Vec::new());
+        for place in first..=last {
+            for part in chat
+                .peek_at(place)
+                .iter()
+                .flat_map(|message| &message.parts)
+            {
+                match part {
+                    Part::Text { markdown } => _ = texts.insert(state.hash_one(markdown)),
+                    Part::Notice { text, .. } if notices.len() < REPEATED_NOTICES_MAX => {
+                        notices.push(text.clone())
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let holds = |wanted: &str| {
+            texts.contains(&state.hash_one(wanted))
+                || notices.iter().any(|text| text.contains(wanted))
         };
-        let mut holds = |wanted: &str| {
-            (first..=last).any(|place| {
-                chat.peek_at(place)
-                    .is_some_and(|message| says(message, wanted))
-            })
-        };
-        let mut is_there = |text: &str| {
+        let is_there = |text: &str| {
             text.trim().is_empty()
                 || holds(text)
                 || !is_plain_prompt(text)
@@ -450,7 +472,7 @@ impl ClaudeCode {
                         .filter(|(said, _)| *said == Said::Prompt)
                         .all(|(_, text)| holds(&text))
         };
-        line.is_meta || line.message.content.texts().into_iter().all(&mut is_there)
+        line.is_meta || line.message.content.texts().into_iter().all(is_there)
     }
 
     fn envelope(&self, line: &Line<'_>, json: &str, chat: &ChatBuilder) -> Envelope {
@@ -640,23 +662,24 @@ impl ClaudeCode {
                 *markdown = body.to_owned();
             }
         }
-        sidecars::restore(parts, &self.stem, chat, surroundings)?;
+        let inside = self.inside.map(|(thread, _)| thread);
+        self.outputs
+            .restore(parts, (&self.stem, inside), chat, surroundings)?;
         Ok(hidden)
     }
 
     fn mark_denied(&self, call_id: &str, chat: &mut ChatBuilder) {
-        let Some(message) = self
-            .call_places
-            .get(call_id)
-            .and_then(|place| chat.message_at(place as usize))
+        let (Some(place), Some(part)) =
+            (self.call_places.get(call_id), self.call_parts.get(call_id))
         else {
             return;
         };
-        for part in &mut message.parts {
-            match part {
-                Part::ToolCall(call) if call.call_id == call_id => call.state = CallState::Denied,
-                _ => {}
-            }
+        let part = chat
+            .message_at(place as usize)
+            .and_then(|message| message.parts.get_mut(part as usize));
+        match part {
+            Some(Part::ToolCall(call)) if call.call_id == call_id => call.state = CallState::Denied,
+            _ => {}
         }
     }
 
@@ -761,17 +784,19 @@ impl ClaudeCode {
 
     /// Adds parts to a message that is there.
     fn join(&mut self, place: usize, parts: Vec<Part>, chat: &mut ChatBuilder) -> usize {
-        self.note_calls(&parts, place);
         if let Some(message) = chat.message_at(place) {
+            self.note_calls(&parts, (place, message.parts.len()));
             message.parts.extend(parts);
         }
         place
     }
 
-    fn note_calls(&mut self, parts: &[Part], place: usize) {
-        for part in parts {
+    /// Takes note of the calls in parts of a message that begin there.
+    fn note_calls(&mut self, parts: &[Part], (place, first): (usize, usize)) {
+        for (at, part) in parts.iter().enumerate() {
             if let Part::ToolCall(call) = part {
                 self.call_places.insert(&call.call_id, place as u32);
+                self.call_parts.insert(&call.call_id, (first + at) as u32);
                 self.subagents.note_call(call);
             }
         }
@@ -817,7 +842,7 @@ impl ClaudeCode {
             Some((_, Visibility::Hidden)) => Visibility::Hidden,
             _ => visibility,
         };
-        self.note_calls(&parts, place);
+        self.note_calls(&parts, (place, 0));
         if role == Role::User {
             self.subagents.note_prompt(envelope.thread, place, &parts);
         }

@@ -157,6 +157,8 @@ enum Entry<'a> {
 #[derive(Default)]
 struct CodexReader {
     items: Items,
+    /// No prompt stands above this message: it was looked at for turns to take back.
+    without_prompts: Option<MessageId>,
     twins: Twins,
     replay: Replay,
     model: Option<String>,
@@ -524,6 +526,7 @@ impl CodexReader {
         if let Some(id) = self.twins.user_says(known, &text) {
             if let Some(message) = chat.message(&id) {
                 message.visibility = visibility;
+                self.without_prompts = None;
             }
         } else {
             self.put_context(context, around, chat);
@@ -560,6 +563,9 @@ impl CodexReader {
         let mut at: Option<MessageId> = chat.last_id_in(ThreadId::MAIN);
         let mut from = at.clone();
         while let (Some(id), true) = (at.take(), left > 0) {
+            if Some(&id) == self.without_prompts.as_ref() {
+                break;
+            }
             let Some(message) = chat.peek(&id.0) else {
                 break;
             };
@@ -568,6 +574,9 @@ impl CodexReader {
                 left -= 1;
                 from = at.clone();
             }
+        }
+        if left > 0 {
+            self.without_prompts.clone_from(&from);
         }
         let text = if turns == 1 {
             "the last turn was taken back".to_owned()

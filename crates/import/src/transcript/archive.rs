@@ -22,6 +22,9 @@ const BOMB_RATIO: u64 = 200;
 const BOMB_BYTES_MIN: u64 = 256 << 20;
 /// The largest member that is taken as an artifact.
 const ARTIFACT_BYTES_MAX: u64 = 256 << 20;
+/// By how much all members that are taken may grow together, each time one is read: some minutes. Each chat reads the lists of files anew,
+/// and those of people with thousands of chats and files come to a quarter of it.
+const GROWTH_BYTES_MAX: u64 = 64 << 30;
 
 /// A zip that holds chats.
 pub(super) struct Archive {
@@ -150,6 +153,7 @@ impl Archive {
         Ok(Members {
             zip,
             by_base_name,
+            growth_left: GROWTH_BYTES_MAX,
             outer,
         })
     }
@@ -160,6 +164,7 @@ pub(super) struct Members<'a> {
     /// `None` where the zip is damaged: then nothing lies beside.
     zip: Option<ZipArchive<Box<dyn ReadSeek>>>,
     by_base_name: HashMap<String, String>,
+    growth_left: u64,
     outer: &'a mut dyn Surroundings,
 }
 
@@ -184,10 +189,19 @@ impl Surroundings for Members<'_> {
             return Ok(None);
         };
         let mut bytes = Vec::new();
+        let packed_bytes = member.compressed_size();
         let mut member = Member::of(member);
         (&mut member)
             .take(ARTIFACT_BYTES_MAX + 1)
             .read_to_end(&mut bytes)?;
+        let growth = (bytes.len() as u64).saturating_sub(packed_bytes);
+        self.growth_left = self.growth_left.checked_sub(growth).ok_or_else(|| {
+            let reason = format!(
+                "the members of the zip grow by more than {} GiB: a zip bomb",
+                GROWTH_BYTES_MAX >> 30
+            );
+            io::Error::new(io::ErrorKind::FileTooLarge, reason)
+        })?;
         let is_whole = member.damage.is_none() && bytes.len() as u64 <= ARTIFACT_BYTES_MAX;
         Ok(is_whole.then_some(bytes))
     }
@@ -308,4 +322,36 @@ impl<R: Read> Read for Member<R> {
 fn is_damage(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(kind, InvalidData | InvalidInput | UnexpectedEof)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use super::*;
+    use crate::Discard;
+
+    #[test]
+    fn members_do_not_grow_without_end_by_being_read_again() {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in [("conversations.json", &b"[]"[..]), ("file-a", &[0; 10_000])] {
+            let options = zip::write::SimpleFileOptions::default();
+            zip.start_file(name, options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        let bytes = zip.finish().unwrap().into_inner();
+        let source = Source {
+            name: "export.zip".to_owned(),
+            open: Box::new(move || Ok(Box::new(Cursor::new(bytes.clone())) as Box<dyn ReadSeek>)),
+        };
+        let archive = Archive::open(&source).unwrap();
+        let mut outer = Discard;
+        let mut members = archive.surroundings(&source, &mut outer).unwrap();
+        members.growth_left = 25_000;
+        for _ in 0..2 {
+            assert_eq!(members.beside("file-a").unwrap().unwrap().len(), 10_000);
+        }
+        let error = members.beside("file-a").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
 }

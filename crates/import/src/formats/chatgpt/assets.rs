@@ -15,6 +15,9 @@ use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
 /// Lists of file names, newest exports only.
 const NAMES_MEMBER: &str = "conversation_asset_file_names.json";
 const LIBRARY_MEMBER: &str = "library_files.json";
+/// Names that a file of a conversation is read under. Real ones have one, or another one with the text that links to them. A mention takes
+/// a few bytes of the export, and reading the file as long as its author likes.
+const NAMES_MAX: usize = 16;
 
 /// Finds the files of one conversation. Lists and names are read when the first file is asked for.
 pub(super) struct Assets {
@@ -29,6 +32,8 @@ struct Found {
     /// File id to name.
     names: HashMap<String, String>,
     library: Vec<LibraryFile>,
+    /// What was made of a member, by its path: under each name once.
+    read: HashMap<String, Vec<(String, ArtifactId)>>,
 }
 
 /// A file of the product's library.
@@ -87,12 +92,24 @@ impl Assets {
         let own = own
             .filter(|rest| rest.contains('.') && !rest.starts_with('.') && !rest.ends_with(".dat"));
         let name = hint.name.or(listed).or(own).unwrap_or(id);
-        if let Some((_, path)) = member
-            && let Some(bytes) = surroundings.beside(path)?
-        {
-            return chat.add_artifact(name, media_type, hint.role, &bytes, surroundings);
+        let Some((_, path)) = member else {
+            return Ok(chat.add_missing(name, media_type, hint.role));
+        };
+        let read = found.read.get(path).map_or(&[][..], Vec::as_slice);
+        if let Some((_, artifact)) = read.iter().find(|(known, _)| known == name) {
+            return Ok(*artifact);
         }
-        Ok(chat.add_missing(name, media_type, hint.role))
+        if let Some((_, artifact)) = read.first().filter(|_| read.len() >= NAMES_MAX) {
+            chat.warn("a file has too many names; it is shown under its first one");
+            return Ok(*artifact);
+        }
+        let artifact = match surroundings.beside(path)? {
+            Some(bytes) => chat.add_artifact(name, media_type, hint.role, &bytes, surroundings)?,
+            None => chat.add_missing(name, media_type, hint.role),
+        };
+        let (name, path) = (name.to_owned(), path.to_owned());
+        found.read.entry(path).or_default().push((name, artifact));
+        Ok(artifact)
     }
 
     /// The id of the file that a message calls `sandbox:/mnt/data/<name>`: what the message made, what the conversation made, or the only

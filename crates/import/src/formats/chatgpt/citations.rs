@@ -5,7 +5,8 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    cell::{Cell, RefCell},
+    collections::{HashMap, HashSet, hash_map::Entry},
 };
 
 use readalong_model::Part;
@@ -20,6 +21,9 @@ const PRIVATE: std::ops::RangeInclusive<char> = '\u{e200}'..='\u{e2ff}';
 /// The longest mark; a start without an end within this is no mark.
 const MARK_BYTES_MAX: usize = 4 << 10;
 const OLD_MARK_BYTES_MAX: usize = 200;
+/// Bytes of links in the place of marks whose link stands in the message already, in a whole message: hundreds of links. A mark is of six
+/// bytes, and what it stands for as long as its author likes.
+const REPEATED_BYTES_MAX: usize = 64 << 10;
 
 /// Takes away all marks and private characters.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
@@ -35,6 +39,34 @@ pub(super) struct Marks<'m> {
     by_place: HashMap<usize, &'m Site<'m>>,
     /// Number to page.
     by_number: &'m [Site<'m>],
+    repeated: Repeated,
+}
+
+/// What was put in the place of marks more than once.
+#[derive(Default)]
+struct Repeated {
+    /// What stands in the message already, by the address of what it was made of.
+    known: RefCell<HashMap<usize, String>>,
+    bytes: Cell<usize>,
+    left_out: Cell<bool>,
+}
+
+impl Repeated {
+    /// The text that is made of something, once; empty where it was repeated too often.
+    fn text<T>(&self, of: &T, make: impl FnOnce(&T) -> String) -> String {
+        match self.known.borrow_mut().entry(std::ptr::from_ref(of).addr()) {
+            Entry::Vacant(entry) => entry.insert(make(of)).clone(),
+            Entry::Occupied(entry) => {
+                let bytes = self.bytes.get().saturating_add(entry.get().len());
+                if bytes > REPEATED_BYTES_MAX {
+                    self.left_out.set(true);
+                    return String::new();
+                }
+                self.bytes.set(bytes);
+                entry.get().clone()
+            }
+        }
+    }
 }
 
 impl<'m> Marks<'m> {
@@ -60,7 +92,13 @@ impl<'m> Marks<'m> {
                 .as_ref()
                 .map(|list| list.metadata_list.as_slice())
                 .unwrap_or_default(),
+            repeated: Repeated::default(),
         }
+    }
+
+    /// True where marks were left out because what they stand for was repeated too often.
+    pub(super) fn left_out(&self) -> bool {
+        self.repeated.left_out.get()
     }
 
     /// The text with links for its marks.
@@ -116,11 +154,15 @@ impl<'m> Marks<'m> {
             None => None,
         };
         match self.references.get(mark) {
-            Some(reference) => link_of(reference).unwrap_or_default(),
+            Some(reference) => self.repeated.text(*reference, |reference| {
+                link_of(reference).unwrap_or_default()
+            }),
             None => match page().or_else(|| self.by_place.get(&place).copied()) {
-                Some(page) => link(page.title.as_deref(), page.url.as_deref())
-                    .map(|link| format!("({link})"))
-                    .unwrap_or_default(),
+                Some(page) => self.repeated.text(page, |page| {
+                    link(page.title.as_deref(), page.url.as_deref())
+                        .map(|link| format!("({link})"))
+                        .unwrap_or_default()
+                }),
                 None => label_in(mark).unwrap_or_default(),
             },
         }
@@ -315,11 +357,30 @@ pub(super) fn sources(metadata: &Metadata<'_>) -> Vec<Part> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn replaced(text: &str, metadata: &str) -> String {
         let metadata: Metadata<'_> = serde_json::from_str(metadata).unwrap();
         Marks::of(&metadata).replace(text).into_owned()
+    }
+
+    #[test]
+    fn marks_do_not_repeat_what_they_stand_for_without_end() {
+        let mark = "\u{e200}cite\u{e202}a\u{e201}";
+        let alt = "A".repeat(10_000);
+        let metadata =
+            json!({"content_references": [{"matched_text": mark, "alt": alt}]}).to_string();
+        let metadata: Metadata<'_> = serde_json::from_str(&metadata).unwrap();
+        let marks = Marks::of(&metadata);
+        assert_eq!(marks.replace(mark), alt);
+        assert!(!marks.left_out());
+        // The texts of a message have one bound together.
+        let text = format!("{mark} ").repeat(100);
+        let replaced: usize = (0..3).map(|_| marks.replace(&text).len()).sum();
+        assert!(replaced <= REPEATED_BYTES_MAX + 300, "{replaced}");
+        assert!(marks.left_out());
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! One message of an export as a message of the chat: its content of every kind, who sees it, and what it calls or answers.
 
-use std::{borrow::Cow, collections::HashSet, io};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    io,
+};
 
 use readalong_model::{
     ArtifactRole, Author, AuthorKind, CallState, Message, NoticeKind, Part, RawJson, Role, Status,
@@ -34,6 +38,8 @@ struct Piece<'a, 'm> {
     role: Role,
     marks: Marks<'m>,
     metadata: &'m Metadata<'a>,
+    /// The files that were given with the message, by id.
+    attachments: HashMap<&'m str, &'m AttachmentIn<'a>>,
     /// Ids of files that are in the message already.
     shown: HashSet<String>,
 }
@@ -63,11 +69,16 @@ impl Making<'_> {
             role,
             marks: Marks::of(metadata),
             metadata,
+            // Of several with one id the first counts.
+            attachments: (metadata.attachments.iter().rev())
+                .filter_map(|attachment| Some((attachment.id.as_deref()?, attachment)))
+                .collect(),
             shown: HashSet::new(),
         };
         let recipient = source.recipient.as_deref().unwrap_or("all");
         if role == Role::Assistant && calls::is_tool(recipient) {
             message.parts = self.call(id, recipient, source.content.as_ref(), &mut piece)?;
+            self.warn_of_marks(&piece);
             self.context.call = Some(id.into());
             return Ok(message);
         }
@@ -79,6 +90,7 @@ impl Making<'_> {
         if role == Role::Assistant {
             self.add_sandbox_files(id, &mut parts)?;
         }
+        self.warn_of_marks(&piece);
         parts.extend(
             citations::sources(metadata)
                 .into_iter()
@@ -106,6 +118,13 @@ impl Making<'_> {
             }
         }
         Ok(message)
+    }
+
+    fn warn_of_marks(&mut self, piece: &Piece<'_, '_>) {
+        if piece.marks.left_out() {
+            let what = "a message cites a source too often; some of these links are left out";
+            self.chat.warn(what);
+        }
     }
 
     /// A call: what the model says to the tool is its input.
@@ -366,11 +385,7 @@ impl Making<'_> {
         parts: &mut Vec<Part>,
     ) -> io::Result<()> {
         let id = assets::id_in(pointer);
-        let attachment = piece
-            .metadata
-            .attachments
-            .iter()
-            .find(|attachment| attachment.id.as_deref() == Some(id));
+        let attachment = piece.attachments.get(id).copied();
         let hint = Hint {
             name: attachment.and_then(|attachment| attachment.name.as_deref()),
             media_type: attachment.and_then(media_type),

@@ -5,7 +5,8 @@ use std::io::{Cursor, Write};
 use readalong_model::{Availability, Part, Visibility};
 
 use super::super::outline::{
-    assert_accounted, check_outline, fixtures, occurrences, open, outline, read_all, samples,
+    assert_accounted, check_outline, fixtures, occurrences, open, open_bytes, outline, read_all,
+    samples,
 };
 use crate::{Pick, Source, Surroundings, Transcript};
 
@@ -65,6 +66,20 @@ fn only_files_of_the_chat_are_read() {
             "file-Kite1-kite.png"
         ]
     );
+}
+
+#[test]
+fn a_file_is_read_once_however_often_it_is_shown() {
+    let picture = serde_json::json!({"content_type": "image_asset_pointer", "asset_pointer": "file-service://file-Kite1"});
+    let message = serde_json::json!({"id": "m", "author": {"role": "user"},
+        "content": {"content_type": "multimodal_text", "parts": vec![picture; 50]}});
+    let chat = serde_json::json!([{"id": "c", "title": "T", "current_node": "m", "mapping": {"m": {"id": "m", "parent": null, "children": [], "message": message}}}]);
+    let mut asked = Asked(Vec::new());
+    let transcript = open_bytes(chat.to_string()).unwrap();
+    let imported = transcript.read(&Pick::Only, &mut asked).unwrap();
+    assert_eq!(imported.chat.messages[0].parts.len(), 50);
+    let reads = asked.0.iter().filter(|path| path.contains("file-Kite1"));
+    assert_eq!(reads.count(), 1);
 }
 
 #[test]

@@ -36,7 +36,7 @@ const TOLD: [&str; 8] = [
 const SUMMARY_CHARS_MAX: usize = 100;
 /// Summaries that may be the title, at most: they are looked through with every record. Real files have dozens.
 const SUMMARIES_MAX: usize = 256;
-/// Prompts taken back out of the queue that are looked for in later prompts, at most.
+/// Prompts taken back out of the queue that are looked for in later prompts, at most: the newest ones.
 const POPPED_MAX: usize = 64;
 
 impl ClaudeCode {
@@ -185,7 +185,7 @@ fn error_text(line: &Line<'_>) -> String {
 /// Prompts that wait. Each stands once in the chat: in its notice while it waits, as a prompt once it is delivered.
 #[derive(Default)]
 pub(super) struct Queue {
-    waiting: HashMap<String, Vec<usize>>,
+    waiting: HashMap<String, VecDeque<usize>>,
     popped: Vec<(String, usize)>,
 }
 
@@ -194,7 +194,7 @@ impl Queue {
         self.waiting
             .entry(key(text).to_owned())
             .or_default()
-            .push(place);
+            .push_back(place);
     }
 
     /// The prompts go back to the human, who may send them together or changed.
@@ -203,18 +203,21 @@ impl Queue {
             self.popped
                 .extend(places.into_iter().map(|place| (text.clone(), place)));
         }
-        self.popped.truncate(POPPED_MAX);
+        // The queue's own order is not known, and the same transcript has to give the same chat.
+        self.popped.sort_unstable_by_key(|(_, place)| *place);
+        let surplus = self.popped.len().saturating_sub(POPPED_MAX);
+        self.popped.drain(..surplus);
     }
 
     /// A prompt arrived: where it waited before, nothing is shown of it any more.
     pub(super) fn deliver(&mut self, prompt: &str, chat: &mut ChatBuilder) {
         let prompt = key(prompt);
         if let Some(places) = self.waiting.get_mut(prompt) {
-            let place = places.remove(0);
+            let place = places.pop_front();
             if places.is_empty() {
                 self.waiting.remove(prompt);
             }
-            silence(place, chat);
+            place.into_iter().for_each(|place| silence(place, chat));
         } else if !self.popped.is_empty() {
             self.popped.retain(|(text, place)| {
                 // Sent together, each stands on lines of its own.

@@ -2,54 +2,113 @@
 //!
 //! Source: Sinity/polylogue live/tool_result_sidecars.py: the transcript holds `<persisted-output>` with the path and a preview.
 
-use std::io;
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
 
-use readalong_model::{ArtifactRole, Part};
+use readalong_model::{ArtifactId, ArtifactRole, Part, ThreadId};
 
 use crate::{builder::ChatBuilder, surroundings::Surroundings};
 
 /// A full output up to this size stands in the chat itself; a larger one becomes a file beside its preview.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// Replaces previews in the parts of a tool result by the whole output, or hangs the file to them.
-pub(super) fn restore(
-    parts: &mut Vec<Part>,
-    stem: &str,
-    chat: &mut ChatBuilder,
-    surroundings: &mut dyn Surroundings,
-) -> io::Result<()> {
-    let mut files = Vec::new();
-    for part in parts.iter_mut() {
-        let Part::Text { markdown } = part else {
-            continue;
-        };
-        let Some(preview) = Preview::of(markdown) else {
-            continue;
-        };
-        let file = match preview.find(stem, surroundings)? {
-            Some(bytes) => match String::from_utf8(bytes) {
-                Ok(text) if text.len() <= TEXT_BYTES_MAX => {
+/// The big outputs of a session.
+#[derive(Default)]
+pub(super) struct Outputs {
+    /// The sessions that the records say they are of. A text names any folder, and those of other sessions lie beside this one.
+    sessions: HashSet<String>,
+    /// Files that stand in the chat as text, by the subagent whose file named them and by path. Each does so once: what a text can name
+    /// without end would make the chat as long.
+    restored: HashSet<(Option<ThreadId>, String)>,
+    /// Files that hang to their previews.
+    files: HashMap<String, ArtifactId>,
+}
+
+impl Outputs {
+    /// Takes note of the session that a record is of.
+    pub(super) fn note_session(&mut self, session: &str) {
+        if !self.sessions.contains(session) {
+            self.sessions.insert(session.to_owned());
+        }
+    }
+
+    /// Replaces previews in the parts of a tool result by the whole output, or hangs the file to them.
+    pub(super) fn restore(
+        &mut self,
+        parts: &mut Vec<Part>,
+        (stem, inside): (&str, Option<ThreadId>),
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<()> {
+        let mut files = Vec::new();
+        for part in parts.iter_mut() {
+            let Part::Text { markdown } = part else {
+                continue;
+            };
+            let Some(preview) = Preview::of(markdown) else {
+                continue;
+            };
+            let artifact = match self.find(&preview, (stem, inside), chat, surroundings)? {
+                Output::Text(text) => {
                     *markdown = text;
                     continue;
                 }
-                other => {
-                    let bytes = other.map_or_else(|error| error.into_bytes(), String::into_bytes);
-                    chat.add_artifact(
-                        preview.name,
-                        None,
-                        ArtifactRole::ToolOutput,
-                        &bytes,
-                        surroundings,
-                    )?
-                }
-            },
-            None => chat.add_missing(preview.name, None, ArtifactRole::ToolOutput),
-        };
-        files.push(Part::File { artifact: file });
-        *markdown = preview.text.to_owned();
+                Output::File(artifact) => artifact,
+                Output::Missing => chat.add_missing(preview.name, None, ArtifactRole::ToolOutput),
+            };
+            files.push(Part::File { artifact });
+            *markdown = preview.text.to_owned();
+        }
+        parts.append(&mut files);
+        Ok(())
     }
-    parts.append(&mut files);
-    Ok(())
+
+    /// Looks for a whole output in the folders of this session.
+    fn find(
+        &mut self,
+        preview: &Preview<'_>,
+        (stem, inside): (&str, Option<ThreadId>),
+        chat: &mut ChatBuilder,
+        surroundings: &mut dyn Surroundings,
+    ) -> io::Result<Output> {
+        let named = preview
+            .session
+            .filter(|folder| *folder != stem && self.sessions.contains(*folder));
+        for folder in named
+            .into_iter()
+            .chain(Some(stem).filter(|stem| is_plain(stem)))
+        {
+            let path = format!("{folder}/tool-results/{}", preview.name);
+            if let Some(file) = self.files.get(&path) {
+                return Ok(Output::File(*file));
+            }
+            let Some(bytes) = surroundings.beside(&path)? else {
+                continue;
+            };
+            let key = (inside, path);
+            if bytes.len() <= TEXT_BYTES_MAX
+                && !self.restored.contains(&key)
+                && let Ok(text) = std::str::from_utf8(&bytes)
+            {
+                self.restored.insert(key);
+                return Ok(Output::Text(text.to_owned()));
+            }
+            let role = ArtifactRole::ToolOutput;
+            let file = chat.add_artifact(preview.name, None, role, &bytes, surroundings)?;
+            self.files.insert(key.1, file);
+            return Ok(Output::File(file));
+        }
+        Ok(Output::Missing)
+    }
+}
+
+/// Where a whole output is.
+enum Output {
+    Text(String),
+    File(ArtifactId),
+    Missing,
 }
 
 /// What stands in the transcript in place of a big output.
@@ -84,21 +143,6 @@ impl<'t> Preview<'t> {
             session,
             text: text.trim_end(),
         })
-    }
-
-    fn find(&self, stem: &str, surroundings: &mut dyn Surroundings) -> io::Result<Option<Vec<u8>>> {
-        for folder in self
-            .session
-            .into_iter()
-            .chain(Some(stem).filter(|stem| Some(*stem) != self.session && is_plain(stem)))
-        {
-            if let Some(bytes) =
-                surroundings.beside(&format!("{folder}/tool-results/{}", self.name))?
-            {
-                return Ok(Some(bytes));
-            }
-        }
-        Ok(None)
     }
 }
 

@@ -139,6 +139,133 @@ fn subagents_and_big_outputs_beside_the_session() {
     }
 }
 
+/// The text of each tool result, and how many files hang to it.
+fn results(imported: &Imported) -> Vec<(String, usize)> {
+    let mut results = Vec::new();
+    for part in imported
+        .chat
+        .messages
+        .iter()
+        .flat_map(|message| &message.parts)
+    {
+        let Part::ToolResult { parts, .. } = part else {
+            continue;
+        };
+        let text = parts.iter().find_map(|part| match part {
+            Part::Text { markdown } => Some(markdown.clone()),
+            _ => None,
+        });
+        let files = parts
+            .iter()
+            .filter(|part| matches!(part, Part::File { .. }))
+            .count();
+        results.push((text.unwrap_or_default(), files));
+    }
+    results
+}
+
+/// Files that lie beside a transcript.
+struct Beside(HashMap<String, Vec<u8>>);
+
+impl Surroundings for Beside {
+    fn keep(&mut self, bytes: &[u8]) -> io::Result<Digest> {
+        Ok(Digest::of(bytes))
+    }
+
+    fn beside(&mut self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.get(path).cloned())
+    }
+
+    fn names_in(&mut self, _folder: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A session `x.jsonl` whose tool results name big outputs, and those outputs.
+fn read_with_outputs(named: &[(&str, &str)], files: &[(&str, &str)]) -> Imported {
+    let mut lines = String::new();
+    for (at, (session, path)) in named.iter().enumerate() {
+        let preview = format!(
+            "<persisted-output>\nsaved to: /p/{path}\n\nPreview (first 2KB):\ncut\n</persisted-output>"
+        );
+        let record = serde_json::json!({"type": "user", "uuid": format!("r{at}"), "sessionId": session, "message": {
+            "role": "user", "content": [{"type": "tool_result", "tool_use_id": format!("t{at}"), "content": preview}]}});
+        lines.push_str(&format!("{record}\n"));
+    }
+    let files = files
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
+    let mut beside = Beside(files.collect());
+    transcript(lines.into_bytes())
+        .read(&Pick::Only, &mut beside)
+        .unwrap()
+}
+
+#[test]
+fn a_text_brings_no_outputs_of_other_sessions() {
+    let imported = read_with_outputs(
+        &[
+            ("s", "other/tool-results/b1.txt"),
+            ("resumed", "resumed/tool-results/b2.txt"),
+            ("s", "x/tool-results/b3.txt"),
+        ],
+        &[
+            ("other/tool-results/b1.txt", "of another session"),
+            ("resumed/tool-results/b2.txt", "of a session it goes on"),
+            ("x/tool-results/b3.txt", "its own"),
+        ],
+    );
+    let expected = [("cut", 1), ("of a session it goes on", 0), ("its own", 0)];
+    assert_eq!(
+        results(&imported),
+        expected.map(|(text, files)| (text.to_owned(), files))
+    );
+}
+
+#[test]
+fn an_output_stands_in_the_chat_once() {
+    let imported = read_with_outputs(
+        &[("s", "x/tool-results/b.txt"); 3],
+        &[("x/tool-results/b.txt", "whole")],
+    );
+    let expected = [("whole", 0), ("cut", 1), ("cut", 1)];
+    assert_eq!(
+        results(&imported),
+        expected.map(|(text, files)| (text.to_owned(), files))
+    );
+    assert_eq!(imported.chat.artifacts.len(), 1);
+}
+
+#[test]
+fn which_of_many_prompts_are_known_to_be_taken_back_is_no_chance() {
+    let line = |kind: &str, rest: String| {
+        format!(
+            "{{\"type\":\"{kind}\",\"sessionId\":\"s\",\"timestamp\":\"2026-01-05T10:00:00.000Z\",{rest}}}\n"
+        )
+    };
+    let enqueued = (0..150).map(|at| {
+        let what = format!("\"operation\":\"enqueue\",\"content\":\"prompt {at}\"");
+        line("queue-operation", what)
+    });
+    let popped = line("queue-operation", "\"operation\":\"popAll\"".to_owned());
+    let prompts = (0..150).map(|at| {
+        let what = format!(
+            "\"uuid\":\"u{at}\",\"message\":{{\"role\":\"user\",\"content\":\"prompt {at}\"}}"
+        );
+        line("user", what)
+    });
+    let lines: String = enqueued.chain([popped]).chain(prompts).collect();
+    let imported = transcript(lines.into_bytes())
+        .read(&Pick::Only, &mut crate::Discard)
+        .unwrap();
+    let hidden: Vec<bool> = imported.chat.messages[..150]
+        .iter()
+        .map(|message| message.visibility == Visibility::Hidden)
+        .collect();
+    let newest: Vec<bool> = (0..150).map(|at| at >= 150 - 64).collect();
+    assert_eq!(hidden, newest);
+}
+
 #[test]
 fn a_subagent_on_its_own_is_a_chat() {
     let chat = fixture("agent-old1.jsonl").chat;

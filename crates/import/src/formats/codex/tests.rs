@@ -6,7 +6,7 @@ use readalong_model::{Part, Visibility};
 use serde_json::Value;
 
 use crate::formats::outline::{
-    assert_accounted, fixtures, occurrences, open, outline, read, samples,
+    assert_accounted, fixtures, occurrences, open, outline, read, read_bytes, samples,
 };
 
 fn check(fixture: &str, expected: &str) {
@@ -192,6 +192,43 @@ assistant
 user
   text "no, leave it"
 "##,
+    );
+}
+
+#[test]
+fn turns_are_taken_back_where_no_prompt_is_left() {
+    let line = |payload: &str| format!("{{\"timestamp\":\"2026-03-03T08:00:00Z\",{payload}}}\n");
+    let rolled =
+        line(r#""type":"event_msg","payload":{"type":"thread_rolled_back","num_turns":1}"#);
+    let said = |role: &str, text: &str| {
+        let kind = if role == "user" {
+            "input_text"
+        } else {
+            "output_text"
+        };
+        line(&format!(
+            r#""type":"response_item","payload":{{"type":"message","role":"{role}","content":[{{"type":"{kind}","text":"{text}"}}]}}"#
+        ))
+    };
+    let lines = [
+        line(r#""type":"session_meta","payload":{"id":"rb-2"}"#),
+        said("assistant", "Hello"),
+        rolled.clone(),
+        rolled.clone(),
+        said("user", "one"),
+        said("assistant", "first"),
+        rolled,
+        said("user", "two"),
+    ];
+    let chat = read_bytes(lines.concat().into_bytes()).chat;
+    let after = |at: usize| {
+        let parent = chat.messages[at].parent.as_ref();
+        parent.and_then(|id| chat.messages.iter().position(|message| message.id == *id))
+    };
+    let parents: Vec<Option<usize>> = (0..chat.messages.len()).map(after).collect();
+    assert_eq!(
+        parents,
+        [None, Some(0), Some(1), Some(2), Some(3), Some(2), Some(5)]
     );
 }
 

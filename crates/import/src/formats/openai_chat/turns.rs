@@ -254,11 +254,14 @@ fn next_token(text: &str) -> Option<(&str, MediaKind, &str)> {
         ("<video>", MediaKind::Video),
         ("<audio>", MediaKind::Audio),
     ];
-    let (at, token, kind) = tokens
-        .into_iter()
-        .filter_map(|(token, kind)| Some((text.find(token)?, token, kind)))
-        .min_by_key(|(at, ..)| *at)?;
-    Some((text.get(..at)?, kind, text.get(at + token.len()..)?))
+    // Only as far as the first of them, whichever it is: each text is gone through once.
+    text.match_indices('<').find_map(|(at, _)| {
+        let (before, rest) = text.split_at_checked(at)?;
+        let (after, kind) = tokens
+            .into_iter()
+            .find_map(|(token, kind)| Some((rest.strip_prefix(token)?, kind)))?;
+        Some((before, kind, after))
+    })
 }
 
 impl<'a> Media<'a> {
@@ -601,4 +604,33 @@ fn is_beside(path: &str) -> bool {
     let plain =
         !path.is_empty() && path.len() <= PATH_BYTES_MAX && !path.contains(['\\', ':', '\0']);
     plain && path.split('/').all(|step| !step.is_empty() && step != "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_stand_for_files_in_their_order() {
+        let images = 50_000;
+        let mut listed = Listed {
+            images: vec!["a.png".into(); images].into(),
+            videos: vec!["b.mp4".into()].into(),
+            audios: VecDeque::new(),
+        };
+        // Each part of the text is looked at once, however many tokens follow.
+        let text = format!("a < b <{}<video> and <image>", "<image>".repeat(images));
+        let mut pieces = Vec::new();
+        listed.split(text.into(), &mut pieces);
+        let seen: Vec<&str> = pieces
+            .iter()
+            .filter_map(|piece| match piece {
+                Piece::Text(text) => Some(text.as_ref()),
+                Piece::Media(media) if media.kind == MediaKind::Video => Some("video"),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(seen, ["a < b <", "video", " and <image>"]);
+        assert_eq!(pieces.len(), images + 3);
+    }
 }
