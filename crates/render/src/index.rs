@@ -433,30 +433,36 @@ impl Index {
 
     /// True where a result has no call before it: it stands for itself.
     pub(crate) fn is_orphan(&self, place: PartPlace) -> bool {
-        let call = self.part(place).map_or(0, |part| part.call);
-        let is_before = |call: &PartPlace| *call < place && self.shown(call.message).is_some();
-        let calls = self.calls.get(&call);
-        let calls = calls.map_or(&[][..], |call| call.calls.as_slice());
-        !calls.iter().any(is_before)
+        self.call_of(place).is_none()
     }
 
-    /// Where the results of the call at a place are: one as a rule, several where a tool answers in pieces.
+    /// The call that the result at a place answers: the last one of its id before it. Ids are unique, but not every transcript knows.
+    pub(crate) fn call_of(&self, place: PartPlace) -> Option<PartPlace> {
+        let part = self
+            .part(place)
+            .filter(|part| part.kind == PartKind::Result)?;
+        let calls = self.calls.get(&part.call)?.calls.as_slice();
+        let before = &calls[..calls.partition_point(|call| *call < place)];
+        let mut before = before.iter().rev().copied();
+        before.find(|call| self.shown(call.message).is_some())
+    }
+
+    /// Where the results of the call at a place are: one as a rule, several where a tool answers in pieces. They stand before the next
+    /// call of its id.
     pub(crate) fn results_of(&self, place: PartPlace) -> impl Iterator<Item = PartPlace> {
         let part = self.part(place).filter(|part| part.is_call());
         let places = part.and_then(|part| self.calls.get(&part.call));
-        let results = places.map_or(&[][..], |places| places.results.as_slice());
-        let is_shown =
-            |place: &PartPlace| self.shown(place.message).is_some() && !self.is_orphan(*place);
-        results.iter().copied().filter(is_shown)
-    }
-
-    /// The calls that the result at a place answers.
-    pub(crate) fn calls_of(&self, place: PartPlace) -> &[PartPlace] {
-        let part = self
-            .part(place)
-            .filter(|part| part.kind == PartKind::Result);
-        let places = part.and_then(|part| self.calls.get(&part.call));
-        places.map_or(&[], |places| places.calls.as_slice())
+        let (calls, results) = places.map_or((&[][..], &[][..]), |places| {
+            (places.calls.as_slice(), places.results.as_slice())
+        });
+        let after = |places: &'_ [PartPlace]| places.partition_point(|other| *other <= place);
+        let is_shown = |place: &PartPlace| self.shown(place.message).is_some();
+        let mut later = calls[after(calls)..].iter().copied();
+        let next = later.find(is_shown);
+        let results = results[after(results)..].iter().copied();
+        results
+            .take_while(move |result| next.is_none_or(|next| *result < next))
+            .filter(is_shown)
     }
 
     // Threads
