@@ -254,7 +254,7 @@ impl FragmentRenderer<'_> {
                     duration_ms,
                 } => {
                     others.push(Other::Thought);
-                    others.thought_ms += duration_ms.unwrap_or(0);
+                    others.thought_ms = others.thought_ms.saturating_add(duration_ms.unwrap_or(0));
                     let html = (!markdown.is_empty()).then(|| {
                         self.markdown(
                             markdown,
