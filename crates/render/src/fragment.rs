@@ -333,7 +333,7 @@ impl FragmentRenderer<'_> {
         fragment: &mut Fragment,
     ) -> Result<ThreadContext, RenderError> {
         let title = self.outline.threads.get(thread.0 as usize);
-        let title = title.and_then(|thread| thread.title.clone());
+        let title = title.and_then(|thread| thread.title.as_deref().map(text::name));
         let (messages, calls) = self.outline.index.thread_size(thread);
         let (messages, calls) = (
             activity::count(messages, "message"),
@@ -435,11 +435,7 @@ impl FragmentRenderer<'_> {
             })
             .find(|line| !line.is_empty());
         let line = line.unwrap_or("Image or file");
-        let mut short: String = line.chars().take(PROMPT_CHARS_MAX).collect();
-        if short.len() < line.len() {
-            short.push('…');
-        }
-        short
+        text::cut(line, PROMPT_CHARS_MAX)
     }
 }
 

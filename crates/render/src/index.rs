@@ -16,6 +16,8 @@ use readalong_model::{
     Thread, ThreadId, Timestamp, Visibility,
 };
 
+use crate::text;
+
 /// Bytes of text in a thread, with the threads within it, above which it gets pages of its own unseen.
 const THREAD_TEXT_BYTES_MAX: usize = 48 << 10;
 /// What a message counts for in a thread beside its text: its HTML is never shorter.
@@ -117,7 +119,7 @@ impl Line {
             _ => author.model.as_deref().or(author.name.as_deref()),
         };
         Self {
-            author: name.map(Arc::from),
+            author: name.map(|name| Arc::from(text::name(name))),
             parts: message.parts.iter().map(PartLine::of).collect(),
             is_seen: true,
             ..self

@@ -18,6 +18,7 @@ use crate::{
     linkify,
     markdown::code_block_into,
     terminal,
+    text::name,
 };
 
 /// Lines and bytes of a result that show before the rest is unfolded.
@@ -321,7 +322,7 @@ pub(crate) fn image(
         return PartContext::Image(image);
     };
     if alt.is_none() {
-        image.alt = artifact.name.clone();
+        image.alt = name(&artifact.name);
     }
     match &artifact.content {
         Availability::Present { sha256, size_bytes } => match artifact.media_type.as_str() {
@@ -344,7 +345,7 @@ pub(crate) fn image(
         },
         Availability::External { url } => {
             image.absent = Some("Image on another host, not loaded:");
-            image.host = Some(linkify::host(url).unwrap_or("unknown host").to_owned());
+            image.host = Some(name(linkify::host(url).unwrap_or("unknown host")));
         }
         Availability::Missing | Availability::TextOnly { .. } => {
             image.absent = Some("Image is not in the transcript")
@@ -373,21 +374,19 @@ pub(crate) fn push_file(shown: &mut Vec<PartContext>, artifacts: &[Artifact], id
 pub(crate) fn file(artifact: &Artifact) -> File {
     let facts = match &artifact.content {
         Availability::Present { size_bytes, .. } => {
-            format!("{}, {}", artifact.media_type, activity::size(*size_bytes))
+            format!("{media_type}, {}", activity::size(*size_bytes))
         }
-        Availability::TextOnly { size_bytes, .. } => format!(
-            "text of {}, {}",
-            artifact.media_type,
-            activity::size(*size_bytes)
-        ),
+        Availability::TextOnly { size_bytes, .. } => {
+            format!("text of {media_type}, {}", activity::size(*size_bytes))
+        }
         Availability::Missing => "not in the transcript".to_owned(),
         Availability::External { url } => format!(
             "on another host: {}",
-            linkify::host(url).unwrap_or("unknown")
+            name(linkify::host(url).unwrap_or("unknown"))
         ),
     };
     File {
-        name: artifact.name.clone(),
+        name: name(&artifact.name),
         href: artifact.path(),
         facts,
     }
@@ -435,6 +434,7 @@ pub(crate) fn notice(
             icon,
             title: format!("{title}: {text}"),
             html: None,
+    let media_type = name(&artifact.media_type);
         },
         text => PartContext::Notice {
             notice,
