@@ -13,8 +13,7 @@ pub(crate) fn rewrite(
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
-            b'{' => levels.push(Level::new(true)),
-            b'[' => levels.push(Level::new(false)),
+            open @ (b'{' | b'[') => levels.push(Level::new(open == b'{', &levels)),
             b'}' | b']' => {
                 levels.pop();
             }
@@ -64,17 +63,24 @@ struct Level {
     is_key: bool,
     /// The last member's name, or the last string of a list.
     last: String,
+    /// The nearest object around it: to look for it at each string would take as long as lists are deep.
+    object_around: Option<usize>,
 }
 
 /// Longer names and flags name nothing.
 const NAME_BYTES_MAX: usize = 128;
 
 impl Level {
-    fn new(is_object: bool) -> Self {
+    fn new(is_object: bool, around: &[Self]) -> Self {
+        let object_around = around.last().and_then(|level| match level.is_object {
+            true => Some(around.len() - 1),
+            false => level.object_around,
+        });
         Self {
             is_object,
             is_key: is_object,
             last: String::new(),
+            object_around,
         }
     }
 
@@ -102,7 +108,7 @@ fn name(levels: &[Level]) -> String {
             _ => String::new(),
         };
     }
-    match around.iter().rev().find(|around| around.is_object) {
+    match level.object_around.and_then(|at| around.get(at)) {
         Some(around) if !around.last.is_empty() => format!("{}.{}", around.last, level.last),
         _ => level.last.clone(),
     }
@@ -165,5 +171,22 @@ mod tests {
         });
         let wanted = json.replace("\"t\"", r#""[\"x\"]""#);
         assert_eq!(changed.unwrap(), wanted);
+    }
+
+    #[test]
+    fn strings_deep_in_lists_are_named_as_fast_as_others() {
+        let (depth, members) = (100_000, 100_000);
+        let json = format!(
+            "{{\"q\":{}{{{}\"b\":\"c\"}}{}}}",
+            "[".repeat(depth),
+            "\"a\":\"b\",".repeat(members),
+            "]".repeat(depth)
+        );
+        let mut named = 0;
+        rewrite(&json, |name, _| {
+            named += usize::from(name == "q.a");
+            None
+        });
+        assert_eq!(named, members);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     index::THREAD_DEPTH_MAX,
     markdown::{MarkdownContext, markdown_into},
     outline::{Item, ItemKind, Outline},
-    parts::{self, Blobs},
+    parts::{self, Blobs, Inlined},
     text,
 };
 
@@ -92,12 +92,13 @@ impl FragmentRenderer<'_> {
         if item.has_anchor {
             fragment.anchors.push(anchor.clone());
         }
+        let inlined = Inlined::new(self.blobs);
         let parts = match item.kind {
-            ItemKind::Activity => vec![self.activity(item, depth, &mut fragment)?],
+            ItemKind::Activity => vec![self.activity(item, depth, (&mut fragment, &inlined))?],
             ItemKind::LooseThread(thread) => {
                 vec![self.loose_thread(thread, depth, &mut fragment)?]
             }
-            ItemKind::Prompt | ItemKind::Answer | ItemKind::Notice => self.parts(item),
+            ItemKind::Prompt | ItemKind::Answer | ItemKind::Notice => self.parts(item, &inlined),
         };
         if item.kind == ItemKind::Prompt && item.has_anchor && depth == 0 {
             fragment.prompt = Some(Prompt {
@@ -144,7 +145,7 @@ impl FragmentRenderer<'_> {
     }
 
     /// The parts of a prompt, answer or notice; files and sources that follow each other make one list.
-    fn parts(&self, item: &Item) -> Vec<PartContext> {
+    fn parts(&self, item: &Item, inlined: &Inlined<'_>) -> Vec<PartContext> {
         let artifacts = self.outline.artifacts;
         let message = self.outline.message(item.message);
         let mut shown = Vec::new();
@@ -157,12 +158,9 @@ impl FragmentRenderer<'_> {
                         html: self.markdown(markdown, &anchor, hard_breaks),
                     });
                 }
-                Part::Image { artifact, alt } => shown.push(parts::image(
-                    artifacts,
-                    *artifact,
-                    alt.as_deref(),
-                    self.blobs,
-                )),
+                Part::Image { artifact, alt } => {
+                    shown.push(parts::image(artifacts, *artifact, alt.as_deref(), inlined))
+                }
                 Part::File { artifact } => parts::push_file(&mut shown, artifacts, *artifact),
                 Part::Source {
                     title,
@@ -198,7 +196,7 @@ impl FragmentRenderer<'_> {
         &self,
         item: &Item,
         depth: usize,
-        fragment: &mut Fragment,
+        (fragment, inlined): (&mut Fragment, &Inlined<'_>),
     ) -> Result<PartContext, RenderError> {
         let mut entries = Vec::new();
         let mut done = Vec::new();
@@ -223,7 +221,7 @@ impl FragmentRenderer<'_> {
                                 self.outline.artifacts,
                                 parts,
                                 *is_error,
-                                self.blobs,
+                                inlined,
                             ));
                             lines += parts::lines(parts);
                         }
@@ -246,7 +244,7 @@ impl FragmentRenderer<'_> {
                     others.push(Other::Result);
                     entries.push(Entry::Result {
                         anchor,
-                        result: parts::result(self.outline.artifacts, parts, *is_error, self.blobs),
+                        result: parts::result(self.outline.artifacts, parts, *is_error, inlined),
                     });
                 }
                 Part::Reasoning {
@@ -254,7 +252,7 @@ impl FragmentRenderer<'_> {
                     duration_ms,
                 } => {
                     others.push(Other::Thought);
-                    others.thought_ms += duration_ms.unwrap_or(0);
+                    others.thought_ms = others.thought_ms.saturating_add(duration_ms.unwrap_or(0));
                     let html = (!markdown.is_empty()).then(|| {
                         self.markdown(
                             markdown,
@@ -333,7 +331,7 @@ impl FragmentRenderer<'_> {
         fragment: &mut Fragment,
     ) -> Result<ThreadContext, RenderError> {
         let title = self.outline.threads.get(thread.0 as usize);
-        let title = title.and_then(|thread| thread.title.clone());
+        let title = title.and_then(|thread| thread.title.as_deref().map(text::name));
         let (messages, calls) = self.outline.index.thread_size(thread);
         let (messages, calls) = (
             activity::count(messages, "message"),
@@ -435,11 +433,7 @@ impl FragmentRenderer<'_> {
             })
             .find(|line| !line.is_empty());
         let line = line.unwrap_or("Image or file");
-        let mut short: String = line.chars().take(PROMPT_CHARS_MAX).collect();
-        if short.len() < line.len() {
-            short.push('…');
-        }
-        short
+        text::cut(line, PROMPT_CHARS_MAX)
     }
 }
 

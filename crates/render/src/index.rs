@@ -16,12 +16,17 @@ use readalong_model::{
     Thread, ThreadId, Timestamp, Visibility,
 };
 
+use crate::text;
+
 /// Bytes of text in a thread, with the threads within it, above which it gets pages of its own unseen.
 const THREAD_TEXT_BYTES_MAX: usize = 48 << 10;
 /// What a message counts for in a thread beside its text: its HTML is never shorter.
 const MESSAGE_BYTES: usize = 100;
 /// Subagents of subagents that are shown within each other; deeper ones get pages of their own.
 pub(crate) const THREAD_DEPTH_MAX: usize = 4;
+/// Threads in which a call that started others is looked for. It stands in one; where it stands in many, each of those that name it would
+/// bring a list of them.
+const CALLERS_MAX: usize = 64;
 
 /// A message's id, made short. Its first 48 bits are the message's anchor.
 pub(crate) type Key = u64;
@@ -114,7 +119,7 @@ impl Line {
             _ => author.model.as_deref().or(author.name.as_deref()),
         };
         Self {
-            author: name.map(Arc::from),
+            author: name.map(|name| Arc::from(text::name(name))),
             parts: message.parts.iter().map(PartLine::of).collect(),
             is_seen: true,
             ..self
@@ -433,30 +438,36 @@ impl Index {
 
     /// True where a result has no call before it: it stands for itself.
     pub(crate) fn is_orphan(&self, place: PartPlace) -> bool {
-        let call = self.part(place).map_or(0, |part| part.call);
-        let is_before = |call: &PartPlace| *call < place && self.shown(call.message).is_some();
-        let calls = self.calls.get(&call);
-        let calls = calls.map_or(&[][..], |call| call.calls.as_slice());
-        !calls.iter().any(is_before)
+        self.call_of(place).is_none()
     }
 
-    /// Where the results of the call at a place are: one as a rule, several where a tool answers in pieces.
+    /// The call that the result at a place answers: the last one of its id before it. Ids are unique, but not every transcript knows.
+    pub(crate) fn call_of(&self, place: PartPlace) -> Option<PartPlace> {
+        let part = self
+            .part(place)
+            .filter(|part| part.kind == PartKind::Result)?;
+        let calls = self.calls.get(&part.call)?.calls.as_slice();
+        let before = &calls[..calls.partition_point(|call| *call < place)];
+        let mut before = before.iter().rev().copied();
+        before.find(|call| self.shown(call.message).is_some())
+    }
+
+    /// Where the results of the call at a place are: one as a rule, several where a tool answers in pieces. They stand before the next
+    /// call of its id.
     pub(crate) fn results_of(&self, place: PartPlace) -> impl Iterator<Item = PartPlace> {
         let part = self.part(place).filter(|part| part.is_call());
         let places = part.and_then(|part| self.calls.get(&part.call));
-        let results = places.map_or(&[][..], |places| places.results.as_slice());
-        let is_shown =
-            |place: &PartPlace| self.shown(place.message).is_some() && !self.is_orphan(*place);
-        results.iter().copied().filter(is_shown)
-    }
-
-    /// The calls that the result at a place answers.
-    pub(crate) fn calls_of(&self, place: PartPlace) -> &[PartPlace] {
-        let part = self
-            .part(place)
-            .filter(|part| part.kind == PartKind::Result);
-        let places = part.and_then(|part| self.calls.get(&part.call));
-        places.map_or(&[], |places| places.calls.as_slice())
+        let (calls, results) = places.map_or((&[][..], &[][..]), |places| {
+            (places.calls.as_slice(), places.results.as_slice())
+        });
+        let after = |places: &'_ [PartPlace]| places.partition_point(|other| *other <= place);
+        let is_shown = |place: &PartPlace| self.shown(place.message).is_some();
+        let mut later = calls[after(calls)..].iter().copied();
+        let next = later.find(is_shown);
+        let results = results[after(results)..].iter().copied();
+        results
+            .take_while(move |result| next.is_none_or(|next| *result < next))
+            .filter(is_shown)
     }
 
     // Threads
@@ -749,10 +760,17 @@ impl Index {
         let called_in = |call: &str| -> Vec<ThreadId> {
             let places = self.calls.get(&call_key(call));
             let places = places.map_or(&[][..], |places| places.calls.as_slice());
-            places
-                .iter()
-                .map(|place| self.thread_of(place.message))
-                .collect()
+            let mut threads = Vec::new();
+            for place in places {
+                let thread = self.thread_of(place.message);
+                if !threads.contains(&thread) {
+                    threads.push(thread);
+                }
+                if threads.len() == CALLERS_MAX {
+                    break;
+                }
+            }
+            threads
         };
         let shown = left_out.shown_threads(threads, &called_in);
         let before: Vec<_> = self
@@ -785,23 +803,29 @@ impl Index {
         }
         self.threads_at.clear();
         self.loose.clear();
-        let mut below: Vec<Vec<(PartPlace, usize)>> = vec![Vec::new(); count];
+        // Where threads are started in each thread, by the call. A call that many threads name stands here once.
+        let mut below: Vec<Vec<(PartPlace, u64)>> = vec![Vec::new(); count];
         let mut is_called = vec![false; count];
         for (call, started) in &self.started {
             let places = self.calls.get(call);
             let places = places.map_or(&[][..], |places| places.calls.as_slice());
+            let mut is_shown = false;
             for place in places
                 .iter()
                 .filter(|place| self.shown(place.message).is_some())
             {
-                let caller = self.thread_of(place.message).0 as usize;
-                for &thread in started.iter().filter(|thread| self.shows_thread(**thread)) {
-                    is_called[thread] = true;
-                    below[caller].push((*place, thread));
-                }
+                is_shown = true;
+                below[self.thread_of(place.message).0 as usize].push((*place, *call));
+            }
+            for &thread in started.iter().filter(|thread| self.shows_thread(**thread)) {
+                is_called[thread] |= is_shown;
             }
         }
         below.iter_mut().for_each(|calls| calls.sort_unstable());
+        let mut waiting: HashMap<u64, &[usize]> = HashMap::with_capacity(self.started.len());
+        for (call, started) in &self.started {
+            waiting.insert(*call, started);
+        }
         let mut is_placed = vec![false; count];
         // The main thread first, then those whose call is nowhere, last those that only call each other.
         let (called, uncalled): (Vec<usize>, Vec<usize>) =
@@ -817,15 +841,116 @@ impl Index {
             }
             let mut open = vec![root];
             while let Some(caller) = open.pop() {
-                for &(place, thread) in &below[caller] {
-                    if !std::mem::replace(&mut is_placed[thread], true) {
-                        let threads = self.threads_at.entry(place).or_default();
+                for (place, call) in &below[caller] {
+                    // The first call found places all threads that name it.
+                    for &thread in waiting.remove(call).unwrap_or_default() {
+                        let is_shown = self.threads[thread].is_shown;
+                        if !is_shown || std::mem::replace(&mut is_placed[thread], true) {
+                            continue;
+                        }
+                        let threads = self.threads_at.entry(*place).or_default();
                         threads.push(ThreadId(thread as u32));
-                        self.threads[thread].home = Some(place);
+                        self.threads[thread].home = Some(*place);
                         open.push(thread);
                     }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use readalong_model::{Chat, SnapshotOptions, ThreadKind, ToolCall};
+
+    use super::*;
+
+    const ALL: SnapshotOptions = SnapshotOptions {
+        title: None,
+        artifacts: true,
+        reasoning: true,
+        tools: true,
+        messages: None,
+    };
+
+    fn call(id: &str) -> Part {
+        Part::ToolCall(ToolCall {
+            call_id: id.to_owned(),
+            name: "tool".to_owned(),
+            action: Action::Other,
+            input: None,
+            state: Default::default(),
+        })
+    }
+
+    fn result(id: &str) -> Part {
+        Part::ToolResult {
+            call_id: id.to_owned(),
+            parts: Vec::new(),
+            is_error: false,
+        }
+    }
+
+    /// The index of a chat of one message, with so many threads of one message each that name a call.
+    fn index_of(parts: Vec<Part>, threads: usize, parent_call: &str) -> Index {
+        let thread = |kind, parent_call: Option<&str>| Thread {
+            kind,
+            title: None,
+            parent_call: parent_call.map(str::to_owned),
+        };
+        let mut first = Message::new("first", Role::Assistant);
+        first.parts = parts;
+        let mut snapshot = Snapshot::take(Chat::default(), &ALL);
+        snapshot.messages.push(first);
+        for number in 1..=threads {
+            let started = thread(ThreadKind::Subagent, Some(parent_call));
+            snapshot.threads.push(started);
+            let mut message = Message::new(format!("m{number}"), Role::Assistant);
+            message.thread = ThreadId(number as u32);
+            message.parts = vec![call(parent_call)];
+            snapshot.messages.push(message);
+        }
+        Index::of(&snapshot)
+    }
+
+    #[test]
+    fn a_result_belongs_to_the_last_call_of_its_id_before_it() {
+        let parts = vec![
+            result("x"),
+            call("x"),
+            result("x"),
+            result("x"),
+            call("y"),
+            call("x"),
+            result("y"),
+            result("x"),
+        ];
+        let index = index_of(parts, 0, "");
+        let results = |part| -> Vec<usize> {
+            let results = index.results_of(PartPlace { message: 0, part });
+            results.map(|place| place.part).collect()
+        };
+        assert_eq!(results(1), [2, 3]);
+        assert_eq!(results(4), [6]);
+        assert_eq!(results(5), [7]);
+        assert!(index.is_orphan(PartPlace {
+            message: 0,
+            part: 0
+        }));
+    }
+
+    #[test]
+    fn calls_threads_and_results_of_one_id_take_room_for_each_and_not_for_each_pair() {
+        let count = 20_000;
+        let calls = (0..count).map(|_| call("x"));
+        let results = (0..count).map(|_| result("x"));
+        let index = index_of(calls.chain(results).collect(), count, "x");
+        let place = |part| PartPlace { message: 0, part };
+        assert_eq!(index.threads_at(place(0)).len(), count);
+        assert_eq!(index.home_of(ThreadId(1)), Some(place(0)));
+        let shown: usize = (0..count)
+            .map(|part| index.results_of(place(part)).count())
+            .sum();
+        assert_eq!(shown, count);
     }
 }

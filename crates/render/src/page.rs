@@ -9,6 +9,7 @@ use crate::{
     RenderError, Renderer,
     context::{self, End, File, Live, Page, PageContext, PromptLink},
     fragment::{Fragment, Prompt},
+    text,
 };
 
 /// A page is closed before the item that would make it heavier than this.
@@ -176,8 +177,8 @@ impl Face {
         let is = |condition: bool, yes, no| if condition { yes } else { no };
         Self {
             chat: context::ChatHead {
-                title: head.title.clone(),
-                app: head.origin.app.clone(),
+                title: text::name(&head.title),
+                app: head.origin.app.as_deref().map(text::name),
                 created_at: head.created_at.map(|at| at.to_string()),
                 updates: is(
                     share.is_some_and(|share| share.updates == Updates::Live),
@@ -191,7 +192,7 @@ impl Face {
                 ),
             },
             share: share.map(|share| context::Share {
-                by: share.shared_by.clone(),
+                by: text::name(&share.shared_by),
                 at: share.shared_at.to_string(),
             }),
             left_out: context::LeftOut {

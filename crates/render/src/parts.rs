@@ -1,6 +1,6 @@
 //! Parts of messages as what templates get: calls and their input, results, images, files, sources, notices.
 
-use std::fmt::Write as _;
+use std::{cell::Cell, fmt::Write as _, io};
 
 use data_encoding::BASE64;
 use minijinja::Value;
@@ -18,6 +18,7 @@ use crate::{
     linkify,
     markdown::code_block_into,
     terminal,
+    text::name,
 };
 
 /// Lines and bytes of a result that show before the rest is unfolded.
@@ -26,8 +27,40 @@ const FIRST_BYTES_MAX: usize = 3000;
 /// The largest SVG that is put into a page.
 const SVG_BYTES_MAX: u64 = 64 << 10;
 
+/// Bytes of SVGs that are put into one item; what comes after them is a file of the list. They stand in it as often as they are shown.
+const ITEM_SVG_BYTES_MAX: u64 = 256 << 10;
+/// Bytes that JSON may have indented: so many times its own, and some more. What is nested deeper stands without indentation, or its blanks
+/// would be a hundred times as long as itself.
+const INDENTED_TIMES_MAX: usize = 8;
+const INDENTED_BYTES_MIN: usize = 64 << 10;
+
 /// Reads an artifact's bytes; `None` where they are not there.
 pub(crate) type Blobs<'a> = dyn Fn(Digest) -> Option<Vec<u8>> + Sync + 'a;
+
+/// What an item may still put into its page.
+pub(crate) struct Inlined<'a> {
+    blobs: &'a Blobs<'a>,
+    svg_bytes_left: Cell<u64>,
+}
+
+impl<'a> Inlined<'a> {
+    pub(crate) fn new(blobs: &'a Blobs<'a>) -> Self {
+        Self {
+            blobs,
+            svg_bytes_left: Cell::new(ITEM_SVG_BYTES_MAX),
+        }
+    }
+
+    /// True where an SVG of that size stands in the page.
+    fn takes_svg(&self, size_bytes: u64) -> bool {
+        let left = self.svg_bytes_left.get().checked_sub(size_bytes);
+        let fits = size_bytes <= SVG_BYTES_MAX && left.is_some();
+        if fits {
+            self.svg_bytes_left.set(left.unwrap_or(0));
+        }
+        fits
+    }
+}
 
 /// A call, without its result.
 pub(crate) fn call(call: &ToolCall, highlighter: Option<&Highlighter>) -> Call {
@@ -181,11 +214,9 @@ pub(crate) fn readable_json(json: &str) -> String {
     let Ok(value) = serde_json::from_str::<serde_json::Value>(json) else {
         return json.to_owned();
     };
-    let indented = |value: &serde_json::Value| {
-        serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
-    };
+    let mut bytes_left = INDENTED_BYTES_MIN + INDENTED_TIMES_MAX * json.len();
     let serde_json::Value::Object(members) = &value else {
-        return indented(&value);
+        return indented(&value, &mut bytes_left);
     };
     let mut out = String::new();
     for (key, value) in members {
@@ -195,10 +226,44 @@ pub(crate) fn readable_json(json: &str) -> String {
         match value.as_str() {
             Some(text) if text.contains('\n') => _ = write!(out, "{key}:\n{text}"),
             Some(text) => _ = write!(out, "{key}: {text}"),
-            None => _ = write!(out, "{key}: {}", indented(value)),
+            None => _ = write!(out, "{key}: {}", indented(value, &mut bytes_left)),
         }
     }
     out
+}
+
+/// JSON over several lines, or in one where that takes more bytes than are left.
+fn indented(value: &serde_json::Value, bytes_left: &mut usize) -> String {
+    let mut out = Bounded {
+        bytes: Vec::new(),
+        bytes_max: *bytes_left,
+    };
+    let is_written = serde_json::to_writer_pretty(&mut out, value).is_ok();
+    *bytes_left -= out.bytes.len();
+    match String::from_utf8(out.bytes) {
+        Ok(text) if is_written => text,
+        _ => value.to_string(),
+    }
+}
+
+/// Takes so many bytes and no more.
+struct Bounded {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.bytes_max {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A tool's answer.
@@ -206,7 +271,7 @@ pub(crate) fn result(
     artifacts: &[Artifact],
     parts: &[Part],
     is_error: bool,
-    blobs: &Blobs<'_>,
+    inlined: &Inlined<'_>,
 ) -> Vec<PartContext> {
     let mut shown = Vec::new();
     for part in parts {
@@ -214,7 +279,7 @@ pub(crate) fn result(
             Part::Text { markdown } if markdown.is_empty() => {}
             Part::Text { markdown } => shown.push(output(markdown, is_error)),
             Part::Image { artifact, alt } => {
-                shown.push(image(artifacts, *artifact, alt.as_deref(), blobs))
+                shown.push(image(artifacts, *artifact, alt.as_deref(), inlined))
             }
             Part::File { artifact } => push_file(&mut shown, artifacts, *artifact),
             Part::Source {
@@ -304,7 +369,7 @@ pub(crate) fn image(
     artifacts: &[Artifact],
     id: ArtifactId,
     alt: Option<&str>,
-    blobs: &Blobs<'_>,
+    inlined: &Inlined<'_>,
 ) -> PartContext {
     let mut image = Image {
         src: None,
@@ -321,7 +386,7 @@ pub(crate) fn image(
         return PartContext::Image(image);
     };
     if alt.is_none() {
-        image.alt = artifact.name.clone();
+        image.alt = name(&artifact.name);
     }
     match &artifact.content {
         Availability::Present { sha256, size_bytes } => match artifact.media_type.as_str() {
@@ -331,8 +396,8 @@ pub(crate) fn image(
             {
                 image.src = artifact.path();
             }
-            "image/svg+xml" if *size_bytes <= SVG_BYTES_MAX => {
-                image.src = blobs(*sha256)
+            "image/svg+xml" if inlined.takes_svg(*size_bytes) => {
+                image.src = (inlined.blobs)(*sha256)
                     .map(|bytes| format!("data:image/svg+xml;base64,{}", BASE64.encode(&bytes)));
                 image.href = artifact.path();
             }
@@ -344,7 +409,7 @@ pub(crate) fn image(
         },
         Availability::External { url } => {
             image.absent = Some("Image on another host, not loaded:");
-            image.host = Some(linkify::host(url).unwrap_or("unknown host").to_owned());
+            image.host = Some(name(linkify::host(url).unwrap_or("unknown host")));
         }
         Availability::Missing | Availability::TextOnly { .. } => {
             image.absent = Some("Image is not in the transcript")
@@ -371,23 +436,22 @@ pub(crate) fn push_file(shown: &mut Vec<PartContext>, artifacts: &[Artifact], id
 
 /// A file as lists show it.
 pub(crate) fn file(artifact: &Artifact) -> File {
+    let media_type = name(&artifact.media_type);
     let facts = match &artifact.content {
         Availability::Present { size_bytes, .. } => {
-            format!("{}, {}", artifact.media_type, activity::size(*size_bytes))
+            format!("{media_type}, {}", activity::size(*size_bytes))
         }
-        Availability::TextOnly { size_bytes, .. } => format!(
-            "text of {}, {}",
-            artifact.media_type,
-            activity::size(*size_bytes)
-        ),
+        Availability::TextOnly { size_bytes, .. } => {
+            format!("text of {media_type}, {}", activity::size(*size_bytes))
+        }
         Availability::Missing => "not in the transcript".to_owned(),
         Availability::External { url } => format!(
             "on another host: {}",
-            linkify::host(url).unwrap_or("unknown")
+            name(linkify::host(url).unwrap_or("unknown"))
         ),
     };
     File {
-        name: artifact.name.clone(),
+        name: name(&artifact.name),
         href: artifact.path(),
         facts,
     }
@@ -502,4 +566,52 @@ pub(crate) fn quiet(part: &Part) -> (&'static str, String, Value) {
     let mut html = String::new();
     terminal::terminal_into(&mut html, &text);
     (kind, title, Value::from_safe_string(html))
+}
+
+#[cfg(test)]
+mod tests {
+    use readalong_model::ArtifactRole;
+
+    use super::*;
+
+    #[test]
+    fn json_is_indented_where_that_does_not_make_it_many_times_as_long() {
+        let json = r#"{"a": [1, {"b": "c"}], "d": "two\nlines"}"#;
+        let expected = "a: [\n  1,\n  {\n    \"b\": \"c\"\n  }\n]\nd:\ntwo\nlines";
+        assert_eq!(readable_json(json), expected);
+        let (open, close) = ("[".repeat(100), "]".repeat(100));
+        let deep = format!("{open}{}1{close}", "1,".repeat(50_000));
+        for json in [deep.clone(), format!("{{\"a\":{deep},\"b\":{deep}}}")] {
+            let text = readable_json(&json);
+            assert!(text.len() < 10 * json.len() + 100_000, "{}", text.len());
+            assert!(text.contains(&deep));
+        }
+    }
+
+    #[test]
+    fn an_svg_that_is_shown_again_and_again_becomes_a_file() {
+        let svg = vec![b' '; 60_000];
+        let artifact = Artifact {
+            name: "a.svg".to_owned(),
+            media_type: "image/svg+xml".to_owned(),
+            role: ArtifactRole::Produced,
+            content: Availability::Present {
+                sha256: Digest::of(&svg),
+                size_bytes: svg.len() as u64,
+            },
+            dimensions: None,
+        };
+        let shown = vec![
+            Part::Image {
+                artifact: ArtifactId(0),
+                alt: None
+            };
+            100
+        ];
+        let blobs = |_| Some(svg.clone());
+        let shown = result(&[artifact], &shown, false, &Inlined::new(&blobs));
+        let is_inlined = |part: &&PartContext| matches!(part, PartContext::Image(_));
+        let inlined = shown.iter().filter(is_inlined).count();
+        assert_eq!((inlined, shown.len()), (4, 100));
+    }
 }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use memchr::{memchr, memchr3};
 
+use crate::activity;
 use crate::html::escape_code;
 use crate::linkify::{open_link, safe_href};
 
@@ -27,6 +28,10 @@ const MAX_GAP: usize = 400;
 /// Spaces that movements may add to one text in all, so that a few bytes never become a page of blanks.
 const MAX_GAPS_TOTAL: usize = 100_000;
 
+/// Bytes of addresses that links may have in one text besides two for each of its own, so that a long address which the text names once
+/// and shows in pieces does not stand in the page a thousand times. What lists files with links stays far below.
+const LINK_BYTES_MIN: usize = 64 << 10;
+
 /// Writes terminal output as HTML.
 pub(crate) fn terminal_into(out: &mut String, text: &str) {
     if !has_controls(text) {
@@ -38,6 +43,8 @@ pub(crate) fn terminal_into(out: &mut String, text: &str) {
         run: String::new(),
         style: Style::default(),
         open: Open::default(),
+        link_bytes_left: LINK_BYTES_MIN + 2 * text.len(),
+        links_left_out: 0,
     };
     Screen::new(&mut writer).play(text);
     writer.finish();
@@ -481,20 +488,28 @@ struct Open {
     span: bool,
 }
 
-/// Writes cells as HTML; a change of style closes and opens elements, equal neighbours share them.
+/// Writes cells as HTML; a change of style closes and opens elements, equal neighbours share them. A link stays open while styles change
+/// within it.
 struct HtmlWriter<'a> {
     out: &'a mut String,
     run: String,
     style: Style,
     open: Open,
+    link_bytes_left: usize,
+    links_left_out: usize,
 }
 
 impl Sink for HtmlWriter<'_> {
     fn put(&mut self, cell: Cell, links: &[String]) {
         if cell.style != self.style {
             self.write_run();
-            self.close();
-            self.open_style(cell.style, links);
+            self.close_span();
+            if cell.style.link != self.style.link {
+                self.close_link();
+                self.open_link(cell.style, links);
+            }
+            self.open_span(cell.style);
+            self.style = cell.style;
         }
         self.run.push(cell.c);
     }
@@ -506,35 +521,55 @@ impl HtmlWriter<'_> {
         self.run.clear();
     }
 
-    fn close(&mut self) {
+    fn close_span(&mut self) {
         if std::mem::take(&mut self.open.span) {
             self.out.push_str("</span>");
         }
+    }
+
+    fn close_link(&mut self) {
         if std::mem::take(&mut self.open.link) {
             self.out.push_str("</a>");
         }
     }
 
-    fn open_style(&mut self, style: Style, links: &[String]) {
+    fn open_link(&mut self, style: Style, links: &[String]) {
         let link = (style.link as usize)
             .checked_sub(1)
             .and_then(|at| links.get(at));
-        if let Some(href) = link {
-            open_link(self.out, href, "");
-            self.open.link = true;
+        let Some(href) = link else {
+            return;
+        };
+        match self.link_bytes_left.checked_sub(href.len()) {
+            Some(left) => {
+                self.link_bytes_left = left;
+                open_link(self.out, href, "");
+                self.open.link = true;
+            }
+            None => self.links_left_out += 1,
         }
+    }
+
+    fn open_span(&mut self, style: Style) {
         if (Style { link: 0, ..style }) != Style::default() {
             self.out.push_str("<span class=\"");
             push_classes(self.out, style);
             self.out.push_str("\">");
             self.open.span = true;
         }
-        self.style = style;
     }
 
     fn finish(mut self) {
         self.write_run();
-        self.close();
+        self.close_span();
+        self.close_link();
+        if self.links_left_out > 0 {
+            let words = activity::count(self.links_left_out, "link");
+            self.out.push_str("\n<span class=\"t-d\">[");
+            self.out.push_str(&words);
+            self.out
+                .push_str(" left out: their addresses are too long]</span>");
+        }
     }
 }
 
@@ -693,6 +728,10 @@ mod tests {
                 "<a href=\"https://a.com\" rel=\"noopener noreferrer nofollow\"><span class=\"t-b\">go</span></a>\
                  <span class=\"t-b\">!</span>",
             ),
+            (
+                "\x1b]8;;https://a.com\x07a\x1b[1mb\x1b[mc\x1b]8;;\x07",
+                "<a href=\"https://a.com\" rel=\"noopener noreferrer nofollow\">a<span class=\"t-b\">b</span>c</a>",
+            ),
             ("\x1b]8;;javascript:alert(1)\x07go\x1b]8;;\x07", "go"),
             ("\x1b]8;;file:///etc/passwd\x07go\x1b]8;;\x07", "go"),
             ("\x1b]8;;data:text/html,x\x07go", "go"),
@@ -704,6 +743,23 @@ mod tests {
             html.contains("href=\"https://a.com/%22onmouseover=%22x\""),
             "{html}"
         );
+    }
+
+    #[test]
+    fn a_long_address_that_is_shown_in_pieces_does_not_fill_the_page() {
+        let address = format!("\x1b]8;;https://a.example/{}\x07", "'".repeat(3_900));
+        for (name, text) in [
+            ("styles", address.clone() + &"\x1b[1mx\x1b[mx".repeat(2_000)),
+            (
+                "gaps",
+                address + &"x".repeat(2_000) + "\x1b]8;;\x07\r" + &"y\x1b[C".repeat(1_000),
+            ),
+        ] {
+            let out = html(&text);
+            assert!(out.len() < 600_000, "{name}: {}", out.len());
+            let is_cut = out.ends_with(" left out: their addresses are too long]</span>");
+            assert_eq!(is_cut, name == "gaps", "{name}");
+        }
     }
 
     #[test]

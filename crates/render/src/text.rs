@@ -1,9 +1,26 @@
-//! The text that a reader sees of a piece of HTML of ours: what find looks through.
+//! The text that a reader sees of a piece of HTML of ours, which find looks through, and texts that are cut.
 
 use memchr::{memchr, memchr2};
 
 /// Elements whose text is not searched: scripts on the page change it.
 const SKIPPED: [&str; 1] = ["time"];
+
+/// Characters of a title or name that a page shows: it stands on each page, or by each message, and chats have no longer ones. `chat.json`
+/// has all of it.
+const NAME_CHARS_MAX: usize = 500;
+
+/// A title or name as pages show it.
+pub(crate) fn name(text: &str) -> String {
+    cut(text, NAME_CHARS_MAX)
+}
+
+/// So many characters of a text, with a mark where there are more.
+pub(crate) fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
 
 /// Appends the text of `html`, as `textContent` gives it, with runs of white space made one space. Text in `<time>` is left out.
 ///
@@ -113,5 +130,12 @@ mod tests {
             text_into(&mut out, html);
             assert_eq!(out, expected, "{html}");
         }
+    }
+
+    #[test]
+    fn names_are_cut_at_characters() {
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöü", 2), "äö…");
+        assert_eq!(name(&"x".repeat(NAME_CHARS_MAX)).len(), NAME_CHARS_MAX);
     }
 }

@@ -163,10 +163,14 @@ impl LiveBook {
                 return;
             };
             let thread = message.thread.0 as usize;
-            message.parent = self.parent_id(library, (place, &message), previous[thread].as_ref());
+            // The library may be ahead, with a thread that the book does not know yet.
+            let Some(previous) = previous.get_mut(thread) else {
+                return;
+            };
+            message.parent = self.parent_id(library, (place, &message), previous.as_ref());
             message.thread = ThreadId(threads.get(thread).copied().flatten().unwrap_or(0));
             rename_artifacts(&mut message.parts, &artifacts);
-            previous[thread] = Some(message.id.clone());
+            *previous = Some(message.id.clone());
             waiting.push(message);
             if waiting.len() == MESSAGES_AT_ONCE {
                 state = write(&mut waiting);

@@ -1180,6 +1180,30 @@ fn live_pages_say_where_they_stand_and_load_the_live_script() {
 }
 
 #[test]
+fn names_that_are_long_stand_on_pages_as_their_beginning() {
+    let renderer = renderer();
+    let (mut chat, _) = plain(&renderer, 3);
+    let long = "W".repeat(20_000);
+    let mut head = chat.head();
+    head.title.clone_from(&long);
+    head.origin.app = Some(long.clone());
+    chat.tell(Change::Head(head));
+    for number in 3..40 {
+        say(&mut chat, number);
+        let place = number as u32;
+        let (_, mut message) = chat.message(place).unwrap();
+        message.author.name = Some(long.clone());
+        chat.tell(Change::MessagePut { place, message });
+    }
+    let book = LiveBook::build(&renderer, &chat, share(ALL), chat.seq).unwrap();
+    let page = Page::Newest;
+    let page = book.page(&renderer, &chat, page, &MOMENT).unwrap().unwrap();
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains(&format!("{}…", "W".repeat(500))));
+    assert!(!page.contains(&"W".repeat(501)));
+}
+
+#[test]
 fn artifacts_are_those_that_viewers_see() {
     let renderer = renderer();
     let (mut chat, mut book) = plain(&renderer, 3);

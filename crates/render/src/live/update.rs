@@ -17,7 +17,7 @@ use super::{
 use crate::{
     RenderError, Renderer,
     fragment::{Fragment, FragmentRenderer},
-    index::{self, Index, Key, Line, PartKind, PartPlace},
+    index::{self, Index, Key, Line, PartPlace},
     outline::{Item, ItemKey, ItemKind, Items, Outline},
     page,
 };
@@ -73,9 +73,9 @@ impl Changed {
 
     /// Notes what hangs on the message at a place.
     fn touch(&mut self, index: &Index, place: usize) {
-        let Some(line) = index.line(place) else {
+        if index.line(place).is_none() {
             return;
-        };
+        }
         let thread = index.thread_of(place);
         if thread.is_main() {
             self.cut(place);
@@ -85,15 +85,15 @@ impl Changed {
         } else {
             self.threads.insert(thread);
         }
-        for (part, content) in line.parts.iter().enumerate() {
-            if content.kind == PartKind::Result {
-                let place = PartPlace {
-                    message: place,
-                    part,
-                };
-                self.calls.extend_from_slice(index.calls_of(place));
-            }
-        }
+        self.note_calls(index, place);
+    }
+
+    /// Notes the calls that the results in a message answer.
+    fn note_calls(&mut self, index: &Index, message: usize) {
+        let parts = index.line(message).map_or(0, |line| line.parts.len());
+        let places = (0..parts).map(|part| PartPlace { message, part });
+        self.calls
+            .extend(places.filter_map(|place| index.call_of(place)));
     }
 }
 
@@ -366,6 +366,10 @@ impl LiveBook {
             .refresh_threads(&self.threads, self.left_out, changed.from);
         changed.all |= threads.all;
         changed.calls.extend(threads.calls);
+        // Which calls are shown is known only now.
+        for message in changed.from..self.index.len() {
+            changed.note_calls(&self.index, message);
+        }
         changed
     }
 
