@@ -1065,6 +1065,22 @@ fn what_the_book_read_ahead_of_its_events_is_for_pages_only() {
     let since = |after| book.since(&renderer, &chat, after, 1 << 20).unwrap();
     assert_eq!(since(before), None, "who has an older page lacks it");
     assert_eq!(since(book.seq()), Some(Vec::new()));
+    // A thread that the book does not know yet, with a message that it knows elsewhere.
+    for (place, kind) in [(0, ThreadKind::Main), (1, ThreadKind::Side)] {
+        let thread = super::thread(kind);
+        chat.tell(Change::ThreadPut { place, thread });
+    }
+    let (_, mut message) = chat.message(9).unwrap();
+    message.thread = ThreadId(1);
+    chat.tell(Change::MessagePut { place: 9, message });
+    let mut json = Vec::new();
+    let whole = book.json(&chat, &mut |piece| {
+        json.extend(piece);
+        std::ops::ControlFlow::Continue(())
+    });
+    assert!(whole.is_continue());
+    let json = String::from_utf8(json).unwrap();
+    assert!(json.contains("Text 8") && !json.contains("Text 9"));
 }
 
 #[test]
