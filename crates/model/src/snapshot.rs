@@ -288,26 +288,48 @@ impl LeftOut {
         threads: &[Thread],
         called_in: &dyn Fn(&str) -> Vec<ThreadId>,
     ) -> Vec<bool> {
-        let callers: Vec<Option<Vec<ThreadId>>> = threads
-            .iter()
-            .map(|thread| thread.parent_call.as_deref().map(called_in))
-            .collect();
-        let mut shown = vec![true; threads.len()];
-        loop {
-            let is_shown = |thread: &ThreadId| shown.get(thread.0 as usize) == Some(&true);
-            let goes = |at: &usize| match &callers[*at] {
-                _ if threads[*at].kind == ThreadKind::Main => false,
-                Some(callers) => !callers.iter().any(is_shown),
-                None => self.messages || (self.tools && threads[*at].kind == ThreadKind::Subagent),
-            };
-            let gone: Vec<usize> = (0..threads.len())
-                .filter(|at| shown[*at] && goes(at))
-                .collect();
-            if gone.is_empty() {
-                return shown;
+        // A call that many threads name is looked at once, and so is a thread that goes: both may be as many as messages.
+        let mut started: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut gone = Vec::new();
+        for (at, thread) in threads.iter().enumerate() {
+            match &thread.parent_call {
+                _ if thread.kind == ThreadKind::Main => {}
+                Some(call) => started.entry(call).or_default().push(at),
+                None if self.messages => gone.push(at),
+                None if self.tools && thread.kind == ThreadKind::Subagent => gone.push(at),
+                None => {}
             }
-            gone.into_iter().for_each(|at| shown[at] = false);
         }
+        // For each call how many shown threads it stands in, and what it started; for each thread the calls in it.
+        let mut calls: Vec<(usize, Vec<usize>)> = Vec::with_capacity(started.len());
+        let mut calls_in: Vec<Vec<usize>> = vec![Vec::new(); threads.len()];
+        for (call, started) in started {
+            let mut callers = 0;
+            for caller in called_in(call) {
+                if let Some(calls_in) = calls_in.get_mut(caller.0 as usize) {
+                    calls_in.push(calls.len());
+                    callers += 1;
+                }
+            }
+            if callers == 0 {
+                gone.extend(&started);
+            }
+            calls.push((callers, started));
+        }
+        let mut shown = vec![true; threads.len()];
+        while let Some(thread) = gone.pop() {
+            if !std::mem::replace(&mut shown[thread], false) {
+                continue;
+            }
+            for call in &calls_in[thread] {
+                let (callers, started) = &mut calls[*call];
+                *callers -= 1;
+                if *callers == 0 {
+                    gone.extend(started.iter());
+                }
+            }
+        }
+        shown
     }
 }
 
