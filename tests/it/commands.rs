@@ -302,6 +302,41 @@ fn a_live_share_starts_a_server_and_ends_it() {
 }
 
 #[test]
+fn no_proxy_stands_between_commands_and_the_server_of_their_folder() {
+    let world = World::new();
+    let (file, data) = (session(&world), world.path("data"));
+    let _served = Served::start(&world);
+    let proxied = |args: &[&str]| {
+        let mut command = on(&data);
+        command.args(args);
+        for name in ["http_proxy", "https_proxy", "all_proxy"] {
+            // Nobody listens there: whoever asks it gets no answer.
+            for name in [name.to_owned(), name.to_ascii_uppercase()] {
+                command.env(name, "http://127.0.0.1:1");
+            }
+        }
+        Running::start(&mut command)
+    };
+    let file = file.to_str().unwrap();
+    let mut shared = proxied(&["share", file]);
+    wait_until("a share", || {
+        assert!(
+            !shared.has_ended() || shared.out().contains("/s/"),
+            "{}",
+            shared.err()
+        );
+        shared.out().contains("/s/")
+    });
+    let site = world.path("site");
+    let mut publishing = proxied(&["publish", file, "--live", "--to", site.to_str().unwrap()]);
+    wait_until("a page", || {
+        assert!(!publishing.has_ended(), "{}", publishing.err());
+        publishing.out().contains("/s/")
+    });
+    assert_eq!(publishing.stop("-INT").code, 0, "{}", publishing.err());
+}
+
+#[test]
 fn a_live_share_of_a_chat_starts_a_server_too() {
     let world = World::new();
     let (file, data) = (session(&world), world.path("data"));

@@ -1101,6 +1101,8 @@ impl Source {
         let id = pick::id(share).to_owned();
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
+            // As the client's: what it reads and its token are for nobody between.
+            .proxy(None)
             .build()
             .into();
         Self {
