@@ -24,9 +24,6 @@ const THREAD_TEXT_BYTES_MAX: usize = 48 << 10;
 const MESSAGE_BYTES: usize = 100;
 /// Subagents of subagents that are shown within each other; deeper ones get pages of their own.
 pub(crate) const THREAD_DEPTH_MAX: usize = 4;
-/// Threads in which a call that started others is looked for. It stands in one; where it stands in many, each of those that name it would
-/// bring a list of them.
-const CALLERS_MAX: usize = 64;
 
 /// A message's id, made short. Its first 48 bits are the message's anchor.
 pub(crate) type Key = u64;
@@ -760,17 +757,10 @@ impl Index {
         let called_in = |call: &str| -> Vec<ThreadId> {
             let places = self.calls.get(&call_key(call));
             let places = places.map_or(&[][..], |places| places.calls.as_slice());
-            let mut threads = Vec::new();
-            for place in places {
-                let thread = self.thread_of(place.message);
-                if !threads.contains(&thread) {
-                    threads.push(thread);
-                }
-                if threads.len() == CALLERS_MAX {
-                    break;
-                }
-            }
-            threads
+            places
+                .iter()
+                .map(|place| self.thread_of(place.message))
+                .collect()
         };
         let shown = left_out.shown_threads(threads, &called_in);
         let before: Vec<_> = self
