@@ -66,6 +66,15 @@ pub(crate) struct FrozenShares {
     metrics: Arc<Metrics>,
 }
 
+/// Says that something has ended, however it did.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
 /// A bundle that is served.
 pub(crate) struct OpenBundle {
     made: Made,
@@ -215,6 +224,8 @@ impl FrozenShares {
         if self.catches_up.swap(true, Ordering::SeqCst) {
             return;
         }
+        // Also where it panics: the next time it is tried again.
+        let _ends = Ends(&self.catches_up);
         let Pending { chats, gone } = std::mem::take(&mut *lock(&self.pending));
         for id in gone {
             if let Err(error) = self.bury(service, id).await {
@@ -232,7 +243,6 @@ impl FrozenShares {
                 }
             }
         }
-        self.catches_up.store(false, Ordering::SeqCst);
     }
 
     /// Removes the bundle of a share that has none any more.
@@ -288,6 +298,14 @@ impl FrozenShares {
     fn cut(&self, id: &ShareId) {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(bundle) = open.remove(id) {
+            bundle.cut.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends all reading of whatever is served; whoever may still read asks again.
+    pub(crate) fn end_all(&self) {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        for (_, bundle) in open.drain() {
             bundle.cut.store(true, Ordering::Relaxed);
         }
     }

@@ -89,7 +89,9 @@ pub(crate) struct LiveShare {
     /// When it was last used, in milliseconds since the table was made.
     used_at_ms: AtomicU64,
     /// Set when nobody may see it any more.
-    cut: Arc<AtomicBool>,
+    cut: AtomicBool,
+    /// Set, and a new one taken, when files that are on their way may go no further: fewer may have them from then on.
+    files_cut: Mutex<Arc<AtomicBool>>,
     metrics: Arc<Metrics>,
 }
 
@@ -240,6 +242,7 @@ impl LiveShares {
     /// Sends those to the sign-in who are not signed in: nothing is public any more.
     pub(crate) fn end_public(&self) {
         for live in self.all() {
+            live.cut_files();
             if let Some(line) = live.line.get() {
                 line.channel.close(Audience::Anonymous, CloseCode::SignIn);
             }
@@ -267,8 +270,10 @@ impl LiveShares {
         };
         let let_go = |_: &ShareId, live: &mut Arc<LiveShare>| {
             let is_idle = now_ms.saturating_sub(live.used_at_ms.load(Ordering::Relaxed)) > idle_ms;
-            // Whoever holds it is just coming in.
-            let is_held = Arc::strong_count(live) > 1 || live.viewers() > 0;
+            // Whoever holds it is just coming in; files on their way have to end where it does.
+            let is_held = Arc::strong_count(live) > 1
+                || live.viewers() > 0
+                || Arc::strong_count(&lock(&live.files_cut)) > 1;
             live.cut.load(Ordering::Relaxed) || (is_idle && !is_held)
         };
         let gone: Vec<_> = lock(&self.open).extract_if(let_go).collect();
@@ -338,7 +343,8 @@ impl LiveShare {
             signed_in: Mutex::default(),
             next_session: AtomicU64::new(1),
             used_at_ms: AtomicU64::new(0),
-            cut: Arc::default(),
+            cut: AtomicBool::new(false),
+            files_cut: Mutex::default(),
             metrics,
         }
     }
@@ -435,7 +441,13 @@ impl LiveShare {
             Change::ChatDeleted => self.end(CloseCode::Gone),
             Change::ShareDeleted(gone) if *gone == id => self.end(CloseCode::Gone),
             Change::ShareChanged(share) if share.id == id => {
-                *lock(&self.share) = Arc::new(share.clone());
+                let before = std::mem::replace(&mut *lock(&self.share), Arc::new(share.clone()));
+                let shows_less = before.includes_artifacts && !share.includes_artifacts;
+                let fewer_see = before.visibility != share.visibility
+                    && share.visibility == ShareVisibility::Private;
+                if shows_less || fewer_see {
+                    self.cut_files();
+                }
                 if share.visibility == ShareVisibility::Private
                     && let Some(line) = self.line.get()
                 {
@@ -449,9 +461,16 @@ impl LiveShare {
     /// Ends it for everybody.
     fn end(&self, code: CloseCode) {
         self.cut.store(true, Ordering::SeqCst);
+        self.cut_files();
         if let Some(line) = self.line.get() {
             line.channel.close(Audience::Everyone, code);
         }
+    }
+
+    /// Ends the files that are on their way. Whoever may still have them asks again.
+    fn cut_files(&self) {
+        let before = std::mem::take(&mut *lock(&self.files_cut));
+        before.store(true, Ordering::Relaxed);
     }
 
     /// Brings the book up to date with the queue and publishes what that changes, until the queue is empty. One at a time does this.
@@ -740,6 +759,8 @@ impl LiveShare {
         if let Some(page) = Page::parse(name) {
             return self.page(service, (name, page), takes).await;
         }
+        // Before anything is waited for: what is taken back meanwhile ends the file, too.
+        let cut = lock(&self.files_cut).clone();
         if name.starts_with("assets/") {
             let asset = service.asset(name);
             return Ok(asset.map(|asset| {
@@ -750,7 +771,7 @@ impl LiveShare {
             }));
         }
         if name.starts_with("files/") {
-            return self.artifact(service, name).await;
+            return self.artifact(service, name, cut).await;
         }
         let is_whole = [
             "branch-",
@@ -763,7 +784,7 @@ impl LiveShare {
             return Ok(None);
         }
         let whole = self.whole(service).await?;
-        Ok(whole.file(name, &self.cut))
+        Ok(whole.file(name, cut))
     }
 
     async fn page(
@@ -800,6 +821,7 @@ impl LiveShare {
         self: &Arc<Self>,
         service: &Arc<Service>,
         name: &str,
+        cut: Arc<AtomicBool>,
     ) -> Result<Option<Found>, ServiceError> {
         let (live, path, reading) = (self.clone(), name.to_owned(), service.clone());
         let find = move || {
@@ -826,7 +848,7 @@ impl LiveShare {
             source: Source::File {
                 path: service.store.artifact_path(sha256),
                 size_bytes,
-                cut: self.cut.clone(),
+                cut,
             },
         };
         Ok(Some(Found::Artifact(content, artifact.name)))

@@ -851,3 +851,66 @@ async fn where_nothing_is_public_any_more_open_pages_end() {
     let page = world.get(&format!("/s/{share}/"), &Who::Nobody).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
 }
+
+/// A chat with a file that no socket's buffers hold.
+async fn large_file(world: &World) -> (String, String, usize) {
+    let chat = world.chat().await;
+    let bytes = vec![b'x'; 48 << 20];
+    let (sha256, size_bytes) = (Digest::of(&bytes), bytes.len());
+    let path = format!("/api/v1/chats/{chat}/artifacts/{sha256}");
+    let kept = world
+        .ask(Method::PUT, &path, &world.owner(), &[], Body::from(bytes))
+        .await;
+    assert!(kept.status.is_success(), "{}", kept.text());
+    let changes = json!({
+        "artifacts": [[1, { "name": "kite.bin", "media_type": "application/octet-stream", "role": "uploaded",
+            "content": { "present": { "sha256": sha256, "size_bytes": size_bytes } } }]],
+        "messages": [[2, { "id": "m-3", "parent": "m-2", "role": "user", "parts": [{ "file": { "artifact": 1 } }] }]],
+    });
+    world
+        .send(
+            Method::POST,
+            &format!("/api/v1/chats/{chat}/changes"),
+            changes,
+        )
+        .await;
+    (chat, format!("files/{sha256}.bin"), size_bytes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_on_their_way_end_where_fewer_may_have_them() {
+    let world = World::start().await;
+    let (chat, file, size_bytes) = large_file(&world).await;
+    let off = json!({ "public_sharing": false });
+    let settings = "/api/v1/admin/settings";
+    for (updates, change) in [
+        ("live", Some(json!({ "visibility": "private" }))),
+        ("live", Some(json!({ "artifacts": false }))),
+        ("frozen", Some(json!({ "visibility": "private" }))),
+        ("frozen", Some(json!({ "artifacts": false }))),
+        ("live", None),
+        ("frozen", None),
+    ] {
+        let share = world.share(&chat, updates, "public", true).await;
+        let mut stream = TcpStream::connect(world.addr).await.unwrap();
+        let request = format!(
+            "GET /s/{share}/{file} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+            world.addr
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut begun = vec![0; 12];
+        stream.read_exact(&mut begun).await.unwrap();
+        assert_eq!(begun, b"HTTP/1.1 200", "{updates}");
+        match &change {
+            Some(change) => world.change_share(&share, change.clone()).await,
+            None => _ = world.send(Method::PATCH, settings, off.clone()).await,
+        }
+        let mut came = Vec::new();
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut came))
+            .await
+            .expect("it is not closed");
+        assert!(came.len() < size_bytes, "{updates}, {change:?}: all of it");
+        let on = json!({ "public_sharing": true });
+        world.send(Method::PATCH, settings, on).await;
+    }
+}

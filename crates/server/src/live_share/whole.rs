@@ -31,7 +31,7 @@ pub(super) struct Whole {
 
 impl Whole {
     /// A file that was rendered.
-    pub(super) fn file(&self, name: &str, cut: &Arc<AtomicBool>) -> Option<Found> {
+    pub(super) fn file(&self, name: &str, cut: Arc<AtomicBool>) -> Option<Found> {
         BundlePath::new(name).ok()?;
         let path = self.folder.path().join(name);
         let size_bytes = fs::metadata(&path)
@@ -46,7 +46,7 @@ impl Whole {
             source: Source::File {
                 path,
                 size_bytes,
-                cut: cut.clone(),
+                cut,
             },
         }))
     }
