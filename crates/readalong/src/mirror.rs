@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -153,8 +154,9 @@ impl Keeper {
                 if cancel::is_cancelled() {
                     return;
                 }
-                // What fails now is found again by the next look at all.
-                if let Err(error) = self.follow(&touched) {
+                // What fails now is found again by the next look at all, and a fault in one share keeps no other from being mirrored.
+                let followed = panic::catch_unwind(AssertUnwindSafe(|| self.follow(&touched)));
+                if let Err(error) = followed.unwrap_or_else(|_| Err(anyhow!("it panicked"))) {
                     tracing::warn!(
                         "{} is not in step with this server: {error:#}",
                         self.mirror.place.target.name()

@@ -2,7 +2,11 @@
 //!
 //! A token in `Authorization: Bearer` counts before a session cookie. Other schemes are those of a proxy in front and none of ours.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use axum::{
     extract::{FromRequestParts, Request, State},
@@ -12,7 +16,7 @@ use axum::{
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use readalong_model::{Digest, Timestamp, UserId};
-use readalong_store::{StoreError, User, Write};
+use readalong_store::{Reader, StoreError, User, Write};
 
 use crate::{
     accounts,
@@ -30,6 +34,8 @@ const COOKIE_PLAIN: &str = "readalong";
 const COOKIE_DAYS: i64 = 30;
 /// How exactly it is known when a token or session was used last: a write for each request would be dear.
 const USED_TO: i64 = 60_000;
+/// Tokens and sessions of which it is remembered what they are good for; 200 bytes each.
+const RIGHTS_KEPT_MAX: usize = 4_000;
 /// Whom a proxy that is believed has signed in. Requests from elsewhere lose it before anybody looks.
 pub(crate) const PROXY_USER: HeaderName = HeaderName::from_static("x-readalong-user");
 /// Bytes of a token at most; ours have 53.
@@ -52,7 +58,7 @@ pub(crate) enum Caller {
 }
 
 /// What proves who a caller is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Proof {
     /// A session, by the digest of its cookie.
     Session(Digest),
@@ -111,31 +117,103 @@ impl Caller {
                 None => Self::BadToken,
             });
         }
-        let found = service.read_now(|r| r.token(sha256, now()))?;
+        let proof = Proof::Token(sha256);
+        let found = service.rights.of(service, proof, |reader| {
+            let found = reader.token(sha256, now())?;
+            Ok(found.map(|(token, user)| Right {
+                user,
+                expires_at: token.expires_at,
+                used_at: token.used_at,
+            }))
+        })?;
         Ok(match found {
-            Some((token, user)) => {
-                say_used(service, sha256, token.used_at);
-                Self::User {
-                    user,
-                    proof: Proof::Token(sha256),
-                }
+            Some(right) => {
+                say_used(service, sha256, right.used_at);
+                let user = right.user;
+                Self::User { user, proof }
             }
             None => Self::BadToken,
         })
     }
 
     fn of_session(service: &Service, sha256: Digest) -> Result<Self, StoreError> {
-        let found = service.read_now(|r| r.session(sha256, now()))?;
+        let proof = Proof::Session(sha256);
+        let found = service.rights.of(service, proof, |reader| {
+            let found = reader.session(sha256, now())?;
+            Ok(found.map(|(session, user)| Right {
+                user,
+                expires_at: Some(session.expires_at),
+                used_at: session.used_at,
+            }))
+        })?;
         Ok(match found {
-            Some((session, user)) => {
-                say_used(service, sha256, session.used_at);
-                Self::User {
-                    user,
-                    proof: Proof::Session(sha256),
-                }
+            Some(right) => {
+                say_used(service, sha256, right.used_at);
+                let user = right.user;
+                Self::User { user, proof }
             }
             None => Self::Nobody,
         })
+    }
+}
+
+/// What tokens and sessions are good for, as it was read, for as long as nothing was written that it rests on: a program that sends message after message
+/// has not the database asked each time.
+#[derive(Default)]
+pub(crate) struct Rights(Mutex<KnownRights>);
+
+#[derive(Default)]
+struct KnownRights {
+    /// [`Store::settings_version`](readalong_store::Store::settings_version) when they were read.
+    version: u64,
+    rights: HashMap<Proof, Right>,
+}
+
+/// What a token or session is good for.
+#[derive(Clone)]
+struct Right {
+    user: User,
+    expires_at: Option<Timestamp>,
+    used_at: Option<Timestamp>,
+}
+
+impl Rights {
+    fn of(
+        &self,
+        service: &Service,
+        proof: Proof,
+        read: impl FnOnce(&Reader<'_>) -> Result<Option<Right>, StoreError>,
+    ) -> Result<Option<Right>, StoreError> {
+        // Before the reading: what is written meanwhile makes this the version of before.
+        let version = service.store.settings_version();
+        {
+            let mut known = self.known();
+            if known.version != version {
+                known.rights.clear();
+                known.version = version;
+            }
+            let right = known.rights.get(&proof);
+            if let Some(right) = right
+                && right.expires_at.is_none_or(|at| at > now())
+            {
+                return Ok(Some(right.clone()));
+            }
+        }
+        let right = service.read_now(read)?;
+        let mut known = self.known();
+        if known.version == version
+            && let Some(right) = &right
+        {
+            if known.rights.len() >= RIGHTS_KEPT_MAX {
+                known.rights.clear();
+            }
+            known.rights.insert(proof, right.clone());
+        }
+        Ok(right)
+    }
+
+    fn known(&self) -> MutexGuard<'_, KnownRights> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     net::{IpAddr, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     pin::Pin,
     process,
@@ -480,7 +481,11 @@ async fn keep_house(service: Arc<Service>) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     for time in 1_u32.. {
         ticks.tick().await;
-        service.live.sweep(&service);
+        // A fault in one look is not to end them all.
+        let sweep = AssertUnwindSafe(|| service.live.sweep(&service));
+        if catch_unwind(sweep).is_err() {
+            service.metrics.panics.add(1);
+        }
         // Rendering takes its time; nothing else waits for it.
         let catching = service.clone();
         tokio::spawn(async move { catching.frozen.catch_up(&catching).await });

@@ -25,6 +25,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     accounts::{self, Accounts},
+    auth::Rights,
     follow::Followers,
     frozen::{self, FrozenShares},
     limits::{Addresses, Limits},
@@ -116,6 +117,8 @@ pub(crate) struct Service {
     pub(crate) frozen: Arc<FrozenShares>,
     /// What is remembered about signing in.
     pub(crate) accounts: Accounts,
+    /// What those who asked lately may do.
+    pub(crate) rights: Rights,
     /// What the API remembers between two requests.
     pub(crate) api: ApiState,
     /// What every address takes.
@@ -182,6 +185,7 @@ impl Service {
         });
         let service = Self {
             accounts: Accounts::default(),
+            rights: Rights::default(),
             api: ApiState::default(),
             addresses: Addresses::new(&parts.limits),
             store: parts.store,
@@ -342,7 +346,8 @@ impl Service {
         *self.switches.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Switches something for the whole server. Where nothing is public any more, open pages of those who are not signed in end.
+    /// Switches something for the whole server. Where nothing is public any more, open pages of those who are not signed in end, and
+    /// files that are on their way.
     ///
     /// # Errors
     /// The store refused or failed; then all is as it was.
@@ -362,6 +367,7 @@ impl Service {
         }
         if !switches.public_sharing {
             self.live.end_public();
+            self.frozen.end_all();
         }
         Ok(())
     }

@@ -46,6 +46,7 @@ struct Inner {
     database: PathBuf,
     epoch: String,
     last_seq: Arc<AtomicU64>,
+    settings_version: Arc<AtomicU64>,
     waiting: Arc<AtomicUsize>,
     artifacts: Arc<Artifacts>,
     readers: Mutex<Vec<Connection>>,
@@ -69,6 +70,7 @@ impl Store {
         let epoch = schema::epoch(&connection)?;
         let artifacts = Arc::new(Artifacts::open(folder.join(ARTIFACTS))?);
         let last_seq = Arc::new(AtomicU64::new(0));
+        let settings_version = Arc::new(AtomicU64::new(0));
         let waiting = Arc::new(AtomicUsize::new(0));
         let (jobs, queue) = mpsc::channel();
         let writer = Writer::new(
@@ -76,6 +78,7 @@ impl Store {
             artifacts.clone(),
             Reserve::of(folder),
             last_seq.clone(),
+            settings_version.clone(),
         )?;
         let counter = waiting.clone();
         let thread = thread::Builder::new()
@@ -87,6 +90,7 @@ impl Store {
                 database,
                 epoch,
                 last_seq,
+                settings_version,
                 waiting,
                 artifacts,
                 readers: Mutex::default(),
@@ -104,6 +108,12 @@ impl Store {
     /// The last event of the log that readers see.
     pub fn last_seq(&self) -> Seq {
         self.inner.last_seq.load(Ordering::Acquire)
+    }
+
+    /// Is another after each write that is acknowledged and more than what a source brings: what was read of accounts, shares and settings before holds
+    /// as long as this is the same.
+    pub fn settings_version(&self) -> u64 {
+        self.inner.settings_version.load(Ordering::Acquire)
     }
 
     /// Writes when its turn comes, with all else that waits. `done` is called on the writer's thread once the write is durable, or has failed and changed

@@ -292,6 +292,11 @@ impl Write {
         }
     }
 
+    /// True for what a source brings, which changes nothing but its chat.
+    pub(crate) fn is_of_source(&self) -> bool {
+        matches!(self, Self::Apply { .. })
+    }
+
     /// True for what takes something back: it is written also where the disk is full.
     pub(crate) fn takes_back(&self) -> bool {
         match self {

@@ -1,6 +1,7 @@
 //! The one thread that writes: takes what waits, writes it in one transaction, tells what happened.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -66,6 +67,8 @@ pub(crate) struct Writer {
     artifacts: Arc<Artifacts>,
     reserve: Reserve,
     last_seq: Arc<AtomicU64>,
+    /// See [`Store::settings_version`](crate::Store::settings_version).
+    settings_version: Arc<AtomicU64>,
     seq: Seq,
     is_full_sync: bool,
     /// How long SQLite's log gets before it is copied into the database, in pages; 0 for never.
@@ -88,9 +91,9 @@ impl Writer {
         artifacts: Arc<Artifacts>,
         reserve: Reserve,
         last_seq: Arc<AtomicU64>,
+        settings_version: Arc<AtomicU64>,
     ) -> Result<Self> {
-        let newest = "SELECT coalesce(max(seq), 0) FROM events";
-        let seq = sql::one(&connection, newest, [], |row| sql::seq(row, 0))?.unwrap_or(0);
+        let seq = newest(&connection)?;
         last_seq.store(seq, Ordering::Release);
         connection.pragma_update(None, "synchronous", "FULL")?;
         artifacts.sweep(|digest| is_named(&connection, digest))?;
@@ -99,6 +102,7 @@ impl Writer {
             artifacts,
             reserve,
             last_seq,
+            settings_version,
             seq,
             is_full_sync: true,
             checkpoint_pages: schema::CHECKPOINT_PAGES,
@@ -127,22 +131,47 @@ impl Writer {
                 Some(pause) => queue.recv_timeout(pause),
                 None => queue.recv().map_err(RecvTimeoutError::from),
             };
-            match first {
+            let worked = panic::catch_unwind(AssertUnwindSafe(|| match first {
                 Ok(job) => {
                     let jobs = take_batch(job, queue);
                     waiting.fetch_sub(jobs.len(), Ordering::AcqRel);
                     self.write_batch(jobs, &mut on_commit);
                     self.index(INDEX_SHARE - 1);
+                    true
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if self.pause().is_some() {
                         self.do_chores();
                     }
                     self.index(0);
+                    true
                 }
-                Err(RecvTimeoutError::Disconnected) => return self.finish_chores(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.finish_chores();
+                    false
+                }
+            }));
+            match worked {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => self.recover(),
             }
         }
+    }
+
+    /// Goes on after a panic: a mistake that one write brings to light is not to keep others from being written. Whoever waited is told that nothing came of it.
+    fn recover(&mut self) {
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        if let Ok(seq) = newest(&self.connection) {
+            self.seq = seq;
+            self.last_seq.store(seq, Ordering::Release);
+        }
+        self.settings_version.fetch_add(1, Ordering::AcqRel);
+        // What it was about may have been the cause; it is not tried again at once.
+        self.index_at = Some(Instant::now() + RETRY_INTERVAL);
+        self.is_purging = false;
     }
 
     /// Writes jobs durably, tells what happened, answers. Where the disk is full, those that take something back are still written.
@@ -206,9 +235,13 @@ impl Writer {
         on_commit: &mut impl FnMut(&[Event]),
     ) -> Result<Vec<Result<Written>>> {
         let before = self.seq;
+        let is_of_sources = writes.iter().all(Write::is_of_source);
         match self.commit(writes) {
             Ok(batch) => {
                 self.last_seq.store(self.seq, Ordering::Release);
+                if !is_of_sources {
+                    self.settings_version.fetch_add(1, Ordering::AcqRel);
+                }
                 if !batch.events.is_empty() {
                     on_commit(&batch.events);
                     self.index_at
@@ -460,6 +493,12 @@ fn take_batch(first: Job, queue: &Receiver<Job>) -> Vec<Job> {
         }
     }
     jobs
+}
+
+/// The number of the newest event.
+fn newest(connection: &Connection) -> Result<Seq> {
+    let sql = "SELECT coalesce(max(seq), 0) FROM events";
+    Ok(sql::one(connection, sql, [], |row| sql::seq(row, 0))?.unwrap_or(0))
 }
 
 fn is_named(connection: &Connection, digest: Digest) -> Result<bool> {
