@@ -27,7 +27,7 @@ use readalong_model::{
     Change, ChatId, Digest, Event, Seq, Share, ShareId, ShareVisibility, Snapshot, Updates,
 };
 use readalong_render::{self as render, LiveBook, Moment, Page};
-use readalong_store::{Reader, StoreError};
+use readalong_store::{Reader, Store, StoreError};
 use tokio::{runtime::Handle, sync::OnceCell};
 
 use self::{
@@ -182,41 +182,52 @@ impl LiveShares {
         share: &Arc<Share>,
         link: &Link,
     ) -> Result<Arc<LiveShare>, ServiceError> {
-        let live = {
+        loop {
+            let live = self.in_memory(share, link);
+            let bound = live
+                .line
+                .get_or_try_init(|| live.clone().bind(service.clone()))
+                .await;
             let mut open = lock(&self.open);
-            match open.get(&share.id) {
-                Some(live) if !live.cut.load(Ordering::SeqCst) => live.clone(),
-                _ => {
-                    let new = LiveShare::new(share.clone(), link.clone(), self.metrics.clone());
-                    let new = Arc::new(new);
-                    // From here on it hears of what is committed, before it is read for the first time.
-                    open.insert(share.id.clone(), new.clone());
-                    new
+            let is_known = |there: &Arc<LiveShare>| Arc::ptr_eq(there, &live);
+            let is_known = open.get(&share.id).is_some_and(is_known);
+            match bound {
+                Ok(_) if live.cut.load(Ordering::SeqCst) => {
+                    return Err(StoreError::NotFound.into());
                 }
+                Ok(_) if is_known => {
+                    drop(open);
+                    live.begin_work();
+                    return Ok(live);
+                }
+                // Whoever tried before could not read it and has let go of it: it hears of nothing.
+                Ok(_) => {}
+                Err(error) => {
+                    // Another who waited may have read it meanwhile.
+                    if is_known && live.line.get().is_none() {
+                        open.remove(&share.id);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The live share as it is in memory, not read perhaps.
+    fn in_memory(&self, share: &Arc<Share>, link: &Link) -> Arc<LiveShare> {
+        let mut open = lock(&self.open);
+        let live = match open.get(&share.id) {
+            Some(live) if !live.cut.load(Ordering::SeqCst) => live.clone(),
+            _ => {
+                let new = LiveShare::new(share.clone(), link.clone(), self.metrics.clone());
+                let new = Arc::new(new);
+                // From here on it hears of what is committed, before it is read for the first time.
+                open.insert(share.id.clone(), new.clone());
+                new
             }
         };
         live.used_at_ms.store(self.now_ms(), Ordering::Relaxed);
-        let bound = live
-            .line
-            .get_or_try_init(|| live.clone().bind(service.clone()))
-            .await;
-        match bound {
-            Ok(_) if live.cut.load(Ordering::SeqCst) => Err(StoreError::NotFound.into()),
-            Ok(_) => {
-                live.begin_work();
-                Ok(live)
-            }
-            Err(error) => {
-                let mut open = lock(&self.open);
-                if open
-                    .get(&share.id)
-                    .is_some_and(|there| Arc::ptr_eq(there, &live))
-                {
-                    open.remove(&share.id);
-                }
-                Err(error)
-            }
-        }
+        live
     }
 
     /// Takes in what was written, in log order, before whoever wrote it is told.
@@ -354,6 +365,10 @@ impl LiveShare {
         let runtime = Handle::current();
         let bind = move || {
             let bound = self.bound(&service)?;
+            if bound.share.updates == Updates::Frozen {
+                // It was live when the viewer was let in.
+                self.end(CloseCode::Frozen);
+            }
             let at = bound.book.last_message_at();
             let place = (bound.seq, bound.book.known_from());
             let line = Line {
@@ -377,15 +392,11 @@ impl LiveShare {
         let store = &service.store;
         // What the book reads is this event's state or a later one; what comes after it is in the queue.
         let now = store.last_seq();
-        let (share, what, changed) = store.read(|reader| {
-            let share = match self.link {
-                Link::Share(_) => reader.share(&self.share().id)?.map(Arc::new),
-                Link::Legacy(_) => Some(self.share()),
-            };
-            let share = share.ok_or(StoreError::NotFound)?;
+        let share = self.share_now(store)?;
+        let (what, changed) = store.read(|reader| {
             let chat = reader.chat(&self.chat)?.ok_or(StoreError::NotFound)?;
             let what = shown(reader, &share)?;
-            Ok((share, what, chat.last_seq))
+            Ok((what, chat.last_seq))
         })?;
         // Whoever comes back after a restart, and whose chat did not change meanwhile, lacks nothing.
         let seq = now.min(changed);
@@ -962,6 +973,16 @@ impl LiveShare {
 
     fn share(&self) -> Arc<Share> {
         lock(&self.share).clone()
+    }
+
+    /// The record as the log has it now: it may have changed since the viewer was let in. What is committed meanwhile comes after it.
+    fn share_now(&self, store: &Store) -> Result<Arc<Share>, StoreError> {
+        let mut share = lock(&self.share);
+        if let Link::Share(_) = self.link {
+            let found = store.read(|reader| reader.share(&share.id))?;
+            *share = Arc::new(found.ok_or(StoreError::NotFound)?);
+        }
+        Ok(share.clone())
     }
 }
 

@@ -914,3 +914,97 @@ async fn files_on_their_way_end_where_fewer_may_have_them() {
         world.send(Method::PATCH, settings, on).await;
     }
 }
+
+/// Sends a request and goes away without waiting for the answer.
+async fn ask_and_go(world: &World, method: &str, path: &str, body: &Value, after: Duration) {
+    let body = match body {
+        Value::Null => String::new(),
+        body => body.to_string(),
+    };
+    let Who::Token(token) = world.owner() else {
+        panic!("the owner has no token")
+    };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        world.addr,
+        body.len()
+    );
+    let mut stream = TcpStream::connect(world.addr).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(after).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_for_is_done_to_its_end_though_the_client_goes_away() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", true).await;
+    let settings = "/api/v1/admin/settings";
+    let mut arrived = 0;
+    for _ in 0..10 {
+        let on = json!({ "public_sharing": true });
+        world.send(Method::PATCH, settings, on).await;
+        let path = format!("/s/{share}/live");
+        let mut nobody = world.watch(&path, &Who::Nobody).await.unwrap();
+        let off = json!({ "public_sharing": false });
+        ask_and_go(&world, "PATCH", settings, &off, Duration::from_micros(500)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = world.get(settings, &world.owner()).await.json();
+        if now["public_sharing"] == false {
+            arrived += 1;
+            assert_eq!(nobody.end().await.1, Got::Closed(4401));
+        }
+    }
+    assert!(arrived > 0, "no request arrived");
+
+    let path = format!("/api/v1/chats/{chat}/messages");
+    for count in 0..20 {
+        let message =
+            |id: &str| json!({ "id": format!("{id}-{count}"), "role": "user", "text": "Hello." });
+        let short = Duration::from_micros(300);
+        ask_and_go(&world, "POST", &path, &message("cut"), short).await;
+        world.send(Method::POST, &path, message("whole")).await;
+    }
+    let messages = world.get(&path, &world.owner()).await.json();
+    let places = messages.as_array().unwrap().iter();
+    let mut places: Vec<_> = places
+        .map(|entry| entry["place"].as_u64().unwrap())
+        .collect();
+    let count = places.len();
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), count, "two messages have one place");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_who_goes_away_while_a_chat_is_read_takes_no_messages_along() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", true).await;
+    let path = format!("/api/v1/chats/{chat}/messages");
+    let many: Vec<_> = (0..1_500)
+        .map(|count| json!({ "id": format!("old-{count}"), "role": "assistant", "text": format!("Old {count}.") }))
+        .collect();
+    world.send(Method::POST, &path, json!(many)).await;
+    let page = format!("/s/{share}/");
+    let begun = Duration::from_millis(20);
+    ask_and_go(&world, "GET", &page, &Value::Null, begun).await;
+    let reloaded = async {
+        assert_eq!(world.get(&page, &Who::Nobody).await.status, StatusCode::OK);
+    };
+    let says = async {
+        for count in 0..30 {
+            world
+                .say(&chat, &format!("new-{count}"), &format!("New {count}."))
+                .await;
+        }
+    };
+    tokio::join!(reloaded, says);
+    let page = world.get(&page, &Who::Nobody).await.text();
+    for count in 0..30 {
+        assert!(
+            page.contains(&format!("New {count}.")),
+            "{count} is missing"
+        );
+    }
+}

@@ -20,7 +20,6 @@ mod viewer;
 use std::{
     io,
     net::IpAddr,
-    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -36,14 +35,13 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
     header::{CONTENT_TYPE, LOCATION},
     uri::PathAndQuery,
 };
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::{task::JoinError, time::Sleep};
 use tower::util::MapRequest;
 
 use crate::{
@@ -53,7 +51,7 @@ use crate::{
     error::{self, ApiError},
     headers,
     limits::Asker,
-    service::Service,
+    service::{Service, ServiceError},
 };
 
 /// Seconds after which an address that asked too often may ask again.
@@ -218,14 +216,20 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
             tracing::error!("nobody can be signed in: {error}");
         }
         let request = with_patience(request, service.limits.body_timeout);
-        let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-        match tracing::Instrument::instrument(answer, span.clone()).await {
+        // In a task of its own, which goes on where the client goes away: nothing that was asked for is done by half, and no turn is given back while the
+        // work that it was for goes on.
+        let answer = tracing::Instrument::instrument(next.run(request), span.clone());
+        match tokio::spawn(answer)
+            .await
+            .map_err(JoinError::try_into_panic)
+        {
             Ok(response) => response,
-            Err(panic) => {
+            Err(Ok(panic)) => {
                 service.metrics.panics.add(1);
                 let told = error::of_panic(panic);
                 if for_programs { told } else { errors::failed() }
             }
+            Err(Err(_)) => ApiError::from(ServiceError::Stopping).into_response(),
         }
     } else {
         service.metrics.refused.add(1);
