@@ -19,7 +19,7 @@ use crate::html::{escape_attribute, escape_code, escape_text};
 use crate::linkify::{host, linkify_into, open_link, safe_href};
 
 /// Longest text that is parsed; longer ones are shown plain.
-const MAX_MARKDOWN_BYTES: usize = 1_000_000;
+pub(crate) const MAX_MARKDOWN_BYTES: usize = 1_000_000;
 
 /// Deepest nesting of blocks and inline elements together; what lies deeper is shown plain.
 const MAX_DEPTH: usize = 100;
@@ -527,12 +527,7 @@ impl<'a, 'c> Writer<'a, 'c> {
 
     fn end_html_block(&mut self) {
         let html = mem::take(&mut self.text);
-        for (index, line) in html.trim_end_matches('\n').split('\n').enumerate() {
-            if index > 0 {
-                self.out.push_str("<br>\n");
-            }
-            linkify_into(self.out, line);
-        }
+        linkify_into(self.out, html.trim_end_matches('\n'));
         self.out.push_str("</p>\n");
     }
 
@@ -1054,7 +1049,7 @@ mod tests {
             ),
             (
                 "<div>\n*a*\n</div>",
-                "<p class=\"raw-html\">&lt;div&gt;<br>\n*a*<br>\n&lt;/div&gt;</p>\n",
+                "<p class=\"raw-html\">&lt;div&gt;\n*a*\n&lt;/div&gt;</p>\n",
             ),
             (
                 "<!-- note -->",
