@@ -3,12 +3,35 @@
 //! Everything here copies clean runs in bulk and stops only at bytes that may need work. It must not know about
 //! Markdown, terminals or highlighting: those modules write their own tags around text that goes through here.
 
+/// Longest word of prose without a place where lines may break: browsers need time quadratic in the length of a word.
+const LONG_WORD_BYTES: usize = 256;
+
 /// Escapes prose for the content of an element; characters that turn the text around are marked.
 ///
 /// Joiners, soft hyphens and direction marks stay as they are: many scripts need them. The marks are elements, so this
 /// is not for `<title>`, where [`escape_attribute`] fits.
 pub(crate) fn escape_text(out: &mut String, text: &str) {
-    escape(out, text, Mode::Prose);
+    let mut rest = text;
+    while let Some(at) = long_word(rest) {
+        escape(out, &rest[..at], Mode::Prose);
+        out.push_str("<wbr>");
+        rest = &rest[at..];
+    }
+    escape(out, rest, Mode::Prose);
+}
+
+/// Where a word has become so long that it must be allowed to break.
+fn long_word(text: &str) -> Option<usize> {
+    let mut word_start = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        // Scripts whose characters have three bytes and more hardly know words of letters in a row, and break by rules of their own.
+        if matches!(byte, b' ' | b'\t' | b'\n' | 0xe0..) {
+            word_start = at + 1;
+        } else if at - word_start >= LONG_WORD_BYTES && text.is_char_boundary(at) {
+            return Some(at);
+        }
+    }
+    None
 }
 
 /// Escapes code, commands and terminal output for the content of an element; every character that hides is marked.
@@ -262,6 +285,31 @@ mod tests {
             assert_eq!(code(input), expected);
             assert_eq!(attribute(input), expected);
         }
+    }
+
+    #[test]
+    fn long_words_of_prose_may_break() {
+        let word = "A".repeat(LONG_WORD_BYTES);
+        assert_eq!(text(&word), word);
+        assert_eq!(
+            text(&format!("{word} {word}\n{word}")),
+            format!("{word} {word}\n{word}")
+        );
+        assert_eq!(
+            text(&format!("a {word}AB{word}")),
+            format!("a {word}<wbr>AB{}<wbr>AA", &word[2..])
+        );
+        let wide = "é".repeat(LONG_WORD_BYTES);
+        assert_eq!(text(&wide).replace("<wbr>", ""), wide);
+        assert_eq!(text(&wide).matches("<wbr>").count(), 1);
+        // Text without blanks breaks where its own rules say.
+        let chinese = "文".repeat(LONG_WORD_BYTES);
+        assert_eq!(text(&chinese), chinese);
+        let long = word.repeat(4);
+        assert_eq!(
+            (code(&long), attribute(&long)),
+            (long.clone(), long.clone())
+        );
     }
 
     #[test]
