@@ -17,6 +17,7 @@ use pulldown_cmark::{
 use crate::highlight::{Highlighter, language_token};
 use crate::html::{escape_attribute, escape_code, escape_text};
 use crate::linkify::{host, linkify_into, open_link, safe_href};
+use crate::literal::literal;
 
 /// Longest text that is parsed; longer ones are shown plain.
 pub(crate) const MAX_MARKDOWN_BYTES: usize = 1_000_000;
@@ -57,8 +58,9 @@ pub(crate) fn markdown_into(out: &mut String, markdown: &str, context: &Markdown
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_GFM;
-    let mut events = Parser::new_ext(markdown, options).into_offset_iter();
-    let mut writer = Writer::new(out, markdown, context);
+    let markdown = literal(markdown, options);
+    let mut events = Parser::new_ext(&markdown, options).into_offset_iter();
+    let mut writer = Writer::new(out, &markdown, context);
     while let Some((event, range)) = events.next() {
         writer.note_definition(&event, &events);
         writer.event(event, range);
@@ -1199,6 +1201,62 @@ mod tests {
     }
 
     #[test]
+    fn mathematics_stays_as_it_was_written() {
+        for (markdown, expected) in [
+            (r"so \( x_1 \) and \(\{y\}\)", r"so \( x_1 \) and \(\{y\}\)"),
+            (
+                r"\[ \begin{pmatrix} a \\ b \end{pmatrix}, *a* \]",
+                r"\[ \begin{pmatrix} a \\ b \end{pmatrix}, *a* \]",
+            ),
+            (
+                "\\[\na &= b \\\\[4pt]\n- c\n\\]\nend",
+                "\\[<br>\na &amp;= b \\\\[4pt]<br>\n- c<br>\n\\]\nend",
+            ),
+            (
+                r"$a*b*c$, $\sum x_i \, dx \\ y$.",
+                r"$a*b*c$, $\sum x_i \, dx \\ y$.",
+            ),
+            ("$$\r\na*b*c\r\n$$", "$$<br>\na*b*c<br>\n$$"),
+            (
+                r"\[ f(\text{\(x\)}) = *a* \]",
+                r"\[ f(\text{\(x\)}) = *a* \]",
+            ),
+            (r"\(a<b>c\) <b>", "\\(a&lt;b&gt;c\\) &lt;b&gt;"),
+        ] {
+            assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
+        }
+        for (markdown, text) in [
+            ("> \\[\n> \\,a > b\n> \\]", "\n\\[\n\\,a > b\n\\]\n\n"),
+            ("1. x\n   \\[\n   \\,a\n   \\]", "\nx\n\\[\n\\,a\n\\]\n\n"),
+            (
+                "|a|\n|-|\n| \\(x_1, *a*, \\,\\) |",
+                "\na\n\\(x_1, *a*, \\,\\)\n\n",
+            ),
+        ] {
+            assert_eq!(text_of(&html(markdown)), text, "{markdown}");
+        }
+        // What is none is read as ever.
+        for (markdown, expected) in [
+            ("costs $5 and **$10**", "costs $5 and <strong>$10</strong>"),
+            ("\"$FOO\" or *\"$BAR\"*", "\"$FOO\" or <em>\"$BAR\"</em>"),
+            ("US$5 *to* 6$", "US$5 <em>to</em> 6$"),
+            (r"\( *a* and \*b\*", "( <em>a</em> and *b*"),
+            (
+                r"`\(` *a* `\)`",
+                r"<code>\(</code> <em>a</em> <code>\)</code>",
+            ),
+            (r"\\(*a*\\)", r"\(<em>a</em>\)"),
+        ] {
+            assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
+        }
+        assert_eq!(
+            html("\\[ *a*\n\n*b* \\]"),
+            "<p>[ <em>a</em></p>\n<p><em>b</em> ]</p>\n"
+        );
+        assert!(html("```\n\\(*a*\\)\n```").contains("<code>\\(*a*\\)</code>"));
+    }
+
+    #[test]
     fn used_definitions_are_not_repeated() {
         assert_eq!(
             html("[a][B]\n\n[b]: https://c.de"),
@@ -1273,6 +1331,11 @@ mod tests {
             "[".repeat(20_000) + &"](x)".repeat(20_000),
             "\u{202e}".repeat(100_000),
             "x\u{202e}".repeat(20_000),
+            "\\(".repeat(50_000),
+            "\\[$$".repeat(20_000),
+            "$a".repeat(50_000),
+            "\\(a\\)".repeat(10_000),
+            "\n>".repeat(50_000) + "\\(",
         ] {
             let html = html(&markdown);
             check_well_formed_fast(&html);
