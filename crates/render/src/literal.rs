@@ -1,11 +1,15 @@
 //! What Markdown would take for markup though nobody meant it so, made text before it is parsed.
 //!
-//! Mathematics keeps its backslashes. The parser is told by means of Markdown itself, so that all else works as it does: what is text gets
-//! a backslash. Time is linear in the text.
+//! Mathematics keeps its backslashes, and what people type its own and its indentation. The parser is told by means of Markdown itself, so
+//! that all else works as it does: what is text gets a backslash. Time is linear in the text.
 
 use std::borrow::Cow;
 
-use pulldown_cmark::{Event, LinkType, Options, Parser, Tag};
+use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
+
+/// What stands for a blank that shall be seen.
+const NO_BREAK_SPACE: &str = "\u{a0}";
+const TAB_COLUMNS: usize = 4;
 
 /// What becomes of a byte of the source.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -13,17 +17,27 @@ enum Mark {
     Plain,
     /// Of code or an address, where a backslash is a backslash.
     Code,
+    /// Of a table or raw HTML, where a backslash that was typed is the parser's.
+    Markup,
     /// Gets a backslash before it: punctuation is text then, and a line end stays one.
     Escaped,
+    /// A blank at the beginning of a line, which is shown.
+    Blank,
 }
 
-/// Returns the source with what is text marked as text.
-pub(crate) fn literal(markdown: &str, options: Options) -> Cow<'_, str> {
-    if memchr::memchr2(b'\\', b'$', markdown.as_bytes()).is_none() {
+/// Returns the source with what is text marked as text; `is_typed` says that it was typed by a person.
+pub(crate) fn literal(markdown: &str, options: Options, is_typed: bool) -> Cow<'_, str> {
+    let is_plain = memchr::memchr2(b'\\', b'$', markdown.as_bytes()).is_none();
+    let typed = ["__", "\n ", "\n\t"];
+    if is_plain && !(is_typed && typed.iter().any(|typed| markdown.contains(typed))) {
         return Cow::Borrowed(markdown);
     }
     let mut marks = vec![Mark::Plain; markdown.len()];
+    let mut indentation = Indentation::default();
     for (event, range) in Parser::new_ext(markdown, options).into_offset_iter() {
+        if is_typed {
+            indentation.event(&event, range.start, markdown.as_bytes(), &mut marks);
+        }
         match event {
             Event::Code(_)
             | Event::Start(
@@ -34,26 +48,129 @@ pub(crate) fn literal(markdown: &str, options: Options) -> Cow<'_, str> {
                     ..
                 },
             ) => marks[range].fill(Mark::Code),
+            Event::InlineHtml(_) | Event::Start(Tag::Table(_)) => marks[range].fill(Mark::Markup),
+            Event::Start(Tag::Strong) if is_typed && markdown[range.clone()].starts_with('_') => {
+                marks[range.start..range.start + 2].fill(Mark::Escaped);
+                marks[range.end - 2..range.end].fill(Mark::Escaped);
+            }
             _ => {}
         }
     }
     Mathematics::default().mark(markdown.as_bytes(), &mut marks);
+    if is_typed {
+        mark_backslashes(markdown.as_bytes(), &mut marks);
+    }
     written(markdown, &marks)
 }
 
 /// Writes the source as its marks say.
 fn written<'a>(markdown: &'a str, marks: &[Mark]) -> Cow<'a, str> {
-    if !marks.contains(&Mark::Escaped) {
+    let is_changed = |mark: &Mark| matches!(mark, Mark::Escaped | Mark::Blank);
+    if !marks.iter().any(is_changed) {
         return Cow::Borrowed(markdown);
     }
     let mut out = String::with_capacity(markdown.len() + markdown.len() / 8);
     for (at, c) in markdown.char_indices() {
-        if marks[at] == Mark::Escaped {
-            out.push('\\');
+        match (marks[at], c) {
+            (Mark::Blank, '\t') => out.push_str(&NO_BREAK_SPACE.repeat(TAB_COLUMNS)),
+            (Mark::Blank, _) => out.push_str(NO_BREAK_SPACE),
+            (Mark::Escaped, c) => out.extend(['\\', c]),
+            (_, c) => out.push(c),
         }
-        out.push(c);
     }
     Cow::Owned(out)
+}
+
+/// Marks each backslash as text, and what it would make text.
+fn mark_backslashes(source: &[u8], marks: &mut [Mark]) {
+    let mut at = 0;
+    while let Some(step) = memchr::memchr(b'\\', &source[at..]) {
+        at += step;
+        if marks[at] == Mark::Plain {
+            marks[at] = Mark::Escaped;
+            if let Some(mark) = marks.get_mut(at + 1)
+                && *mark == Mark::Plain
+                && source[at + 1].is_ascii_punctuation()
+            {
+                *mark = Mark::Escaped;
+            }
+        }
+        at += 1;
+    }
+}
+
+/// Finds the blanks at the beginning of lines that the parser drops.
+#[derive(Default)]
+struct Indentation {
+    /// Where the text of the open block begins.
+    begin: Option<usize>,
+    /// The column of that, once it was needed.
+    column: Option<usize>,
+    is_line_begin: bool,
+}
+
+impl Indentation {
+    fn event(&mut self, event: &Event<'_>, start: usize, source: &[u8], marks: &mut [Mark]) {
+        match event {
+            Event::SoftBreak | Event::HardBreak => self.is_line_begin = true,
+            Event::Text(_)
+            | Event::Code(_)
+            | Event::InlineHtml(_)
+            | Event::FootnoteReference(_)
+            | Event::TaskListMarker(_)
+            | Event::Start(
+                Tag::Emphasis
+                | Tag::Strong
+                | Tag::Strikethrough
+                | Tag::Link { .. }
+                | Tag::Image { .. },
+            ) => self.text(start, source, marks),
+            Event::End(
+                TagEnd::Emphasis
+                | TagEnd::Strong
+                | TagEnd::Strikethrough
+                | TagEnd::Link
+                | TagEnd::Image,
+            ) => {}
+            _ => *self = Self::default(),
+        }
+    }
+
+    /// Marks the blanks before a line by which it begins behind the first line of its block.
+    fn text(&mut self, mut start: usize, source: &[u8], marks: &mut [Mark]) {
+        let is_line_begin = std::mem::take(&mut self.is_line_begin);
+        if self.begin.is_some() && !is_line_begin {
+            return;
+        }
+        // The parser leaves out the backslash of what it makes text.
+        while start > 0 && source[start - 1] == b'\\' {
+            start -= 1;
+        }
+        let begin = *self.begin.get_or_insert(start);
+        if !is_line_begin {
+            return;
+        }
+        let first = *self.column.get_or_insert_with(|| column(source, begin));
+        let mut surplus = column(source, start).saturating_sub(first);
+        while surplus > 0 && start > 0 {
+            start -= 1;
+            surplus = match source[start] {
+                b' ' => surplus - 1,
+                b'\t' => surplus.saturating_sub(TAB_COLUMNS),
+                _ => break,
+            };
+            marks[start] = Mark::Blank;
+        }
+    }
+}
+
+/// The column at which a place of the source stands in its line.
+fn column(source: &[u8], at: usize) -> usize {
+    let line = memchr::memrchr(b'\n', &source[..at]).map_or(0, |end| end + 1);
+    source[line..at].iter().fold(0, |column, byte| match byte {
+        b'\t' => column + TAB_COLUMNS - column % TAB_COLUMNS,
+        _ => column + 1,
+    })
 }
 
 /// Where mathematics of each kind has begun.

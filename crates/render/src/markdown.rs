@@ -37,8 +37,9 @@ const MAX_LABEL_CHARS: usize = 40;
 /// What Markdown is rendered for.
 #[derive(Clone, Copy)]
 pub(crate) struct MarkdownContext<'a> {
-    /// A line end in a paragraph is a line end in the page: people type so, models do not.
-    pub(crate) hard_breaks: bool,
+    /// People type: a line end in a paragraph is a line end in the page, indentation stays, and `\\` and `__` are no markup. Models write
+    /// Markdown.
+    pub(crate) is_typed: bool,
     /// Prefix that makes the ids of footnotes unique on a page.
     pub(crate) anchor: &'a str,
     /// Colours for code blocks, if there shall be any.
@@ -58,7 +59,7 @@ pub(crate) fn markdown_into(out: &mut String, markdown: &str, context: &Markdown
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_GFM;
-    let markdown = literal(markdown, options);
+    let markdown = literal(markdown, options, context.is_typed);
     let mut events = Parser::new_ext(&markdown, options).into_offset_iter();
     let mut writer = Writer::new(out, &markdown, context);
     while let Some((event, range)) = events.next() {
@@ -346,7 +347,7 @@ impl<'a, 'c> Writer<'a, 'c> {
             }
             Event::Code(code) => self.inline_code(&code),
             Event::FootnoteReference(label) => self.footnote_reference(&label),
-            Event::SoftBreak if !self.context.hard_breaks => self.raw("\n"),
+            Event::SoftBreak if !self.context.is_typed => self.raw("\n"),
             Event::SoftBreak | Event::HardBreak => self.raw("<br>\n"),
             Event::Rule => self.raw("<hr>\n"),
             Event::TaskListMarker(done) => self.task_marker(done),
@@ -896,10 +897,10 @@ impl Writer<'_, '_> {
 mod tests {
     use super::*;
 
-    fn html_with(markdown: &str, hard_breaks: bool, highlighter: Option<&Highlighter>) -> String {
+    fn html_with(markdown: &str, is_typed: bool, highlighter: Option<&Highlighter>) -> String {
         let mut out = String::new();
         let context = MarkdownContext {
-            hard_breaks,
+            is_typed,
             anchor: "m1",
             highlighter,
             heading_offset: 2,
@@ -1254,6 +1255,56 @@ mod tests {
             "<p>[ <em>a</em></p>\n<p><em>b</em> ]</p>\n"
         );
         assert!(html("```\n\\(*a*\\)\n```").contains("<code>\\(*a*\\)</code>"));
+    }
+
+    #[test]
+    fn what_people_type_stays_as_it_was_typed() {
+        for (markdown, expected) in [
+            (
+                "def f(x):\n    if x:\n\treturn __init__\n",
+                "<p>def f(x):<br>\n\u{a0}\u{a0}\u{a0}\u{a0}if x:<br>\n\u{a0}\u{a0}\u{a0}\u{a0}return __init__</p>\n",
+            ),
+            (
+                r"C:\dir\new_file\*.txt and \\server\share\",
+                r"<p>C:\dir\new_file\*.txt and \\server\share\</p>
+",
+            ),
+            ("a\\\nb", "<p>a\\<br>\nb</p>\n"),
+            ("  a\n    \\b\n c", "<p>a<br>\n\u{a0}\u{a0}\\b<br>\nc</p>\n"),
+            (
+                "- a\n  b\n    c\n\n> d\n>   `e`\nf",
+                "<ul>\n<li>a<br>\nb<br>\n\u{a0}\u{a0}c</li>\n</ul>\n<blockquote>\n<p>d<br>\n\u{a0}\u{a0}<code>e</code><br>\nf</p>\n\
+                 </blockquote>\n",
+            ),
+            (
+                "a\n  **b** *c*",
+                "<p>a<br>\n\u{a0}\u{a0}<strong>b</strong> <em>c</em></p>\n",
+            ),
+            (
+                r"`a\*__b__` <b c='\*__d__'>",
+                "<p><code>a\\*__b__</code> &lt;b c='\\*__d__'&gt;</p>\n",
+            ),
+            (
+                r"[a](https://b.c/__d__ 'e\.')",
+                "<p><a href=\"https://b.c/__d__\" title=\"e\\.\">a</a></p>\n",
+            ),
+            (
+                "<https://b.c/__d__>",
+                "<p><a href=\"https://b.c/__d__\">https://b.c/__d__</a></p>\n",
+            ),
+            (r"\(a\, __b__\)", "<p>\\(a\\, __b__\\)</p>\n"),
+        ] {
+            assert_eq!(html_with(markdown, true, None), expected, "{markdown}");
+        }
+        let table = html_with("|a|\n|-|\n|b \\| c|", true, None);
+        assert!(table.contains("<td>b | c</td>"), "{table}");
+        for hostile in [
+            "> ".repeat(2_000) + &"\n  a".repeat(20_000),
+            "\\".repeat(100_000),
+            "|a".repeat(100_000),
+        ] {
+            check_well_formed_fast(&html_with(&hostile, true, None));
+        }
     }
 
     #[test]
