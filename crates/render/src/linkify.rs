@@ -257,7 +257,8 @@ fn ends_url(c: char) -> bool {
     }
 }
 
-fn is_cjk(c: char) -> bool {
+/// Letters of scripts that are written without blanks between words, or go on right behind other text.
+pub(crate) fn is_cjk(c: char) -> bool {
     matches!(c,
         '\u{1100}'..='\u{11ff}' | '\u{2e80}'..='\u{2fff}' | '\u{3005}'..='\u{3007}' | '\u{3021}'..='\u{a4cf}'
         | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ffdc}' | '\u{20000}'..='\u{3ffff}')

@@ -1,15 +1,22 @@
 //! What Markdown would take for markup though nobody meant it so, made text before it is parsed.
 //!
-//! Mathematics keeps its backslashes, and what people type its own and its indentation. The parser is told by means of Markdown itself, so
-//! that all else works as it does: what is text gets a backslash. Time is linear in the text.
+//! Mathematics keeps its backslashes, what people type its own and its indentation, and bold text ends where East Asian punctuation
+//! stands. The parser is told by means of Markdown itself, so that all else works as it does: what is text gets a backslash, a letter that
+//! shall not count as one becomes an entity. Time is linear in the text.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::ops::Range;
 
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
+
+use crate::linkify::is_cjk;
 
 /// What stands for a blank that shall be seen.
 const NO_BREAK_SPACE: &str = "\u{a0}";
 const TAB_COLUMNS: usize = 4;
+/// No character of East Asian text begins with a byte below.
+const EAST_ASIAN_BYTE: u8 = 0xe1;
 
 /// What becomes of a byte of the source.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,13 +30,18 @@ enum Mark {
     Escaped,
     /// A blank at the beginning of a line, which is shown.
     Blank,
+    /// Begins a letter that is written as an entity.
+    Letter,
 }
 
 /// Returns the source with what is text marked as text; `is_typed` says that it was typed by a person.
 pub(crate) fn literal(markdown: &str, options: Options, is_typed: bool) -> Cow<'_, str> {
-    let is_plain = memchr::memchr2(b'\\', b'$', markdown.as_bytes()).is_none();
-    let typed = ["__", "\n ", "\n\t"];
-    if is_plain && !(is_typed && typed.iter().any(|typed| markdown.contains(typed))) {
+    let has = |texts: &[&str]| texts.iter().any(|text| markdown.contains(text));
+    let is_east_asian = || markdown.bytes().any(|byte| byte >= EAST_ASIAN_BYTE);
+    let needs_marks = memchr::memchr2(b'\\', b'$', markdown.as_bytes()).is_some()
+        || is_typed && has(&["__", "\n ", "\n\t"])
+        || has(&["**"]) && is_east_asian();
+    if !needs_marks {
         return Cow::Borrowed(markdown);
     }
     let mut marks = vec![Mark::Plain; markdown.len()];
@@ -53,6 +65,9 @@ pub(crate) fn literal(markdown: &str, options: Options, is_typed: bool) -> Cow<'
                 marks[range.start..range.start + 2].fill(Mark::Escaped);
                 marks[range.end - 2..range.end].fill(Mark::Escaped);
             }
+            Event::Text(_) if marks[range.start] != Mark::Code => {
+                mark_letters(markdown, range, &mut marks)
+            }
             _ => {}
         }
     }
@@ -65,7 +80,7 @@ pub(crate) fn literal(markdown: &str, options: Options, is_typed: bool) -> Cow<'
 
 /// Writes the source as its marks say.
 fn written<'a>(markdown: &'a str, marks: &[Mark]) -> Cow<'a, str> {
-    let is_changed = |mark: &Mark| matches!(mark, Mark::Escaped | Mark::Blank);
+    let is_changed = |mark: &Mark| matches!(mark, Mark::Escaped | Mark::Blank | Mark::Letter);
     if !marks.iter().any(is_changed) {
         return Cow::Borrowed(markdown);
     }
@@ -75,10 +90,53 @@ fn written<'a>(markdown: &'a str, marks: &[Mark]) -> Cow<'a, str> {
             (Mark::Blank, '\t') => out.push_str(&NO_BREAK_SPACE.repeat(TAB_COLUMNS)),
             (Mark::Blank, _) => out.push_str(NO_BREAK_SPACE),
             (Mark::Escaped, c) => out.extend(['\\', c]),
+            (Mark::Letter, c) => _ = write!(out, "&#{};", u32::from(c)),
             (_, c) => out.push(c),
         }
     }
     Cow::Owned(out)
+}
+
+/// Marks the letter outside of each `**` that the parser left as text, because punctuation stands on its other side.
+///
+/// In `**注意：**请` a letter follows the second `**`, which therefore ends nothing: so the rule for text that has blanks between words.
+fn mark_letters(markdown: &str, text: Range<usize>, marks: &mut [Mark]) {
+    let source = markdown.as_bytes();
+    let mut at = text.start;
+    while at < text.end
+        && let Some(step) = memchr::memchr(b'*', &source[at..text.end])
+    {
+        let start = at + step;
+        // The parser may give each of them for itself.
+        if source[..start].ends_with(b"*") {
+            at = start + 1;
+            continue;
+        }
+        let stars = source[start..].iter().take_while(|byte| **byte == b'*');
+        at = start + stars.count();
+        let before = markdown[..start].chars().next_back();
+        let after = markdown[at..].chars().next();
+        let (Some(before), Some(after)) = (before, after) else {
+            continue;
+        };
+        if at - start < 2 || before == '\\' || !is_east_asian(before) && !is_east_asian(after) {
+            continue;
+        }
+        if is_punctuation(before) && after.is_alphanumeric() {
+            marks[at] = Mark::Letter;
+        } else if before.is_alphanumeric() && is_punctuation(after) {
+            marks[start - before.len_utf8()] = Mark::Letter;
+        }
+    }
+}
+
+fn is_punctuation(c: char) -> bool {
+    !c.is_alphanumeric() && !c.is_whitespace()
+}
+
+fn is_east_asian(c: char) -> bool {
+    is_cjk(c)
+        || matches!(c, '\u{3000}'..='\u{303f}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ffef}')
 }
 
 /// Marks each backslash as text, and what it would make text.

@@ -1308,6 +1308,33 @@ mod tests {
     }
 
     #[test]
+    fn bold_text_ends_beside_east_asian_punctuation() {
+        for (markdown, expected) in [
+            ("**注意：**请先备份。", "<strong>注意：</strong>请先备份。"),
+            ("**「强调」**中文", "<strong>「强调」</strong>中文"),
+            ("中文**「强调」**中文", "中文<strong>「强调」</strong>中文"),
+            ("**注意：**Use it", "<strong>注意：</strong>Use it"),
+            ("**텍스트(text)**는", "<strong>텍스트(text)</strong>는"),
+            (
+                "这是**“重点”**。**再来**，",
+                "这是<strong>“重点”</strong>。<strong>再来</strong>，",
+            ),
+            ("***注意：***请", "<em><strong>注意：</strong></em>请"),
+            ("𠮷**「a」**𠮷", "𠮷<strong>「a」</strong>𠮷"),
+            // Everything else is read as ever.
+            ("价格*数量（元）*折扣", "价格*数量（元）*折扣"),
+            ("`**注意：**请`", "<code>**注意：**请</code>"),
+            ("a**(b)**c 文", "a**(b)**c 文"),
+            (r"\*\*注意：\*\*请", "**注意：**请"),
+            ("** 注意：** 请", "** 注意：** 请"),
+        ] {
+            assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
+        }
+        check_well_formed_fast(&html(&"**注：".repeat(20_000)));
+        check_well_formed_fast(&html(&("文".to_owned() + &"*".repeat(100_000) + "「")));
+    }
+
+    #[test]
     fn used_definitions_are_not_repeated() {
         assert_eq!(
             html("[a][B]\n\n[b]: https://c.de"),
