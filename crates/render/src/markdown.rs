@@ -16,7 +16,7 @@ use pulldown_cmark::{
 
 use crate::highlight::{Highlighter, language_token};
 use crate::html::{escape_attribute, escape_code, escape_text};
-use crate::linkify::{host, linkify_into, open_link, safe_href};
+use crate::linkify::{host, linkify_into, open_link, safe_href, unsaid_host};
 use crate::literal::literal;
 
 /// Longest text that is parsed; longer ones are shown plain.
@@ -237,8 +237,10 @@ fn capped(label: &str) -> String {
 
 /// A link that is open.
 struct OpenLink {
-    /// Where it would go, if it may not be a link.
-    shown_url: Option<String>,
+    /// Where it goes.
+    url: String,
+    /// True where it may not be a link.
+    is_refused: bool,
     /// What the reader sees of it.
     text: String,
 }
@@ -569,20 +571,17 @@ impl<'a> Writer<'a, '_> {
             LinkType::Email => safe_href(&format!("mailto:{url}")),
             _ => safe_href(url),
         };
-        let shown_url = match href {
-            Some(href) => {
-                open_link(self.out, &href, title);
-                None
-            }
+        match &href {
+            Some(href) => open_link(self.out, href, title),
             None => {
                 self.out.push_str("<span class=\"unlinked\"");
                 self.title(title);
                 self.out.push('>');
-                Some(shown_url(url))
             }
-        };
+        }
         self.link = Some(OpenLink {
-            shown_url,
+            url: url.to_owned(),
+            is_refused: href.is_none(),
             text: String::new(),
         });
     }
@@ -592,16 +591,24 @@ impl<'a> Writer<'a, '_> {
         let Some(link) = self.link.take() else {
             return;
         };
-        let Some(url) = link.shown_url else {
+        if !link.is_refused {
             self.out.push_str("</a>");
+            if let Some(host) = unsaid_host(&link.text, &link.url) {
+                self.link_target(host);
+            }
             return;
-        };
+        }
+        let url = shown_url(&link.url);
         if !url.is_empty() && url != link.text {
-            self.out.push_str(" <span class=\"link-target\">(");
-            escape_code(self.out, &url);
-            self.out.push_str(")</span>");
+            self.link_target(&url);
         }
         self.out.push_str("</span>");
+    }
+
+    fn link_target(&mut self, target: &str) {
+        self.out.push_str(" <span class=\"link-target\">(");
+        escape_code(self.out, target);
+        self.out.push_str(")</span>");
     }
 
     fn title(&mut self, title: &str) {
@@ -1116,6 +1123,28 @@ mod tests {
                 assert!(!html.contains("<a "), "{markdown}: {html}");
                 check_well_formed(&html);
             }
+        }
+    }
+
+    #[test]
+    fn links_say_where_they_lead_if_their_text_says_something_else() {
+        for (markdown, expected) in [
+            (
+                "[https://**bank**.example](https://evil.example/login)",
+                "<a href=\"https://evil.example/login\">https://<strong>bank</strong>.example</a> \
+                 <span class=\"link-target\">(evil.example)</span>",
+            ),
+            (
+                "<https://p\u{430}y.example/>",
+                "<a href=\"https://p\u{430}y.example/\">https://p\u{430}y.example/</a> <span class=\"link-target\">\
+                 (p<span class=\"lookalike\" title=\"U+0430\">\u{430}</span>y.example)</span>",
+            ),
+            (
+                "https://p\u{430}y.example/",
+                "<a href=\"https://p\u{430}y.example/\">https://p<span class=\"lookalike\" title=\"U+0430\">\u{430}</span>y.example/</a>",
+            ),
+        ] {
+            assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
         }
     }
 
