@@ -31,6 +31,9 @@ const MAX_EMPTY_CELLS: usize = 10_000;
 /// Longest address shown beside a link that is not one.
 const MAX_SHOWN_URL_CHARS: usize = 2_000;
 
+/// Smallest number of an item that has no room beside a list.
+const MIN_LONG_NUMBER: u64 = 1_000;
+
 /// Longest language name shown over a code block.
 const MAX_LABEL_CHARS: usize = 40;
 
@@ -245,6 +248,14 @@ struct OpenLink {
     text: String,
 }
 
+/// An ordered list that is open.
+struct OpenList {
+    /// Where its element's attributes go in the output.
+    attributes: usize,
+    /// Number of the next item.
+    number: u64,
+}
+
 /// An image whose alternative text is being collected.
 struct OpenImage {
     url: String,
@@ -295,6 +306,8 @@ struct Writer<'a, 'c> {
     code: Option<(Option<String>, String)>,
     image: Option<OpenImage>,
     link: Option<OpenLink>,
+    /// The lists that are open; of unordered ones nothing is known.
+    lists: Vec<Option<OpenList>>,
     table: OpenTable,
     empty_cells_left: usize,
     footnotes: Footnotes,
@@ -315,6 +328,7 @@ impl<'a, 'c> Writer<'a, 'c> {
             code: None,
             image: None,
             link: None,
+            lists: Vec::new(),
             table: OpenTable::default(),
             empty_cells_left: MAX_EMPTY_CELLS,
             footnotes: Footnotes::default(),
@@ -400,9 +414,7 @@ impl<'a, 'c> Writer<'a, 'c> {
                 self.code = Some((info, String::new()));
             }
             Tag::HtmlBlock => self.raw("<p class=\"raw-html\">"),
-            Tag::List(None) => self.raw("<ul>\n"),
-            Tag::List(Some(1)) => self.raw("<ol>\n"),
-            Tag::List(Some(start)) => self.raw(&format!("<ol start=\"{start}\">\n")),
+            Tag::List(start) => self.start_list(start),
             Tag::Item => self.raw("<li>"),
             Tag::FootnoteDefinition(label) => self.start_footnote(&label),
             Tag::Table(alignments) => self.start_table(alignments),
@@ -454,9 +466,13 @@ impl<'a, 'c> Writer<'a, 'c> {
                 }
             }
             TagEnd::HtmlBlock => self.end_html_block(),
-            TagEnd::List(true) => self.raw("</ol>\n"),
-            TagEnd::List(false) => self.raw("</ul>\n"),
-            TagEnd::Item => self.raw("</li>\n"),
+            TagEnd::List(_) => self.end_list(),
+            TagEnd::Item => {
+                self.raw("</li>\n");
+                if let Some(Some(list)) = self.lists.last_mut() {
+                    list.number += 1;
+                }
+            }
             TagEnd::FootnoteDefinition => self.end_footnote(),
             TagEnd::Table => self.raw("</tbody></table></div>\n"),
             TagEnd::TableHead => {
@@ -528,6 +544,33 @@ impl<'a, 'c> Writer<'a, 'c> {
         self.raw(&format!(
             "<div class=\"alert alert-{class}\" role=\"note\"><p class=\"alert-title\">{title}</p>\n"
         ));
+    }
+
+    fn start_list(&mut self, start: Option<u64>) {
+        let Some(number) = start else {
+            self.raw("<ul>\n");
+            self.lists.push(None);
+            return;
+        };
+        self.raw("<ol");
+        let attributes = self.out.len();
+        if number != 1 {
+            let _ = write!(self.out, " start=\"{number}\"");
+        }
+        self.out.push_str(">\n");
+        self.lists.push(Some(OpenList { attributes, number }));
+    }
+
+    fn end_list(&mut self) {
+        let Some(Some(list)) = self.lists.pop() else {
+            self.raw("</ul>\n");
+            return;
+        };
+        self.raw("</ol>\n");
+        if list.number > MIN_LONG_NUMBER {
+            self.out
+                .insert_str(list.attributes, " class=\"long-numbers\"");
+        }
     }
 
     fn end_html_block(&mut self) {
@@ -978,6 +1021,18 @@ mod tests {
             (
                 "7. a\n8. b",
                 "<ol start=\"7\">\n<li>a</li>\n<li>b</li>\n</ol>\n",
+            ),
+            (
+                "1986. a",
+                "<ol class=\"long-numbers\" start=\"1986\">\n<li>a</li>\n</ol>\n",
+            ),
+            (
+                "999. a\n999. b",
+                "<ol class=\"long-numbers\" start=\"999\">\n<li>a</li>\n<li>b</li>\n</ol>\n",
+            ),
+            (
+                "- x\n\n  999. a\n       - b",
+                "<ul>\n<li><p>x</p>\n<ol start=\"999\">\n<li>a<ul>\n<li>b</li>\n</ul>\n</li>\n</ol>\n</li>\n</ul>\n",
             ),
             ("> a\n> b", "<blockquote>\n<p>a\nb</p>\n</blockquote>\n"),
             ("---", "<hr>\n"),
