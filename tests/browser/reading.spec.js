@@ -399,6 +399,36 @@ test("the full print has all of it, and leaves the page as it was", async ({ pag
   await expect(page.locator("main details[open]")).toHaveCount(before);
 });
 
+test("text from right to left is read from right to left", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto(fileUrl(bundle("prose"), "index.html"));
+  // How far the first letter stands from the left edge of its block and from the right one.
+  const gaps = (/** @type {string} */ selector) => page.locator(selector).first().evaluate((element) => {
+    const letter = document.createRange();
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    letter.setStart(walker.nextNode() ?? element, 0);
+    letter.setEnd(letter.startContainer, 1);
+    const [a, b] = [letter.getBoundingClientRect(), element.getBoundingClientRect()];
+    return [a.left - b.left, b.right - a.right].map(Math.round);
+  });
+  expect((await gaps(".prompt .text p"))[1], "a prompt").toBe(0);
+  expect((await gaps(".answer .text p"))[1], "an answer").toBe(0);
+  expect((await gaps(".answer .text li"))[1], "a list").toBe(0);
+  await expect(page.locator(".answer .text ul").first(), "marks on the right").not.toHaveCSS("padding-right", "0px");
+  expect((await gaps(".answer .text p:last-of-type"))[0], "English within").toBe(0);
+  expect((await gaps(".answer .text pre code"))[0], "code").toBe(0);
+});
+
+test("deep lists and long numbers are not cut off on a phone", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto(fileUrl(bundle("prose"), "index.html"));
+  const deepest = page.getByText("level 29");
+  await deepest.evaluate((element) => element.scrollIntoView({ block: "center", inline: "end" }));
+  await deepest.click({ trial: true });
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(390);
+  await expect(page.locator("ol").last()).toHaveCSS("list-style-position", "inside");
+});
+
 for (const [kind, url] of Object.entries(KINDS)) {
   for (const width of [390, 320]) {
     test(`${kind} at ${width} px does not scroll sideways`, async ({ page }) => {

@@ -182,9 +182,23 @@ function empty(folder) {
   return file;
 }
 
+/** Prose that is not laid out as most of it: right to left, nested deep, with long numbers. */
+function prose(folder) {
+  const nested = Array.from({ length: 30 }, (_, depth) => `${"  ".repeat(depth)}- level ${depth}`).join("\n");
+  const file = join(folder, "messages.json");
+  const messages = [
+    { role: "user", content: "מה ההבדל בין README.md ל-CHANGELOG.md?" },
+    { role: "assistant", content: "הקובץ README.md מתאר.\n\n- ראשון\n\nAnd in English.\n\n```\nlet a;\n```" },
+    { role: "user", content: "And in English?" },
+    { role: "assistant", content: `Deep:\n\n${nested}\n\nThen:\n\n1986. A great year!` },
+  ];
+  writeFileSync(file, JSON.stringify(messages));
+  return file;
+}
+
 /** Writes every sample below the folder. */
 export function write(folder) {
-  const makers = { long: longChat, branches, damaged, empty };
+  const makers = { long: longChat, branches, damaged, empty, prose };
   return Object.entries(makers).map(([name, make]) => {
     const own = join(folder, name);
     mkdirSync(own, { recursive: true });

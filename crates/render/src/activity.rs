@@ -187,30 +187,29 @@ fn kind_of(action: &Action) -> Kind {
 
 impl Clause<'_> {
     fn words(&self) -> String {
-        let mut objects: Vec<String> = self
-            .calls
-            .iter()
-            .filter_map(|call| line(call).object)
-            .collect();
-        objects.dedup();
         let number = self.calls.len();
-        let one = (objects.len() == 1).then(|| objects.remove(0));
+        let mut objects: Vec<_> = self.calls.iter().map(|call| self.object(call)).collect();
+        objects.sort();
+        objects.dedup();
+        let distinct = objects.len();
+        let one = objects.pop().flatten().filter(|_| distinct == 1);
+        let one = one.map(|(_, short)| short);
         let mut words = match (self.kind, one) {
             (Kind::Read, Some(path)) => format!("read {path}"),
-            (Kind::Read, None) => format!("read {number} files"),
+            (Kind::Read, None) => format!("read {distinct} files"),
             (Kind::Write, Some(path)) => format!("wrote {path}"),
-            (Kind::Write, None) => format!("wrote {number} files"),
+            (Kind::Write, None) => format!("wrote {distinct} files"),
             (Kind::Edit, Some(path)) => format!("edited {path}"),
-            (Kind::Edit, None) => format!("edited {} files", self.distinct_objects()),
+            (Kind::Edit, None) => format!("edited {distinct} files"),
             (Kind::Remove, Some(path)) => format!("deleted {path}"),
-            (Kind::Remove, None) => format!("deleted {number} files"),
+            (Kind::Remove, None) => format!("deleted {distinct} files"),
             (Kind::Run, Some(command)) => format!("ran {command}"),
             (Kind::Run, None) if number == 1 => "ran code".to_owned(),
             (Kind::Run, None) => format!("ran {number} commands"),
             (Kind::Search, Some(query)) => format!("searched {query}"),
             (Kind::Search, None) => format!("searched {number} times"),
             (Kind::List, Some(path)) => format!("listed {path}"),
-            (Kind::List, None) => format!("listed {number} folders"),
+            (Kind::List, None) => format!("listed {distinct} folders"),
             (Kind::Fetch, Some(url)) => format!("opened {url}"),
             (Kind::Fetch, None) => format!("opened {number} pages"),
             (Kind::WebSearch, Some(query)) => format!("searched the web for {query}"),
@@ -237,12 +236,18 @@ impl Clause<'_> {
         words
     }
 
-    fn distinct_objects(&self) -> usize {
-        let mut objects: Vec<Option<String>> =
-            self.calls.iter().map(|call| line(call).object).collect();
-        objects.sort();
-        objects.dedup();
-        objects.len()
+    /// What one of the calls was done to, whole and as lines show it: of a file that was read in pieces, the file.
+    fn object(&self, call: &ToolCall) -> Option<(String, String)> {
+        match &call.action {
+            Action::Read { path, .. } if self.calls.len() > 1 => {
+                Some((path.clone(), short_path(path)))
+            }
+            _ => {
+                let line = line(call);
+                let short = line.object?;
+                Some((line.object_full.unwrap_or_else(|| short.clone()), short))
+            }
+        }
     }
 }
 
@@ -389,6 +394,64 @@ mod tests {
         );
         assert_eq!(summary(&all[..1]).unwrap(), "Read a.rs");
         assert_eq!(summary(&[]), None);
+    }
+
+    #[test]
+    fn a_summary_names_one_thing_only_where_it_was_the_only_one() {
+        let read = |path: &str, lines: Option<&str>| Action::Read {
+            path: path.to_owned(),
+            lines: lines.map(str::to_owned),
+        };
+        let run = |command: &str, language: Option<&str>| Action::Run {
+            command: command.to_owned(),
+            language: language.map(str::to_owned),
+            purpose: None,
+        };
+        let write = |path: &str| Action::Write {
+            path: path.to_owned(),
+            content: String::new(),
+        };
+        let deep = |name: &str| format!("/home/dev/projects/{name}/src/very/deep/login.rs");
+        for (actions, expected) in [
+            (
+                vec![
+                    run("1", Some("python")),
+                    run("2", Some("python")),
+                    run("ls", None),
+                ],
+                "Ran 3 commands",
+            ),
+            (vec![run("ls", None), run("ls", None)], "Ran ls"),
+            (vec![read("a.rs", Some("1-9"))], "Read a.rs:1-9"),
+            (
+                vec![
+                    read("a.rs", Some("1-9")),
+                    read("a.rs", Some("10-20")),
+                    read("a.rs", None),
+                ],
+                "Read a.rs",
+            ),
+            (
+                vec![read("a", None), read("b", None), read("a", Some("1-9"))],
+                "Read 2 files",
+            ),
+            (vec![write("a"), write("b"), write("a")], "Wrote 2 files"),
+            (vec![write(&deep("a")), write(&deep("b"))], "Wrote 2 files"),
+        ] {
+            let calls: Vec<ToolCall> = actions
+                .into_iter()
+                .map(|action| call(action, CallState::Done))
+                .collect();
+            let done: Vec<Done<'_>> = calls
+                .iter()
+                .map(|call| Done {
+                    call,
+                    added: 0,
+                    removed: 0,
+                })
+                .collect();
+            assert_eq!(summary(&done).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -2,10 +2,15 @@
 
 use std::fmt::Write as _;
 
+use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 use rayon::prelude::*;
-use readalong_model::{Action, CallState, Message, Part, Role, Snapshot, ThreadId};
+use readalong_model::{
+    Action, ArtifactId, CallState, Message, Part, Role, Snapshot, Status, ThreadId,
+};
 
-use crate::{activity, outline::Outline, parts::readable_json, terminal};
+use crate::{
+    activity, markdown::MAX_MARKDOWN_BYTES, outline::Outline, parts::readable_json, terminal,
+};
 
 /// Messages that are written at once, and by one task of those that write side by side.
 const MESSAGES_AT_ONCE: usize = 512;
@@ -91,15 +96,24 @@ pub(crate) fn markdown<'a>(
             let title = std::iter::once(title.map_or_else(Vec::new, |title| {
                 format!("\n---\n\n# {title}\n").into_bytes()
             }));
-            let chunks: Vec<Vec<usize>> = path
+            let mut speaker = None;
+            let messages: Vec<(&Message, bool)> = path
+                .into_iter()
+                .map(|place| outline.message(place))
+                .map(|message| (message, has_heading(message, &mut speaker)))
+                .collect();
+            let chunks: Vec<Vec<_>> = messages
                 .chunks(MESSAGES_AT_ONCE)
-                .map(<[usize]>::to_vec)
+                .map(<[_]>::to_vec)
                 .collect();
             title.chain(chunks.into_iter().map(move |chunk| {
-                let one = |places: &[usize]| {
+                let one = |messages: &[(&Message, bool)]| {
                     let mut text = String::new();
-                    places.iter().for_each(|place| {
-                        push_message(&mut text, snapshot, outline.message(*place))
+                    messages.iter().for_each(|(message, has_heading)| {
+                        if *has_heading {
+                            push_heading(&mut text, message);
+                        }
+                        push_message(&mut text, snapshot, message);
                     });
                     text
                 };
@@ -152,37 +166,56 @@ fn sections(snapshot: &Snapshot, outline: &Outline<'_>) -> Vec<(Option<String>, 
     sections
 }
 
-fn push_message(out: &mut String, snapshot: &Snapshot, message: &Message) {
-    let is_heading = matches!(message.role, Role::User | Role::Assistant)
-        && message.parts.iter().any(|part| {
-            matches!(
-                part,
-                Part::Text { .. } | Part::Image { .. } | Part::File { .. }
-            )
-        });
-    if is_heading {
-        let who = match (&message.author.name, message.role) {
-            (Some(name), _) => one_line(name),
-            (None, Role::User) => "User".to_owned(),
-            (None, _) => "Assistant".to_owned(),
-        };
-        let _ = write!(out, "\n## {who}");
-        if let Some(model) = &message.author.model {
-            let _ = write!(out, " ({})", one_line(model));
-        }
-        if let Some(at) = message.at {
-            let _ = write!(out, " · {at}");
-        }
-        out.push('\n');
+/// True where a message says something, or is the first thing that another one than the last speaker does.
+fn has_heading(message: &Message, speaker: &mut Option<Role>) -> bool {
+    if !matches!(message.role, Role::User | Role::Assistant) {
+        return false;
     }
+    let (mut says, mut acts) = (false, false);
+    for part in &message.parts {
+        match part {
+            Part::Text { .. } | Part::Image { .. } | Part::File { .. } => says = true,
+            Part::Reasoning { .. } | Part::ToolCall(_) | Part::Source { .. } => acts = true,
+            // What tools answer has the role of either, and notices are nobody's.
+            Part::ToolResult { .. } | Part::Notice { .. } | Part::Unknown { .. } => {}
+        }
+    }
+    if !says && !acts {
+        return false;
+    }
+    speaker.replace(message.role) != Some(message.role) || says
+}
+
+fn push_heading(out: &mut String, message: &Message) {
+    let who = match (&message.author.name, message.role) {
+        (Some(name), _) => one_line(name),
+        (None, Role::User) => "User".to_owned(),
+        (None, _) => "Assistant".to_owned(),
+    };
+    let _ = write!(out, "\n## {who}");
+    if let Some(model) = &message.author.model {
+        let _ = write!(out, " ({})", one_line(model));
+    }
+    if let Some(at) = message.at {
+        let _ = write!(out, " · {at}");
+    }
+    out.push('\n');
+}
+
+fn push_message(out: &mut String, snapshot: &Snapshot, message: &Message) {
     for part in &message.parts {
         push_part(out, snapshot, part);
+    }
+    match message.status {
+        Status::Complete | Status::Partial => {}
+        Status::Aborted => out.push_str("\n*Interrupted*\n"),
+        Status::Error => out.push_str("\n*Failed*\n"),
     }
 }
 
 fn push_part(out: &mut String, snapshot: &Snapshot, part: &Part) {
     match part {
-        Part::Text { markdown } => _ = writeln!(out, "\n{}", markdown.trim_end_matches('\n')),
+        Part::Text { markdown } => push_text(out, markdown.trim_end_matches('\n')),
         Part::Reasoning { markdown, .. } => {
             out.push_str("\n> Thought\n");
             for line in markdown.lines() {
@@ -216,23 +249,18 @@ fn push_part(out: &mut String, snapshot: &Snapshot, part: &Part) {
                 }
             }
         }
-        Part::Image { artifact, .. } | Part::File { artifact } => {
-            let Some(artifact) = snapshot.artifacts.get(artifact.0 as usize) else {
-                return;
-            };
-            let name = one_line(&artifact.name).replace(['[', ']'], "");
-            match artifact.path() {
-                Some(path) => _ = writeln!(out, "\n[{name}]({path})"),
-                None => _ = writeln!(out, "\n{name} (not here)"),
+        Part::Image { artifact, alt } => push_file(out, snapshot, *artifact, alt.as_deref()),
+        Part::File { artifact } => push_file(out, snapshot, *artifact, None),
+        Part::Source {
+            title,
+            url,
+            excerpt,
+        } => {
+            let url = url.as_deref().map(one_line).unwrap_or_default();
+            let _ = write!(out, "\n- {} {url}\n", one_line(title));
+            for line in excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
+                let _ = writeln!(out, "  > {line}");
             }
-        }
-        Part::Source { title, url, .. } => {
-            _ = write!(
-                out,
-                "\n- {} {}\n",
-                one_line(title),
-                url.as_deref().map(one_line).unwrap_or_default()
-            )
         }
         Part::Notice { kind, text } => {
             let kind = serde_json::to_string(kind).unwrap_or_default();
@@ -243,6 +271,73 @@ fn push_part(out: &mut String, snapshot: &Snapshot, part: &Part) {
         }
         Part::Unknown { json, .. } => push_fence(out, "json", json.get()),
     }
+}
+
+/// Text as it is, its last block closed: all that follows in the file would stand in an open fence.
+fn push_text(out: &mut String, markdown: &str) {
+    if markdown.len() > MAX_MARKDOWN_BYTES {
+        push_fence(out, "", markdown);
+        return;
+    }
+    let _ = writeln!(out, "\n{markdown}");
+    if let Some(end) = open_end(markdown) {
+        let _ = writeln!(out, "{end}");
+    }
+}
+
+/// What ends the block that a text leaves open: a fence, or HTML that goes on until its end is named.
+fn open_end(markdown: &str) -> Option<&str> {
+    memchr::memchr3(b'`', b'~', b'<', markdown.as_bytes())?;
+    let probe = format!("{markdown}\n\n# ");
+    let mut depth = 0;
+    let mut last = None;
+    for (event, range) in Parser::new_ext(&probe, Options::empty()).into_offset_iter() {
+        match event {
+            Event::Start(tag) => {
+                if depth == 0 {
+                    last = Some((tag, range.start));
+                }
+                depth += 1;
+            }
+            Event::End(_) => depth -= 1,
+            _ => {}
+        }
+    }
+    let (tag, start) = last?;
+    let block = markdown.get(start..)?.trim_start_matches(' ');
+    match tag {
+        Tag::CodeBlock(CodeBlockKind::Fenced(_)) => {
+            let fence = block.chars().next()?;
+            let length = block.find(|c| c != fence).unwrap_or(block.len());
+            Some(&block[..length])
+        }
+        Tag::HtmlBlock => {
+            let ends = [
+                ("<!--", "-->"),
+                ("<![CDATA[", "]]>"),
+                ("<!", ">"),
+                ("<?", "?>"),
+            ];
+            let end = ends.iter().find(|(start, _)| block.starts_with(start));
+            Some(end.map_or("</pre>", |(_, end)| end))
+        }
+        _ => None,
+    }
+}
+
+fn push_file(out: &mut String, snapshot: &Snapshot, artifact: ArtifactId, alt: Option<&str>) {
+    let Some(artifact) = snapshot.artifacts.get(artifact.0 as usize) else {
+        return;
+    };
+    let name = one_line(&artifact.name).replace(['[', ']'], "");
+    match artifact.path() {
+        Some(path) => _ = write!(out, "\n[{name}]({path})"),
+        None => _ = write!(out, "\n{name} (not here)"),
+    }
+    if let Some(alt) = alt {
+        let _ = write!(out, ": {}", one_line(alt));
+    }
+    out.push('\n');
 }
 
 fn push_action(out: &mut String, action: &Action) {
@@ -315,4 +410,170 @@ fn push_fence(out: &mut String, language: &str, text: &str) {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use readalong_model::{
+        Artifact, ArtifactRole, Availability, LeftOut, Origin, RawJson, Thread, ThreadKind,
+        ToolCall,
+    };
+
+    use super::*;
+    use crate::index::Index;
+
+    fn written(parts: Vec<(Role, Vec<Part>)>) -> String {
+        let mut messages: Vec<Message> = Vec::new();
+        for (number, (role, parts)) in parts.into_iter().enumerate() {
+            let parent = messages.last().map(|message| message.id.clone());
+            let mut message = Message::new(number.to_string(), role);
+            (message.parent, message.parts) = (parent, parts);
+            messages.push(message);
+        }
+        chat(messages)
+    }
+
+    fn chat(messages: Vec<Message>) -> String {
+        let thread = Thread {
+            kind: ThreadKind::Main,
+            title: None,
+            parent_call: None,
+        };
+        let snapshot = Snapshot {
+            title: "Title".to_owned(),
+            origin: Origin {
+                format: "readalong".to_owned(),
+                app: None,
+                native_id: None,
+            },
+            created_at: None,
+            updated_at: None,
+            share: None,
+            left_out: LeftOut::default(),
+            damaged_records: 0,
+            threads: vec![thread],
+            active_leaf: messages.last().map(|message| message.id.clone()),
+            artifacts: vec![Artifact {
+                name: "cat.png".to_owned(),
+                media_type: "image/png".to_owned(),
+                role: ArtifactRole::Produced,
+                content: Availability::Missing,
+                dimensions: None,
+            }],
+            messages,
+        };
+        let index = Index::of(&snapshot);
+        let outline = Outline::of(&snapshot, &index);
+        String::from_utf8(markdown(&snapshot, &outline).flatten().collect()).unwrap()
+    }
+
+    fn text(markdown: &str) -> Part {
+        Part::Text {
+            markdown: markdown.to_owned(),
+        }
+    }
+
+    fn call(id: &str) -> Part {
+        Part::ToolCall(ToolCall {
+            call_id: id.to_owned(),
+            name: "look".to_owned(),
+            action: Action::Other,
+            input: RawJson::new("{}".to_owned()).ok(),
+            state: CallState::Done,
+        })
+    }
+
+    fn result(id: &str) -> Part {
+        Part::ToolResult {
+            call_id: id.to_owned(),
+            is_error: false,
+            parts: vec![text("seen")],
+        }
+    }
+
+    #[test]
+    fn what_the_model_does_stands_under_its_own_name() {
+        let thought = Part::Reasoning {
+            markdown: "Hm".to_owned(),
+            duration_ms: None,
+        };
+        let chat = written(vec![
+            (Role::User, vec![text("Do it")]),
+            (Role::Assistant, vec![thought]),
+            (Role::Assistant, vec![call("1")]),
+            (Role::User, vec![result("1")]),
+            (Role::Assistant, vec![call("2")]),
+            (Role::User, vec![result("2"), text("And now?")]),
+            (Role::Assistant, vec![text("Done")]),
+        ]);
+        let lines: Vec<&str> = chat
+            .lines()
+            .filter(|line| line.starts_with("## ") || line.starts_with("**") || *line == "> Hm")
+            .collect();
+        let expected = [
+            "## User",
+            "## Assistant",
+            "> Hm",
+            "**look** ",
+            "**look** ",
+            "## User",
+            "## Assistant",
+        ];
+        assert_eq!(lines, expected, "{chat}");
+    }
+
+    #[test]
+    fn a_block_that_a_text_leaves_open_ends_with_it() {
+        for (open, end) in [
+            ("```rust\nfn main() {", "```"),
+            ("~~~~\n~~~\n```\n", "~~~~"),
+            ("a\n\n  ````md\n```\nb\n```", "````"),
+            ("<!-- note", "-->"),
+            ("<pre>\n\nx", "</pre>"),
+            ("<?php", "?>"),
+            ("<![CDATA[ x", "]]>"),
+            ("<!DOCTYPE", ">"),
+            ("```a\nb\n```", ""),
+            ("- ```\n  x", ""),
+            ("> ```\n> x", ""),
+            ("<div>\n```\nx\n```\n", ""),
+            ("`` a", ""),
+            ("<!-- note -->", ""),
+        ] {
+            let chat = written(vec![
+                (Role::Assistant, vec![text(open)]),
+                (Role::User, vec![text("next")]),
+            ]);
+            let end = match end {
+                "" => String::new(),
+                end => format!("{end}\n"),
+            };
+            let expected = format!("\n{}\n{end}\n## User\n\nnext\n", open.trim_end());
+            assert!(chat.ends_with(&expected), "{open}: {chat}");
+        }
+        let long = format!("```\n{}", "`".repeat(2_000_000));
+        let chat = written(vec![(Role::User, vec![text(&long)])]);
+        assert!(chat.ends_with(&format!("\n{}\n", "`".repeat(2_000_001))));
+    }
+
+    #[test]
+    fn nothing_that_pages_say_of_a_message_is_left_out() {
+        let mut failed = Message::new("a", Role::Assistant);
+        failed.status = Status::Error;
+        failed.parts = vec![
+            Part::Image {
+                artifact: ArtifactId(0),
+                alt: Some("A cat\nin a hat".to_owned()),
+            },
+            Part::Source {
+                title: "Cats".to_owned(),
+                url: Some("https://cats.example/".to_owned()),
+                excerpt: Some("All cats\nare grey.".to_owned()),
+            },
+        ];
+        let chat = chat(vec![failed]);
+        let expected = "\n## Assistant\n\ncat.png (not here): A cat in a hat\n\n- Cats https://cats.example/\n  > All cats\n  \
+                        > are grey.\n\n*Failed*\n";
+        assert!(chat.ends_with(expected), "{chat}");
+    }
 }

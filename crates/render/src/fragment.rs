@@ -153,9 +153,9 @@ impl FragmentRenderer<'_> {
             let anchor = format!("{}-{at}", self.outline.anchor(item.message));
             match self.outline.part(*place) {
                 Part::Text { markdown } => {
-                    let hard_breaks = message.role == Role::User;
+                    let is_typed = message.role == Role::User;
                     shown.push(PartContext::Text {
-                        html: self.markdown(markdown, &anchor, hard_breaks),
+                        html: self.markdown(markdown, &anchor, is_typed),
                     });
                 }
                 Part::Image { artifact, alt } => {
@@ -179,10 +179,10 @@ impl FragmentRenderer<'_> {
         shown
     }
 
-    fn markdown(&self, markdown: &str, anchor: &str, hard_breaks: bool) -> Value {
+    fn markdown(&self, markdown: &str, anchor: &str, is_typed: bool) -> Value {
         let mut html = String::with_capacity(markdown.len() + markdown.len() / 4);
         let context = MarkdownContext {
-            hard_breaks,
+            is_typed,
             anchor,
             highlighter: self.highlighter,
             heading_offset: 2,

@@ -1,17 +1,41 @@
-//! The only way text becomes HTML in this crate: escaping, and marks for characters that hide.
+//! The only way text becomes HTML in this crate: escaping, and marks for characters that hide or pass for others.
 //!
 //! Everything here copies clean runs in bulk and stops only at bytes that may need work. It must not know about
 //! Markdown, terminals or highlighting: those modules write their own tags around text that goes through here.
+
+/// Longest word of prose without a place where lines may break: browsers need time quadratic in the length of a word.
+const LONG_WORD_BYTES: usize = 256;
 
 /// Escapes prose for the content of an element; characters that turn the text around are marked.
 ///
 /// Joiners, soft hyphens and direction marks stay as they are: many scripts need them. The marks are elements, so this
 /// is not for `<title>`, where [`escape_attribute`] fits.
 pub(crate) fn escape_text(out: &mut String, text: &str) {
-    escape(out, text, Mode::Prose);
+    let mut rest = text;
+    while let Some(at) = long_word(rest) {
+        escape(out, &rest[..at], Mode::Prose);
+        out.push_str("<wbr>");
+        rest = &rest[at..];
+    }
+    escape(out, rest, Mode::Prose);
 }
 
-/// Escapes code, commands and terminal output for the content of an element; every character that hides is marked.
+/// Where a word has become so long that it must be allowed to break.
+fn long_word(text: &str) -> Option<usize> {
+    let mut word_start = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        // Scripts whose characters have three bytes and more hardly know words of letters in a row, and break by rules of their own.
+        if matches!(byte, b' ' | b'\t' | b'\n' | 0xe0..) {
+            word_start = at + 1;
+        } else if at - word_start >= LONG_WORD_BYTES && text.is_char_boundary(at) {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Escapes code, commands, terminal output and addresses for the content of an element; every character that hides is marked, and
+/// letters of another alphabet that look like the Latin ones in their word.
 pub(crate) fn escape_code(out: &mut String, text: &str) {
     escape(out, text, Mode::Code);
 }
@@ -32,7 +56,8 @@ enum Mode {
 /// Bytes at which prose must be looked at; true also for the first byte of characters that may have to be marked.
 static STOP_PROSE: [bool; 256] = stop_bytes(b"&<>\x7f\xC2\xE2\xF3");
 /// The same for code, where more characters are marked.
-static STOP_CODE: [bool; 256] = stop_bytes(b"&<>\x7f\xC2\xCD\xD8\xE1\xE2\xE3\xEF\xF3");
+static STOP_CODE: [bool; 256] =
+    stop_bytes(b"&<>\x7f\xC2\xCD\xCE\xCF\xD0\xD1\xD2\xD3\xD4\xD8\xE1\xE2\xE3\xEF\xF3");
 /// The same for attributes.
 static STOP_ATTRIBUTE: [bool; 256] = stop_bytes(b"&<>\"'\x7f\xC2\xE2\xF3");
 
@@ -83,6 +108,10 @@ fn escape(out: &mut String, text: &str, mode: Mode) {
         } else if is_hidden(c, text, at, mode) {
             out.push_str(&text[clean_from..at]);
             at = push_hidden_run(out, text, at, mode);
+            clean_from = at;
+        } else if mode == Mode::Code && passes_for_latin(c, text, at) {
+            out.push_str(&text[clean_from..at]);
+            at = push_lookalikes(out, text, at);
             clean_from = at;
         } else {
             at = end;
@@ -146,6 +175,57 @@ fn in_flag(text: &str, at: usize) -> bool {
         .take(MAX_FLAG_CHARS)
         .find(|c| !('\u{e0000}'..='\u{e007f}').contains(c))
         == Some('\u{1f3f4}')
+}
+
+/// Tells whether a text has letters that look like Latin ones among Latin letters.
+pub(crate) fn has_lookalikes(text: &str) -> bool {
+    let mut chars = text.char_indices();
+    chars.any(|(at, c)| passes_for_latin(c, text, at))
+}
+
+/// Letters of a word that are looked at around one of another alphabet, so that a long word takes linear time.
+const WORD_CHARS_MAX: usize = 32;
+
+/// Tells whether a letter of another alphabet looks like a Latin one and stands in a word that has some.
+///
+/// A word of one alphabet is what it seems, and so are letters that look like no Latin one: `\u{394}t`, `\u{3bc}s`.
+fn passes_for_latin(c: char, text: &str, at: usize) -> bool {
+    let is_latin = |c: char| c.is_ascii_alphabetic();
+    let before = text[..at].chars().rev().take(WORD_CHARS_MAX);
+    let after = text[at..].chars().take(WORD_CHARS_MAX);
+    is_lookalike(c)
+        && (before.take_while(|c| c.is_alphabetic()).any(is_latin)
+            || after.take_while(|c| c.is_alphabetic()).any(is_latin))
+}
+
+/// Greek and Cyrillic letters that most fonts draw as Latin ones.
+fn is_lookalike(c: char) -> bool {
+    match c {
+        // ABEZHIKMNOPTYX, o and v, c and j.
+        '\u{391}' | '\u{392}' | '\u{395}'..='\u{397}' | '\u{399}' | '\u{39a}' => true,
+        '\u{39c}' | '\u{39d}' | '\u{39f}' | '\u{3a1}' | '\u{3a4}' | '\u{3a5}' | '\u{3a7}' => true,
+        '\u{3bf}' | '\u{3bd}' | '\u{3f2}' | '\u{3f3}' => true,
+        // SIJ, ABEKMHOPCTYX, aeopcyx, sij.
+        '\u{405}' | '\u{406}' | '\u{408}' | '\u{410}' | '\u{412}' | '\u{415}' | '\u{41a}' => true,
+        '\u{41c}'..='\u{41e}' | '\u{420}'..='\u{423}' | '\u{425}' => true,
+        '\u{430}' | '\u{435}' | '\u{43e}' | '\u{440}' | '\u{441}' | '\u{443}' | '\u{445}' => true,
+        '\u{455}' | '\u{456}' | '\u{458}' => true,
+        // h, I and l, d, q, w.
+        '\u{4bb}' | '\u{4c0}' | '\u{4cf}' | '\u{501}' | '\u{51b}' | '\u{51d}' => true,
+        _ => false,
+    }
+}
+
+/// Writes letters that pass for Latin ones with a mark around them and returns where they end.
+fn push_lookalikes(out: &mut String, text: &str, start: usize) -> usize {
+    let rest = &text[start..];
+    let length = rest.find(|c| !is_lookalike(c)).unwrap_or(rest.len());
+    out.push_str("<span class=\"lookalike\" title=\"");
+    rest[..length].chars().for_each(|c| push_name(out, c, 1));
+    out.push_str("\">");
+    out.push_str(&rest[..length]);
+    out.push_str("</span>");
+    start + length
 }
 
 /// Writes one mark for a run of hidden characters and returns where the run ends.
@@ -265,6 +345,31 @@ mod tests {
     }
 
     #[test]
+    fn long_words_of_prose_may_break() {
+        let word = "A".repeat(LONG_WORD_BYTES);
+        assert_eq!(text(&word), word);
+        assert_eq!(
+            text(&format!("{word} {word}\n{word}")),
+            format!("{word} {word}\n{word}")
+        );
+        assert_eq!(
+            text(&format!("a {word}AB{word}")),
+            format!("a {word}<wbr>AB{}<wbr>AA", &word[2..])
+        );
+        let wide = "é".repeat(LONG_WORD_BYTES);
+        assert_eq!(text(&wide).replace("<wbr>", ""), wide);
+        assert_eq!(text(&wide).matches("<wbr>").count(), 1);
+        // Text without blanks breaks where its own rules say.
+        let chinese = "文".repeat(LONG_WORD_BYTES);
+        assert_eq!(text(&chinese), chinese);
+        let long = word.repeat(4);
+        assert_eq!(
+            (code(&long), attribute(&long)),
+            (long.clone(), long.clone())
+        );
+    }
+
+    #[test]
     fn direction_overrides_are_marked_everywhere() {
         for c in "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars()
         {
@@ -289,6 +394,47 @@ mod tests {
         assert_eq!(text(family), family);
         assert_eq!(code(family), family);
         assert_eq!(code("a\u{200d}b"), format!("a{}b", mark("U+200D")));
+    }
+
+    #[test]
+    fn letters_that_pass_for_latin_ones_are_marked_in_code() {
+        let marked = |letter: &str, name: &str| {
+            format!("<span class=\"lookalike\" title=\"{name}\">{letter}</span>")
+        };
+        for (input, expected) in [
+            (
+                "p\u{430}ypal",
+                format!("p{}ypal", marked("\u{430}", "U+0430")),
+            ),
+            (
+                "is_\u{430}dmin",
+                format!("is_{}dmin", marked("\u{430}", "U+0430")),
+            ),
+            (
+                "\u{422}\u{43e}ken",
+                format!("{}ken", marked("\u{422}\u{43e}", "U+0422 U+043E")),
+            ),
+            ("Va\u{3bd}e", format!("Va{}e", marked("\u{3bd}", "U+03BD"))),
+        ] {
+            assert_eq!(code(input), expected);
+            assert_eq!(text(input), input);
+            assert_eq!(attribute(input), input);
+            assert!(has_lookalikes(input));
+        }
+        for input in [
+            "переменная = 1",
+            "x = \u{43e}",
+            "Δt = 5 μs",
+            "ελληνικά",
+            "a_\u{3bd}",
+            "é",
+        ] {
+            assert_eq!(code(input), input);
+            assert!(!has_lookalikes(input));
+        }
+        let long = "\u{430}".repeat(200_000);
+        assert_eq!(code(&long), long);
+        assert!(code(&format!("a{long}")).len() < 6 * long.len());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod highlight;
 mod html;
 mod index;
 mod linkify;
+mod literal;
 mod live;
 mod markdown;
 mod notice;

@@ -5,7 +5,7 @@
 
 use memchr::memchr3;
 
-use crate::html::{escape_attribute, escape_text, is_hidden_char};
+use crate::html::{escape_attribute, escape_code, escape_text, has_lookalikes, is_hidden_char};
 
 /// Longest address that becomes a link; browsers and servers give up not far beyond.
 const MAX_URL_BYTES: usize = 8_000;
@@ -49,6 +49,59 @@ pub(crate) fn host(url: &str) -> Option<&str> {
     authority(rest).filter(|authority| is_plain_authority(authority))
 }
 
+/// Endings of files that a link's text names without an address; some are top-level domains, too.
+const FILE_ENDINGS: [&str; 18] = [
+    "c", "cc", "cpp", "cs", "css", "go", "h", "html", "java", "js", "json", "md", "py", "rs", "sh",
+    "toml", "ts", "txt",
+];
+
+/// Returns where an address leads, for people to read, if the text of its link seems to say something else: the text names another host,
+/// or the host passes for another one.
+pub(crate) fn unsaid_host<'u>(text: &str, url: &'u str) -> Option<&'u str> {
+    let mail = |url: &'u str| {
+        let (scheme, rest) = url.split_once(':')?;
+        let address = rest.split('?').next()?;
+        scheme.eq_ignore_ascii_case("mailto").then_some(address)
+    };
+    let target = host(url).or_else(|| mail(url))?;
+    let is_said = named_host(text).is_none_or(|named| leads_to(target, named));
+    (!is_said || has_lookalikes(target)).then_some(target)
+}
+
+/// The host that the text of a link names, where it looks like an address.
+fn named_host(text: &str) -> Option<&str> {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None => (None, text.trim()),
+    };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    // What stands before the `@` of an address is what the eye takes for its host.
+    let shown = match scheme {
+        Some(_) => authority.split('@').next()?,
+        None => authority,
+    };
+    let host = bare_host(shown);
+    let (_, ending) = host.rsplit_once('.')?;
+    let is_file = authority == rest && FILE_ENDINGS.contains(&ending);
+    let is_domain = ending.chars().count() > 1 && ending.chars().all(char::is_alphabetic);
+    (looks_like_host(host) && (scheme.is_some() || is_domain && !is_file)).then_some(host)
+}
+
+/// True where a host is the named one or lies below it, with or without `www.`
+fn leads_to(target: &str, named: &str) -> bool {
+    let [target, named] = [target, named].map(|host| bare_host(host).to_lowercase());
+    let named = named.strip_prefix("www.").unwrap_or(&named);
+    target
+        .strip_suffix(named)
+        .is_some_and(|below| below.is_empty() || below.ends_with('.'))
+}
+
+/// An authority without credentials and port.
+fn bare_host(authority: &str) -> &str {
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    host.split(':').next().unwrap_or_default()
+}
+
 /// Opens a link; `href` comes from [`safe_href`], and an empty title is none.
 pub(crate) fn open_link(out: &mut String, href: &str, title: &str) {
     out.push_str("<a href=\"");
@@ -83,7 +136,7 @@ pub(crate) fn linkify_into(out: &mut String, text: &str) {
             Found::Link { start, end, href } => {
                 escape_text(out, &text[written..start]);
                 open_link(out, &href, "");
-                escape_text(out, &text[start..end]);
+                escape_code(out, &text[start..end]);
                 out.push_str("</a>");
                 written = end;
                 at = end;
@@ -257,7 +310,8 @@ fn ends_url(c: char) -> bool {
     }
 }
 
-fn is_cjk(c: char) -> bool {
+/// Letters of scripts that are written without blanks between words, or go on right behind other text.
+pub(crate) fn is_cjk(c: char) -> bool {
     matches!(c,
         '\u{1100}'..='\u{11ff}' | '\u{2e80}'..='\u{2fff}' | '\u{3005}'..='\u{3007}' | '\u{3021}'..='\u{a4cf}'
         | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ffdc}' | '\u{20000}'..='\u{3ffff}')
@@ -476,6 +530,67 @@ mod tests {
             ),
         ] {
             assert_eq!(links(text), expected);
+        }
+    }
+
+    #[test]
+    fn hosts_that_a_text_does_not_say_are_found() {
+        for (text, url, host) in [
+            (
+                "https://bank.example",
+                "https://evil.example/login",
+                Some("evil.example"),
+            ),
+            (
+                "Go to https://bank.example/",
+                "https://evil.example",
+                Some("evil.example"),
+            ),
+            (
+                "bank.example/login",
+                "https://evil.example:8080/",
+                Some("evil.example:8080"),
+            ),
+            (
+                "www.bank.example",
+                "https://bank.example.evil.example",
+                Some("bank.example.evil.example"),
+            ),
+            (
+                "docs.bank.example",
+                "https://bank.example",
+                Some("bank.example"),
+            ),
+            (
+                "help@bank.example",
+                "mailto:a@evil.example?subject=x",
+                Some("a@evil.example"),
+            ),
+            (
+                "https://bank.example@evil.example",
+                "https://evil.example",
+                Some("evil.example"),
+            ),
+            (
+                "docs.rs/serde",
+                "https://evil.example",
+                Some("evil.example"),
+            ),
+            (
+                "the bank",
+                "https://p\u{430}ypal.example",
+                Some("p\u{430}ypal.example"),
+            ),
+            ("the bank", "https://evil.example", None),
+            ("HTTPS://WWW.Bank.example/a", "https://bank.example/b", None),
+            ("bank.example", "https://www.bank.example:443/", None),
+            ("bank.example", "https://docs.bank.example/", None),
+            ("a@bank.example", "mailto:a@bank.example", None),
+            ("main.rs", "https://code.example/src/main.rs", None),
+            ("e.g. 1.2", "https://code.example", None),
+            ("#1", "#fn-1", None),
+        ] {
+            assert_eq!(unsaid_host(text, url), host, "{text} {url}");
         }
     }
 

@@ -16,10 +16,11 @@ use pulldown_cmark::{
 
 use crate::highlight::{Highlighter, language_token};
 use crate::html::{escape_attribute, escape_code, escape_text};
-use crate::linkify::{host, linkify_into, open_link, safe_href};
+use crate::linkify::{host, linkify_into, open_link, safe_href, unsaid_host};
+use crate::literal::literal;
 
 /// Longest text that is parsed; longer ones are shown plain.
-const MAX_MARKDOWN_BYTES: usize = 1_000_000;
+pub(crate) const MAX_MARKDOWN_BYTES: usize = 1_000_000;
 
 /// Deepest nesting of blocks and inline elements together; what lies deeper is shown plain.
 const MAX_DEPTH: usize = 100;
@@ -30,14 +31,18 @@ const MAX_EMPTY_CELLS: usize = 10_000;
 /// Longest address shown beside a link that is not one.
 const MAX_SHOWN_URL_CHARS: usize = 2_000;
 
+/// Smallest number of an item that has no room beside a list.
+const MIN_LONG_NUMBER: u64 = 1_000;
+
 /// Longest language name shown over a code block.
 const MAX_LABEL_CHARS: usize = 40;
 
 /// What Markdown is rendered for.
 #[derive(Clone, Copy)]
 pub(crate) struct MarkdownContext<'a> {
-    /// A line end in a paragraph is a line end in the page: people type so, models do not.
-    pub(crate) hard_breaks: bool,
+    /// People type: a line end in a paragraph is a line end in the page, indentation stays, and `\\` and `__` are no markup. Models write
+    /// Markdown.
+    pub(crate) is_typed: bool,
     /// Prefix that makes the ids of footnotes unique on a page.
     pub(crate) anchor: &'a str,
     /// Colours for code blocks, if there shall be any.
@@ -57,8 +62,9 @@ pub(crate) fn markdown_into(out: &mut String, markdown: &str, context: &Markdown
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_GFM;
-    let mut events = Parser::new_ext(markdown, options).into_offset_iter();
-    let mut writer = Writer::new(out, markdown, context);
+    let markdown = literal(markdown, options, context.is_typed);
+    let mut events = Parser::new_ext(&markdown, options).into_offset_iter();
+    let mut writer = Writer::new(out, &markdown, context);
     while let Some((event, range)) = events.next() {
         writer.note_definition(&event, &events);
         writer.event(event, range);
@@ -234,10 +240,20 @@ fn capped(label: &str) -> String {
 
 /// A link that is open.
 struct OpenLink {
-    /// Where it would go, if it may not be a link.
-    shown_url: Option<String>,
+    /// Where it goes.
+    url: String,
+    /// True where it may not be a link.
+    is_refused: bool,
     /// What the reader sees of it.
     text: String,
+}
+
+/// An ordered list that is open.
+struct OpenList {
+    /// Where its element's attributes go in the output.
+    attributes: usize,
+    /// Number of the next item.
+    number: u64,
 }
 
 /// An image whose alternative text is being collected.
@@ -290,6 +306,8 @@ struct Writer<'a, 'c> {
     code: Option<(Option<String>, String)>,
     image: Option<OpenImage>,
     link: Option<OpenLink>,
+    /// The lists that are open; of unordered ones nothing is known.
+    lists: Vec<Option<OpenList>>,
     table: OpenTable,
     empty_cells_left: usize,
     footnotes: Footnotes,
@@ -310,6 +328,7 @@ impl<'a, 'c> Writer<'a, 'c> {
             code: None,
             image: None,
             link: None,
+            lists: Vec::new(),
             table: OpenTable::default(),
             empty_cells_left: MAX_EMPTY_CELLS,
             footnotes: Footnotes::default(),
@@ -344,7 +363,7 @@ impl<'a, 'c> Writer<'a, 'c> {
             }
             Event::Code(code) => self.inline_code(&code),
             Event::FootnoteReference(label) => self.footnote_reference(&label),
-            Event::SoftBreak if !self.context.hard_breaks => self.raw("\n"),
+            Event::SoftBreak if !self.context.is_typed => self.raw("\n"),
             Event::SoftBreak | Event::HardBreak => self.raw("<br>\n"),
             Event::Rule => self.raw("<hr>\n"),
             Event::TaskListMarker(done) => self.task_marker(done),
@@ -395,9 +414,7 @@ impl<'a, 'c> Writer<'a, 'c> {
                 self.code = Some((info, String::new()));
             }
             Tag::HtmlBlock => self.raw("<p class=\"raw-html\">"),
-            Tag::List(None) => self.raw("<ul>\n"),
-            Tag::List(Some(1)) => self.raw("<ol>\n"),
-            Tag::List(Some(start)) => self.raw(&format!("<ol start=\"{start}\">\n")),
+            Tag::List(start) => self.start_list(start),
             Tag::Item => self.raw("<li>"),
             Tag::FootnoteDefinition(label) => self.start_footnote(&label),
             Tag::Table(alignments) => self.start_table(alignments),
@@ -449,9 +466,13 @@ impl<'a, 'c> Writer<'a, 'c> {
                 }
             }
             TagEnd::HtmlBlock => self.end_html_block(),
-            TagEnd::List(true) => self.raw("</ol>\n"),
-            TagEnd::List(false) => self.raw("</ul>\n"),
-            TagEnd::Item => self.raw("</li>\n"),
+            TagEnd::List(_) => self.end_list(),
+            TagEnd::Item => {
+                self.raw("</li>\n");
+                if let Some(Some(list)) = self.lists.last_mut() {
+                    list.number += 1;
+                }
+            }
             TagEnd::FootnoteDefinition => self.end_footnote(),
             TagEnd::Table => self.raw("</tbody></table></div>\n"),
             TagEnd::TableHead => {
@@ -525,14 +546,36 @@ impl<'a, 'c> Writer<'a, 'c> {
         ));
     }
 
+    fn start_list(&mut self, start: Option<u64>) {
+        let Some(number) = start else {
+            self.raw("<ul>\n");
+            self.lists.push(None);
+            return;
+        };
+        self.raw("<ol");
+        let attributes = self.out.len();
+        if number != 1 {
+            let _ = write!(self.out, " start=\"{number}\"");
+        }
+        self.out.push_str(">\n");
+        self.lists.push(Some(OpenList { attributes, number }));
+    }
+
+    fn end_list(&mut self) {
+        let Some(Some(list)) = self.lists.pop() else {
+            self.raw("</ul>\n");
+            return;
+        };
+        self.raw("</ol>\n");
+        if list.number > MIN_LONG_NUMBER {
+            self.out
+                .insert_str(list.attributes, " class=\"long-numbers\"");
+        }
+    }
+
     fn end_html_block(&mut self) {
         let html = mem::take(&mut self.text);
-        for (index, line) in html.trim_end_matches('\n').split('\n').enumerate() {
-            if index > 0 {
-                self.out.push_str("<br>\n");
-            }
-            linkify_into(self.out, line);
-        }
+        linkify_into(self.out, html.trim_end_matches('\n'));
         self.out.push_str("</p>\n");
     }
 
@@ -571,20 +614,17 @@ impl<'a> Writer<'a, '_> {
             LinkType::Email => safe_href(&format!("mailto:{url}")),
             _ => safe_href(url),
         };
-        let shown_url = match href {
-            Some(href) => {
-                open_link(self.out, &href, title);
-                None
-            }
+        match &href {
+            Some(href) => open_link(self.out, href, title),
             None => {
                 self.out.push_str("<span class=\"unlinked\"");
                 self.title(title);
                 self.out.push('>');
-                Some(shown_url(url))
             }
-        };
+        }
         self.link = Some(OpenLink {
-            shown_url,
+            url: url.to_owned(),
+            is_refused: href.is_none(),
             text: String::new(),
         });
     }
@@ -594,16 +634,24 @@ impl<'a> Writer<'a, '_> {
         let Some(link) = self.link.take() else {
             return;
         };
-        let Some(url) = link.shown_url else {
+        if !link.is_refused {
             self.out.push_str("</a>");
+            if let Some(host) = unsaid_host(&link.text, &link.url) {
+                self.link_target(host);
+            }
             return;
-        };
+        }
+        let url = shown_url(&link.url);
         if !url.is_empty() && url != link.text {
-            self.out.push_str(" <span class=\"link-target\">(");
-            escape_code(self.out, &url);
-            self.out.push_str(")</span>");
+            self.link_target(&url);
         }
         self.out.push_str("</span>");
+    }
+
+    fn link_target(&mut self, target: &str) {
+        self.out.push_str(" <span class=\"link-target\">(");
+        escape_code(self.out, target);
+        self.out.push_str(")</span>");
     }
 
     fn title(&mut self, title: &str) {
@@ -899,10 +947,10 @@ impl Writer<'_, '_> {
 mod tests {
     use super::*;
 
-    fn html_with(markdown: &str, hard_breaks: bool, highlighter: Option<&Highlighter>) -> String {
+    fn html_with(markdown: &str, is_typed: bool, highlighter: Option<&Highlighter>) -> String {
         let mut out = String::new();
         let context = MarkdownContext {
-            hard_breaks,
+            is_typed,
             anchor: "m1",
             highlighter,
             heading_offset: 2,
@@ -938,7 +986,7 @@ mod tests {
             let name = tag.trim_start_matches('/').split(' ').next().unwrap();
             assert!(
                 "p h1 h2 h3 h4 h5 h6 blockquote div ul ol li em strong del a span code pre figure figcaption table thead \
-                 tbody tr th td sup section br hr input"
+                 tbody tr th td sup section br hr input wbr"
                     .split_whitespace()
                     .any(|known| known == name),
                 "{tag}"
@@ -949,7 +997,7 @@ mod tests {
             );
             if tag.starts_with('/') {
                 assert_eq!(open.pop(), Some(name), "{html}");
-            } else if !matches!(name, "br" | "hr" | "input") {
+            } else if !matches!(name, "br" | "hr" | "input" | "wbr") {
                 open.push(name);
             }
         }
@@ -973,6 +1021,18 @@ mod tests {
             (
                 "7. a\n8. b",
                 "<ol start=\"7\">\n<li>a</li>\n<li>b</li>\n</ol>\n",
+            ),
+            (
+                "1986. a",
+                "<ol class=\"long-numbers\" start=\"1986\">\n<li>a</li>\n</ol>\n",
+            ),
+            (
+                "999. a\n999. b",
+                "<ol class=\"long-numbers\" start=\"999\">\n<li>a</li>\n<li>b</li>\n</ol>\n",
+            ),
+            (
+                "- x\n\n  999. a\n       - b",
+                "<ul>\n<li><p>x</p>\n<ol start=\"999\">\n<li>a<ul>\n<li>b</li>\n</ul>\n</li>\n</ol>\n</li>\n</ul>\n",
             ),
             ("> a\n> b", "<blockquote>\n<p>a\nb</p>\n</blockquote>\n"),
             ("---", "<hr>\n"),
@@ -1054,7 +1114,7 @@ mod tests {
             ),
             (
                 "<div>\n*a*\n</div>",
-                "<p class=\"raw-html\">&lt;div&gt;<br>\n*a*<br>\n&lt;/div&gt;</p>\n",
+                "<p class=\"raw-html\">&lt;div&gt;\n*a*\n&lt;/div&gt;</p>\n",
             ),
             (
                 "<!-- note -->",
@@ -1118,6 +1178,28 @@ mod tests {
                 assert!(!html.contains("<a "), "{markdown}: {html}");
                 check_well_formed(&html);
             }
+        }
+    }
+
+    #[test]
+    fn links_say_where_they_lead_if_their_text_says_something_else() {
+        for (markdown, expected) in [
+            (
+                "[https://**bank**.example](https://evil.example/login)",
+                "<a href=\"https://evil.example/login\">https://<strong>bank</strong>.example</a> \
+                 <span class=\"link-target\">(evil.example)</span>",
+            ),
+            (
+                "<https://p\u{430}y.example/>",
+                "<a href=\"https://p\u{430}y.example/\">https://p\u{430}y.example/</a> <span class=\"link-target\">\
+                 (p<span class=\"lookalike\" title=\"U+0430\">\u{430}</span>y.example)</span>",
+            ),
+            (
+                "https://p\u{430}y.example/",
+                "<a href=\"https://p\u{430}y.example/\">https://p<span class=\"lookalike\" title=\"U+0430\">\u{430}</span>y.example/</a>",
+            ),
+        ] {
+            assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
         }
     }
 
@@ -1204,6 +1286,139 @@ mod tests {
     }
 
     #[test]
+    fn mathematics_stays_as_it_was_written() {
+        for (markdown, expected) in [
+            (r"so \( x_1 \) and \(\{y\}\)", r"so \( x_1 \) and \(\{y\}\)"),
+            (
+                r"\[ \begin{pmatrix} a \\ b \end{pmatrix}, *a* \]",
+                r"\[ \begin{pmatrix} a \\ b \end{pmatrix}, *a* \]",
+            ),
+            (
+                "\\[\na &= b \\\\[4pt]\n- c\n\\]\nend",
+                "\\[<br>\na &amp;= b \\\\[4pt]<br>\n- c<br>\n\\]\nend",
+            ),
+            (
+                r"$a*b*c$, $\sum x_i \, dx \\ y$.",
+                r"$a*b*c$, $\sum x_i \, dx \\ y$.",
+            ),
+            ("$$\r\na*b*c\r\n$$", "$$<br>\na*b*c<br>\n$$"),
+            (
+                r"\[ f(\text{\(x\)}) = *a* \]",
+                r"\[ f(\text{\(x\)}) = *a* \]",
+            ),
+            (r"\(a<b>c\) <b>", "\\(a&lt;b&gt;c\\) &lt;b&gt;"),
+        ] {
+            assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
+        }
+        for (markdown, text) in [
+            ("> \\[\n> \\,a > b\n> \\]", "\n\\[\n\\,a > b\n\\]\n\n"),
+            ("1. x\n   \\[\n   \\,a\n   \\]", "\nx\n\\[\n\\,a\n\\]\n\n"),
+            (
+                "|a|\n|-|\n| \\(x_1, *a*, \\,\\) |",
+                "\na\n\\(x_1, *a*, \\,\\)\n\n",
+            ),
+        ] {
+            assert_eq!(text_of(&html(markdown)), text, "{markdown}");
+        }
+        // What is none is read as ever.
+        for (markdown, expected) in [
+            ("costs $5 and **$10**", "costs $5 and <strong>$10</strong>"),
+            ("\"$FOO\" or *\"$BAR\"*", "\"$FOO\" or <em>\"$BAR\"</em>"),
+            ("US$5 *to* 6$", "US$5 <em>to</em> 6$"),
+            (r"\( *a* and \*b\*", "( <em>a</em> and *b*"),
+            (
+                r"`\(` *a* `\)`",
+                r"<code>\(</code> <em>a</em> <code>\)</code>",
+            ),
+            (r"\\(*a*\\)", r"\(<em>a</em>\)"),
+        ] {
+            assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
+        }
+        assert_eq!(
+            html("\\[ *a*\n\n*b* \\]"),
+            "<p>[ <em>a</em></p>\n<p><em>b</em> ]</p>\n"
+        );
+        assert!(html("```\n\\(*a*\\)\n```").contains("<code>\\(*a*\\)</code>"));
+    }
+
+    #[test]
+    fn what_people_type_stays_as_it_was_typed() {
+        for (markdown, expected) in [
+            (
+                "def f(x):\n    if x:\n\treturn __init__\n",
+                "<p>def f(x):<br>\n\u{a0}\u{a0}\u{a0}\u{a0}if x:<br>\n\u{a0}\u{a0}\u{a0}\u{a0}return __init__</p>\n",
+            ),
+            (
+                r"C:\dir\new_file\*.txt and \\server\share\",
+                r"<p>C:\dir\new_file\*.txt and \\server\share\</p>
+",
+            ),
+            ("a\\\nb", "<p>a\\<br>\nb</p>\n"),
+            ("  a\n    \\b\n c", "<p>a<br>\n\u{a0}\u{a0}\\b<br>\nc</p>\n"),
+            (
+                "- a\n  b\n    c\n\n> d\n>   `e`\nf",
+                "<ul>\n<li>a<br>\nb<br>\n\u{a0}\u{a0}c</li>\n</ul>\n<blockquote>\n<p>d<br>\n\u{a0}\u{a0}<code>e</code><br>\nf</p>\n\
+                 </blockquote>\n",
+            ),
+            (
+                "a\n  **b** *c*",
+                "<p>a<br>\n\u{a0}\u{a0}<strong>b</strong> <em>c</em></p>\n",
+            ),
+            (
+                r"`a\*__b__` <b c='\*__d__'>",
+                "<p><code>a\\*__b__</code> &lt;b c='\\*__d__'&gt;</p>\n",
+            ),
+            (
+                r"[a](https://b.c/__d__ 'e\.')",
+                "<p><a href=\"https://b.c/__d__\" title=\"e\\.\">a</a></p>\n",
+            ),
+            (
+                "<https://b.c/__d__>",
+                "<p><a href=\"https://b.c/__d__\">https://b.c/__d__</a></p>\n",
+            ),
+            (r"\(a\, __b__\)", "<p>\\(a\\, __b__\\)</p>\n"),
+        ] {
+            assert_eq!(html_with(markdown, true, None), expected, "{markdown}");
+        }
+        let table = html_with("|a|\n|-|\n|b \\| c|", true, None);
+        assert!(table.contains("<td>b | c</td>"), "{table}");
+        for hostile in [
+            "> ".repeat(2_000) + &"\n  a".repeat(20_000),
+            "\\".repeat(100_000),
+            "|a".repeat(100_000),
+        ] {
+            check_well_formed_fast(&html_with(&hostile, true, None));
+        }
+    }
+
+    #[test]
+    fn bold_text_ends_beside_east_asian_punctuation() {
+        for (markdown, expected) in [
+            ("**注意：**请先备份。", "<strong>注意：</strong>请先备份。"),
+            ("**「强调」**中文", "<strong>「强调」</strong>中文"),
+            ("中文**「强调」**中文", "中文<strong>「强调」</strong>中文"),
+            ("**注意：**Use it", "<strong>注意：</strong>Use it"),
+            ("**텍스트(text)**는", "<strong>텍스트(text)</strong>는"),
+            (
+                "这是**“重点”**。**再来**，",
+                "这是<strong>“重点”</strong>。<strong>再来</strong>，",
+            ),
+            ("***注意：***请", "<em><strong>注意：</strong></em>请"),
+            ("𠮷**「a」**𠮷", "𠮷<strong>「a」</strong>𠮷"),
+            // Everything else is read as ever.
+            ("价格*数量（元）*折扣", "价格*数量（元）*折扣"),
+            ("`**注意：**请`", "<code>**注意：**请</code>"),
+            ("a**(b)**c 文", "a**(b)**c 文"),
+            (r"\*\*注意：\*\*请", "**注意：**请"),
+            ("** 注意：** 请", "** 注意：** 请"),
+        ] {
+            assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
+        }
+        check_well_formed_fast(&html(&"**注：".repeat(20_000)));
+        check_well_formed_fast(&html(&("文".to_owned() + &"*".repeat(100_000) + "「")));
+    }
+
+    #[test]
     fn used_definitions_are_not_repeated() {
         assert_eq!(
             html("[a][B]\n\n[b]: https://c.de"),
@@ -1278,6 +1493,11 @@ mod tests {
             "[".repeat(20_000) + &"](x)".repeat(20_000),
             "\u{202e}".repeat(100_000),
             "x\u{202e}".repeat(20_000),
+            "\\(".repeat(50_000),
+            "\\[$$".repeat(20_000),
+            "$a".repeat(50_000),
+            "\\(a\\)".repeat(10_000),
+            "\n>".repeat(50_000) + "\\(",
         ] {
             let html = html(&markdown);
             check_well_formed_fast(&html);
@@ -1302,7 +1522,7 @@ mod tests {
             let name = piece.split(['>', ' ']).next().unwrap();
             if let Some(name) = name.strip_prefix('/') {
                 assert_eq!(open.pop(), Some(name));
-            } else if !matches!(name, "br" | "hr" | "input") {
+            } else if !matches!(name, "br" | "hr" | "input" | "wbr") {
                 open.push(name);
             }
         }

@@ -317,20 +317,19 @@ pub(crate) fn lines(parts: &[Part]) -> usize {
             ""
         }
     });
-    texts.map(|text| text.lines().count()).sum()
+    texts
+        .map(|text| terminal::plain_text(text).lines().count())
+        .sum()
 }
 
-/// Text with terminal codes: its first lines, and the rest behind a fold that says how much there is.
+/// Text with terminal codes, as it looked at its end: its first lines, and the rest behind a fold that says how much there is.
 fn output(text: &str, is_error: bool) -> PartContext {
-    let terminal = |text: &str| {
-        let mut html = String::with_capacity(text.len() + text.len() / 8);
-        terminal::terminal_into(&mut html, text);
-        Value::from_safe_string(html)
-    };
-    let (first, rest) = split_output(text);
+    let plain = terminal::plain_text(text);
+    let (first, rest) = split_output(&plain);
+    let (first_html, rest_html) = terminal::terminal_halves(text, first.len());
     let lines = rest.lines().count();
     let more = match lines {
-        1 if !text[..first.len()].ends_with('\n') => {
+        1 if !first.ends_with('\n') => {
             format!("{} more characters", rest.chars().count())
         }
         1 => "1 more line".to_owned(),
@@ -338,8 +337,8 @@ fn output(text: &str, is_error: bool) -> PartContext {
     };
     PartContext::Output {
         is_error,
-        first: terminal(first),
-        rest: (!rest.is_empty()).then(|| terminal(rest)),
+        first: Value::from_safe_string(first_html),
+        rest: (!rest_html.is_empty()).then(|| Value::from_safe_string(rest_html)),
         more,
     }
 }
@@ -586,6 +585,50 @@ mod tests {
             assert!(text.len() < 10 * json.len() + 100_000, "{}", text.len());
             assert!(text.contains(&deep));
         }
+    }
+
+    #[test]
+    fn output_is_folded_as_it_looked_at_its_end() {
+        let folded = |text: &str| match output(text, false) {
+            PartContext::Output {
+                first, rest, more, ..
+            } => (
+                first.to_string(),
+                rest.unwrap_or_default().to_string(),
+                more,
+            ),
+            _ => unreachable!(),
+        };
+        let bar = (0..=100).map(|percent| format!("{percent:3} {}\r", "=".repeat(60)));
+        let bar = bar.collect::<String>() + "\ndone\n";
+        let (first, rest, _) = folded(&bar);
+        assert_eq!(first, format!("100 {}\ndone\n", "=".repeat(60)));
+        assert_eq!(rest, "");
+
+        let red: String = (1..=30).map(|line| format!("line {line}\n")).collect();
+        let (first, rest, more) = folded(&format!("\x1b[31m{red}\x1b[0m"));
+        assert!(
+            first.starts_with("<span class=\"t-fg1\">line 1\n"),
+            "{first}"
+        );
+        assert!(first.ends_with("line 16\n</span>"), "{first}");
+        assert!(
+            rest.starts_with("<span class=\"t-fg1\">line 17\n"),
+            "{rest}"
+        );
+        assert_eq!(more, "14 more lines");
+
+        let frame =
+            |percent| (0..24).map(move |layer| format!("\x1b[Klayer {layer}: {percent} %\n"));
+        let frames = [0, 50, 100].map(|percent| frame(percent).collect::<String>());
+        let (first, rest, more) = folded(&frames.join("\x1b[24A"));
+        assert!(first.starts_with("layer 0: 100 %\n"), "{first}");
+        assert!(rest.ends_with("layer 23: 100 %\n"), "{rest}");
+        assert_eq!(more, "8 more lines");
+        let text = Part::Text {
+            markdown: frames.join("\x1b[24A"),
+        };
+        assert_eq!(lines(&[text]), 24);
     }
 
     #[test]

@@ -34,9 +34,25 @@ const LINK_BYTES_MIN: usize = 64 << 10;
 
 /// Writes terminal output as HTML.
 pub(crate) fn terminal_into(out: &mut String, text: &str) {
+    halves_into(out, text, usize::MAX);
+}
+
+/// Writes terminal output as HTML in two pieces, each whole for itself; `cut` is where the second one begins in [`plain_text`].
+pub(crate) fn terminal_halves(text: &str, cut: usize) -> (String, String) {
+    let mut first = String::with_capacity(text.len() + text.len() / 8);
+    let rest_start = halves_into(&mut first, text, cut);
+    let rest = first.split_off(rest_start);
+    (first, rest)
+}
+
+/// Writes terminal output and returns where the second half begins in `out`: its end where there is none.
+fn halves_into(out: &mut String, text: &str, cut: usize) -> usize {
     if !has_controls(text) {
-        escape_code(out, text);
-        return;
+        let (first, rest) = text.split_at(cut.min(text.len()));
+        escape_code(out, first);
+        let rest_start = out.len();
+        escape_code(out, rest);
+        return rest_start;
     }
     let mut writer = HtmlWriter {
         out,
@@ -45,9 +61,11 @@ pub(crate) fn terminal_into(out: &mut String, text: &str) {
         open: Open::default(),
         link_bytes_left: LINK_BYTES_MIN + 2 * text.len(),
         links_left_out: 0,
+        bytes_to_cut: Some(cut),
+        rest_start: None,
     };
     Screen::new(&mut writer).play(text);
-    writer.finish();
+    writer.finish()
 }
 
 /// Returns the text that [`terminal_into`] shows, without any control sequence.
@@ -497,10 +515,21 @@ struct HtmlWriter<'a> {
     open: Open,
     link_bytes_left: usize,
     links_left_out: usize,
+    /// Bytes of plain text before the second half; none once it has begun.
+    bytes_to_cut: Option<usize>,
+    rest_start: Option<usize>,
 }
 
 impl Sink for HtmlWriter<'_> {
     fn put(&mut self, cell: Cell, links: &[String]) {
+        self.bytes_to_cut = match self.bytes_to_cut {
+            Some(0) => {
+                self.close();
+                self.rest_start = Some(self.out.len());
+                None
+            }
+            left => left.map(|left| left.saturating_sub(cell.c.len_utf8())),
+        };
         if cell.style != self.style {
             self.write_run();
             self.close_span();
@@ -559,10 +588,17 @@ impl HtmlWriter<'_> {
         }
     }
 
-    fn finish(mut self) {
+    /// Closes what is open; what comes next opens what it needs.
+    fn close(&mut self) {
         self.write_run();
         self.close_span();
         self.close_link();
+        self.style = Style::default();
+    }
+
+    /// Ends the last half and returns where it begins.
+    fn finish(mut self) -> usize {
+        self.close();
         if self.links_left_out > 0 {
             let words = activity::count(self.links_left_out, "link");
             self.out.push_str("\n<span class=\"t-d\">[");
@@ -570,6 +606,7 @@ impl HtmlWriter<'_> {
             self.out
                 .push_str(" left out: their addresses are too long]</span>");
         }
+        self.rest_start.unwrap_or(self.out.len())
     }
 }
 
