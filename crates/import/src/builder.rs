@@ -6,8 +6,9 @@ use std::{
 };
 
 use readalong_model::{
-    Artifact, ArtifactId, ArtifactRole, Availability, Chat, ChatHead, Digest, Message, MessageId,
-    Part, Place, RawJson, Role, Thread, ThreadId, ThreadKind, Timestamp, Visibility, Warning,
+    Artifact, ArtifactId, ArtifactRole, Author, AuthorKind, Availability, Chat, ChatHead, Digest,
+    Message, MessageId, Part, Place, RawJson, Role, Thread, ThreadId, ThreadKind, Timestamp,
+    Visibility, Warning,
 };
 
 use crate::{
@@ -160,6 +161,20 @@ impl ChatBuilder {
     pub(crate) fn put_next(&mut self, mut message: Message) {
         message.parent = self.last_id_in(message.thread);
         self.put(message);
+    }
+
+    /// Adds what a program injected for its model as a message that readers do not see.
+    pub(crate) fn put_injected(&mut self, id: String, at: Option<Timestamp>, parts: Vec<Part>) {
+        self.put_next(Message {
+            author: Author {
+                kind: Some(AuthorKind::Harness),
+                ..Author::default()
+            },
+            at,
+            visibility: Visibility::Hidden,
+            parts,
+            ..Message::new(id, Role::System)
+        });
     }
 
     /// The id of the newest message of a thread.

@@ -36,7 +36,7 @@ pub(super) mod record;
 mod sidecars;
 mod subagents;
 mod tree;
-mod words;
+pub(super) mod words;
 
 use notes::{Queue, Titles};
 use record::Line;

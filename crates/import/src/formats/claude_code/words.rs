@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use readalong_model::Part;
+
 /// What kind of text it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
@@ -107,6 +109,54 @@ pub(super) fn said(text: &str) -> Vec<(Said, Cow<'_, str>)> {
 pub(super) fn is_refusal(text: &str) -> bool {
     REFUSALS.iter().any(|beginning| text.starts_with(beginning))
         && (text.starts_with("The user") || text.contains("grant") || text.contains("denied"))
+}
+
+/// Takes out of parts that a message array has in a human's place what the program put there for its model only, and gives that.
+pub(in crate::formats) fn take_injected(parts: &mut Vec<Part>) -> Vec<Part> {
+    let mut injected = Vec::new();
+    parts.retain_mut(|part| match part {
+        Part::Text { markdown } => take_from(markdown, without_injected, &mut injected),
+        Part::ToolResult { parts, .. } => {
+            parts.retain_mut(|part| match part {
+                Part::Text { markdown } => {
+                    take_from(markdown, without_trailing_reminders, &mut injected)
+                }
+                _ => true,
+            });
+            true
+        }
+        _ => true,
+    });
+    injected
+}
+
+/// Cuts a text, and puts what was cut off with the rest of that; false where nothing is left of the text.
+fn take_from(
+    text: &mut String,
+    cut: fn(&str) -> (&str, Vec<&str>),
+    injected: &mut Vec<Part>,
+) -> bool {
+    let (body, found) = cut(text);
+    if found.is_empty() {
+        return true;
+    }
+    injected.extend(found.into_iter().map(|found| Part::Text {
+        markdown: found.to_owned(),
+    }));
+    *text = body.to_owned();
+    !text.is_empty()
+}
+
+/// A text without what the program put before and behind it for its model, and that.
+fn without_injected(text: &str) -> (&str, Vec<&str>) {
+    let (mut body, mut injected) = (text, Vec::new());
+    while let Some((_, Said::Hidden, inner, after)) = leading_tag(body) {
+        injected.push(inner.trim());
+        body = after.trim();
+    }
+    let (body, reminders) = without_trailing_reminders(body);
+    injected.extend(reminders);
+    (body, injected)
 }
 
 /// A text without the reminders that the program hung to its end, and those.

@@ -1,7 +1,8 @@
 //! Reads the fixtures of this format, message arrays in all layouts, and the real samples where they are.
 
 use super::super::outline::{
-    assert_accounted, check_outline, fixtures, occurrences, open, open_bytes, read_all, samples,
+    assert_accounted, check_outline, fixtures, occurrences, open, open_bytes, outline, read_all,
+    read_bytes, samples,
 };
 use crate::Layout;
 
@@ -30,6 +31,34 @@ fn layouts_are_told_apart() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn what_a_program_injects_is_hidden() {
+    let lines = r#"{"role":"user","content":"<system-reminder>Own notes</system-reminder>\nfix it"}
+{"role":"assistant","content":"","tool_calls":[{"id":"t","function":{"name":"x","arguments":"{}"}}]}
+{"role":"tool","tool_call_id":"t","content":"done\n<system-reminder>No</system-reminder>"}
+"#;
+    let imported = read_bytes(lines.as_bytes().to_vec());
+    assert_accounted(&imported);
+    assert_eq!(
+        outline(&imported.chat),
+        [
+            "# fix it",
+            "system hidden",
+            "  text \"Own notes\"",
+            "user",
+            "  text \"fix it\"",
+            "assistant",
+            "  call t x Other Done",
+            "system hidden",
+            "  text \"<system-reminder>No</system-reminder>\"",
+            "tool",
+            "  result t",
+            "    text \"done\"",
+        ]
+        .join("\n")
+    );
 }
 
 /// Every text of a sample stands once in its chat for each time it stands in the file.

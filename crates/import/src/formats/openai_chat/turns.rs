@@ -15,7 +15,11 @@ use readalong_model::{
 };
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
+use crate::{
+    builder::ChatBuilder,
+    formats::{claude_code::words, lenient},
+    surroundings::Surroundings,
+};
 
 /// The longest path of a file beside the transcript that is followed.
 const PATH_BYTES_MAX: usize = 1024;
@@ -347,7 +351,17 @@ impl Turns {
                 message.parts = parts;
             }
         }
-        chat.put_next(message);
+        let injected = match message.role {
+            Role::User | Role::Tool => words::take_injected(&mut message.parts),
+            _ => Vec::new(),
+        };
+        let is_said = !message.parts.is_empty() || injected.is_empty();
+        if !injected.is_empty() {
+            chat.put_injected(format!("{}~injected", message.id.0), message.at, injected);
+        }
+        if is_said {
+            chat.put_next(message);
+        }
         Ok(())
     }
 
