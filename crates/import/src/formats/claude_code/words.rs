@@ -89,7 +89,10 @@ pub(super) fn said(text: &str) -> Vec<(Said, Cow<'_, str>)> {
         rest = rest.trim();
     }
     let begins = |(beginning, _): &&(&str, Said)| rest.trim_start().starts_with(beginning);
+    // Nobody types on behind news: the program says there where more of it is.
+    let is_news = matches!(found.last(), Some((Said::Info, _)));
     match BEGINNINGS.iter().find(begins) {
+        _ if is_news => put(&mut found, Said::Info, Cow::Borrowed(rest)),
         Some((_, Said::Interrupted)) if !rest.trim_end().ends_with(']') => {
             put(&mut found, Said::Prompt, Cow::Borrowed(rest))
         }
@@ -310,6 +313,13 @@ mod tests {
             (
                 "<task-notification>done</task-notification>",
                 vec![(Said::Info, "done")],
+            ),
+            (
+                "<task-notification>done</task-notification>\nRead the output file: /tmp/x",
+                vec![
+                    (Said::Info, "done"),
+                    (Said::Info, "Read the output file: /tmp/x"),
+                ],
             ),
             (
                 "[Request interrupted by user for tool use]",
