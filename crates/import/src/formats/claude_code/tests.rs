@@ -314,6 +314,11 @@ fn news_of_a_task_is_no_prompt_and_stands_there_once() {
 }
 
 #[test]
+fn a_command_that_the_model_answers_is_a_prompt() {
+    check_outline(&fixtures("claude-code").join("commands.jsonl"));
+}
+
+#[test]
 fn a_subagent_on_its_own_is_a_chat() {
     let chat = fixture("agent-old1.jsonl").chat;
     assert_eq!(chat.threads.len(), 1);

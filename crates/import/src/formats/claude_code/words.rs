@@ -214,6 +214,8 @@ impl<'t> CommandLine<'t> {
             "command-name" => self.name = inner,
             "command-args" => self.args = inner,
             "bash-input" => (self.name, self.args) = ("!", inner),
+            // Older versions write that in the place of the name.
+            "command-message" if inner.ends_with("is running\u{2026}") => {}
             _ => self.more.push(inner),
         }
     }
@@ -320,6 +322,10 @@ mod tests {
                     (Said::Info, "done"),
                     (Said::Info, "Read the output file: /tmp/x"),
                 ],
+            ),
+            (
+                "<command-message>fix is running\u{2026}</command-message>\n<command-name>/fix</command-name>\n<command-args>it</command-args>",
+                vec![(Said::Command, "/fix it")],
             ),
             (
                 "[Request interrupted by user for tool use]",
