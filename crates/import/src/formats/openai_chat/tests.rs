@@ -8,7 +8,13 @@ use crate::Layout;
 
 #[test]
 fn fixtures_give_their_outlines() {
-    for name in ["messages.jsonl", "array.json", "object.json", "many.jsonl"] {
+    for name in [
+        "messages.jsonl",
+        "grows.jsonl",
+        "array.json",
+        "object.json",
+        "many.jsonl",
+    ] {
         check_outline(&fixtures("openai-chat").join(name));
     }
 }
