@@ -23,7 +23,7 @@ pub(crate) const KEYWORDS: [&str; 12] = [
     "seed_phrase",
     "seedphrase",
     "auth",
-    "_pw",
+    "pw",
     "salt",
 ];
 
@@ -83,8 +83,8 @@ type Found = (Range<usize>, Kind, Sure);
 /// not looked at one after the other.
 pub(crate) fn at(text: &str, keyword: Range<usize>) -> (usize, Option<Found>) {
     let bytes = text.as_bytes();
-    let start = name_start(bytes, keyword.start);
     let end = name_end(bytes, keyword.end);
+    let start = with_word_before(text, name_start(bytes, keyword.start)..end);
     if !could_have_value(bytes, start, end) {
         return (end, None);
     }
@@ -103,7 +103,7 @@ struct Looked(Range<usize>);
 
 /// True where something stands behind a name that a value could follow: most names stand in sentences and calls.
 fn could_have_value(bytes: &[u8], start: usize, end: usize) -> bool {
-    let at = skip_closing(bytes, end);
+    let at = label_end(bytes, end);
     let after = at + spaces(bytes, at);
     let is_flag = bytes[start] == b'-' && after > at;
     let is_sign = |byte: &u8| {
@@ -150,6 +150,26 @@ fn name_end(bytes: &[u8], from: usize) -> usize {
         end -= 1;
     }
     end
+}
+
+/// Where a name begins whose last word prose writes apart: `API key`, `Secret key`.
+fn with_word_before(text: &str, name: Range<usize>) -> usize {
+    let before = text[..name.start].strip_suffix(' ');
+    let Some(before) = before.filter(|_| text[name.clone()].eq_ignore_ascii_case("key")) else {
+        return name.start;
+    };
+    let bytes = before.as_bytes();
+    let near = &bytes[bytes.len().saturating_sub(NAME_BYTES_MAX)..];
+    let letters = near.iter().rev().take_while(|byte| is_name(**byte)).count();
+    let word = &before[before.len() - letters..];
+    let says_what = BEFORE_KEY
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known));
+    if says_what {
+        name.start - 1 - letters
+    } else {
+        name.start
+    }
 }
 
 /// What a name says.
@@ -348,8 +368,8 @@ impl Meaning {
             && name.bytes().any(|byte| byte.is_ascii_uppercase())
             && !name.bytes().any(|byte| byte.is_ascii_lowercase());
         let (kind, is_telling) = match told.as_str() {
-            "password" | "passwd" | "passphrase" | "passcode" | "pwd" | "pass" | "pw"
-            | "userpass" | "userpassword" | "dbpassword" | "dbpass" | "rootpassword"
+            "password" | "passwort" | "passwd" | "passphrase" | "passcode" | "pwd" | "pass"
+            | "pw" | "userpass" | "userpassword" | "dbpassword" | "dbpass" | "rootpassword"
             | "adminpassword" | "requirepass" | "masterauth" | "sshpass" | "keypass"
             | "storepass" => (
                 Kind::Password,
@@ -440,7 +460,7 @@ fn value_of(
     let is_tag = name.start > 0 && bytes[name.start - 1] == b'<';
     let quoted = |at: usize| at > 0 && matches!(bytes[at - 1], b'"' | b'\'' | b'`');
     let is_quoted_name = quoted(name.start);
-    let mut at = skip_closing(bytes, name.end);
+    let mut at = label_end(bytes, name.end);
     let spaces_before = spaces(bytes, at);
     at += spaces_before;
     let sign = Sign::at(&bytes[at..], is_tag);
@@ -455,8 +475,8 @@ fn value_of(
     at += length;
     let spaces_after = spaces(bytes, at);
     at += spaces_after;
-    if sign == Sign::Colon || sign == Sign::Equals {
-        at = after_type(bytes, at, sign);
+    if sign == Sign::Colon {
+        at = after_type(bytes, at + emphasis(&bytes[at..]));
     }
     let begins_line = line_begins_with(bytes, name.start);
     let style = Style {
@@ -532,6 +552,27 @@ fn spaces(bytes: &[u8], at: usize) -> usize {
         .count()
 }
 
+/// Behind what may stand between a name and its sign: what closes the name, and the verb of `the password is: …`.
+fn label_end(bytes: &[u8], name_end: usize) -> usize {
+    let at = skip_closing(bytes, name_end);
+    if bytes[at..].starts_with(b" is:") {
+        at + b" is".len()
+    } else {
+        at
+    }
+}
+
+/// Marks of Markdown that close a label behind its colon, and the white space behind them: `**Token:** …`.
+fn emphasis(bytes: &[u8]) -> usize {
+    let is_mark = |byte: &&u8| matches!(byte, b'*' | b'_');
+    let marks = bytes.iter().take(3).take_while(is_mark).count();
+    match bytes.get(marks) {
+        Some(b' ' | b'\t') if marks > 0 => marks + spaces(bytes, marks),
+        Some(b'`' | b'"' | b'\'') => marks,
+        _ => 0,
+    }
+}
+
 /// Behind quotes and brackets that close a name: `["token"]`.
 fn skip_closing(bytes: &[u8], mut at: usize) -> usize {
     let most = at + 4;
@@ -546,10 +587,7 @@ fn skip_closing(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// Behind a type between a name and its value: `password: &str = "…"`.
-fn after_type(bytes: &[u8], at: usize, sign: Sign) -> usize {
-    if sign != Sign::Colon {
-        return at;
-    }
+fn after_type(bytes: &[u8], at: usize) -> usize {
     let line = &bytes[at..bytes.len().min(at + 48)];
     let length = line
         .iter()
@@ -580,7 +618,10 @@ fn line_begins_with(bytes: &[u8], name: usize) -> bool {
         None if from == 0 => before,
         None => return false,
     };
-    let line = line.trim_ascii();
+    // Emphasis and marks of lists: `- **Password:** …`.
+    let is_mark = |byte: &&u8| byte.is_ascii_whitespace() || **byte == b'*';
+    let marks = line.iter().rev().take_while(is_mark).count();
+    let line = line[..line.len() - marks].trim_ascii_start();
     line.is_empty()
         || [
             &b"export"[..],
@@ -948,6 +989,22 @@ mod tests {
             ("  password: hunter2", "hunter2"),
             ("password = hunter2", "hunter2"),
             ("SECRET_KEY = 'k3#v9!q2$w8@z5'", "k3#v9!q2$w8@z5"),
+            ("API key: Zq7Lw2Kd9Xc4Vb6N", "Zq7Lw2Kd9Xc4Vb6N"),
+            (
+                "The AWS Secret Access Key = Zq7Lw2Kd9Xc4Vb6N",
+                "Zq7Lw2Kd9Xc4Vb6N",
+            ),
+            ("| Secret key | Zq7Lw2Kd9Xc4Vb6N |", "Zq7Lw2Kd9Xc4Vb6N"),
+            ("Your API key is: `Zq7Lw2Kd9Xc4Vb6N`.", "Zq7Lw2Kd9Xc4Vb6N"),
+            ("1. **API key:** `Zq7Lw2Kd9Xc4Vb6N`", "Zq7Lw2Kd9Xc4Vb6N"),
+            ("***Token:*** Zq7Lw2Kd9Xc4Vb6N", "Zq7Lw2Kd9Xc4Vb6N"),
+            ("__Client secret:__ Zq7Lw2Kd9Xc4Vb6N", "Zq7Lw2Kd9Xc4Vb6N"),
+            ("- **Password:** hunter2", "hunter2"),
+            ("* **Password**: hunter2", "hunter2"),
+            ("The password is: hunter2!x", "hunter2!x"),
+            ("Passwort: hunter2!x", "hunter2!x"),
+            ("pw: hunter2!x", "hunter2!x"),
+            ("kubectl create --from-literal=pw=hunter2!x", "hunter2!x"),
         ] {
             assert_eq!(found(text), Some(secret), "{text}");
         }
@@ -989,6 +1046,17 @@ mod tests {
             "password_hash_rounds = 12",
             "token = self.next_token",
             "AUTH_KEY_FILE=/run/secrets/auth_key",
+            "the key: Zq7Lw2Kd9Xc4Vb6N",
+            "Primary key: Zq7Lw2Kd9Xc4Vb6N",
+            "API keys: Zq7Lw2Kd9Xc4Vb6N",
+            "api  key: Zq7Lw2Kd9Xc4Vb6N",
+            "**API key:** your key from the dashboard",
+            "**API key:** `process.env.API_KEY`",
+            "- **Password:** at least 12 characters",
+            "- **Token:** authentication",
+            "The password is: correct",
+            "The API key is: see `.env`",
+            "pw = sync_playwright().start()",
         ] {
             assert_eq!(found(text), None, "{text}");
         }

@@ -15,7 +15,7 @@ use super::{
     Evidence, Format, Growth, Layout, Reader, Record, Refusal, Taken,
     claude_code::{
         record::{Tokens, object},
-        runs,
+        runs, words,
     },
     lenient,
     openai_chat::OWN_MESSAGE,
@@ -282,7 +282,7 @@ impl Anthropic {
             .filter(|id| !id.is_empty())
             .map(str::to_owned);
         let mut native = native.filter(|id| !chat.has(id));
-        let parts = item.content.read(
+        let mut parts = item.content.read(
             file_role,
             &mut World {
                 chat,
@@ -295,6 +295,20 @@ impl Anthropic {
         } else {
             Visibility::Shown
         };
+        let injected = match role {
+            Role::User => words::take_injected(&mut parts),
+            _ => Vec::new(),
+        };
+        if chat.grow_newest(item.id.as_deref(), role, &mut parts) {
+            if let Some(newest) = chat.newest() {
+                newest.usage = usage.or(newest.usage);
+            }
+            return Ok(Taken::Mapped);
+        }
+        if !injected.is_empty() {
+            let id = chat.id_by_position(raw.get().as_bytes());
+            chat.put_injected(id, at, injected);
+        }
         for (is_result, parts) in runs(parts) {
             let id = native
                 .take()

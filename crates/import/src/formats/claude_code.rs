@@ -36,7 +36,7 @@ pub(super) mod record;
 mod sidecars;
 mod subagents;
 mod tree;
-mod words;
+pub(super) mod words;
 
 use notes::{Queue, Titles};
 use record::Line;
@@ -384,6 +384,11 @@ impl ClaudeCode {
                 .link(Some(agent), Some(&self.calls.answered(call)));
         }
         let parent = self.tree.above(line.parent_uuid.as_deref());
+        let texts = line.message.content.texts();
+        let is_expansion = line.is_meta && texts.into_iter().all(is_plain_prompt);
+        if kind == "assistant" || is_expansion {
+            self.answer_command(parent, thread, chat);
+        }
         let role = if kind == "user" {
             ArtifactRole::Uploaded
         } else {
@@ -429,6 +434,32 @@ impl ClaudeCode {
             self.tree.note_result(node, &call);
         }
         Ok(Taken::Mapped)
+    }
+
+    /// A command that the model answers, or that is written out for it, is what a human asks for: only the program answers its own ones.
+    fn answer_command(&mut self, parent: Option<u32>, thread: ThreadId, chat: &mut ChatBuilder) {
+        let Some(place) = self.commands.get(&thread).copied() else {
+            return;
+        };
+        let above = parent.and_then(|node| self.tree.node(node));
+        if above.is_none_or(|node| node.last as usize != place) {
+            return;
+        }
+        self.commands.remove(&thread);
+        let Some(message) = chat.message_at(place) else {
+            return;
+        };
+        if let (Visibility::Meta, [Part::Notice { text, .. }]) =
+            (message.visibility, message.parts.as_mut_slice())
+        {
+            let markdown = std::mem::take(text);
+            (message.role, message.visibility) = (Role::User, Visibility::Shown);
+            message.author = Author::default();
+            message.parts = vec![Part::Text {
+                markdown: markdown.clone(),
+            }];
+            self.queue.deliver(&markdown, chat);
+        }
     }
 
     /// True for a record that repeats one that was taken, as compaction does with the history.
@@ -543,6 +574,10 @@ impl ClaudeCode {
                 }
                 part => put(Some(Said::Prompt), part),
             }
+        }
+        if groups.is_empty() {
+            // A command of the program that had nothing to say.
+            self.commands.remove(&envelope.thread);
         }
         let begins = matches!(groups.first(), Some((Some(Said::Prompt), _)));
         for (said, parts) in groups {

@@ -4,6 +4,7 @@ use crate::{
     Discard, Imported, Layout, Pick,
     formats::outline::{
         assert_accounted, check_outline, fixtures, open, open_bytes, outline, read, read_all,
+        read_bytes,
     },
 };
 
@@ -43,6 +44,67 @@ fn a_request_is_a_chat_with_hidden_instructions() {
     assert_eq!(
         outline(&imported.chat),
         "# Hi\nsystem hidden\n  text \"Be brief\"\nuser\n  text \"Hi\"\nassistant model-b\n  text \"Hello\""
+    );
+}
+
+/// A request as agents send it: reminders before and behind what people and tools say.
+#[test]
+fn what_a_program_injects_is_hidden() {
+    let request = serde_json::json!({"messages": [
+        {"role": "user", "content": [
+            {"type": "text", "text": "<system-reminder>\nOwn notes\n</system-reminder>\n"},
+            {"type": "text", "text": "fix it\n<system-reminder>be nice</system-reminder>"},
+        ]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "X", "input": {}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "t", "content": "1 abc\n\n<system-reminder>\nNo\n</system-reminder>\n"},
+        ]},
+        {"role": "user", "content": "<system-reminder>alone</system-reminder>"},
+        {"role": "user", "content": "what is <system-reminder>x</system-reminder>?"},
+    ]});
+    let imported = read_bytes(request.to_string().into_bytes());
+    assert_accounted(&imported);
+    assert_eq!(
+        outline(&imported.chat),
+        [
+            "# fix it",
+            "system hidden",
+            "  text \"Own notes\"",
+            "  text \"<system-reminder>be nice</system-reminder>\"",
+            "user",
+            "  text \"fix it\"",
+            "assistant",
+            "  call t X Other Done",
+            "system hidden",
+            "  text \"<system-reminder>\\nNo\\n</system-reminder>\"",
+            "tool",
+            "  result t",
+            "    text \"1 abc\"",
+            "system hidden",
+            "  text \"alone\"",
+            "user",
+            "  text \"what is <system-reminder>x</system-reminder>?\"",
+        ]
+        .join("\n")
+    );
+}
+
+/// A message that is written again whenever there is more of it.
+#[test]
+fn a_message_that_grows_stands_there_once() {
+    let lines = r#"{"id":"m1","role":"user","content":[{"type":"text","text":"Hi"}]}
+{"id":"m2","role":"assistant","content":[{"type":"thinking","thinking":"Hm"}]}
+{"id":"m2","role":"assistant","content":[{"type":"thinking","thinking":"Hm?"},{"type":"text","text":"Hel"}]}
+{"id":"m2","role":"assistant","content":[{"type":"thinking","thinking":"Hm?"},{"type":"text","text":"Hello"}],"usage":{"output_tokens":7}}
+{"id":"m2","role":"assistant","content":[{"type":"text","text":"Something else"}]}
+"#;
+    let imported = read_bytes(lines.as_bytes().to_vec());
+    assert_accounted(&imported);
+    let message = &imported.chat.messages[1];
+    assert_eq!(message.usage.map(|usage| usage.output_tokens), Some(7));
+    assert_eq!(
+        outline(&imported.chat),
+        "# Hi\nuser\n  text \"Hi\"\nassistant\n  reasoning \"Hm?\"\n  text \"Hello\"\nassistant\n  text \"Something else\""
     );
 }
 

@@ -231,13 +231,13 @@ impl Queue {
     }
 }
 
-/// Texts are compared without the tag that the program puts around its own ones.
+/// Texts are compared without the tag that the program puts around its own ones, and without what stands behind that.
 fn key(text: &str) -> &str {
     let text = text.trim();
     let inner = text
         .strip_prefix("<task-notification>")
-        .and_then(|rest| rest.strip_suffix("</task-notification>"));
-    inner.map_or(text, str::trim)
+        .and_then(|rest| rest.split_once("</task-notification>"));
+    inner.map_or(text, |(inner, _)| inner.trim())
 }
 
 fn silence(place: usize, chat: &mut ChatBuilder) {

@@ -266,6 +266,58 @@ fn which_of_many_prompts_are_known_to_be_taken_back_is_no_chance() {
     assert_eq!(hidden, newest);
 }
 
+/// Records of a session, each the child of the one before, with what each has besides.
+fn session(records: &[(&str, Value)]) -> Imported {
+    let mut lines = String::new();
+    for (at, (kind, rest)) in records.iter().enumerate() {
+        let mut line = serde_json::json!({
+            "type": kind,
+            "sessionId": "s",
+            "uuid": format!("r{at}"),
+            "parentUuid": at.checked_sub(1).map(|above| format!("r{above}")),
+            "timestamp": "2026-01-05T10:00:00.000Z",
+        });
+        let members = rest.as_object().unwrap().clone();
+        line.as_object_mut().unwrap().extend(members);
+        lines.push_str(&format!("{line}\n"));
+    }
+    transcript(lines.into_bytes())
+        .read(&Pick::Only, &mut crate::Discard)
+        .unwrap()
+}
+
+fn says(role: &str, text: &str) -> Value {
+    serde_json::json!({"message": {"role": role, "content": text}})
+}
+
+#[test]
+fn news_of_a_task_is_no_prompt_and_stands_there_once() {
+    let news = "<task-notification>\n<task-id>t</task-id>\n</task-notification>\nRead the output file: /tmp/t";
+    let imported = session(&[
+        ("user", says("user", "Go on")),
+        (
+            "queue-operation",
+            serde_json::json!({"operation": "enqueue", "content": news}),
+        ),
+        ("user", says("user", news)),
+    ]);
+    let seen: Vec<String> = imported
+        .chat
+        .messages
+        .iter()
+        .filter(|message| message.visibility != Visibility::Hidden)
+        .map(|message| format!("{:?} {:?}", message.role, message.parts))
+        .collect();
+    assert_eq!(seen.len(), 3, "{seen:#?}");
+    assert!(seen[1].contains("Info") && seen[1].contains("<task-id>t"));
+    assert!(seen[2].contains("Info") && seen[2].contains("Read the output"));
+}
+
+#[test]
+fn a_command_that_the_model_answers_is_a_prompt() {
+    check_outline(&fixtures("claude-code").join("commands.jsonl"));
+}
+
 #[test]
 fn a_subagent_on_its_own_is_a_chat() {
     let chat = fixture("agent-old1.jsonl").chat;

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use readalong_model::Part;
+
 /// What kind of text it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
@@ -87,7 +89,10 @@ pub(super) fn said(text: &str) -> Vec<(Said, Cow<'_, str>)> {
         rest = rest.trim();
     }
     let begins = |(beginning, _): &&(&str, Said)| rest.trim_start().starts_with(beginning);
+    // Nobody types on behind news: the program says there where more of it is.
+    let is_news = matches!(found.last(), Some((Said::Info, _)));
     match BEGINNINGS.iter().find(begins) {
+        _ if is_news => put(&mut found, Said::Info, Cow::Borrowed(rest)),
         Some((_, Said::Interrupted)) if !rest.trim_end().ends_with(']') => {
             put(&mut found, Said::Prompt, Cow::Borrowed(rest))
         }
@@ -107,6 +112,54 @@ pub(super) fn said(text: &str) -> Vec<(Said, Cow<'_, str>)> {
 pub(super) fn is_refusal(text: &str) -> bool {
     REFUSALS.iter().any(|beginning| text.starts_with(beginning))
         && (text.starts_with("The user") || text.contains("grant") || text.contains("denied"))
+}
+
+/// Takes out of parts that a message array has in a human's place what the program put there for its model only, and gives that.
+pub(in crate::formats) fn take_injected(parts: &mut Vec<Part>) -> Vec<Part> {
+    let mut injected = Vec::new();
+    parts.retain_mut(|part| match part {
+        Part::Text { markdown } => take_from(markdown, without_injected, &mut injected),
+        Part::ToolResult { parts, .. } => {
+            parts.retain_mut(|part| match part {
+                Part::Text { markdown } => {
+                    take_from(markdown, without_trailing_reminders, &mut injected)
+                }
+                _ => true,
+            });
+            true
+        }
+        _ => true,
+    });
+    injected
+}
+
+/// Cuts a text, and puts what was cut off with the rest of that; false where nothing is left of the text.
+fn take_from(
+    text: &mut String,
+    cut: fn(&str) -> (&str, Vec<&str>),
+    injected: &mut Vec<Part>,
+) -> bool {
+    let (body, found) = cut(text);
+    if found.is_empty() {
+        return true;
+    }
+    injected.extend(found.into_iter().map(|found| Part::Text {
+        markdown: found.to_owned(),
+    }));
+    *text = body.to_owned();
+    !text.is_empty()
+}
+
+/// A text without what the program put before and behind it for its model, and that.
+fn without_injected(text: &str) -> (&str, Vec<&str>) {
+    let (mut body, mut injected) = (text, Vec::new());
+    while let Some((_, Said::Hidden, inner, after)) = leading_tag(body) {
+        injected.push(inner.trim());
+        body = after.trim();
+    }
+    let (body, reminders) = without_trailing_reminders(body);
+    injected.extend(reminders);
+    (body, injected)
 }
 
 /// A text without the reminders that the program hung to its end, and those.
@@ -161,6 +214,8 @@ impl<'t> CommandLine<'t> {
             "command-name" => self.name = inner,
             "command-args" => self.args = inner,
             "bash-input" => (self.name, self.args) = ("!", inner),
+            // Older versions write that in the place of the name.
+            "command-message" if inner.ends_with("is running\u{2026}") => {}
             _ => self.more.push(inner),
         }
     }
@@ -260,6 +315,17 @@ mod tests {
             (
                 "<task-notification>done</task-notification>",
                 vec![(Said::Info, "done")],
+            ),
+            (
+                "<task-notification>done</task-notification>\nRead the output file: /tmp/x",
+                vec![
+                    (Said::Info, "done"),
+                    (Said::Info, "Read the output file: /tmp/x"),
+                ],
+            ),
+            (
+                "<command-message>fix is running\u{2026}</command-message>\n<command-name>/fix</command-name>\n<command-args>it</command-args>",
+                vec![(Said::Command, "/fix it")],
             ),
             (
                 "[Request interrupted by user for tool use]",

@@ -1,13 +1,20 @@
 //! Reads the fixtures of this format, message arrays in all layouts, and the real samples where they are.
 
 use super::super::outline::{
-    assert_accounted, check_outline, fixtures, occurrences, open, open_bytes, read_all, samples,
+    assert_accounted, check_outline, fixtures, occurrences, open, open_bytes, outline, read_all,
+    read_bytes, samples,
 };
 use crate::Layout;
 
 #[test]
 fn fixtures_give_their_outlines() {
-    for name in ["messages.jsonl", "array.json", "object.json", "many.jsonl"] {
+    for name in [
+        "messages.jsonl",
+        "grows.jsonl",
+        "array.json",
+        "object.json",
+        "many.jsonl",
+    ] {
         check_outline(&fixtures("openai-chat").join(name));
     }
 }
@@ -29,6 +36,56 @@ fn layouts_are_told_apart() {
             ("openai-chat", layout),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn what_a_program_injects_is_hidden() {
+    let lines = r#"{"role":"user","content":"<system-reminder>Own notes</system-reminder>\nfix it"}
+{"role":"assistant","content":"","tool_calls":[{"id":"t","function":{"name":"x","arguments":"{}"}}]}
+{"role":"tool","tool_call_id":"t","content":"done\n<system-reminder>No</system-reminder>"}
+"#;
+    let imported = read_bytes(lines.as_bytes().to_vec());
+    assert_accounted(&imported);
+    assert_eq!(
+        outline(&imported.chat),
+        [
+            "# fix it",
+            "system hidden",
+            "  text \"Own notes\"",
+            "user",
+            "  text \"fix it\"",
+            "assistant",
+            "  call t x Other Done",
+            "system hidden",
+            "  text \"<system-reminder>No</system-reminder>\"",
+            "tool",
+            "  result t",
+            "    text \"done\"",
+        ]
+        .join("\n")
+    );
+}
+
+/// Templates of some models end with the tag that opens the thoughts.
+#[test]
+fn thoughts_without_an_opening_tag_are_thoughts() {
+    let said = |role: &str, text: &str| {
+        let message = serde_json::json!([{"role": role, "content": text}]);
+        let imported = read_bytes(message.to_string().into_bytes());
+        let whole = outline(&imported.chat);
+        whole.lines().skip(2).collect::<Vec<_>>().join("\n")
+    };
+    let cut = "  reasoning \"Hm.\"\n  text \"Yes\"";
+    assert_eq!(said("assistant", "Hm.\n</think>\n\nYes"), cut);
+    assert_eq!(said("assistant", "<think>\nHm.\n</think>\n\nYes"), cut);
+    for (role, text) in [
+        ("assistant", "Close it with `</think>`."),
+        ("assistant", "Write <think>\n</think>\nthen"),
+        ("user", "Hm.\n</think>\nYes"),
+    ] {
+        let text_alone = format!("  text {text:?}");
+        assert_eq!(said(role, text), text_alone);
     }
 }
 

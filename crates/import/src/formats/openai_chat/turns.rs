@@ -15,7 +15,11 @@ use readalong_model::{
 };
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
+use crate::{
+    builder::ChatBuilder,
+    formats::{claude_code::words, lenient},
+    surroundings::Surroundings,
+};
 
 /// The longest path of a file beside the transcript that is followed.
 const PATH_BYTES_MAX: usize = 1024;
@@ -143,13 +147,14 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Adds a text, and the thoughts at its beginning as thoughts where a model writes them in `<think>`.
+    /// Adds a text, and the thoughts at its beginning as thoughts where a model writes them in `<think>`. Templates of some models end with
+    /// that tag, so that the text begins with the thoughts themselves and has a line with the other tag behind them.
     pub(in crate::formats) fn push_text(&mut self, text: Cow<'a, str>) {
-        let thought = match self.role {
-            Role::Assistant => text
-                .trim_start()
-                .strip_prefix("<think>")
-                .and_then(|rest| rest.split_once("</think>")),
+        let thought = match (self.role, text.trim_start().strip_prefix("<think>")) {
+            (Role::Assistant, Some(rest)) => rest.split_once("</think>"),
+            (Role::Assistant, None) if self.pieces.is_empty() => text
+                .split_once("\n</think>")
+                .filter(|(thought, _)| !thought.contains("<think>")),
             _ => None,
         };
         let Some((thought, rest)) = thought else {
@@ -309,8 +314,10 @@ impl Turns {
         chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<()> {
-        let native = turn.id.filter(|id| !id.is_empty() && !chat.has(id));
-        let id = native.map_or_else(|| chat.id_by_position(turn.raw.as_bytes()), Cow::into_owned);
+        let native = turn.id.as_deref();
+        let id = native
+            .filter(|id| !id.is_empty() && !chat.has(id))
+            .map_or_else(|| chat.id_by_position(turn.raw.as_bytes()), str::to_owned);
         let mut message = Message::new(id, turn.role);
         message.visibility = turn.visibility;
         message.at = turn.at;
@@ -347,7 +354,20 @@ impl Turns {
                 message.parts = parts;
             }
         }
-        chat.put_next(message);
+        let injected = match message.role {
+            Role::User | Role::Tool => words::take_injected(&mut message.parts),
+            _ => Vec::new(),
+        };
+        if chat.grow_newest(turn.id.as_deref(), message.role, &mut message.parts) {
+            return Ok(());
+        }
+        let is_said = !message.parts.is_empty() || injected.is_empty();
+        if !injected.is_empty() {
+            chat.put_injected(format!("{}~injected", message.id.0), message.at, injected);
+        }
+        if is_said {
+            chat.put_next(message);
+        }
         Ok(())
     }
 
