@@ -43,7 +43,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{auth, error::ApiError, routes::h2ogpte, service::Service};
+use crate::{answers::Answers, auth, error::ApiError, routes::h2ogpte, service::Service};
 
 /// Entries of a list, where nobody says how many.
 const LIST_DEFAULT: u32 = 100;
@@ -64,7 +64,7 @@ pub(crate) struct ApiState {
     sources: source::Sources,
     imports: import::Imports,
     /// Chats that are answered whole.
-    pub(super) whole_chats: h2ogpte::WholeChats,
+    pub(super) whole_chats: Answers,
 }
 
 #[derive(OpenApi)]
