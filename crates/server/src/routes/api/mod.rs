@@ -65,6 +65,8 @@ pub(crate) struct ApiState {
     imports: import::Imports,
     /// Chats that are answered whole.
     pub(super) whole_chats: Answers,
+    /// Pictures of featured shares.
+    pictures: Answers,
 }
 
 #[derive(OpenApi)]
