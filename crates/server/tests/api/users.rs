@@ -265,3 +265,29 @@ async fn who_is_signed_in_cannot_guess_the_password_either() {
     let answer = answer.expect_error(429, "too_many_requests");
     assert!(!answer.header(header::RETRY_AFTER).is_empty());
 }
+
+#[tokio::test]
+async fn lists_of_users_and_tokens_are_paged() {
+    let world = World::new().await;
+    for name in ["one", "two", "three"] {
+        let token = world.post("/api/v1/tokens", &world.ada, json!({"name": name}));
+        token.await.expect(201);
+    }
+    for (path, token) in [
+        ("/api/v1/users", &world.root),
+        ("/api/v1/tokens", &world.ada),
+    ] {
+        let all = world.get(path, token).await.expect(200).json();
+        let all = all.as_array().unwrap().clone();
+        assert_eq!(all.len(), 4);
+        let page = async |query: &str| {
+            let page = world.get(&format!("{path}?{query}"), token).await;
+            page.expect(200).json().as_array().unwrap().clone()
+        };
+        assert_eq!(page("offset=1&limit=2").await, all[1..3]);
+        assert_eq!(page("offset=3").await, all[3..]);
+        assert!(page("offset=4").await.is_empty());
+        let many = world.get(&format!("{path}?limit=1001"), token).await;
+        many.expect_error(400, "bad_request");
+    }
+}

@@ -34,7 +34,7 @@ use readalong_store::Cursor;
 use serde::{Deserialize, Deserializer};
 use tower_http::csrf::CsrfLayer;
 use utoipa::{
-    OpenApi, ToSchema,
+    IntoParams, OpenApi, ToSchema,
     openapi::{
         ComponentsBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement,
         content::ContentBuilder,
@@ -248,6 +248,16 @@ struct Range {
     limit: u32,
 }
 
+/// Which entries of a list are wanted, as a query says it.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Paged {
+    /// How many to leave out.
+    offset: Option<u32>,
+    /// How many at most.
+    limit: Option<u32>,
+}
+
 impl Range {
     /// # Errors
     /// More are wanted than a list gives at once.
@@ -262,6 +272,12 @@ impl Range {
                 "`limit` is at most {LIST_MAX}"
             ))),
         }
+    }
+
+    /// What of a whole list is wanted.
+    fn of<T>(self, entries: Vec<T>) -> impl Iterator<Item = T> {
+        let wanted = entries.into_iter().skip(self.offset as usize);
+        wanted.take(self.limit as usize)
     }
 }
 

@@ -8,11 +8,11 @@ use readalong_store::{StoreError, TokenRecord, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::users::check_name;
+use super::{Paged, Range, users::check_name};
 use crate::{
     accounts,
     auth::SignedIn,
-    error::{ApiError, ApiJson, ApiPath},
+    error::{ApiError, ApiJson, ApiPath, ApiQuery},
     service::{Service, now},
 };
 
@@ -47,15 +47,17 @@ impl From<TokenRecord> for TokenEntry {
 }
 
 /// One's own tokens.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", responses(
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(Paged), responses(
     (status = 200, description = "Tokens.", body = [TokenEntry]),
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     caller: SignedIn,
+    ApiQuery(paged): ApiQuery<Paged>,
 ) -> Result<Json<Vec<TokenEntry>>, ApiError> {
+    let range = Range::new(paged.offset, paged.limit)?;
     let tokens = service.read(move |r| r.tokens(caller.user.id)).await?;
-    Ok(Json(tokens.into_iter().map(TokenEntry::from).collect()))
+    Ok(Json(range.of(tokens).map(TokenEntry::from).collect()))
 }
 
 /// What a new token is to be.

@@ -8,10 +8,11 @@ use readalong_store::{User, UserRole, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{Paged, Range};
 use crate::{
     accounts,
     auth::{Admin, Proof, SignedIn},
-    error::{ApiError, ApiJson, ApiPath},
+    error::{ApiError, ApiJson, ApiPath, ApiQuery},
     service::Service,
 };
 
@@ -86,15 +87,17 @@ pub(crate) async fn me(caller: SignedIn) -> Json<UserEntry> {
 }
 
 /// All users.
-#[utoipa::path(get, path = "/api/v1/users", tag = "users", responses(
+#[utoipa::path(get, path = "/api/v1/users", tag = "users", params(Paged), responses(
     (status = 200, description = "Users.", body = [UserEntry]),
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     _admin: Admin,
+    ApiQuery(paged): ApiQuery<Paged>,
 ) -> Result<Json<Vec<UserEntry>>, ApiError> {
+    let range = Range::new(paged.offset, paged.limit)?;
     let users = service.read(|r| r.users()).await?;
-    Ok(Json(users.into_iter().map(UserEntry::from).collect()))
+    Ok(Json(range.of(users).map(UserEntry::from).collect()))
 }
 
 /// What a new user is to be.
