@@ -291,3 +291,50 @@ async fn lists_of_users_and_tokens_are_paged() {
         many.expect_error(400, "bad_request");
     }
 }
+
+/// Whoever finds an open browser or a token of somebody who signs in elsewhere may not make the account theirs.
+#[tokio::test]
+async fn a_first_password_is_given_by_an_admin() {
+    let world = World::new().await;
+    let new = json!({"name": "oli", "role": "owner"});
+    let oli = world.post("/api/v1/users", &world.root, new).await;
+    let oli = oli.expect(201).json()["id"].clone();
+    let token = json!({"name": "found", "user": oli});
+    let token = world.post("/api/v1/tokens", &world.root, token).await;
+    let token = token.expect(201).json()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("/api/v1/users/{oli}");
+    let password = json!({"password": "a first password"});
+    let refused = world.patch(&path, &token, password.clone()).await;
+    refused.expect_error(403, "forbidden");
+    world.patch(&path, &world.root, password).await.expect(204);
+    let mine = json!({"password": "my own password", "current_password": "a first password"});
+    world.patch(&path, &token, mine).await.expect(204);
+}
+
+#[tokio::test]
+async fn a_token_makes_none_that_outlives_it() {
+    let world = World::new().await;
+    let made = json!({"name": "short", "expires_at": "2100-01-01T00:00:00Z"});
+    let short = world.post("/api/v1/tokens", &world.ada, made).await;
+    let short = short.expect(201).json()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for (wish, status) in [
+        (json!({"name": "more"}), 403),
+        (
+            json!({"name": "more", "expires_at": "2100-01-01T00:00:01Z"}),
+            403,
+        ),
+        (
+            json!({"name": "less", "expires_at": "2100-01-01T00:00:00Z"}),
+            201,
+        ),
+    ] {
+        let answer = world.post("/api/v1/tokens", &short, wish).await;
+        answer.expect(status);
+    }
+}

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{Paged, Range, users::check_name};
 use crate::{
     accounts,
-    auth::SignedIn,
+    auth::{Proof, SignedIn},
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
     service::{Service, now},
 };
@@ -100,6 +100,7 @@ pub(crate) async fn create(
     if user != caller.user.id && !accounts::is_admin(&caller.user, caller.proof) {
         return Err(ApiError::forbidden("only admins make tokens for others"));
     }
+    check_outlived(&service, &caller, new.expires_at)?;
     let token = accounts::new_token()?;
     let create = Write::CreateToken {
         user,
@@ -118,6 +119,25 @@ pub(crate) async fn create(
     };
     let token = token.expose().to_owned();
     Ok((StatusCode::CREATED, Json(ShownToken { entry, token })))
+}
+
+/// Whoever found a token has what it opens as long as it lasts, and no longer.
+fn check_outlived(
+    service: &Service,
+    caller: &SignedIn,
+    expires_at: Option<Timestamp>,
+) -> Result<(), ApiError> {
+    let Proof::Token(sha256) = caller.proof else {
+        return Ok(());
+    };
+    let asking = service.read_now(|r| r.token(sha256, now()))?;
+    let ends_at = asking.and_then(|(token, _)| token.expires_at);
+    match ends_at.is_none_or(|end| expires_at.is_some_and(|at| at <= end)) {
+        true => Ok(()),
+        false => Err(ApiError::forbidden(
+            "a token makes none that outlives it: `expires_at` is its own end at most",
+        )),
+    }
 }
 
 /// Removes a token.

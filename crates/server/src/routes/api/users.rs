@@ -248,8 +248,15 @@ async fn check_current(
     caller: &SignedIn,
     current: Option<String>,
 ) -> Result<(), ApiError> {
-    if !caller.user.has_password || caller.proof == Proof::Local {
+    if caller.proof == Proof::Local {
         return Ok(());
+    }
+    if !caller.user.has_password {
+        // It would be a way in besides that by which they sign in elsewhere.
+        return match accounts::is_admin(&caller.user, caller.proof) {
+            true => Ok(()),
+            false => Err(ApiError::forbidden("a first password is given by an admin")),
+        };
     }
     let Some(current) = current else {
         return Err(ApiError::bad_request("`current_password` is needed"));
