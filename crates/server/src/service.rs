@@ -313,16 +313,7 @@ impl Service {
     /// # Errors
     /// The store refused or failed.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, ServiceError> {
-        let ends_rights = matches!(
-            write,
-            Write::RemoveSession { .. }
-                | Write::RemoveSessionsOf { .. }
-                | Write::RemoveSessionOf { .. }
-                | Write::RemoveOtherSessions { .. }
-                | Write::RemoveUser { .. }
-                | Write::RemoveToken { .. }
-                | Write::SetPassword { .. }
-        );
+        let ends_rights = ends_rights(&write);
         let write = self.without_secrets(write);
         let (done, written) = oneshot::channel();
         self.store.write(write, move |result| {
@@ -485,6 +476,21 @@ impl Service {
             tools: true,
             messages: None,
         }
+    }
+}
+
+/// True where somebody's sign-in may end by it.
+fn ends_rights(write: &Write) -> bool {
+    match write {
+        Write::All(writes) => writes.iter().any(ends_rights),
+        Write::RemoveSession { .. }
+        | Write::RemoveSessionsOf { .. }
+        | Write::RemoveSessionOf { .. }
+        | Write::RemoveOtherSessions { .. }
+        | Write::RemoveUser { .. }
+        | Write::RemoveToken { .. }
+        | Write::SetPassword { .. } => true,
+        _ => false,
     }
 }
 

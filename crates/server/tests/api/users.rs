@@ -292,6 +292,32 @@ async fn lists_of_users_and_tokens_are_paged() {
     }
 }
 
+#[tokio::test]
+async fn a_change_of_a_user_is_made_whole_or_not_at_all() {
+    let world = World::new().await;
+    let me = async |token: &String| {
+        world
+            .get("/api/v1/users/me", token)
+            .await
+            .expect(200)
+            .json()
+    };
+    let path = format!("/api/v1/users/{}", me(&world.bob).await["id"]);
+    for (change, status) in [
+        (json!({"role": "viewer", "password": "short"}), 400),
+        (json!({"role": "viewer", "password": "x".repeat(1001)}), 400),
+    ] {
+        let refused = world.patch(&path, &world.root, change).await;
+        refused.expect(status);
+        assert_eq!(me(&world.bob).await["role"], "owner");
+    }
+    let both = json!({"role": "viewer", "password": "another password"});
+    world.patch(&path, &world.root, both).await.expect(204);
+    assert_eq!(me(&world.bob).await["role"], "viewer");
+    let signed_in = world.sign_in("bob", "another password", "/").await;
+    signed_in.expect(303);
+}
+
 /// Whoever finds an open browser or a token of somebody who signs in elsewhere may not make the account theirs.
 #[tokio::test]
 async fn a_first_password_is_given_by_an_admin() {

@@ -183,47 +183,34 @@ pub(crate) async fn change(
     if change.password.is_none() && change.role.is_none() {
         return Err(ApiError::bad_request("`password` or `role` is needed"));
     }
+    let is_admin = accounts::is_admin(&caller.user, caller.proof);
+    let mut writes = Vec::new();
     if let Some(role) = change.role {
-        set_role(&service, &caller, id, role).await?;
+        if !is_admin {
+            return Err(ApiError::forbidden("only admins change roles"));
+        }
+        let changed = user(&service, id).await?;
+        let role = UserRole::from(role);
+        if role != UserRole::Admin {
+            check_admin_stays(&service, &changed).await?;
+        }
+        writes.push(Write::SetRole { user: id, role });
     }
-    let Some(password) = change.password else {
-        return Ok(StatusCode::NO_CONTENT);
-    };
-    if id == caller.user.id {
-        check_current(&service, &caller, change.current_password).await?;
-    } else if !accounts::is_admin(&caller.user, caller.proof) {
-        return Err(ApiError::forbidden("only admins set passwords of others"));
-    } else {
-        user(&service, id).await?;
+    if let Some(password) = change.password {
+        if id == caller.user.id {
+            check_current(&service, &caller, change.current_password).await?;
+        } else if !is_admin {
+            return Err(ApiError::forbidden("only admins set passwords of others"));
+        } else {
+            user(&service, id).await?;
+        }
+        writes.push(Write::SetPassword {
+            user: id,
+            password_hash: Some(accounts::hash_password(&service, password).await?),
+        });
     }
-    let set = Write::SetPassword {
-        user: id,
-        password_hash: Some(accounts::hash_password(&service, password).await?),
-    };
-    service.write(set).await.map_err(of_user)?;
+    service.write(Write::All(writes)).await.map_err(of_user)?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Gives a user another role, as an admin.
-async fn set_role(
-    service: &Arc<Service>,
-    caller: &SignedIn,
-    id: UserId,
-    role: Role,
-) -> Result<(), ApiError> {
-    if !accounts::is_admin(&caller.user, caller.proof) {
-        return Err(ApiError::forbidden("only admins change roles"));
-    }
-    let changed = user(service, id).await?;
-    let role = UserRole::from(role);
-    if role != UserRole::Admin {
-        check_admin_stays(service, &changed).await?;
-    }
-    service
-        .write(Write::SetRole { user: id, role })
-        .await
-        .map_err(of_user)?;
-    Ok(())
 }
 
 /// Refuses to leave the server without anybody who may do all.
