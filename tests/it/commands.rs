@@ -786,6 +786,8 @@ fn tokens_are_shown_once_and_end() {
         .find(|token: &Value| token["name"] == "laptop")
         .unwrap();
     served.done(&["token", "rm", &laptop["id"].to_string()]);
+    let hers = served.done(&["token", "list", "--user", "ada"]);
+    assert!(hers.contains("phone") && !hers.contains("laptop"), "{hers}");
     let refused = api.try_ask("GET", "chats", &Value::Null).unwrap();
     assert_eq!(
         (refused.status, &refused.json()["error_type"]),

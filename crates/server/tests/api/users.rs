@@ -341,6 +341,22 @@ async fn a_first_password_is_given_by_an_admin() {
 }
 
 #[tokio::test]
+async fn admins_list_tokens_of_others() {
+    let world = World::new().await;
+    let bob = world.get("/api/v1/users/me", &world.bob).await.expect(200);
+    let path = format!("/api/v1/tokens?user={}", bob.json()["id"]);
+    let listed = world.get(&path, &world.root).await.expect(200).json();
+    let own = world.get("/api/v1/tokens", &world.bob).await.expect(200);
+    assert_eq!(listed, own.json());
+    assert_eq!(
+        world.get(&path, &world.bob).await.expect(200).json(),
+        listed
+    );
+    let refused = world.get(&path, &world.ada).await;
+    refused.expect_error(403, "forbidden");
+}
+
+#[tokio::test]
 async fn a_token_makes_none_that_outlives_it() {
     let world = World::new().await;
     let made = json!({"name": "short", "expires_at": "2100-01-01T00:00:00Z"});

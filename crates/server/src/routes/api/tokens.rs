@@ -6,9 +6,9 @@ use axum::{Json, extract::State, http::StatusCode};
 use readalong_model::{Timestamp, UserId};
 use readalong_store::{StoreError, TokenRecord, Write};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::{Paged, Range, users::check_name};
+use super::{Range, users::check_name};
 use crate::{
     accounts,
     auth::{Proof, SignedIn},
@@ -46,17 +46,33 @@ impl From<TokenRecord> for TokenEntry {
     }
 }
 
-/// One's own tokens.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(Paged), responses(
+/// Which tokens are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Listed {
+    /// Whose, for admins.
+    user: Option<i64>,
+    /// How many to leave out.
+    offset: Option<u32>,
+    /// How many at most.
+    limit: Option<u32>,
+}
+
+/// One's own tokens, or somebody's.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(Listed), responses(
     (status = 200, description = "Tokens.", body = [TokenEntry]),
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     caller: SignedIn,
-    ApiQuery(paged): ApiQuery<Paged>,
+    ApiQuery(listed): ApiQuery<Listed>,
 ) -> Result<Json<Vec<TokenEntry>>, ApiError> {
-    let range = Range::new(paged.offset, paged.limit)?;
-    let tokens = service.read(move |r| r.tokens(caller.user.id)).await?;
+    let range = Range::new(listed.offset, listed.limit)?;
+    let user = listed.user.map_or(caller.user.id, UserId);
+    if user != caller.user.id && !accounts::is_admin(&caller.user, caller.proof) {
+        return Err(ApiError::forbidden("only admins list tokens of others"));
+    }
+    let tokens = service.read(move |r| r.tokens(user)).await?;
     Ok(Json(range.of(tokens).map(TokenEntry::from).collect()))
 }
 
