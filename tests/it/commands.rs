@@ -740,7 +740,8 @@ fn users_sign_in_and_open_private_shares() {
     assert_eq!(sign_in(url, "ada", "correct-horse"), None);
     let cookie = sign_in(url, "ada", "battery-staple").expect("a session");
     assert_eq!(open(&cookie).status, 200);
-    done_on(&data, &["user", "rm", "ada"]);
+    // Capitals make no difference, as where one signs in.
+    done_on(&data, &["user", "rm", "Ada"]);
     assert_ne!(open(&cookie).status, 200);
     assert_refused(
         &try_on(&data, &["user", "rm", "ada"]),
@@ -785,6 +786,8 @@ fn tokens_are_shown_once_and_end() {
         .map(|line| serde_json::from_str(line).unwrap())
         .find(|token: &Value| token["name"] == "laptop")
         .unwrap();
+    let hers = served.done(&["token", "list", "--user", "ada"]);
+    assert!(hers.contains("phone") && !hers.contains("laptop"), "{hers}");
     served.done(&["token", "rm", &laptop["id"].to_string()]);
     let refused = api.try_ask("GET", "chats", &Value::Null).unwrap();
     assert_eq!(

@@ -56,6 +56,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Key,
+        Self::Token,
+        Self::Secret,
+        Self::Password,
+        Self::SeedPhrase,
+    ];
+
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Key => "secret key",

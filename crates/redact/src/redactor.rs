@@ -92,6 +92,11 @@ impl Redactor {
         self.scanner.rules.iter().map(|rule| rule.info())
     }
 
+    /// True where a mark in a secret's place can name this kind.
+    pub fn is_kind(&self, kind: &str) -> bool {
+        self.scanner.kinds().any(|known| known == kind)
+    }
+
     /// Takes everything out of a chat and its artifacts; the same secret is taken out everywhere.
     ///
     /// # Errors

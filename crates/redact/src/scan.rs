@@ -301,6 +301,15 @@ impl Scanner {
         }
     }
 
+    /// All kinds of secrets.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
+        let rules = (0..self.rules.len()).filter_map(|place| u16::try_from(place).ok());
+        let assigned = assignment::Kind::ALL.into_iter().map(What::Assigned);
+        let others = [What::Pem, What::Url, What::Told].into_iter();
+        let all = rules.map(What::Rule).chain(others).chain(assigned);
+        all.map(|what| self.kind(what))
+    }
+
     /// The name of what found a secret.
     pub(crate) fn id(&self, what: What) -> &str {
         match what {

@@ -4,6 +4,7 @@
 //! Every byte of a share passes `gate::admit`. Nothing here knows SQL, HTML of chats, or foreign transcripts.
 
 mod accounts;
+mod answers;
 mod auth;
 mod command;
 mod content;

@@ -13,7 +13,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use http::{HeaderMap, Uri, header::HOST};
+use http::{HeaderMap, Uri, header::HOST, uri::Authority};
 use readalong_live::redacting::Redactions;
 use readalong_model::{
     Change, Digest, Event, Share, ShareCard, ShareId, ShareVisibility, SnapshotOptions, Timestamp,
@@ -40,6 +40,8 @@ use crate::{
 
 /// Shares whose records are kept in memory; beyond it all are read again.
 const SHARES_KNOWN_MAX: usize = 20_000;
+/// Bytes of a host with its port; names of hosts have 253 at most.
+const HOST_BYTES_MAX: usize = 300;
 /// Who shared a chat whose owner has no name.
 const NOBODY: &str = "somebody";
 
@@ -274,7 +276,9 @@ impl Service {
     pub(crate) fn url_seen_by(&self, headers: &HeaderMap) -> String {
         let own = self.link_base();
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        match host.filter(|_| !self.has_own_url()) {
+        let is_host =
+            |host: &&str| host.len() <= HOST_BYTES_MAX && host.parse::<Authority>().is_ok();
+        match host.filter(|_| !self.has_own_url()).filter(is_host) {
             Some(host) => format!("http://{host}"),
             None => own.to_owned(),
         }
@@ -309,16 +313,7 @@ impl Service {
     /// # Errors
     /// The store refused or failed.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, ServiceError> {
-        let ends_rights = matches!(
-            write,
-            Write::RemoveSession { .. }
-                | Write::RemoveSessionsOf { .. }
-                | Write::RemoveSessionOf { .. }
-                | Write::RemoveOtherSessions { .. }
-                | Write::RemoveUser { .. }
-                | Write::RemoveToken { .. }
-                | Write::SetPassword { .. }
-        );
+        let ends_rights = ends_rights(&write);
         let write = self.without_secrets(write);
         let (done, written) = oneshot::channel();
         self.store.write(write, move |result| {
@@ -481,6 +476,21 @@ impl Service {
             tools: true,
             messages: None,
         }
+    }
+}
+
+/// True where somebody's sign-in may end by it.
+fn ends_rights(write: &Write) -> bool {
+    match write {
+        Write::All(writes) => writes.iter().any(ends_rights),
+        Write::RemoveSession { .. }
+        | Write::RemoveSessionsOf { .. }
+        | Write::RemoveSessionOf { .. }
+        | Write::RemoveOtherSessions { .. }
+        | Write::RemoveUser { .. }
+        | Write::RemoveToken { .. }
+        | Write::SetPassword { .. } => true,
+        _ => false,
     }
 }
 

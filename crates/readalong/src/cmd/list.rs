@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::{
+    cancel,
     client::{Client, encode},
     data::Data,
     output,
@@ -107,6 +108,7 @@ pub(crate) fn for_each(
 ) -> anyhow::Result<()> {
     let join = if path.contains('?') { '&' } else { '?' };
     for page in 0.. {
+        cancel::check()?;
         let entries: Vec<Value> =
             client.get(&format!("{path}{join}offset={}&limit={PAGE}", page * PAGE))?;
         for entry in &entries {

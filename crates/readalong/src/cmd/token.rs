@@ -36,6 +36,9 @@ enum Command {
     },
     /// List tokens; not the tokens themselves, which are stored nowhere
     List {
+        /// Whose (default: those of the first owner)
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
         /// Print one line of JSON for each, for scripts
         #[arg(long)]
         json: bool,
@@ -65,25 +68,19 @@ impl Token {
                     body.insert("user".to_owned(), json!(user::id_of(&client, &user)?));
                 }
                 let token: Value = client.post("/api/v1/tokens", &Value::Object(body))?;
-                output::note("Keep it: it is shown this once.");
+                output::note(&format!(
+                    "Keep it: it is shown this once. `readalong token rm {}` takes it back.",
+                    token["id"]
+                ));
                 output::print_line(token["token"].as_str().unwrap_or_default())?;
             }
-            Command::List { json } => for_each(&client, "/api/v1/tokens", &mut |token| {
-                if json {
-                    return output::print_line(&token.to_string());
-                }
-                let text = |member: &str| token[member].as_str().unwrap_or_default();
-                let ends = token["expires_at"]
-                    .as_str()
-                    .map(|at| format!(", until {at}"))
-                    .unwrap_or_default();
-                output::print_line(&format!(
-                    "{:>4}  {} (since {}{ends})",
-                    token["id"],
-                    text("name"),
-                    text("created_at").get(..10).unwrap_or_default()
-                ))
-            })?,
+            Command::List { user, json } => {
+                let path = match user {
+                    Some(user) => format!("/api/v1/tokens?user={}", user::id_of(&client, &user)?),
+                    None => "/api/v1/tokens".to_owned(),
+                };
+                for_each(&client, &path, &mut |token| print(token, json))?;
+            }
             Command::Rm { id } => {
                 client.delete(&format!("/api/v1/tokens/{id}"))?;
                 output::print_line(&format!("token {id} is removed"))?;
@@ -91,4 +88,21 @@ impl Token {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn print(token: &Value, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::print_line(&token.to_string());
+    }
+    let text = |member: &str| token[member].as_str().unwrap_or_default();
+    let ends = token["expires_at"]
+        .as_str()
+        .map(|at| format!(", until {at}"))
+        .unwrap_or_default();
+    output::print_line(&format!(
+        "{:>4}  {} (since {}{ends})",
+        token["id"],
+        text("name"),
+        text("created_at").get(..10).unwrap_or_default()
+    ))
 }

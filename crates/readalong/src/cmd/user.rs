@@ -136,9 +136,12 @@ impl User {
 /// # Errors
 /// There is none.
 pub(crate) fn id_of(client: &Client, name: &str) -> anyhow::Result<i64> {
+    // The server holds names for the same that differ in capitals only.
+    let folded = name.to_lowercase();
     let mut found = None;
     for_each(client, "/api/v1/users", &mut |user| {
-        if user["name"] == name {
+        let other = user["name"].as_str().unwrap_or_default();
+        if other.to_lowercase() == folded {
             found = user["id"].as_i64();
         }
         Ok(())

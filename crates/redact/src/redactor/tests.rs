@@ -360,3 +360,18 @@ fn hostile_texts_cost_no_more_than_others_and_stay() {
 
 #[path = "planted.rs"]
 mod planted;
+
+#[test]
+fn kinds_are_what_marks_name_and_nothing_else() {
+    for kind in [
+        "GitHub token",
+        "password",
+        "private key",
+        "password in a URL",
+    ] {
+        assert!(REDACTOR.is_kind(kind), "{kind}");
+    }
+    for none in ["all", "github-pat-classic", "example values", ""] {
+        assert!(!REDACTOR.is_kind(none), "{none}");
+    }
+}

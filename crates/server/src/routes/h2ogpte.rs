@@ -8,12 +8,13 @@ use axum::{
     Json,
     extract::State,
     http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use readalong_model::{
-    Branches, ChatId, Message, Part, Role, Share, ShareId, ShareVisibility, Snapshot, Status,
-    ThreadId, Timestamp, Updates,
+    Branches, ChatId, Digest, Message, Part, Role, Share, ShareId, ShareVisibility, Snapshot,
+    Status, ThreadId, Timestamp, Updates,
 };
-use readalong_store::{ShareChange, ShareFilter, ShareOrder};
+use readalong_store::{ShareChange, ShareFilter, ShareOrder, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -28,6 +29,8 @@ use crate::{
     service::{Service, now},
 };
 
+/// What makes the answers: another one may word them otherwise.
+pub(crate) const BUILD: &str = concat!("readalong ", env!("CARGO_PKG_VERSION"));
 /// The version that is told to a client that does not tell its own.
 const VERSION: &str = "1.7.5";
 /// What admins may do there.
@@ -38,18 +41,6 @@ const VERSION_BYTES_MAX: usize = 100;
 const LIST_DEFAULT: u32 = 100;
 /// Entries of a list at most: clients of this contract ask for all at once.
 const LIST_MAX: u32 = 10_000;
-/// Chats that are answered whole at once: each is in memory meanwhile.
-const WHOLE_CHATS_MAX: usize = 2;
-
-/// Bounds how many chats are answered whole at once.
-pub(crate) struct WholeChats(tokio::sync::Semaphore);
-
-impl Default for WholeChats {
-    fn default() -> Self {
-        Self(tokio::sync::Semaphore::new(WHOLE_CHATS_MAX))
-    }
-}
-
 /// The routes.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Service>> {
     OpenApiRouter::new()
@@ -77,7 +68,7 @@ async fn meta(caller: SignedIn, headers: HeaderMap) -> Json<Value> {
     };
     Json(json!({
         "version": version,
-        "build": concat!("readalong ", env!("CARGO_PKG_VERSION")),
+        "build": BUILD,
         "username": name,
         "user_id": caller.user.id.0.to_string(),
         "subject": name,
@@ -376,7 +367,7 @@ async fn detail(
     State(service): State<Arc<Service>>,
     ApiPath(id): ApiPath<String>,
     headers: HeaderMap,
-) -> Result<Json<SharedChatDetail>, ApiError> {
+) -> Result<Response, ApiError> {
     let link = match id.parse::<ShareId>() {
         Ok(_) => Link::Share(id),
         Err(_) => Link::Legacy(shares::legacy_path(&id)),
@@ -389,20 +380,20 @@ async fn detail(
         })
     };
     admit()?;
-    let _turn = service
-        .api
-        .whole_chats
-        .0
-        .acquire()
-        .await
-        .map_err(ApiError::internal)?;
+    let turn = service.api.whole_chats.turn().await?;
     let share = admit()?;
-    let detail = service.read(move |r| {
+    let at = service.clone();
+    let made = service.read(move |r| {
+        let _turn = turn;
+        let record = r.chat(&share.chat)?.ok_or(StoreError::NotFound)?;
         let card = Service::card(r, &share)?;
-        let chat = r.whole_chat(&share.chat, share.frozen_at_seq)?;
-        Ok(chat.map(|chat| {
+        let made_of = format!("{BUILD} {} {} {share:?}", record.last_seq, card.shared_by);
+        let name = Digest::of(made_of.as_bytes());
+        let made = at.api.whole_chats.known_or(name, || {
+            let chat = r.whole_chat(&share.chat, share.frozen_at_seq)?;
+            let chat = chat.ok_or(StoreError::NotFound)?;
             let snapshot = Snapshot::take(chat, &Service::options(&share));
-            SharedChatDetail {
+            let detail = SharedChatDetail {
                 messages: messages(&snapshot, share.created_at),
                 name: snapshot.title,
                 shared_at: card.shared_at,
@@ -410,15 +401,20 @@ async fn detail(
                 is_private: share.visibility == ShareVisibility::Private,
                 is_frozen: share.updates == Updates::Frozen,
                 includes_artifacts: share.includes_artifacts,
-            }
-        }))
+            };
+            let json = serde_json::to_vec(&detail).expect("texts and numbers are JSON");
+            Ok::<_, StoreError>(json.into())
+        })?;
+        Ok((name, made))
     });
-    let detail = detail.await?;
+    let made = made.await;
     // It may have been taken back while its messages were read.
     admit()?;
-    detail
-        .map(Json)
-        .ok_or_else(|| ApiError::not_found("shared chat"))
+    let (name, made) = made.map_err(|error| ApiError::from(error).about("shared chat"))?;
+    let answers = &service.api.whole_chats;
+    let content = answers.content(name, &made, "application/json");
+    let answer = content.answer(&headers).await;
+    answer.map_err(ApiError::internal)
 }
 
 /// The main thread of a snapshot as it is read first.

@@ -20,48 +20,54 @@ const SQUARE: usize = 10;
 const QUIET: usize = 4;
 
 /// The drawing of a share's link.
-pub(crate) fn lines(
+pub(crate) async fn lines(
     service: &Service,
     link: &Link,
     share: &Share,
     request: &HeaderMap,
 ) -> Result<Response, ServiceError> {
-    let Some(code) = code_of(service, link, request) else {
-        return Ok(errors::gone());
+    let draw = |code: QrCode| {
+        let mut picture = code.render::<svg::Color<'_>>();
+        let picture = picture.min_dimensions(SIDE, SIDE).quiet_zone(true);
+        Some(picture.build())
     };
-    let picture = code
-        .render::<svg::Color<'_>>()
-        .min_dimensions(SIDE, SIDE)
-        .quiet_zone(true)
-        .build();
+    let picture = drawn(service, link, request, draw).await?;
     Ok(answer(picture, "image/svg+xml", share))
 }
 
 /// The picture of a share's link, for what takes no drawings.
-pub(crate) fn dots(
+pub(crate) async fn dots(
     service: &Service,
     link: &Link,
     share: &Share,
     request: &HeaderMap,
 ) -> Result<Response, ServiceError> {
-    let picture = code_of(service, link, request).and_then(|code| png(&code).ok());
-    Ok(match picture {
-        Some(picture) => answer(picture, "image/png", share),
-        None => errors::gone(),
-    })
+    let picture = drawn(service, link, request, |code| png(&code).ok()).await?;
+    Ok(answer(picture, "image/png", share))
 }
 
-/// Only an address that is longer than any server takes does not fit.
-fn code_of(service: &Service, link: &Link, request: &HeaderMap) -> Option<QrCode> {
+/// A picture of a link's address. Its squares are found by trying, which takes a while: nobody else waits for it.
+async fn drawn<T: Send + 'static>(
+    service: &Service,
+    link: &Link,
+    request: &HeaderMap,
+    draw: impl FnOnce(QrCode) -> Option<T> + Send + 'static,
+) -> Result<Option<T>, ServiceError> {
     let path = match link {
         Link::Share(id) => format!("/s/{id}/"),
         Link::Legacy(path) => path.clone(),
     };
     let address = format!("{}{path}", service.url_seen_by(request));
-    QrCode::new(address.as_bytes()).ok()
+    let work = move || draw(QrCode::new(address.as_bytes()).ok()?);
+    let picture = tokio::task::spawn_blocking(work).await;
+    picture.map_err(|_| ServiceError::Stopping)
 }
 
-fn answer(picture: impl IntoResponse, media_type: &'static str, share: &Share) -> Response {
+/// Only an address that is longer than any server takes has no picture.
+fn answer(picture: Option<impl IntoResponse>, media_type: &'static str, share: &Share) -> Response {
+    let Some(picture) = picture else {
+        return errors::gone();
+    };
     let mut response = picture.into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

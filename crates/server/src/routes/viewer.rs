@@ -80,8 +80,8 @@ async fn answer(service: Arc<Service>, link: Link, rest: &str, request: Request)
         Err(denied) => return denied.response(verb, path),
     };
     let answered = match (rest, share.updates) {
-        ("qr.svg", _) => qr::lines(&service, &link, &share, sent),
-        ("qr.png", _) => qr::dots(&service, &link, &share, sent),
+        ("qr.svg", _) => qr::lines(&service, &link, &share, sent).await,
+        ("qr.png", _) => qr::dots(&service, &link, &share, sent).await,
         (_, Updates::Frozen) => frozen::file(&service, &share, rest, sent).await,
         (_, Updates::Live) => live_page::file(&service, &share, &link, rest, sent).await,
     };

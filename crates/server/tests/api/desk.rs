@@ -646,3 +646,22 @@ async fn other_sites_change_nothing() {
         world.send(request).await.expect_error(403, "cross_site");
     }
 }
+
+/// A text that looks like the mark of a secret says nothing of what was taken out.
+#[tokio::test]
+async fn a_preview_names_no_kind_of_secret_that_is_none() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let path = format!("/api/v1/chats/{chat}");
+    let text = format!(
+        "[redacted: all] [redacted: example values] ghp_{}",
+        "b4K9".repeat(9)
+    );
+    let message = json!({"id": "m3", "role": "user", "text": text});
+    let messages = format!("{path}/messages");
+    let sent = world.post(&messages, &world.ada, message).await;
+    sent.expect(200);
+    let preview = world.get(&format!("{path}/preview"), &world.ada).await;
+    let preview = preview.expect(200).json();
+    assert_eq!(preview["redacted"], json!({"GitHub token": 1}));
+}

@@ -1,6 +1,9 @@
 //! The contract of h2oGPTe, status by status. The stock client meets the real program in tests/h2ogpte.
 
+use axum::{body::Body, http::header};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::world::World;
 
@@ -436,4 +439,47 @@ async fn legacy_links_are_read_and_refuse_all_else() {
         world.get("/api/v1/shares", &world.ada).await.json(),
         json!([])
     );
+}
+
+/// However many ask and do not read: what each of them holds is a piece.
+#[tokio::test]
+async fn a_shared_chat_is_given_piece_by_piece() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let long = json!([{"id": "m3", "role": "assistant", "text": "kite ".repeat(100_000)}]);
+    let messages = format!("/api/v1/chats/{chat}/messages");
+    world.post(&messages, &world.ada, long).await.expect(200);
+    let live = json!({"chat_session_id": chat, "is_frozen": false});
+    let id = shared(&world, &world.ada, live).await;
+    let path = format!("/api/v1/shared_chats/{id}");
+
+    let request = World::request("GET", &path, "")
+        .body(Body::empty())
+        .unwrap();
+    let mut slow = world.router.clone().oneshot(request).await.unwrap();
+    let first = slow.body_mut().frame().await.unwrap().unwrap();
+    let first = first.into_data().unwrap();
+    assert!(first.len() <= 64 << 10, "{}", first.len());
+
+    let whole = world.get(&path, "").await.expect(200);
+    assert_eq!(whole.header(header::CONTENT_TYPE), "application/json");
+    assert_eq!(whole.json()["messages"].as_array().unwrap().len(), 3);
+    let rest = slow.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!([first, rest].concat(), whole.body);
+
+    // It is what the chat says now.
+    let more = json!([{"id": "m4", "role": "user", "text": "Thank you."}]);
+    world.post(&messages, &world.ada, more).await.expect(200);
+    let whole = world.get(&path, "").await.expect(200);
+    assert_eq!(whole.json()["messages"].as_array().unwrap().len(), 4);
+    let hidden = format!("/api/v1/chats/{chat}/messages/m3");
+    world.delete(&hidden, &world.ada).await.expect(204);
+    let whole = world.get(&path, "").await.expect(200);
+    assert!(!whole.text().contains("kite kite"));
+    world
+        .patch(&path, &world.ada, json!({"includes_artifacts": true}))
+        .await
+        .expect(204);
+    let whole = world.get(&path, "").await.expect(200);
+    assert_eq!(whole.json()["includes_artifacts"], true);
 }

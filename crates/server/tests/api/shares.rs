@@ -1,5 +1,9 @@
 //! Shares, and that nobody meets what is not theirs.
 
+use axum::{
+    body::Body,
+    http::{Request, header},
+};
 use serde_json::{Value, json};
 
 use crate::world::{Answer, World};
@@ -428,4 +432,24 @@ async fn every_request_needs_somebody_who_may() {
         .get(&format!("/api/v1/shared_chats/{share}"), "")
         .await
         .expect(200);
+}
+
+/// What a request calls the server is whatever its sender likes, and the link's picture is drawn of it.
+#[tokio::test]
+async fn pictures_of_links_are_drawn_for_hosts_only() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let share = world.share(&world.ada, &chat, "frozen", "public").await;
+    let path = format!("/s/{share}/qr.svg");
+    let drawn = async |host: &str| {
+        let request = Request::get(&path).header(header::HOST, host);
+        let answer = world.send(request.body(Body::empty()).unwrap()).await;
+        answer.expect(200).text()
+    };
+    let without = world.send(Request::get(&path).body(Body::empty()).unwrap());
+    let without = without.await.expect(200).text();
+    assert!(drawn("chats.test:4141").await != without);
+    for host in ["a".repeat(2_200).as_str(), "a b", "x/y"] {
+        assert!(drawn(host).await == without, "{host}");
+    }
 }

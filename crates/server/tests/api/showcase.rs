@@ -1,7 +1,9 @@
 //! The showcase: who sees what of it, and who manages it.
 
 use axum::{body::Body, http::header};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::world::{Answer, World};
 
@@ -280,4 +282,41 @@ async fn lists_of_shared_chats_say_what_is_featured() {
     assert_eq!(others.as_array().unwrap().len(), 1);
     assert_eq!(others[0]["id"], plain);
     assert_eq!(others[0]["showcase_id"], Value::Null);
+}
+
+/// Each look at the showcase asks for all pictures.
+#[tokio::test]
+async fn a_picture_is_sent_once_and_piece_by_piece() {
+    let world = World::new().await;
+    let [(public, _), _] = featured(&world).await;
+    mode(&world, "public").await;
+    let large = [PICTURE, &[7; 200_000]].concat();
+    let put = upload(&world, &public, &world.root, "a.png", &large).await;
+    put.expect(200);
+    let path = format!("/api/v1/showcase/{public}/thumbnail");
+    let request = World::request("GET", &path, "").body(Body::empty());
+    let mut slow = world
+        .router
+        .clone()
+        .oneshot(request.unwrap())
+        .await
+        .unwrap();
+    let first = slow.body_mut().frame().await.unwrap().unwrap();
+    let first = first.into_data().unwrap();
+    assert!(first.len() <= 64 << 10, "{}", first.len());
+
+    let whole = world.get(&path, "").await.expect(200);
+    assert_eq!(whole.header(header::CONTENT_TYPE), "image/png");
+    assert!(whole.body == large);
+    let again = |etag: &str| {
+        let request = World::request("GET", &path, "").header(header::IF_NONE_MATCH, etag);
+        request.body(Body::empty()).unwrap()
+    };
+    let known = again(whole.header(header::ETAG));
+    world.send(known).await.expect(304);
+    // Another one, however soon it comes.
+    let known = again(whole.header(header::ETAG));
+    let put = upload(&world, &public, &world.root, "b.png", PICTURE).await;
+    put.expect(200);
+    assert!(world.send(known).await.expect(200).body == PICTURE);
 }

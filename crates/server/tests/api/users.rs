@@ -265,3 +265,118 @@ async fn who_is_signed_in_cannot_guess_the_password_either() {
     let answer = answer.expect_error(429, "too_many_requests");
     assert!(!answer.header(header::RETRY_AFTER).is_empty());
 }
+
+#[tokio::test]
+async fn lists_of_users_and_tokens_are_paged() {
+    let world = World::new().await;
+    for name in ["one", "two", "three"] {
+        let token = world.post("/api/v1/tokens", &world.ada, json!({"name": name}));
+        token.await.expect(201);
+    }
+    for (path, token) in [
+        ("/api/v1/users", &world.root),
+        ("/api/v1/tokens", &world.ada),
+    ] {
+        let all = world.get(path, token).await.expect(200).json();
+        let all = all.as_array().unwrap().clone();
+        assert_eq!(all.len(), 4);
+        let page = async |query: &str| {
+            let page = world.get(&format!("{path}?{query}"), token).await;
+            page.expect(200).json().as_array().unwrap().clone()
+        };
+        assert_eq!(page("offset=1&limit=2").await, all[1..3]);
+        assert_eq!(page("offset=3").await, all[3..]);
+        assert!(page("offset=4").await.is_empty());
+        let many = world.get(&format!("{path}?limit=1001"), token).await;
+        many.expect_error(400, "bad_request");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_a_user_is_made_whole_or_not_at_all() {
+    let world = World::new().await;
+    let me = async |token: &String| {
+        world
+            .get("/api/v1/users/me", token)
+            .await
+            .expect(200)
+            .json()
+    };
+    let path = format!("/api/v1/users/{}", me(&world.bob).await["id"]);
+    for (change, status) in [
+        (json!({"role": "viewer", "password": "short"}), 400),
+        (json!({"role": "viewer", "password": "x".repeat(1001)}), 400),
+    ] {
+        let refused = world.patch(&path, &world.root, change).await;
+        refused.expect(status);
+        assert_eq!(me(&world.bob).await["role"], "owner");
+    }
+    let both = json!({"role": "viewer", "password": "another password"});
+    world.patch(&path, &world.root, both).await.expect(204);
+    assert_eq!(me(&world.bob).await["role"], "viewer");
+    let signed_in = world.sign_in("bob", "another password", "/").await;
+    signed_in.expect(303);
+}
+
+/// Whoever finds an open browser or a token of somebody who signs in elsewhere may not make the account theirs.
+#[tokio::test]
+async fn a_first_password_is_given_by_an_admin() {
+    let world = World::new().await;
+    let new = json!({"name": "oli", "role": "owner"});
+    let oli = world.post("/api/v1/users", &world.root, new).await;
+    let oli = oli.expect(201).json()["id"].clone();
+    let token = json!({"name": "found", "user": oli});
+    let token = world.post("/api/v1/tokens", &world.root, token).await;
+    let token = token.expect(201).json()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("/api/v1/users/{oli}");
+    let password = json!({"password": "a first password"});
+    let refused = world.patch(&path, &token, password.clone()).await;
+    refused.expect_error(403, "forbidden");
+    world.patch(&path, &world.root, password).await.expect(204);
+    let mine = json!({"password": "my own password", "current_password": "a first password"});
+    world.patch(&path, &token, mine).await.expect(204);
+}
+
+#[tokio::test]
+async fn admins_list_tokens_of_others() {
+    let world = World::new().await;
+    let bob = world.get("/api/v1/users/me", &world.bob).await.expect(200);
+    let path = format!("/api/v1/tokens?user={}", bob.json()["id"]);
+    let listed = world.get(&path, &world.root).await.expect(200).json();
+    let own = world.get("/api/v1/tokens", &world.bob).await.expect(200);
+    assert_eq!(listed, own.json());
+    assert_eq!(
+        world.get(&path, &world.bob).await.expect(200).json(),
+        listed
+    );
+    let refused = world.get(&path, &world.ada).await;
+    refused.expect_error(403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_token_makes_none_that_outlives_it() {
+    let world = World::new().await;
+    let made = json!({"name": "short", "expires_at": "2100-01-01T00:00:00Z"});
+    let short = world.post("/api/v1/tokens", &world.ada, made).await;
+    let short = short.expect(201).json()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for (wish, status) in [
+        (json!({"name": "more"}), 403),
+        (
+            json!({"name": "more", "expires_at": "2100-01-01T00:00:01Z"}),
+            403,
+        ),
+        (
+            json!({"name": "less", "expires_at": "2100-01-01T00:00:00Z"}),
+            201,
+        ),
+    ] {
+        let answer = world.post("/api/v1/tokens", &short, wish).await;
+        answer.expect(status);
+    }
+}

@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::State,
-    http::{HeaderValue, header},
-    response::{IntoResponse, Response},
-};
-use readalong_model::{Snapshot, SnapshotOptions};
+use axum::{extract::State, http::HeaderMap, response::Response};
+use readalong_model::{Digest, Snapshot, SnapshotOptions};
 use readalong_render::CopyFormat;
 use readalong_store::StoreError;
 use serde::Deserialize;
@@ -21,6 +17,7 @@ use crate::{
     auth::Owner,
     error::{ApiError, ApiPath, ApiQuery},
     headers,
+    routes::h2ogpte::BUILD,
     service::Service,
 };
 
@@ -63,28 +60,38 @@ pub(crate) async fn export(
     owner: Owner,
     ApiPath(chat): ApiPath<String>,
     ApiQuery(wish): ApiQuery<Wish>,
+    request: HeaderMap,
 ) -> Result<Response, ApiError> {
     let chat = record(&service, &owner, chat_id(&chat)?).await?;
     let (format, extension, media_type) = wish.format.copy();
-    let name = file_name(&chat.head.title, extension);
+    let file = file_name(&chat.head.title, extension);
+    let turn = service.api.whole_chats.turn().await?;
+    let at = service.clone();
     let read = service.read(move |r| {
-        let chat = r.whole_chat(&chat.id, None)?.ok_or(StoreError::NotFound)?;
-        let options = SnapshotOptions {
-            title: None,
-            artifacts: true,
-            reasoning: true,
-            tools: true,
-            messages: None,
-        };
-        Ok(readalong_render::copy(
-            &Snapshot::take(chat, &options),
-            format,
-        ))
+        let _turn = turn;
+        let chat = r.chat(&chat.id)?.ok_or(StoreError::NotFound)?;
+        let made_of = format!("{BUILD} {} {} {extension}", chat.id, chat.last_seq);
+        let name = Digest::of(made_of.as_bytes());
+        let made = at.api.whole_chats.known_or(name, || {
+            let chat = r.whole_chat(&chat.id, None)?.ok_or(StoreError::NotFound)?;
+            let options = SnapshotOptions {
+                title: None,
+                artifacts: true,
+                reasoning: true,
+                tools: true,
+                messages: None,
+            };
+            let snapshot = Snapshot::take(chat, &options);
+            Ok::<_, StoreError>(readalong_render::copy(&snapshot, format).into())
+        })?;
+        Ok((name, made))
     });
-    let mut response = read.await?.into_response();
+    let (name, made) = read.await?;
+    let content = service.api.whole_chats.content(name, &made, media_type);
+    let answer = content.answer(&request).await;
+    let mut response = answer.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers::keep_as(headers, &name);
+    headers::keep_as(headers, &file);
     Ok(response)
 }
 

@@ -34,7 +34,7 @@ use readalong_store::Cursor;
 use serde::{Deserialize, Deserializer};
 use tower_http::csrf::CsrfLayer;
 use utoipa::{
-    OpenApi, ToSchema,
+    IntoParams, OpenApi, ToSchema,
     openapi::{
         ComponentsBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement,
         content::ContentBuilder,
@@ -43,7 +43,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{auth, error::ApiError, routes::h2ogpte, service::Service};
+use crate::{answers::Answers, auth, error::ApiError, routes::h2ogpte, service::Service};
 
 /// Entries of a list, where nobody says how many.
 const LIST_DEFAULT: u32 = 100;
@@ -64,7 +64,9 @@ pub(crate) struct ApiState {
     sources: source::Sources,
     imports: import::Imports,
     /// Chats that are answered whole.
-    pub(super) whole_chats: h2ogpte::WholeChats,
+    pub(super) whole_chats: Answers,
+    /// Pictures of featured shares.
+    pictures: Answers,
 }
 
 #[derive(OpenApi)]
@@ -246,6 +248,16 @@ struct Range {
     limit: u32,
 }
 
+/// Which entries of a list are wanted, as a query says it.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Paged {
+    /// How many to leave out.
+    offset: Option<u32>,
+    /// How many at most.
+    limit: Option<u32>,
+}
+
 impl Range {
     /// # Errors
     /// More are wanted than a list gives at once.
@@ -260,6 +272,12 @@ impl Range {
                 "`limit` is at most {LIST_MAX}"
             ))),
         }
+    }
+
+    /// What of a whole list is wanted.
+    fn of<T>(self, entries: Vec<T>) -> impl Iterator<Item = T> {
+        let wanted = entries.into_iter().skip(self.offset as usize);
+        wanted.take(self.limit as usize)
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
 use readalong_model::{ArtifactId, LeftOut, Message, Part, Role, SnapshotOptions};
+use readalong_redact::Redactor;
 use readalong_store::{ChatRecord, Reader, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -17,8 +18,6 @@ use crate::{
 
 /// What the mark of a secret that was taken out begins with.
 const MARK: &str = "[redacted: ";
-/// Kinds of secrets that are told apart; a text that merely has many marks says nothing more.
-const KINDS_MAX: usize = 100;
 /// Characters of the first prompt that are shown.
 const FIRST_CHARS: usize = 300;
 
@@ -79,8 +78,9 @@ pub(crate) async fn preview(
     ApiQuery(asked): ApiQuery<Asked>,
 ) -> Result<Json<Preview>, ApiError> {
     let chat = record(&service, &owner, chat_id(&chat)?).await?;
-    let preview = service.read(move |r| of(r, &chat, asked.artifacts)).await?;
-    Ok(Json(preview))
+    let redactions = service.redactions.clone();
+    let preview = service.read(move |r| of(r, &chat, asked.artifacts, redactions.redactor()));
+    Ok(Json(preview.await?))
 }
 
 /// What a share of a chat would show.
@@ -91,6 +91,7 @@ pub(crate) fn of(
     reader: &Reader<'_>,
     chat: &ChatRecord,
     artifacts: bool,
+    redactor: &Redactor,
 ) -> Result<Preview, StoreError> {
     let options = SnapshotOptions {
         title: None,
@@ -121,7 +122,7 @@ pub(crate) fn of(
             }
         });
         match left_out.see(stored.message) {
-            Some(message) => preview.add(&message),
+            Some(message) => preview.add(&message, redactor),
             None => preview.never_shown += 1,
         }
     })?;
@@ -139,13 +140,13 @@ pub(crate) fn of(
 }
 
 impl Preview {
-    fn add(&mut self, message: &Message) {
+    fn add(&mut self, message: &Message, redactor: &Redactor) {
         self.messages += 1;
         if message.role == Role::User {
             self.prompts += 1;
         }
         for part in &message.parts {
-            self.count_marks(part);
+            self.count_marks(part, redactor);
             if let Part::Text { markdown } = part
                 && self.first.is_empty()
                 && message.role == Role::User
@@ -155,7 +156,7 @@ impl Preview {
         }
     }
 
-    fn count_marks(&mut self, part: &Part) {
+    fn count_marks(&mut self, part: &Part, redactor: &Redactor) {
         // Wherever in a part a mark stands: as JSON it is written the same.
         let text = serde_json::to_string(part).unwrap_or_default();
         for (at, _) in text.match_indices(MARK) {
@@ -163,7 +164,8 @@ impl Preview {
                 .split(']')
                 .next()
                 .unwrap_or_default();
-            if self.redacted.len() < KINDS_MAX || self.redacted.contains_key(kind) {
+            // A text may say anything in such a mark, also what would keep all secrets.
+            if redactor.is_kind(kind) {
                 *self.redacted.entry(kind.to_owned()).or_default() += 1;
             }
         }

@@ -7,13 +7,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use axum::{
     Json,
     extract::{DefaultBodyLimit, Multipart, State, multipart::MultipartError},
-    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
 use data_encoding::HEXLOWER;
-use readalong_model::{ShareId, ShareVisibility, Timestamp, Updates};
+use readalong_model::{Digest, ShareId, ShareVisibility, Timestamp, Updates};
 use readalong_store::{
-    ShowcaseEntry, ShowcaseFilter, ShowcaseWords, ShowcaseWrite, Thumbnail, Write,
+    ShowcaseEntry, ShowcaseFilter, ShowcaseWords, ShowcaseWrite, StoreError, Thumbnail, Write,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -360,7 +360,9 @@ async fn picture(
     State(service): State<Arc<Service>>,
     caller: Caller,
     ApiPath(id): ApiPath<String>,
+    request: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let turn = service.api.pictures.turn().await?;
     let seen = match gate::showcase(&service, &caller) {
         Ok(seen) => seen,
         // Whoever manages it sees it before others do.
@@ -371,13 +373,25 @@ async fn picture(
     if seen.is_some_and(|visibility| visibility != entry.share.visibility) {
         return Err(ApiError::not_found("entry"));
     }
-    let found = service.read(move |r| r.thumbnail(&id)).await?;
-    let Thumbnail { media_type, bytes } = found.ok_or_else(|| ApiError::not_found("thumbnail"))?;
-    let mut response = bytes.into_response();
+    // Another picture gives the entry another time.
+    let made_of = format!("{id} {}", entry.updated_at.millis());
+    let name = Digest::of(made_of.as_bytes());
+    let at = service.clone();
+    let found = service.read(move |r| {
+        let _turn = turn;
+        at.api.pictures.known_or(name, || {
+            let picture = r.thumbnail(&id)?.ok_or(StoreError::NotFound)?;
+            Ok(picture.bytes.into())
+        })
+    });
+    let picture = found.await;
+    let picture = picture.map_err(|error| ApiError::from(error).about("thumbnail"))?;
+    let media_type = headers::artifact_type(kind_of(&picture).unwrap_or_default());
+    let content = service.api.pictures.content(name, &picture, media_type);
+    let answer = content.answer(&request).await;
+    let mut response = answer.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
-    headers::artifact(headers, &media_type, None);
-    let kind = HeaderValue::from_static(headers::artifact_type(&media_type));
-    headers.insert(CONTENT_TYPE, kind);
+    headers::artifact(headers, media_type, None);
     match service.visibility(&entry.share) {
         ShareVisibility::Public => headers::keep(headers, &entry.share),
         ShareVisibility::Private => headers::keep_nothing(headers),
@@ -405,9 +419,7 @@ async fn put_picture(
     entry(&service, &id).await?;
     let bytes = file_of(form).await?;
     // What it is called and said to be is whatever somebody wrote.
-    let kind = infer::get(&bytes).map(|kind| kind.mime_type());
-    let kind = kind.filter(|kind| PICTURE_TYPES.contains(kind));
-    let kind = kind.ok_or_else(|| {
+    let kind = kind_of(&bytes).ok_or_else(|| {
         ApiError::bad_request(
             "the file is no picture of a kind that is taken: JPEG, PNG, WebP, GIF",
         )
@@ -419,6 +431,12 @@ async fn put_picture(
     let thumbnail_path = picture_path(&id);
     write(&service, ShowcaseWrite::Thumbnail { id, picture }).await?;
     Ok(Json(PicturePath { thumbnail_path }))
+}
+
+/// What kind of picture bytes are, if they are one that is taken.
+fn kind_of(bytes: &[u8]) -> Option<&'static str> {
+    let kind = infer::get(bytes)?.mime_type();
+    PICTURE_TYPES.contains(&kind).then_some(kind)
 }
 
 /// The part `file` of a form.

@@ -6,13 +6,13 @@ use axum::{Json, extract::State, http::StatusCode};
 use readalong_model::{Timestamp, UserId};
 use readalong_store::{StoreError, TokenRecord, Write};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::users::check_name;
+use super::{Range, users::check_name};
 use crate::{
     accounts,
-    auth::SignedIn,
-    error::{ApiError, ApiJson, ApiPath},
+    auth::{Proof, SignedIn},
+    error::{ApiError, ApiJson, ApiPath, ApiQuery},
     service::{Service, now},
 };
 
@@ -46,16 +46,34 @@ impl From<TokenRecord> for TokenEntry {
     }
 }
 
-/// One's own tokens.
-#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", responses(
+/// Which tokens are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Listed {
+    /// Whose, for admins.
+    user: Option<i64>,
+    /// How many to leave out.
+    offset: Option<u32>,
+    /// How many at most.
+    limit: Option<u32>,
+}
+
+/// One's own tokens, or somebody's.
+#[utoipa::path(get, path = "/api/v1/tokens", tag = "tokens", params(Listed), responses(
     (status = 200, description = "Tokens.", body = [TokenEntry]),
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     caller: SignedIn,
+    ApiQuery(listed): ApiQuery<Listed>,
 ) -> Result<Json<Vec<TokenEntry>>, ApiError> {
-    let tokens = service.read(move |r| r.tokens(caller.user.id)).await?;
-    Ok(Json(tokens.into_iter().map(TokenEntry::from).collect()))
+    let range = Range::new(listed.offset, listed.limit)?;
+    let user = listed.user.map_or(caller.user.id, UserId);
+    if user != caller.user.id && !accounts::is_admin(&caller.user, caller.proof) {
+        return Err(ApiError::forbidden("only admins list tokens of others"));
+    }
+    let tokens = service.read(move |r| r.tokens(user)).await?;
+    Ok(Json(range.of(tokens).map(TokenEntry::from).collect()))
 }
 
 /// What a new token is to be.
@@ -98,6 +116,7 @@ pub(crate) async fn create(
     if user != caller.user.id && !accounts::is_admin(&caller.user, caller.proof) {
         return Err(ApiError::forbidden("only admins make tokens for others"));
     }
+    check_outlived(&service, &caller, new.expires_at)?;
     let token = accounts::new_token()?;
     let create = Write::CreateToken {
         user,
@@ -116,6 +135,25 @@ pub(crate) async fn create(
     };
     let token = token.expose().to_owned();
     Ok((StatusCode::CREATED, Json(ShownToken { entry, token })))
+}
+
+/// Whoever found a token has what it opens as long as it lasts, and no longer.
+fn check_outlived(
+    service: &Service,
+    caller: &SignedIn,
+    expires_at: Option<Timestamp>,
+) -> Result<(), ApiError> {
+    let Proof::Token(sha256) = caller.proof else {
+        return Ok(());
+    };
+    let asking = service.read_now(|r| r.token(sha256, now()))?;
+    let ends_at = asking.and_then(|(token, _)| token.expires_at);
+    match ends_at.is_none_or(|end| expires_at.is_some_and(|at| at <= end)) {
+        true => Ok(()),
+        false => Err(ApiError::forbidden(
+            "a token makes none that outlives it: `expires_at` is its own end at most",
+        )),
+    }
 }
 
 /// Removes a token.

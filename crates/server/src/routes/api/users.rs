@@ -8,10 +8,11 @@ use readalong_store::{User, UserRole, Write};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{Paged, Range};
 use crate::{
     accounts,
     auth::{Admin, Proof, SignedIn},
-    error::{ApiError, ApiJson, ApiPath},
+    error::{ApiError, ApiJson, ApiPath, ApiQuery},
     service::Service,
 };
 
@@ -86,15 +87,17 @@ pub(crate) async fn me(caller: SignedIn) -> Json<UserEntry> {
 }
 
 /// All users.
-#[utoipa::path(get, path = "/api/v1/users", tag = "users", responses(
+#[utoipa::path(get, path = "/api/v1/users", tag = "users", params(Paged), responses(
     (status = 200, description = "Users.", body = [UserEntry]),
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     _admin: Admin,
+    ApiQuery(paged): ApiQuery<Paged>,
 ) -> Result<Json<Vec<UserEntry>>, ApiError> {
+    let range = Range::new(paged.offset, paged.limit)?;
     let users = service.read(|r| r.users()).await?;
-    Ok(Json(users.into_iter().map(UserEntry::from).collect()))
+    Ok(Json(range.of(users).map(UserEntry::from).collect()))
 }
 
 /// What a new user is to be.
@@ -180,47 +183,34 @@ pub(crate) async fn change(
     if change.password.is_none() && change.role.is_none() {
         return Err(ApiError::bad_request("`password` or `role` is needed"));
     }
+    let is_admin = accounts::is_admin(&caller.user, caller.proof);
+    let mut writes = Vec::new();
     if let Some(role) = change.role {
-        set_role(&service, &caller, id, role).await?;
+        if !is_admin {
+            return Err(ApiError::forbidden("only admins change roles"));
+        }
+        let changed = user(&service, id).await?;
+        let role = UserRole::from(role);
+        if role != UserRole::Admin {
+            check_admin_stays(&service, &changed).await?;
+        }
+        writes.push(Write::SetRole { user: id, role });
     }
-    let Some(password) = change.password else {
-        return Ok(StatusCode::NO_CONTENT);
-    };
-    if id == caller.user.id {
-        check_current(&service, &caller, change.current_password).await?;
-    } else if !accounts::is_admin(&caller.user, caller.proof) {
-        return Err(ApiError::forbidden("only admins set passwords of others"));
-    } else {
-        user(&service, id).await?;
+    if let Some(password) = change.password {
+        if id == caller.user.id {
+            check_current(&service, &caller, change.current_password).await?;
+        } else if !is_admin {
+            return Err(ApiError::forbidden("only admins set passwords of others"));
+        } else {
+            user(&service, id).await?;
+        }
+        writes.push(Write::SetPassword {
+            user: id,
+            password_hash: Some(accounts::hash_password(&service, password).await?),
+        });
     }
-    let set = Write::SetPassword {
-        user: id,
-        password_hash: Some(accounts::hash_password(&service, password).await?),
-    };
-    service.write(set).await.map_err(of_user)?;
+    service.write(Write::All(writes)).await.map_err(of_user)?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Gives a user another role, as an admin.
-async fn set_role(
-    service: &Arc<Service>,
-    caller: &SignedIn,
-    id: UserId,
-    role: Role,
-) -> Result<(), ApiError> {
-    if !accounts::is_admin(&caller.user, caller.proof) {
-        return Err(ApiError::forbidden("only admins change roles"));
-    }
-    let changed = user(service, id).await?;
-    let role = UserRole::from(role);
-    if role != UserRole::Admin {
-        check_admin_stays(service, &changed).await?;
-    }
-    service
-        .write(Write::SetRole { user: id, role })
-        .await
-        .map_err(of_user)?;
-    Ok(())
 }
 
 /// Refuses to leave the server without anybody who may do all.
@@ -245,8 +235,15 @@ async fn check_current(
     caller: &SignedIn,
     current: Option<String>,
 ) -> Result<(), ApiError> {
-    if !caller.user.has_password || caller.proof == Proof::Local {
+    if caller.proof == Proof::Local {
         return Ok(());
+    }
+    if !caller.user.has_password {
+        // It would be a way in besides that by which they sign in elsewhere.
+        return match accounts::is_admin(&caller.user, caller.proof) {
+            true => Ok(()),
+            false => Err(ApiError::forbidden("a first password is given by an admin")),
+        };
     }
     let Some(current) = current else {
         return Err(ApiError::bad_request("`current_password` is needed"));

@@ -48,8 +48,12 @@ pub(crate) async fn show(
         return errors::gone();
     };
     let artifacts = asked.artifacts;
+    let redactions = service.redactions.clone();
     let read = service.read(move |r| match r.chat_of(owner.id, &chat)? {
-        Some(record) => Ok(Some((preview::of(r, &record, artifacts)?, record))),
+        Some(record) => {
+            let preview = preview::of(r, &record, artifacts, redactions.redactor())?;
+            Ok(Some((preview, record)))
+        }
         None => Ok(None),
     });
     match read.await {
