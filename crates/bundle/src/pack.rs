@@ -21,7 +21,7 @@ use readalong_model::{Digest, DigestWriter};
 use crate::{
     BundleError, BundleWriter, FileEntry, MANIFEST, Manifest, Problem, VerifiedBundle,
     WrittenBundle,
-    verify::{check_manifest, check_name, compare, digest_of},
+    verify::{check_manifest, check_name, compare, measure},
     write::sync_folder,
 };
 
@@ -211,8 +211,8 @@ impl Package {
         for file in &self.manifest.files {
             if names.contains(file.path.as_str()) {
                 let read = self.files.open(file.path.as_str());
-                let digest = read.and_then(|read| digest_of(read.take(file.size_bytes + 1)));
-                looked_at.push((file.path.to_string(), digest));
+                let measured = read.and_then(|read| measure(read.take(file.size_bytes + 1)));
+                looked_at.push((file.path.to_string(), measured));
             }
         }
         compare(&self.manifest, looked_at, &mut problems);
@@ -245,7 +245,8 @@ impl Package {
             let read = self.files.open(path);
             let read = read.map_err(BundleError::io("reading", &self.at))?;
             let mut read = read.take(file.size_bytes + 1);
-            if writer.take(path, &file.media_type, (&mut read, &self.at))? != file.sha256 {
+            let written = writer.take(path, &file.media_type, (&mut read, &self.at))?;
+            if written != (file.sha256, file.size_bytes) {
                 let path = path.to_owned();
                 return Err(damaged(Problem::Changed { path }, 0));
             }
@@ -261,7 +262,7 @@ impl Package {
         };
         let mut digest = Digesting(DigestWriter::default());
         let packed = write(kind, &self.manifest, &mut *self.files, &mut digest);
-        packed.is_ok() && digest_of(file).is_ok_and(|found| found == digest.0.finish())
+        packed.is_ok() && measure(file).is_ok_and(|(found, _)| found == digest.0.finish())
     }
 
     /// What is wrong without reading any file.
