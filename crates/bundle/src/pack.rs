@@ -173,10 +173,20 @@ impl Package {
                 path: at.to_owned(),
             });
         };
-        let mut package = Self::of(at, files)?;
+        let mut package = Self::of(at, size_bytes, files)?;
         package.kind = Some(kind);
         package.problems.extend(problems);
-        let total_bytes = total(&package.manifest);
+        Ok(package)
+    }
+
+    /// The bundle in files that lie at `at` and are so large there.
+    pub(crate) fn of(
+        at: &Path,
+        size_bytes: u64,
+        mut files: Box<dyn Files>,
+    ) -> Result<Self, BundleError> {
+        let (manifest, id) = manifest_of(&mut *files, at)?;
+        let total_bytes = total(&manifest);
         if total_bytes > BOMB_BYTES_MIN.max(size_bytes.saturating_mul(BOMB_RATIO)) {
             return Err(BundleError::Bomb {
                 path: at.to_owned(),
@@ -184,12 +194,6 @@ impl Package {
                 total_bytes,
             });
         }
-        Ok(package)
-    }
-
-    /// The bundle in files that lie at `at`.
-    pub(crate) fn of(at: &Path, mut files: Box<dyn Files>) -> Result<Self, BundleError> {
-        let (manifest, id) = manifest_of(&mut *files, at)?;
         let mut problems = Vec::new();
         check_name(files.folder(), id, &mut problems);
         check_manifest(&manifest, id, &mut problems);
