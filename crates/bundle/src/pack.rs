@@ -21,14 +21,13 @@ use readalong_model::{Digest, DigestWriter};
 use crate::{
     BundleError, BundleWriter, FileEntry, MANIFEST, Manifest, Problem, VerifiedBundle,
     WrittenBundle,
+    manifest::MANIFEST_BYTES_MAX,
     verify::{check_manifest, check_name, compare, measure},
     write::sync_folder,
 };
 
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 256 << 10;
-/// The largest manifest that is read from a package: about 300,000 files.
-const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 /// A package whose files are together more than this many times its size is taken for a bomb, once they are larger than `BOMB_BYTES_MIN`.
 const BOMB_RATIO: u64 = 200;
 const BOMB_BYTES_MIN: u64 = 1 << 30;

@@ -163,6 +163,17 @@ fn what_is_no_bundle_is_refused() {
     ));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_manifest_that_is_a_link_is_not_followed() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = bundle(parent.path()).join(MANIFEST);
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    let error = verify(path.parent().unwrap()).unwrap_err();
+    assert!(matches!(error, BundleError::Io { .. }), "{error}");
+}
+
 #[test]
 fn an_unfinished_bundle_leaves_nothing() {
     let parent = tempfile::tempdir().unwrap();
