@@ -731,6 +731,24 @@ class DiskTest(unittest.TestCase):
         print(f"failed calls: { {call: len(nths) * len(kinds) for call, nths in points.items()} }", file=sys.stderr)
 
 
+    def test_what_cannot_be_read_is_not_taken_for_empty(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        for n in [4, 6]:
+            publisher.publish(chat(publisher.data / f"{n}.jsonl", n), root)
+        log = publisher.data / "calls"
+        for command in [["verify", root], ["published", "--to", root]]:
+            right, failed = publisher.ok(*command)[0], 0
+            # Each thread counts for itself.
+            for nth in range(1, 9):
+                strace = ["strace", "-f", "-qq", "-o", log, "-e", "trace=getdents64", "-e", f"inject=getdents64:error=EIO:when={nth}"]
+                process = publisher.start(*command, before=map(str, strace))
+                out, err = process.communicate(timeout=60)
+                failed += "INJECTED" in log.read_text()
+                self.assertTrue(process.returncode != 0 or out == right, f"{command} {nth}: {out}{err}")
+            self.assertTrue(failed > 1, str(command))
+
+
 class ObjectsTest(Place, unittest.TestCase):
     target = "s3://chats/of/all"
     setUpClass = classmethod(lambda cls: start_moto(cls, "chats"))
