@@ -33,6 +33,8 @@ pub struct File {
     pub size_bytes: u64,
     /// What they are.
     pub media_type: String,
+    /// True where no other bytes ever lie under this name: caches may keep them.
+    pub is_lasting: bool,
 }
 
 /// Where the bytes of a file are.

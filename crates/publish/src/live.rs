@@ -25,6 +25,8 @@ const HEAD: &str = "data/live.js";
 const HEAD_BEGIN: &str = "readalong.data(\"live\",";
 const HEAD_END: &str = ");\n";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// How names begin that have the same bytes as long as they are there; everything else of a version that grows is written over.
+const LASTING: [&str; 3] = ["assets/", "files/", "data/live-"];
 
 /// What the head says: to pages which frames there are, to whoever goes on publishing where they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +211,7 @@ pub fn live_step(
             .expect("names of pages and artifacts are good in a site")
     };
     let file = |new: NewFile| File {
+        is_lasting: LASTING.iter().any(|begin| new.name.starts_with(begin)),
         path: named(&new.name),
         origin: new.origin,
         size_bytes: new.size_bytes,
@@ -231,6 +234,7 @@ pub fn live_step(
             size_bytes: bytes.len() as u64,
             origin: Origin::Bytes(bytes),
             media_type: SCRIPT.to_owned(),
+            is_lasting: true,
         });
     }
     changes.files.extend(step.files.into_iter().map(file));
@@ -259,6 +263,7 @@ pub fn live_step(
             size_bytes: bytes.len() as u64,
             origin: Origin::Bytes(bytes),
             media_type: SCRIPT.to_owned(),
+            is_lasting: false,
         });
         site_files(&mut changes, &mut *session, site.as_ref(), pages)?;
         let record = ShareRecord {

@@ -77,6 +77,8 @@ impl ContentFile {
             origin: Origin::File(self.here.clone()),
             size_bytes: self.size_bytes,
             media_type: self.media_type.clone(),
+            // A version never changes.
+            is_lasting: true,
         }
     }
 }
@@ -679,7 +681,7 @@ pub(crate) fn list_in_catalogue(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{
         cell::{Cell, RefCell},
         slice,
@@ -689,7 +691,7 @@ mod tests {
     use crate::open;
 
     /// Pages of a few bytes.
-    struct Plain;
+    pub(crate) struct Plain;
 
     impl SitePages for Plain {
         fn head(&self, href: &str, _title: Option<&str>) -> Vec<u8> {
@@ -711,7 +713,7 @@ mod tests {
     }
 
     /// Nobody.
-    struct Unseen;
+    pub(crate) struct Unseen;
 
     impl Watch for Unseen {
         fn is_cancelled(&self) -> bool {
