@@ -20,6 +20,8 @@ pub struct Changes {
     pub heads: Vec<Head>,
     /// Files that go at the end.
     pub removed: Vec<SitePath>,
+    /// A list of shares that is damaged, or none of ours: what it says stays as it is.
+    pub foreign_list: Option<SitePath>,
 }
 
 /// A file that is new at a place.

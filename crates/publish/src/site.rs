@@ -629,7 +629,8 @@ pub(crate) fn site_files(
     Ok(())
 }
 
-/// Brings the catalogue to what it is to say of a share. A site without listed shares has none; a first page that somebody else put there stays.
+/// Brings the catalogue to what it is to say of a share. A site without listed shares has none; a first page that somebody else put there stays, and so does what
+/// is called like the catalogue and is none: no share that is not to be listed is in there.
 pub(crate) fn list_in_catalogue(
     changes: &mut Changes,
     target: &dyn Target,
@@ -638,12 +639,14 @@ pub(crate) fn list_in_catalogue(
     pages: &dyn SitePages,
 ) -> Result<(), PublishError> {
     let path = SitePath::root(CATALOGUE);
-    let catalogue = |session: &mut dyn Session| -> Result<Catalogue, PublishError> {
-        let read = record::read(target.name(), path.as_str(), session.read(&path)?)?;
-        Ok(read.unwrap_or_default())
-    };
     let is_listed = listing.is_some();
-    let mut old = catalogue(session)?;
+    let mut old = match read_catalogue(target, session, &path) {
+        Err(PublishError::BadRecord { .. }) if !is_listed => {
+            changes.foreign_list = Some(path);
+            return Ok(());
+        }
+        read => read?,
+    };
     if old.page.is_none() && old.with(share, listing.clone()) == old {
         return Ok(());
     }
@@ -651,7 +654,7 @@ pub(crate) fn list_in_catalogue(
     let there = session.read(&index)?.map(|there| Digest::of(&there));
     if !old.knows(there) {
         // The list is written before its page: somebody may have written both since we read it.
-        old = catalogue(session)?;
+        old = read_catalogue(target, session, &path)?;
     }
     let mut new = old.with(share, listing);
     let is_ours = old.knows(there);
@@ -678,6 +681,22 @@ pub(crate) fn list_in_catalogue(
     changes.heads.push(head(path, record::write(&new), JSON));
     changes.heads.push(head(index, page, HTML));
     Ok(())
+}
+
+fn read_catalogue(
+    target: &dyn Target,
+    session: &mut dyn Session,
+    path: &SitePath,
+) -> Result<Catalogue, PublishError> {
+    let read: Option<Catalogue> = record::read(target.name(), path.as_str(), session.read(path)?)?;
+    match read {
+        Some(read) if read.format != Catalogue::FORMAT => Err(PublishError::BadRecord {
+            target: target.name().to_owned(),
+            path: path.to_string(),
+            source: serde::de::Error::custom("it is no list of shares"),
+        }),
+        read => Ok(read.unwrap_or_default()),
+    }
 }
 
 #[cfg(test)]
@@ -820,6 +839,31 @@ pub(crate) mod tests {
             }
             let mut session = target.begin(&Unseen).unwrap();
             assert_eq!(session.read(&SitePath::root(INDEX)).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_not_ours_stays_and_keeps_nothing_from_being_published_or_taken_back() {
+        for foreign in [r#"{"products":[1,2]}"#, r#"{"shares":[]}"#, "{"] {
+            let target = open("memory:///site").unwrap();
+            let path = SitePath::root(CATALOGUE);
+            let theirs = Changes {
+                heads: vec![head(path.clone(), foreign.into(), JSON)],
+                ..Changes::default()
+            };
+            let mut session = target.begin(&Unseen).unwrap();
+            session.apply(&theirs, &Unseen).unwrap();
+            let one = One::new(1, 1);
+            let unlisted = Publication {
+                is_listed: false,
+                ..one.listed()
+            };
+            let told = publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap_err();
+            assert!(matches!(told, PublishError::BadRecord { .. }), "{told}");
+            let published = publish(target.as_ref(), &unlisted, &Plain, &Unseen).unwrap();
+            assert_eq!(published.changes.foreign_list, Some(path.clone()));
+            unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap();
+            assert_eq!(session.read(&path).unwrap().unwrap(), foreign.as_bytes());
         }
     }
 
