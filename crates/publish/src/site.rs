@@ -201,9 +201,18 @@ pub fn unpublish(
     pages: &dyn SitePages,
     watch: &dyn Watch,
 ) -> Result<Unpublished, PublishError> {
-    let changes = repeat(target, watch, share, |target| {
-        Plan::unpublish(target, share, pages, watch)
-    })?;
+    let plan = |target| Plan::unpublish(target, share, pages, watch);
+    let changes = match repeat(target, watch, share, plan) {
+        Err(full) if full.is_full() => {
+            // Not even the page that says so has room. What has to go makes it; until that page is there the link leads nowhere.
+            let mut planned = plan(target)?;
+            planned.changes.heads.clear();
+            planned.session.apply(&planned.changes, watch)?;
+            drop(planned);
+            repeat(target, watch, share, plan)?
+        }
+        changes => changes?,
+    };
     Ok(Unpublished { changes })
 }
 
@@ -703,6 +712,7 @@ fn read_catalogue(
 pub(crate) mod tests {
     use std::{
         cell::{Cell, RefCell},
+        collections::BTreeSet,
         slice,
     };
 
@@ -899,6 +909,71 @@ pub(crate) mod tests {
         })
         .unwrap();
         assert_eq!(shares_of(target.as_ref()), [c.share, b.share.clone()]);
+    }
+
+    /// A place without room, as long as the folder of a version is there.
+    struct Tight(Box<dyn Target>);
+
+    struct TightSession<'a>(Box<dyn Session + 'a>);
+
+    impl Target for Tight {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn key(&self) -> String {
+            self.0.key()
+        }
+        fn begin(&self, watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
+            Ok(Box::new(TightSession(self.0.begin(watch)?)))
+        }
+    }
+
+    impl Session for TightSession<'_> {
+        fn read(&mut self, path: &SitePath) -> Result<Option<Vec<u8>>, PublishError> {
+            self.0.read(path)
+        }
+        fn list(&mut self, folder: &SitePath) -> Result<Vec<Listed>, PublishError> {
+            self.0.list(folder)
+        }
+        fn damaged(&mut self, files: &[File]) -> Result<BTreeSet<SitePath>, PublishError> {
+            self.0.damaged(files)
+        }
+        fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
+            self.0.folders(folder)
+        }
+        fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
+            let there = self.list(&SitePath::shares())?;
+            let is_version = |listed: &Listed| listed.path.as_str().matches('/').count() > 2;
+            match !changes.heads.is_empty() && there.iter().any(is_version) {
+                true => Err(PublishError::Full {
+                    target: "a full disk".to_owned(),
+                }),
+                false => self.0.apply(changes, watch),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_at_a_full_place_can_be_taken_back() {
+        let target = open("memory:///site").unwrap();
+        let mut one = One::new(1, 1);
+        one.content.files.push(ContentFile {
+            path: INDEX.to_owned(),
+            here: "Cargo.toml".into(),
+            size_bytes: 1,
+            sha256: None,
+            is_named_by_content: false,
+            media_type: HTML.to_owned(),
+        });
+        publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
+        let target = Tight(target);
+        unpublish(&target, &one.share, &Plain, &Unseen).unwrap();
+        let mut session = target.begin(&Unseen).unwrap();
+        let index = SitePath::share(&one.share).file(INDEX);
+        let left = session.list(&SitePath::shares()).unwrap().into_iter();
+        let left: Vec<SitePath> = left.map(|listed| listed.path).collect();
+        assert_eq!(left, slice::from_ref(&index));
+        assert_eq!(session.read(&index).unwrap().unwrap(), b"taken back");
     }
 
     #[test]
