@@ -15,7 +15,7 @@ use crate::{
     record,
     site::{
         HTML, INDEX, SHARE_RECORD, check_site, head, list_in_catalogue, no_site, read_share,
-        site_files,
+        remove_version, site_files,
     },
 };
 
@@ -323,15 +323,7 @@ fn still_live(
             return Ok(());
         }
     } else {
-        let left = session.list(&version)?.into_iter();
-        let changes = Changes {
-            subject: format!("Take back share {share}"),
-            removed: left.map(|listed| listed.path).collect(),
-            ..Changes::default()
-        };
-        if !changes.is_empty() {
-            session.apply(&changes, watch)?;
-        }
+        remove_version(session, (share, &version), watch)?;
     }
     Err(PublishError::NotLive {
         target: target.name().to_owned(),

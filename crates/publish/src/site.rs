@@ -272,11 +272,18 @@ fn repeat<'a>(
     let mut planned = plan(target)?;
     let mut first_seen = planned.seen.clone();
     let mut sent = None;
+    let mut begun = None;
     let mut tries = 1;
     loop {
         // A try that failed in the middle may have left a record of ours.
         let is_ours = sent.is_some() && planned.seen.as_ref().map(record::write) == sent;
         if first_seen != planned.seen && !is_ours {
+            let shown = planned.seen.as_ref();
+            let shown = shown.map(|seen| place_of(share, &seen.folder));
+            if let Some(version) = begun.filter(|begun| Some(begun) != shown.as_ref()) {
+                // Nothing names what was sent, and the share may have been taken back meanwhile.
+                remove_version(&mut *planned.session, (share, &version), watch)?;
+            }
             return Err(PublishError::OtherPublisher {
                 target: target.name().to_owned(),
                 share: share.to_string(),
@@ -286,6 +293,12 @@ fn repeat<'a>(
             return Ok(planned.changes);
         }
         watch.planned(&planned.changes);
+        begun = planned
+            .changes
+            .version
+            .as_ref()
+            .map(|(version, _)| version.clone())
+            .or(begun);
         match planned.session.apply(&planned.changes, watch) {
             Err(PublishError::MovedOn { .. }) if tries < TRIES_MAX && !watch.is_cancelled() => {
                 tries += 1;
@@ -446,6 +459,24 @@ impl<'a> Plan<'a> {
             seen,
             changes,
         })
+    }
+}
+
+/// Removes what is there of a version that no reader is led to.
+pub(crate) fn remove_version(
+    session: &mut dyn Session,
+    (share, version): (&ShareId, &SitePath),
+    watch: &dyn Watch,
+) -> Result<(), PublishError> {
+    let left = session.list(version)?.into_iter();
+    let changes = Changes {
+        subject: format!("Take back share {share}"),
+        removed: left.map(|listed| listed.path).collect(),
+        ..Changes::default()
+    };
+    match changes.is_empty() {
+        true => Ok(()),
+        false => session.apply(&changes, watch),
     }
 }
 
@@ -890,6 +921,41 @@ pub(crate) mod tests {
         );
         let told = b.publish_while(target.as_ref(), &[a]);
         assert!(told.is_ok(), "what says the same is the same: {told:?}");
+    }
+
+    #[test]
+    fn of_a_share_that_is_taken_back_while_it_is_published_nothing_is_left() {
+        let target = open("memory:///site").unwrap();
+        let mut one = One::new(1, 1);
+        let page = ContentFile {
+            path: INDEX.to_owned(),
+            here: "Cargo.toml".into(),
+            size_bytes: 1,
+            sha256: None,
+            // It would be copied from the version before.
+            is_named_by_content: true,
+            media_type: HTML.to_owned(),
+        };
+        one.content.files.push(page);
+        publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
+        one.content.digest = Digest::of(b"changed");
+        let is_first = Cell::new(true);
+        let told = repeat(target.as_ref(), &Unseen, &one.share, |target| {
+            let planned = Plan::publish(target, &one.listed(), &Plain, &Unseen);
+            if is_first.replace(false) {
+                unpublish(target, &one.share, &Plain, &Unseen)?;
+            }
+            planned
+        })
+        .unwrap_err();
+        assert!(
+            matches!(told, PublishError::OtherPublisher { .. }),
+            "{told}"
+        );
+        let mut session = target.begin(&Unseen).unwrap();
+        let left = session.list(&SitePath::shares()).unwrap().into_iter();
+        let left: Vec<SitePath> = left.map(|listed| listed.path).collect();
+        assert_eq!(left, [SitePath::share(&one.share).file(INDEX)]);
     }
 
     #[test]

@@ -146,8 +146,13 @@ impl Objects {
         }
         let to = self.at(&file.path);
         if let Origin::There { path, .. } = &file.origin {
-            let copied = self.store.copy(&self.at(path), &to).await;
-            return copied.map_err(|error| self.failed("copying", path.as_str(), error));
+            match self.store.copy(&self.at(path), &to).await {
+                // Who published or took back the share meanwhile removed it. That is found out by the heads; the bytes are here, too.
+                Err(Error::NotFound { .. }) => {}
+                copied => {
+                    return copied.map_err(|error| self.failed("copying", path.as_str(), error));
+                }
+            }
         }
         let failed = |error| self.failed("sending", file.path.as_str(), error);
         let unread = |path: &FilePath, source| PublishError::Io {
@@ -156,7 +161,7 @@ impl Objects {
             path: path.to_owned(),
             source,
         };
-        if let Origin::File(path) = &file.origin
+        if let Some(path) = file.origin.here()
             && file.size_bytes > PIECE_BYTES
         {
             let is_packed = is_text(&file.media_type);
