@@ -1471,6 +1471,30 @@ class TakenBackTest(Live, unittest.TestCase):
         self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{share}/index.html"])
         self.assertIn("taken back", (root / "s" / share / "index.html").read_text())
 
+    def test_a_version_that_could_not_be_removed_goes_when_it_is_gone_on_with(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        says = lambda word: file.write_text("".join(json.dumps({"id": f"m{n}", "role": role, "content": word}) + "\n" for n, role in enumerate(["user", "assistant"])))  # noqa: E731
+        says("the word xyzzy-old")
+        share = publisher.publish(file, root)["share"]
+        says("another word")
+        # It dies when it is about to remove the version before.
+        before = [name for name in os.listdir(root / "s" / share) if len(name) == 16][0]
+        pages = sorted((root / "s" / share / before).glob("*.html"))
+        strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=unlink", "-e", "inject=unlink:signal=KILL", "-P", pages[0]]
+        process = publisher.start("publish", file, "--to", root, "--live", "--json", before=map(str, strace))
+        process.communicate(timeout=60)
+        self.assertIn("another word", self.shown(root, share))
+        self.assertFalse(self.is_nowhere("xyzzy-old", root, share, None))
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        try:
+            self.until(lambda: self.is_nowhere("xyzzy-old", root, share, None))
+            self.assertIn("another word", self.shown(root, share))
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+
 
 class MirrorTest(unittest.TestCase):
     """A server that keeps its frozen shares at a place by itself."""

@@ -405,11 +405,7 @@ impl<'a> Plan<'a> {
             published_at: record.published_at,
         });
         list_in_catalogue(&mut changes, target, &mut *session, (share, listing), pages)?;
-        let kept = [place.file(SHARE_RECORD), place.file(INDEX)];
-        let stale = there.into_iter().map(|listed| listed.path);
-        changes
-            .removed
-            .extend(stale.filter(|path| !path.is_below(&version) && !kept.contains(path)));
+        changes.removed.extend(beside(there, &place, &version));
         Ok(Self {
             session,
             seen,
@@ -482,6 +478,15 @@ pub(crate) fn remove_version(
 
 fn place_of(share: &ShareId, folder: &str) -> SitePath {
     SitePath::version(share, folder).expect("a digest's first digits name a version")
+}
+
+/// What lies at a share's place and belongs neither to the version nor to its heads.
+pub(crate) fn beside(there: Vec<Listed>, place: &SitePath, version: &SitePath) -> Vec<SitePath> {
+    let kept = [place.file(SHARE_RECORD), place.file(INDEX)];
+    let paths = there.into_iter().map(|listed| listed.path);
+    paths
+        .filter(|path| !path.is_below(version) && !kept.contains(path))
+        .collect()
 }
 
 pub(crate) fn head(path: SitePath, bytes: Vec<u8>, media_type: &'static str) -> Head {

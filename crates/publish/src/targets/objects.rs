@@ -541,6 +541,7 @@ mod tests {
             pages: Vec::new(),
             files: Vec::new(),
             removed: Vec::new(),
+            stale: Vec::new(),
             record: if frames.is_empty() { &first } else { &second },
             dress: &|_, bytes| bytes,
             first_page: "index.html",

@@ -17,8 +17,8 @@ use anyhow::{Context, anyhow, bail};
 use readalong_bundle::{INDEX, SealedIndex, closed_folder};
 use readalong_model::{Digest, Seq, ShareId};
 use readalong_publish::{
-    LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, live_step,
-    unpublish,
+    LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, SitePath,
+    live_step, unpublish,
 };
 use readalong_server::{RunningServer, Server, WHOLE_AGE_MAX};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -266,6 +266,8 @@ struct Standing {
     record: LiveRecord,
     /// Names of all files of the version.
     names: BTreeSet<String>,
+    /// What an earlier step could not remove.
+    stale: Vec<SitePath>,
     /// Files that pages link to, by the page's name.
     links: BTreeMap<String, BTreeSet<String>>,
     /// What readers have of the last page.
@@ -533,6 +535,7 @@ impl Keeper<'_> {
             title: place.title,
             record: place.record,
             names: place.names,
+            stale: place.stale,
             links: BTreeMap::new(),
             shown,
             sent: sent.unwrap_or_default(),
@@ -806,6 +809,7 @@ impl Keeper<'_> {
             pages: Vec::new(),
             files: Vec::new(),
             removed: Vec::new(),
+            stale: Vec::new(),
             dress: &|name, bytes| dressed(self.seal, name, bytes),
             first_page: self.first_page(&record),
             record: &record,
@@ -826,6 +830,7 @@ impl Keeper<'_> {
             title: self.title_for_all().map(str::to_owned),
             record,
             names,
+            stale: Vec::new(),
             links: pages_links,
             shown,
             sent: sent_pages,
@@ -873,7 +878,8 @@ impl Keeper<'_> {
             next.names.extend(next.sent.sides.keys().cloned());
         }
         let removed = next.forget(named);
-        if frames.is_empty() && pages.is_empty() && removed.is_empty() {
+        let stale = std::mem::take(&mut next.stale);
+        if frames.is_empty() && pages.is_empty() && removed.is_empty() && stale.is_empty() {
             self.standing = Some(next);
             return Ok(None);
         }
@@ -890,6 +896,7 @@ impl Keeper<'_> {
             pages,
             files,
             removed,
+            stale,
             dress: &|name, bytes| dressed(self.seal, name, bytes),
             first_page: self.first_page(&next.record),
             record: &next.record,
