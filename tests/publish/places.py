@@ -1372,6 +1372,37 @@ class TakenBackTest(Live, unittest.TestCase):
             self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{os.listdir(root / 's')[0]}/index.html"])
             self.assertEqual(publisher.ok("published")[0], "")
 
+    def test_what_is_deleted_here_while_its_place_is_away_goes_when_it_is_back(self):
+        for is_waited_for in [True, False]:
+            publisher = Publisher()
+            root, away = publisher.data / "site", publisher.data / "away"
+            file = publisher.data / "chat.jsonl"
+            self.grow(file, 0, 4)
+            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            said = self.steps(process)
+            self.until(lambda: said)
+            share = os.listdir(root / "s")[0]
+            try:
+                root.rename(away)
+                publisher.ok("rm", share_of_server(publisher), "--yes")
+                for line in process.stderr:
+                    if "trying again in" in line:
+                        break
+                if is_waited_for:
+                    away.rename(root)
+                else:
+                    process.send_signal(signal.SIGINT)
+                err = process.stderr.read()
+                self.assertEqual(process.wait(60), 2, err)
+            finally:
+                process.kill()
+            if is_waited_for:
+                self.assertIn(f"nothing of it is at {root} any more", err)
+                self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{share}/index.html"])
+            else:
+                self.assertIn(f"`readalong unpublish {share} --to {root}` takes it back", err)
+                self.assertNotIn("help:", err)
+
     def test_a_title_that_was_changed_is_nowhere(self):
         publisher = Publisher()
         root = publisher.data / "site"

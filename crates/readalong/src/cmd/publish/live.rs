@@ -183,12 +183,7 @@ impl Publish {
                         return Err(error);
                     }
                     output::print_error(&error);
-                    output::note(&format!("trying again in {} s", pause.as_secs()));
-                    let begun = Instant::now();
-                    while begun.elapsed() < pause && !cancel::is_cancelled() {
-                        thread::sleep(LOOK_EVERY);
-                    }
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    pause = wait(pause);
                     // What was sent in the middle of a step is not known: the place is asked.
                     if let Err(error) = keeper.resume() {
                         output::print_error(&error);
@@ -221,6 +216,16 @@ impl Publish {
         let new = json!({ "chat": chat, "updates": "live", "visibility": visibility, "artifacts": artifacts, "name": name });
         client.post("/api/v1/shares", &new)
     }
+}
+
+/// Waits before the next try, or until somebody cancels, and gives the pause after that.
+fn wait(pause: Duration) -> Duration {
+    output::note(&format!("trying again in {} s", pause.as_secs()));
+    let begun = Instant::now();
+    while begun.elapsed() < pause && !cancel::is_cancelled() {
+        thread::sleep(LOOK_EVERY);
+    }
+    (pause * 2).min(PAUSE_MAX)
 }
 
 /// What a step sends besides what is new.
@@ -446,7 +451,7 @@ enum Over {
 }
 
 impl Keeper<'_> {
-    /// Ends with the share of our server: what its owner took back there is taken back from the place, too.
+    /// Ends with the share of our server: what its owner took back there is taken back from the place, too, as soon as that can be reached.
     fn end(&mut self, over: Over) -> anyhow::Result<()> {
         let (share, target) = (&self.source.share, self.place.target.name());
         let became = match over {
@@ -456,14 +461,26 @@ impl Keeper<'_> {
                 "share {share} of our server, which the page is made of, was frozen; {target} shows it as it was sent last, and the same command goes on with it"
             ),
         };
-        match unpublish(
-            self.place.target.as_ref(),
-            self.share,
-            self.pages,
-            &Progress::removing(),
-        ) {
-            Ok(_) | Err(PublishError::NotThere { .. }) => {}
-            Err(error) => return Err(error.into()),
+        let mut pause = PAUSE_MIN;
+        loop {
+            let taken_back = unpublish(
+                self.place.target.as_ref(),
+                self.share,
+                self.pages,
+                &Progress::removing(),
+            );
+            match taken_back {
+                Ok(_) | Err(PublishError::NotThere { .. }) => break,
+                // Nobody else would ever take it back.
+                Err(error) if cancel::is_cancelled() => bail!(
+                    "share {share} of our server, which the page is made of, {became}, and the page is still there ({error}): `readalong unpublish {} --to {target}` takes it back",
+                    self.share
+                ),
+                Err(error) => {
+                    output::print_error(&error.into());
+                    pause = wait(pause);
+                }
+            }
         }
         self.publications.remove(&self.place.key(), self.share)?;
         bail!(
