@@ -1612,6 +1612,22 @@ class MirrorTest(unittest.TestCase):
             self.until(lambda: self.is_taken_back(root, one) and self.is_taken_back(root, two), 90)
             self.until(lambda: self.is_there(root, three))
 
+    def test_what_the_server_would_send_again_is_not_taken_back_by_hand(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 6)
+        share = json.loads(publisher.ok("share", file, "--json")[0])["id"]
+        with self.server(publisher) as (root, _):
+            self.until(lambda: self.is_there(root, share))
+            other = publisher.publish(file, root)["share"]
+            code, _, err = publisher.run("unpublish", share, "--to", root)
+            self.assertEqual(code, 2)
+            self.assertIn(f"share {share} is kept at {root} by the server", err)
+            self.assertTrue(self.is_there(root, share))
+            # What was published by hand is taken back by hand.
+            publisher.ok("unpublish", other, "--to", root)
+            publisher.ok("rm", share, "--yes")
+            self.until(lambda: self.is_taken_back(root, share))
+
     def test_the_shares_of_all_owners_are_there_and_go_with_their_chats(self):
         publisher = Publisher()
         with self.server(publisher) as (root, logged):

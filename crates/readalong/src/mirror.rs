@@ -178,7 +178,7 @@ impl Keeper {
         let mut shares = Vec::new();
         for_each(&self.client, SHARES, &mut |entry| {
             let id: ShareId = pick::id(entry).parse()?;
-            let form = self.form(entry, is_public);
+            let form = form(entry, is_public, self.mirror.encrypts);
             let mut there = self.publications.all.iter();
             let there = there.rfind(|one| one.target == key && one.share == id);
             let is_so = match (form, there) {
@@ -201,18 +201,6 @@ impl Keeper {
         Ok(shares)
     }
 
-    fn form(&self, entry: &Value, is_public: bool) -> Form {
-        match (
-            entry["updates"] == "frozen",
-            entry["visibility"] == "public",
-        ) {
-            (false, _) => Form::Nowhere,
-            (true, true) if is_public => Form::Clear,
-            _ if self.mirror.encrypts => Form::Encrypted,
-            _ => Form::Refused,
-        }
-    }
-
     fn follow(&mut self, touched: &Touched) -> anyhow::Result<()> {
         match touched {
             Touched::Share(share) => self.share(share),
@@ -226,7 +214,11 @@ impl Keeper {
     /// Brings one share to what it should be at the place.
     fn share(&mut self, share: &ShareId) -> anyhow::Result<()> {
         let form = match self.client.get::<Value>(&format!("{SHARES}/{share}")) {
-            Ok(entry) => self.form(&entry, is_sharing_public(&self.client)?),
+            Ok(entry) => form(
+                &entry,
+                is_sharing_public(&self.client)?,
+                self.mirror.encrypts,
+            ),
             Err(error) if is_not_found(&error) => Form::Nowhere,
             Err(error) => return Err(error),
         };
@@ -340,6 +332,39 @@ impl Keeper {
             Err(error) => return Err(error.into()),
         }
         self.publications.remove(&key, share)
+    }
+}
+
+/// True for a share that a server of this data folder keeps at a place: taken back there, it would be sent again within the minute.
+///
+/// # Errors
+/// The data folder cannot be reached.
+pub(crate) fn keeps(config: &Config, place: &Place, share: &ShareId) -> anyhow::Result<bool> {
+    let Some(to) = &config.mirror else {
+        return Ok(false);
+    };
+    if Place::of(to, config)?.key() != place.key() {
+        return Ok(false);
+    }
+    let client = Client::of(config)?;
+    let entry: Value = match client.get(&format!("{SHARES}/{share}")) {
+        Err(error) if is_not_found(&error) => return Ok(false),
+        entry => entry?,
+    };
+    let form = form(&entry, is_sharing_public(&client)?, config.mirror_encrypt);
+    Ok(matches!(form, Form::Clear | Form::Encrypted))
+}
+
+/// How a share is to be at the place.
+fn form(entry: &Value, is_public: bool, encrypts: bool) -> Form {
+    match (
+        entry["updates"] == "frozen",
+        entry["visibility"] == "public",
+    ) {
+        (false, _) => Form::Nowhere,
+        (true, true) if is_public => Form::Clear,
+        _ if encrypts => Form::Encrypted,
+        _ => Form::Refused,
     }
 }
 
