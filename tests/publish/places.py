@@ -1533,9 +1533,9 @@ class MirrorTest(unittest.TestCase):
     until = Live.until
 
     @contextlib.contextmanager
-    def server(self, publisher, **settings):
+    def server(self, publisher, root=None, **settings):
         """The server, with a mirror; gives the site and what it logs."""
-        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        root = root or pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         config = publisher.data / "config.toml"
         lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
         config.write_text(f'mirror = "there"\n{lines}[[target]]\nname = "there"\nto = "{root}"\n')
@@ -1589,6 +1589,23 @@ class MirrorTest(unittest.TestCase):
             self.until(lambda: self.is_taken_back(root, before))
             left = sorted(f"s/{share}/index.html" for share in [before, after])
             self.until(lambda: [name for name in names_below(root) if name.startswith("s/")] == left)
+
+    def test_a_place_that_was_emptied_gets_its_shares_again(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 6)
+        one = json.loads(publisher.ok("share", file, "--json", "--name", "One")[0])["id"]
+        with self.server(publisher) as (root, logged):
+            self.until(lambda: self.is_there(root, one))
+            shutil.rmtree(root)
+            root.mkdir()
+            two = json.loads(publisher.ok("share", file, "--json", "--name", "Two")[0])["id"]
+            self.until(lambda: any("there is no site at" in line and f"`readalong publish SHARE --to {root}`" in line for line in logged))
+            publisher.publish(file, root)
+            # All shares are looked at every minute.
+            self.until(lambda: self.is_there(root, two) and self.is_there(root, one), 90)
+        shutil.rmtree(root / "s" / one)
+        with self.server(publisher, root) as (root, _):
+            self.until(lambda: self.is_there(root, one))
 
     def test_what_is_deleted_while_the_place_is_away_goes_when_it_is_back(self):
         publisher = Publisher()
