@@ -1,6 +1,7 @@
 // A whole bundle in one place: out of one HTML file, and decrypted out of a sealed bundle; from the disk and from a plain static host.
 // Both show what the bundle itself shows, so the same is asked of both.
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -190,6 +191,26 @@ for (const [kind, place] of Object.entries(PLACES)) {
       expect(known.some((path) => readFileSync(join(bundle("long").path, path)).equals(bytes)), String(name)).toBe(true);
     });
 
+    test("only pages are shown as pages, whatever the address says", async ({ page }) => {
+      const here = place("page");
+      const artifacts = files(bundle("page")).filter((path) => path.startsWith("files/"));
+      expect(artifacts.filter((path) => path.endsWith(".html.txt"))).toHaveLength(1);
+      for (const path of [...artifacts, "chat.json", "chat.md", `./${artifacts[0]}`]) {
+        await page.goto("about:blank");
+        await page.goto(at(here, `p=${encodeURIComponent(path)}`));
+        await expect(page.locator("#notice, #problem"), path).toContainText(`There is no page ${path}`);
+        expect(await page.evaluate("window.pwned"), path).toBeUndefined();
+      }
+      // Nor later, when the chat is open.
+      await page.goto("about:blank");
+      await page.goto(at(here));
+      await opened(page);
+      for (const path of artifacts) await page.evaluate((path) => location.assign(`#p=${encodeURIComponent(path)}`), path);
+      await page.waitForTimeout(300);
+      await expect(page.locator("main")).toContainText("They look fine.");
+      expect(await page.evaluate("window.pwned")).toBeUndefined();
+    });
+
     test("text size, theme and paper are as on any page", async ({ page }) => {
       await page.goto(at(place("long"), "p=2.html"));
       await opened(page);
@@ -203,6 +224,25 @@ for (const [kind, place] of Object.entries(PLACES)) {
     });
   });
 }
+
+test("a script of the chat is not run where a page names it", async ({ page }) => {
+  const made = bundle("page");
+  const holed = join(folder(), "holed");
+  cpSync(made.path, holed, { recursive: true });
+  const [script] = files(made).filter((path) => path.endsWith(".js.txt"));
+  const html = readFileSync(join(holed, "index.html"), "utf8").replace("</head>", `<script src="${script}"></script></head>`);
+  writeFileSync(join(holed, "index.html"), html);
+  const manifest = JSON.parse(readFileSync(join(holed, "manifest.json"), "utf8"));
+  const entry = manifest.files.find((/** @type {any} */ file) => file.path === "index.html");
+  const sha256 = createHash("sha256").update(html).digest("hex");
+  const words = JSON.stringify(manifest).replace(JSON.stringify(entry), JSON.stringify({ ...entry, sha256, size_bytes: Buffer.byteLength(html) }));
+  writeFileSync(join(holed, "manifest.json"), words);
+  const packed = join(folder(), "holed.html");
+  execFileSync(PROGRAM, ["pack", holed, "--as", "html", "-o", packed]);
+  await page.goto(pathToFileURL(packed).href);
+  await opened(page);
+  expect(await page.evaluate("window.pwned")).toBeUndefined();
+});
 
 test("other versions and the threads of one HTML file are read", async ({ page }) => {
   await page.goto(pathToFileURL(html("branches")).href);

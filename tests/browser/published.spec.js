@@ -4,7 +4,8 @@ import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFile
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { serve } from "./bundles.js";
+import { writePage } from "../tools/hostile.mjs";
+import { bundle, files, serve } from "./bundles.js";
 import { OUTPUT, PROGRAM } from "./paths.js";
 import { expect, test } from "./watch.js";
 
@@ -137,6 +138,24 @@ for (const place of /** @type {const} */ (["onHost", "onDisk"])) {
     });
   }
 }
+
+test("of an encrypted page that grows only pages are shown as pages, whatever the address says", async ({ page }) => {
+  site.chat = writePage(site.folder);
+  const { link, stop } = await site.live("--encrypt");
+  try {
+    for (const path of [...files(bundle("page")).filter((path) => path.startsWith("files/")), "chat.json"]) {
+      await page.goto("about:blank");
+      await page.goto(site.onHost(link).replace("#", `#p=${encodeURIComponent(path)}&`));
+      await expect(page.locator("#problem"), path).toContainText(`There is no page ${path}`);
+      expect(await page.evaluate("window.pwned"), path).toBeUndefined();
+    }
+    await page.goto("about:blank");
+    await page.goto(site.onHost(link).replace("#", "#p=index.html&"));
+    await expect(page.locator("main")).toContainText("They look fine.");
+  } finally {
+    await stop();
+  }
+});
 
 for (const more of [[], ["--encrypt"]]) {
   test(`find looks through the whole of a page that grows (${["onHost", ...more].join(" ")})`, async ({ page }) => {

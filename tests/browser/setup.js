@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { write as writeHostile } from "../tools/hostile.mjs";
+import { write as writeHostile, writePage } from "../tools/hostile.mjs";
 import { write as writeSamples } from "../tools/samples.mjs";
 import { OUTPUT, PROGRAM } from "./paths.js";
 
@@ -16,6 +16,7 @@ export default function setup() {
   const bundles = {};
   for (const { name, file } of writeSamples(transcripts)) bundles[name] = exportOne(file, join(exports, name));
   for (const { format, file, visible } of writeHostile(join(transcripts, "hostile"))) bundles[`hostile-${format}`] = { ...exportOne(file, join(exports, `hostile-${format}`)), visible };
+  bundles.page = exportOne(writePage(join(transcripts, "page")), join(exports, "page"));
   writeFileSync(join(OUTPUT, "bundles.json"), JSON.stringify(bundles, null, 1));
 }
 

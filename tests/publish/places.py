@@ -731,6 +731,24 @@ class DiskTest(unittest.TestCase):
         print(f"failed calls: { {call: len(nths) * len(kinds) for call, nths in points.items()} }", file=sys.stderr)
 
 
+    def test_what_cannot_be_read_is_not_taken_for_empty(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        for n in [4, 6]:
+            publisher.publish(chat(publisher.data / f"{n}.jsonl", n), root)
+        log = publisher.data / "calls"
+        for command in [["verify", root], ["published", "--to", root]]:
+            right, failed = publisher.ok(*command)[0], 0
+            # Each thread counts for itself.
+            for nth in range(1, 9):
+                strace = ["strace", "-f", "-qq", "-o", log, "-e", "trace=getdents64", "-e", f"inject=getdents64:error=EIO:when={nth}"]
+                process = publisher.start(*command, before=map(str, strace))
+                out, err = process.communicate(timeout=60)
+                failed += "INJECTED" in log.read_text()
+                self.assertTrue(process.returncode != 0 or out == right, f"{command} {nth}: {out}{err}")
+            self.assertTrue(failed > 1, str(command))
+
+
 class ObjectsTest(Place, unittest.TestCase):
     target = "s3://chats/of/all"
     setUpClass = classmethod(lambda cls: start_moto(cls, "chats"))
@@ -1354,6 +1372,37 @@ class TakenBackTest(Live, unittest.TestCase):
             self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{os.listdir(root / 's')[0]}/index.html"])
             self.assertEqual(publisher.ok("published")[0], "")
 
+    def test_what_is_deleted_here_while_its_place_is_away_goes_when_it_is_back(self):
+        for is_waited_for in [True, False]:
+            publisher = Publisher()
+            root, away = publisher.data / "site", publisher.data / "away"
+            file = publisher.data / "chat.jsonl"
+            self.grow(file, 0, 4)
+            process = publisher.start("publish", file, "--to", root, "--live", "--json")
+            said = self.steps(process)
+            self.until(lambda: said)
+            share = os.listdir(root / "s")[0]
+            try:
+                root.rename(away)
+                publisher.ok("rm", share_of_server(publisher), "--yes")
+                for line in process.stderr:
+                    if "trying again in" in line:
+                        break
+                if is_waited_for:
+                    away.rename(root)
+                else:
+                    process.send_signal(signal.SIGINT)
+                err = process.stderr.read()
+                self.assertEqual(process.wait(60), 2, err)
+            finally:
+                process.kill()
+            if is_waited_for:
+                self.assertIn(f"nothing of it is at {root} any more", err)
+                self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{share}/index.html"])
+            else:
+                self.assertIn(f"`readalong unpublish {share} --to {root}` takes it back", err)
+                self.assertNotIn("help:", err)
+
     def test_a_title_that_was_changed_is_nowhere(self):
         publisher = Publisher()
         root = publisher.data / "site"
@@ -1453,6 +1502,30 @@ class TakenBackTest(Live, unittest.TestCase):
         self.assertEqual([name for name in names_below(root) if name.startswith("s/")], [f"s/{share}/index.html"])
         self.assertIn("taken back", (root / "s" / share / "index.html").read_text())
 
+    def test_a_version_that_could_not_be_removed_goes_when_it_is_gone_on_with(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        file = publisher.data / "chat.jsonl"
+        says = lambda word: file.write_text("".join(json.dumps({"id": f"m{n}", "role": role, "content": word}) + "\n" for n, role in enumerate(["user", "assistant"])))  # noqa: E731
+        says("the word xyzzy-old")
+        share = publisher.publish(file, root)["share"]
+        says("another word")
+        # It dies when it is about to remove the version before.
+        before = [name for name in os.listdir(root / "s" / share) if len(name) == 16][0]
+        pages = sorted((root / "s" / share / before).glob("*.html"))
+        strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=unlink", "-e", "inject=unlink:signal=KILL", "-P", pages[0]]
+        process = publisher.start("publish", file, "--to", root, "--live", "--json", before=map(str, strace))
+        process.communicate(timeout=60)
+        self.assertIn("another word", self.shown(root, share))
+        self.assertFalse(self.is_nowhere("xyzzy-old", root, share, None))
+        process = publisher.start("publish", file, "--to", root, "--live", "--json")
+        try:
+            self.until(lambda: self.is_nowhere("xyzzy-old", root, share, None))
+            self.assertIn("another word", self.shown(root, share))
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+
 
 class MirrorTest(unittest.TestCase):
     """A server that keeps its frozen shares at a place by itself."""
@@ -1460,9 +1533,9 @@ class MirrorTest(unittest.TestCase):
     until = Live.until
 
     @contextlib.contextmanager
-    def server(self, publisher, **settings):
+    def server(self, publisher, root=None, **settings):
         """The server, with a mirror; gives the site and what it logs."""
-        root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+        root = root or pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         config = publisher.data / "config.toml"
         lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
         config.write_text(f'mirror = "there"\n{lines}[[target]]\nname = "there"\nto = "{root}"\n')
@@ -1517,6 +1590,23 @@ class MirrorTest(unittest.TestCase):
             left = sorted(f"s/{share}/index.html" for share in [before, after])
             self.until(lambda: [name for name in names_below(root) if name.startswith("s/")] == left)
 
+    def test_a_place_that_was_emptied_gets_its_shares_again(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 6)
+        one = json.loads(publisher.ok("share", file, "--json", "--name", "One")[0])["id"]
+        with self.server(publisher) as (root, logged):
+            self.until(lambda: self.is_there(root, one))
+            shutil.rmtree(root)
+            root.mkdir()
+            two = json.loads(publisher.ok("share", file, "--json", "--name", "Two")[0])["id"]
+            self.until(lambda: any("there is no site at" in line and f"`readalong publish SHARE --to {root}`" in line for line in logged))
+            publisher.publish(file, root)
+            # All shares are looked at every minute.
+            self.until(lambda: self.is_there(root, two) and self.is_there(root, one), 90)
+        shutil.rmtree(root / "s" / one)
+        with self.server(publisher, root) as (root, _):
+            self.until(lambda: self.is_there(root, one))
+
     def test_what_is_deleted_while_the_place_is_away_goes_when_it_is_back(self):
         publisher = Publisher()
         file = chat(publisher.data / "chat.jsonl", 6)
@@ -1538,6 +1628,22 @@ class MirrorTest(unittest.TestCase):
             # All shares are looked at every minute.
             self.until(lambda: self.is_taken_back(root, one) and self.is_taken_back(root, two), 90)
             self.until(lambda: self.is_there(root, three))
+
+    def test_what_the_server_would_send_again_is_not_taken_back_by_hand(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 6)
+        share = json.loads(publisher.ok("share", file, "--json")[0])["id"]
+        with self.server(publisher) as (root, _):
+            self.until(lambda: self.is_there(root, share))
+            other = publisher.publish(file, root)["share"]
+            code, _, err = publisher.run("unpublish", share, "--to", root)
+            self.assertEqual(code, 2)
+            self.assertIn(f"share {share} is kept at {root} by the server", err)
+            self.assertTrue(self.is_there(root, share))
+            # What was published by hand is taken back by hand.
+            publisher.ok("unpublish", other, "--to", root)
+            publisher.ok("rm", share, "--yes")
+            self.until(lambda: self.is_taken_back(root, share))
 
     def test_the_shares_of_all_owners_are_there_and_go_with_their_chats(self):
         publisher = Publisher()

@@ -3,6 +3,7 @@
 // Each place carries a marker ("at-claude-code-prompt") and payloads behind it. A test then asks three things of the bundle: nothing ran,
 // nothing was asked for, and what must be readable is there as text. `write(folder)` returns what was written and what to look for.
 
+import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -389,6 +390,21 @@ export function write(folder) {
     const { file, places } = make(own);
     return { format, file, visible: places.visible };
   });
+}
+
+/** A chat with a page among its files, and a script that this page names as a bundle calls it: what is run where the page becomes a document. @param {string} folder */
+export function writePage(folder) {
+  mkdirSync(folder, { recursive: true });
+  const script = "window.pwned = 170;";
+  const page = `<!doctype html><title>pwned</title><script src="files/${createHash("sha256").update(script).digest("hex")}.js.txt"></script>`;
+  const part = (name, type, text) => ({ type: "file", file: { filename: name, file_data: `data:${type};base64,${base64(text)}` } });
+  const messages = [
+    { role: "user", content: [{ type: "text", text: "Look at these." }, part("a.html", "text/html", page), part("a.js", "text/javascript", script)] },
+    { role: "assistant", content: "They look fine." },
+  ];
+  const file = join(folder, "page.jsonl");
+  writeFileSync(file, messages.map((message) => `${JSON.stringify(message)}\n`).join(""));
+  return file;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -69,6 +69,9 @@ pub enum PieceError {
     /// It is a piece of this share, and not the one that was asked for.
     #[error("it was exchanged for another")]
     Exchanged,
+    /// With those before it, it is longer than any index.
+    #[error("it makes the index longer than any is")]
+    TooLong,
 }
 
 impl ShareKey {

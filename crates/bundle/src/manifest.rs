@@ -1,6 +1,10 @@
 //! The manifest: what a bundle holds. Its digest is the bundle's id.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 
 use readalong_model::Digest;
 use serde::{Deserialize, Serialize};
@@ -11,6 +15,9 @@ use crate::{BundleError, BundlePath};
 pub const MANIFEST: &str = "manifest.json";
 /// The version of the on-disk format that is written; all earlier ones are read.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// The largest manifest that is read: about 300,000 files.
+pub(crate) const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 
 /// What a bundle holds. Written as canonical JSON (RFC 8785).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +59,7 @@ impl Manifest {
     /// There is none, it is not one of ours, or it is of a later version.
     pub fn open(bundle: &Path) -> Result<(Self, Digest), BundleError> {
         let path = bundle.join(MANIFEST);
-        let bytes = match fs::read(&path) {
+        let bytes = match read(&path) {
             Err(error)
                 if matches!(
                     error.kind(),
@@ -90,5 +97,18 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(bad)?;
         Ok((manifest, Digest::of(bytes)))
+    }
+}
+
+/// A manifest that anybody may have put there: a link to a device or a pipe is none, and would have no end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    let mut bytes = Vec::new();
+    let mut file = fs::File::open(path)?.take(MANIFEST_BYTES_MAX + 1);
+    match file.read_to_end(&mut bytes)? as u64 > MANIFEST_BYTES_MAX {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(bytes),
     }
 }

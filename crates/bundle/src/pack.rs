@@ -21,14 +21,13 @@ use readalong_model::{Digest, DigestWriter};
 use crate::{
     BundleError, BundleWriter, FileEntry, MANIFEST, Manifest, Problem, VerifiedBundle,
     WrittenBundle,
-    verify::{check_manifest, check_name, compare, digest_of},
+    manifest::MANIFEST_BYTES_MAX,
+    verify::{check_manifest, check_name, compare, measure},
     write::sync_folder,
 };
 
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 256 << 10;
-/// The largest manifest that is read from a package: about 300,000 files.
-const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 /// A package whose files are together more than this many times its size is taken for a bomb, once they are larger than `BOMB_BYTES_MIN`.
 const BOMB_RATIO: u64 = 200;
 const BOMB_BYTES_MIN: u64 = 1 << 30;
@@ -173,10 +172,20 @@ impl Package {
                 path: at.to_owned(),
             });
         };
-        let mut package = Self::of(at, files)?;
+        let mut package = Self::of(at, size_bytes, files)?;
         package.kind = Some(kind);
         package.problems.extend(problems);
-        let total_bytes = total(&package.manifest);
+        Ok(package)
+    }
+
+    /// The bundle in files that lie at `at` and are so large there.
+    pub(crate) fn of(
+        at: &Path,
+        size_bytes: u64,
+        mut files: Box<dyn Files>,
+    ) -> Result<Self, BundleError> {
+        let (manifest, id) = manifest_of(&mut *files, at)?;
+        let total_bytes = total(&manifest);
         if total_bytes > BOMB_BYTES_MIN.max(size_bytes.saturating_mul(BOMB_RATIO)) {
             return Err(BundleError::Bomb {
                 path: at.to_owned(),
@@ -184,12 +193,6 @@ impl Package {
                 total_bytes,
             });
         }
-        Ok(package)
-    }
-
-    /// The bundle in files that lie at `at`.
-    pub(crate) fn of(at: &Path, mut files: Box<dyn Files>) -> Result<Self, BundleError> {
-        let (manifest, id) = manifest_of(&mut *files, at)?;
         let mut problems = Vec::new();
         check_name(files.folder(), id, &mut problems);
         check_manifest(&manifest, id, &mut problems);
@@ -211,8 +214,8 @@ impl Package {
         for file in &self.manifest.files {
             if names.contains(file.path.as_str()) {
                 let read = self.files.open(file.path.as_str());
-                let digest = read.and_then(|read| digest_of(read.take(file.size_bytes + 1)));
-                looked_at.push((file.path.to_string(), digest));
+                let measured = read.and_then(|read| measure(read.take(file.size_bytes + 1)));
+                looked_at.push((file.path.to_string(), measured));
             }
         }
         compare(&self.manifest, looked_at, &mut problems);
@@ -245,7 +248,8 @@ impl Package {
             let read = self.files.open(path);
             let read = read.map_err(BundleError::io("reading", &self.at))?;
             let mut read = read.take(file.size_bytes + 1);
-            if writer.take(path, &file.media_type, (&mut read, &self.at))? != file.sha256 {
+            let written = writer.take(path, &file.media_type, (&mut read, &self.at))?;
+            if written != (file.sha256, file.size_bytes) {
                 let path = path.to_owned();
                 return Err(damaged(Problem::Changed { path }, 0));
             }
@@ -261,7 +265,7 @@ impl Package {
         };
         let mut digest = Digesting(DigestWriter::default());
         let packed = write(kind, &self.manifest, &mut *self.files, &mut digest);
-        packed.is_ok() && digest_of(file).is_ok_and(|found| found == digest.0.finish())
+        packed.is_ok() && measure(file).is_ok_and(|(found, _)| found == digest.0.finish())
     }
 
     /// What is wrong without reading any file.

@@ -11,7 +11,7 @@ use std::{
 use rayon::prelude::*;
 use readalong_model::{Digest, DigestWriter};
 
-use crate::{BundleError, BundlePath, MANIFEST, Manifest};
+use crate::{BundleError, BundlePath, FORMAT_VERSION, MANIFEST, Manifest};
 
 /// Bytes of a file that are read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -135,11 +135,11 @@ pub fn verify(bundle: &Path) -> Result<Verification, BundleError> {
     check_name(&file_name(bundle), id, &mut problems);
     check_manifest(&manifest, id, &mut problems);
     let found = list(bundle, &mut problems)?;
-    let looked_at: Vec<(String, io::Result<Digest>)> = found
+    let looked_at: Vec<(String, io::Result<(Digest, u64)>)> = found
         .into_par_iter()
         .map(|path| {
-            let digest = File::open(bundle.join(&path)).and_then(digest_of);
-            (path, digest)
+            let measured = File::open(bundle.join(&path)).and_then(measure);
+            (path, measured)
         })
         .collect();
     compare(&manifest, looked_at, &mut problems);
@@ -155,7 +155,7 @@ pub fn verify(bundle: &Path) -> Result<Verification, BundleError> {
 /// Holds what a bundle has against what its manifest says.
 pub(crate) fn compare(
     manifest: &Manifest,
-    looked_at: Vec<(String, io::Result<Digest>)>,
+    looked_at: Vec<(String, io::Result<(Digest, u64)>)>,
     problems: &mut Vec<Problem>,
 ) {
     let mut expected = BTreeMap::new();
@@ -163,20 +163,23 @@ pub(crate) fn compare(
         expected.insert(file.path.as_str(), file);
     }
     let mut added = Vec::new();
-    for (path, digest) in looked_at {
-        match (expected.remove(path.as_str()), digest) {
+    for (path, measured) in looked_at {
+        match (expected.remove(path.as_str()), measured) {
             (_, Err(error)) => problems.push(Problem::Unreadable {
                 path,
                 reason: error.to_string(),
             }),
-            (Some(file), Ok(digest)) if digest == file.sha256 => {}
+            (Some(file), Ok(found)) if found == (file.sha256, file.size_bytes) => {}
             (Some(_), Ok(_)) => problems.push(Problem::Changed { path }),
-            (None, Ok(digest)) => added.push((path, digest)),
+            (None, Ok(found)) => added.push((path, found)),
         }
     }
     for (path, file) in expected {
         let from = path.to_owned();
-        match added.iter().position(|(_, digest)| *digest == file.sha256) {
+        match added
+            .iter()
+            .position(|(_, found)| *found == (file.sha256, file.size_bytes))
+        {
             Some(at) => problems.push(Problem::Renamed {
                 from,
                 to: added.remove(at).0,
@@ -204,6 +207,7 @@ pub(crate) fn check_name(name: &str, id: Digest, problems: &mut Vec<Problem>) {
 
 pub(crate) fn check_manifest(manifest: &Manifest, id: Digest, problems: &mut Vec<Problem>) {
     if manifest.format != Manifest::FORMAT
+        || manifest.version < FORMAT_VERSION
         || manifest.to_bytes().map(|bytes| Digest::of(&bytes)).ok() != Some(id)
     {
         problems.push(Problem::ManifestChanged);
@@ -267,13 +271,18 @@ fn list(bundle: &Path, problems: &mut Vec<Problem>) -> Result<Vec<String>, Bundl
     Ok(found)
 }
 
-pub(crate) fn digest_of(mut file: impl Read) -> io::Result<Digest> {
+/// Digest and length of what is read.
+pub(crate) fn measure(mut file: impl Read) -> io::Result<(Digest, u64)> {
     let mut digest = DigestWriter::default();
+    let mut size_bytes = 0;
     let mut buffer = vec![0; READ_BYTES];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(digest.finish()),
-            Ok(read) => digest.update(&buffer[..read]),
+            Ok(0) => return Ok((digest.finish(), size_bytes)),
+            Ok(read) => {
+                digest.update(&buffer[..read]);
+                size_bytes += read as u64;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

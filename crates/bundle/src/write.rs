@@ -116,13 +116,13 @@ impl BundleWriter {
         self.take(path, media_type, (&mut source, from)).map(|_| ())
     }
 
-    /// Adds what is read from a file, or from within one, and tells its digest.
+    /// Adds what is read from a file, or from within one, and tells its digest and length.
     pub(crate) fn take(
         &mut self,
         path: &str,
         media_type: &str,
         source: (&mut dyn Read, &Path),
-    ) -> Result<Digest, BundleError> {
+    ) -> Result<(Digest, u64), BundleError> {
         let (path, at) = self.place(path)?;
         let mut file = File::create_new(&at).map_err(BundleError::io("writing", &at))?;
         let mut digest = DigestWriter::default();
@@ -134,7 +134,7 @@ impl BundleWriter {
             size_bytes,
             sha256,
         });
-        Ok(sha256)
+        Ok((sha256, size_bytes))
     }
 
     /// Writes the manifest, syncs everything and gives the bundle its name. A bundle that is there already stays as it is.

@@ -20,6 +20,8 @@ pub struct Changes {
     pub heads: Vec<Head>,
     /// Files that go at the end.
     pub removed: Vec<SitePath>,
+    /// A list of shares that is damaged, or none of ours: what it says stays as it is.
+    pub foreign_list: Option<SitePath>,
 }
 
 /// A file that is new at a place.
@@ -33,6 +35,8 @@ pub struct File {
     pub size_bytes: u64,
     /// What they are.
     pub media_type: String,
+    /// True where no other bytes ever lie under this name: caches may keep them.
+    pub is_lasting: bool,
 }
 
 /// Where the bytes of a file are.

@@ -44,18 +44,7 @@ pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
         path: path.to_owned(),
         source,
     };
-    let names = |path: &Path| -> Result<Vec<String>, PublishError> {
-        let entries = match fs::read_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|error| io(path, error))?,
-        };
-        let mut names: Vec<String> = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        Ok(names)
-    };
+    let names = |path: &Path| names_in(path).map_err(|error| io(path, error));
     let is_partial = |name: &&String| name.ends_with(PARTIAL);
     let mut found = SiteCheck::default();
     found.unfinished.extend(
@@ -70,10 +59,7 @@ pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
         };
         let place = folder.join(SitePath::share(&share).as_str());
         let path = place.join(SHARE_RECORD);
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            read => Some(read.map_err(|error| io(&path, error))?),
-        };
+        let bytes = read(&path).map_err(|error| io(&path, error))?;
         let path = path.display().to_string();
         let seen: Option<ShareRecord> = match record::read(&target, &path, bytes) {
             Ok(seen) => seen,
@@ -82,7 +68,8 @@ pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
                 continue;
             }
         };
-        let seen = seen.map(|seen| shown(seen, &place));
+        let seen = seen.map(|seen| shown(seen, &place)).transpose();
+        let seen = seen.map_err(|error| io(&place, error))?;
         for name in names(&place)? {
             let is_named = seen.as_ref().is_some_and(|seen| seen.folder == name);
             let is_version = SitePath::version(&share, &name).is_some();
@@ -101,26 +88,48 @@ pub fn check(folder: &Path) -> Result<SiteCheck, PublishError> {
 }
 
 /// The record of the version that readers see: the head's, where a publication ended between the record and the head.
-fn shown(record: ShareRecord, place: &Path) -> ShareRecord {
-    let head = fs::read_to_string(place.join(INDEX)).unwrap_or_default();
+fn shown(record: ShareRecord, place: &Path) -> io::Result<ShareRecord> {
+    let head = read(&place.join(INDEX))?.unwrap_or_default();
+    let head = String::from_utf8_lossy(&head);
     let is_shown = |folder: &str| head.contains(&format!("{folder}/"));
     if is_shown(&record.folder) {
-        return record;
+        return Ok(record);
     }
-    let entries = fs::read_dir(place).into_iter().flatten().flatten();
-    let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names = names_in(place)?.into_iter();
     let Some(folder) =
         names.find(|name| SitePath::version(&record.share, name).is_some() && is_shown(name))
     else {
-        return record;
+        return Ok(record);
     };
     // One that is encrypted or grows has none.
-    let manifest = fs::read(place.join(&folder).join(MANIFEST)).ok();
+    let manifest = read(&place.join(&folder).join(MANIFEST))?;
     let bundle = manifest.map(|manifest| Digest::of(&manifest));
     let is_its_own = bundle.is_none_or(|bundle| bundle.short(VERSION_DIGITS) == folder);
-    ShareRecord {
+    Ok(ShareRecord {
         bundle: if is_its_own { bundle } else { record.bundle },
         folder,
         ..record
+    })
+}
+
+/// Names of what lies in a folder, in order; none where it is not there. What cannot be read is never taken for empty.
+fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A file; `None` where there is none.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }

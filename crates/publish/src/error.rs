@@ -160,3 +160,15 @@ pub enum PublishError {
         target: String,
     },
 }
+
+impl PublishError {
+    /// True where there is no room for more.
+    pub(crate) fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Self::Full { .. } => true,
+            Self::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
+            _ => false,
+        }
+    }
+}

@@ -14,8 +14,8 @@ use crate::{
     path::VERSION_DIGITS,
     record,
     site::{
-        HTML, INDEX, SHARE_RECORD, check_site, head, list_in_catalogue, no_site, read_share,
-        site_files,
+        HTML, INDEX, SHARE_RECORD, beside, check_site, head, list_in_catalogue, no_site,
+        read_share, remove_version, site_files,
     },
 };
 
@@ -25,6 +25,8 @@ const HEAD: &str = "data/live.js";
 const HEAD_BEGIN: &str = "readalong.data(\"live\",";
 const HEAD_END: &str = ");\n";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// How names begin that have the same bytes as long as they are there; everything else of a version that grows is written over.
+const LASTING: [&str; 3] = ["assets/", "files/", "data/live-"];
 
 /// What the head says: to pages which frames there are, to whoever goes on publishing where they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +83,8 @@ pub struct LiveStep<'a> {
     pub files: Vec<NewFile>,
     /// Names of files that go.
     pub removed: Vec<String>,
+    /// What goes beside the version: [`LivePlace::stale`].
+    pub stale: Vec<SitePath>,
     /// What the head is to say then.
     pub record: &'a LiveRecord,
     /// What becomes of the head and of frames before they are sent, by their names (`live`, `live-7`).
@@ -127,6 +131,8 @@ pub struct LivePlace<'a> {
     pub record: LiveRecord,
     /// Names of all files of the version.
     pub names: BTreeSet<String>,
+    /// What lies beside it, and no reader is led to: whoever sent the version could not remove it.
+    pub stale: Vec<SitePath>,
 }
 
 /// Undoes what [`LiveStep::dress`] does to a file of this name; `None` where that is not what the bytes are.
@@ -157,16 +163,20 @@ impl<'a> LivePlace<'a> {
             return Ok(None);
         };
         let prefix = format!("{version}/");
-        let names = session.list(&version)?.into_iter();
-        let names = names.filter_map(|listed| {
+        let place = SitePath::share(share);
+        let there = session.list(&place)?;
+        let names = there.iter().filter_map(|listed| {
             let name = listed.path.as_str().strip_prefix(&prefix)?;
             Some(name.to_owned())
         });
+        let names = names.collect();
+        let stale = beside(there, &place, &version);
         Ok(Some(Self {
             folder: seen.folder,
             title: seen.title,
             record,
-            names: names.collect(),
+            names,
+            stale,
             session,
             version,
         }))
@@ -209,6 +219,7 @@ pub fn live_step(
             .expect("names of pages and artifacts are good in a site")
     };
     let file = |new: NewFile| File {
+        is_lasting: LASTING.iter().any(|begin| new.name.starts_with(begin)),
         path: named(&new.name),
         origin: new.origin,
         size_bytes: new.size_bytes,
@@ -231,6 +242,7 @@ pub fn live_step(
             size_bytes: bytes.len() as u64,
             origin: Origin::Bytes(bytes),
             media_type: SCRIPT.to_owned(),
+            is_lasting: true,
         });
     }
     changes.files.extend(step.files.into_iter().map(file));
@@ -243,15 +255,12 @@ pub fn live_step(
         changes.heads.push(head(named(&name), bytes, media_type));
     }
     changes.removed = step.removed.iter().map(|name| named(name)).collect();
+    changes.removed.extend(step.stale);
     let is_new = step.version.is_some();
     if let Some(new) = step.version {
         let site = check_site(target, &mut *session)?;
         let there = session.list(&place)?;
-        let kept = [place.file(SHARE_RECORD), place.file(INDEX)];
-        let stale = there.into_iter().map(|listed| listed.path);
-        changes.removed = stale
-            .filter(|path| !path.is_below(&version) && !kept.contains(path))
-            .collect();
+        changes.removed = beside(there, &place, &version);
         let mut files: Vec<File> = new.files.into_iter().map(file).collect();
         let bytes = (step.dress)("live", step.record.to_script());
         files.push(File {
@@ -259,6 +268,7 @@ pub fn live_step(
             size_bytes: bytes.len() as u64,
             origin: Origin::Bytes(bytes),
             media_type: SCRIPT.to_owned(),
+            is_lasting: false,
         });
         site_files(&mut changes, &mut *session, site.as_ref(), pages)?;
         let record = ShareRecord {
@@ -318,15 +328,7 @@ fn still_live(
             return Ok(());
         }
     } else {
-        let left = session.list(&version)?.into_iter();
-        let changes = Changes {
-            subject: format!("Take back share {share}"),
-            removed: left.map(|listed| listed.path).collect(),
-            ..Changes::default()
-        };
-        if !changes.is_empty() {
-            session.apply(&changes, watch)?;
-        }
+        remove_version(session, (share, &version), watch)?;
     }
     Err(PublishError::NotLive {
         target: target.name().to_owned(),

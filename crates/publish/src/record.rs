@@ -78,8 +78,10 @@ pub struct Listing {
 }
 
 /// The catalogue of a site, in `catalogue.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Catalogue {
+    /// Always `readalong-catalogue`: others call files of theirs `catalogue.json`, too.
+    pub(crate) format: String,
     /// Those that their owners want to be listed, the newest first.
     pub(crate) shares: Vec<Listing>,
     /// Digest of the page that shows them: another page is somebody else's.
@@ -93,7 +95,20 @@ pub(crate) struct Catalogue {
 /// Pages that a catalogue remembers: so many publications may come between one that is read and one that is written.
 const PAGES_BEFORE_MAX: usize = 8;
 
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self {
+            format: Self::FORMAT.to_owned(),
+            shares: Vec::new(),
+            page: None,
+            before: Vec::new(),
+        }
+    }
+}
+
 impl Catalogue {
+    pub(crate) const FORMAT: &str = "readalong-catalogue";
+
     /// True for a page of ours, and where there is none.
     pub(crate) fn knows(&self, page: Option<Digest>) -> bool {
         page.is_none() || self.page == page || self.before.iter().any(|known| Some(*known) == page)
@@ -118,8 +133,7 @@ impl Catalogue {
         shares.sort_by(|a, b| (b.published_at, &b.share).cmp(&(a.published_at, &a.share)));
         Self {
             shares,
-            page: self.page,
-            before: self.before.clone(),
+            ..self.clone()
         }
     }
 }

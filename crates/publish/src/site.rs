@@ -77,6 +77,8 @@ impl ContentFile {
             origin: Origin::File(self.here.clone()),
             size_bytes: self.size_bytes,
             media_type: self.media_type.clone(),
+            // A version never changes.
+            is_lasting: true,
         }
     }
 }
@@ -199,9 +201,18 @@ pub fn unpublish(
     pages: &dyn SitePages,
     watch: &dyn Watch,
 ) -> Result<Unpublished, PublishError> {
-    let changes = repeat(target, watch, share, |target| {
-        Plan::unpublish(target, share, pages, watch)
-    })?;
+    let plan = |target| Plan::unpublish(target, share, pages, watch);
+    let changes = match repeat(target, watch, share, plan) {
+        Err(full) if full.is_full() => {
+            // Not even the page that says so has room. What has to go makes it; until that page is there the link leads nowhere.
+            let mut planned = plan(target)?;
+            planned.changes.heads.clear();
+            planned.session.apply(&planned.changes, watch)?;
+            drop(planned);
+            repeat(target, watch, share, plan)?
+        }
+        changes => changes?,
+    };
     Ok(Unpublished { changes })
 }
 
@@ -261,11 +272,18 @@ fn repeat<'a>(
     let mut planned = plan(target)?;
     let mut first_seen = planned.seen.clone();
     let mut sent = None;
+    let mut begun = None;
     let mut tries = 1;
     loop {
         // A try that failed in the middle may have left a record of ours.
         let is_ours = sent.is_some() && planned.seen.as_ref().map(record::write) == sent;
         if first_seen != planned.seen && !is_ours {
+            let shown = planned.seen.as_ref();
+            let shown = shown.map(|seen| place_of(share, &seen.folder));
+            if let Some(version) = begun.filter(|begun| Some(begun) != shown.as_ref()) {
+                // Nothing names what was sent, and the share may have been taken back meanwhile.
+                remove_version(&mut *planned.session, (share, &version), watch)?;
+            }
             return Err(PublishError::OtherPublisher {
                 target: target.name().to_owned(),
                 share: share.to_string(),
@@ -275,6 +293,12 @@ fn repeat<'a>(
             return Ok(planned.changes);
         }
         watch.planned(&planned.changes);
+        begun = planned
+            .changes
+            .version
+            .as_ref()
+            .map(|(version, _)| version.clone())
+            .or(begun);
         match planned.session.apply(&planned.changes, watch) {
             Err(PublishError::MovedOn { .. }) if tries < TRIES_MAX && !watch.is_cancelled() => {
                 tries += 1;
@@ -381,11 +405,7 @@ impl<'a> Plan<'a> {
             published_at: record.published_at,
         });
         list_in_catalogue(&mut changes, target, &mut *session, (share, listing), pages)?;
-        let kept = [place.file(SHARE_RECORD), place.file(INDEX)];
-        let stale = there.into_iter().map(|listed| listed.path);
-        changes
-            .removed
-            .extend(stale.filter(|path| !path.is_below(&version) && !kept.contains(path)));
+        changes.removed.extend(beside(there, &place, &version));
         Ok(Self {
             session,
             seen,
@@ -438,8 +458,35 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Removes what is there of a version that no reader is led to.
+pub(crate) fn remove_version(
+    session: &mut dyn Session,
+    (share, version): (&ShareId, &SitePath),
+    watch: &dyn Watch,
+) -> Result<(), PublishError> {
+    let left = session.list(version)?.into_iter();
+    let changes = Changes {
+        subject: format!("Take back share {share}"),
+        removed: left.map(|listed| listed.path).collect(),
+        ..Changes::default()
+    };
+    match changes.is_empty() {
+        true => Ok(()),
+        false => session.apply(&changes, watch),
+    }
+}
+
 fn place_of(share: &ShareId, folder: &str) -> SitePath {
     SitePath::version(share, folder).expect("a digest's first digits name a version")
+}
+
+/// What lies at a share's place and belongs neither to the version nor to its heads.
+pub(crate) fn beside(there: Vec<Listed>, place: &SitePath, version: &SitePath) -> Vec<SitePath> {
+    let kept = [place.file(SHARE_RECORD), place.file(INDEX)];
+    let paths = there.into_iter().map(|listed| listed.path);
+    paths
+        .filter(|path| !path.is_below(version) && !kept.contains(path))
+        .collect()
 }
 
 pub(crate) fn head(path: SitePath, bytes: Vec<u8>, media_type: &'static str) -> Head {
@@ -627,7 +674,8 @@ pub(crate) fn site_files(
     Ok(())
 }
 
-/// Brings the catalogue to what it is to say of a share. A site without listed shares has none; a first page that somebody else put there stays.
+/// Brings the catalogue to what it is to say of a share. A site without listed shares has none; a first page that somebody else put there stays, and so does what
+/// is called like the catalogue and is none: no share that is not to be listed is in there.
 pub(crate) fn list_in_catalogue(
     changes: &mut Changes,
     target: &dyn Target,
@@ -636,12 +684,14 @@ pub(crate) fn list_in_catalogue(
     pages: &dyn SitePages,
 ) -> Result<(), PublishError> {
     let path = SitePath::root(CATALOGUE);
-    let catalogue = |session: &mut dyn Session| -> Result<Catalogue, PublishError> {
-        let read = record::read(target.name(), path.as_str(), session.read(&path)?)?;
-        Ok(read.unwrap_or_default())
-    };
     let is_listed = listing.is_some();
-    let mut old = catalogue(session)?;
+    let mut old = match read_catalogue(target, session, &path) {
+        Err(PublishError::BadRecord { .. }) if !is_listed => {
+            changes.foreign_list = Some(path);
+            return Ok(());
+        }
+        read => read?,
+    };
     if old.page.is_none() && old.with(share, listing.clone()) == old {
         return Ok(());
     }
@@ -649,7 +699,7 @@ pub(crate) fn list_in_catalogue(
     let there = session.read(&index)?.map(|there| Digest::of(&there));
     if !old.knows(there) {
         // The list is written before its page: somebody may have written both since we read it.
-        old = catalogue(session)?;
+        old = read_catalogue(target, session, &path)?;
     }
     let mut new = old.with(share, listing);
     let is_ours = old.knows(there);
@@ -678,10 +728,27 @@ pub(crate) fn list_in_catalogue(
     Ok(())
 }
 
+fn read_catalogue(
+    target: &dyn Target,
+    session: &mut dyn Session,
+    path: &SitePath,
+) -> Result<Catalogue, PublishError> {
+    let read: Option<Catalogue> = record::read(target.name(), path.as_str(), session.read(path)?)?;
+    match read {
+        Some(read) if read.format != Catalogue::FORMAT => Err(PublishError::BadRecord {
+            target: target.name().to_owned(),
+            path: path.to_string(),
+            source: serde::de::Error::custom("it is no list of shares"),
+        }),
+        read => Ok(read.unwrap_or_default()),
+    }
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{
         cell::{Cell, RefCell},
+        collections::BTreeSet,
         slice,
     };
 
@@ -689,7 +756,7 @@ mod tests {
     use crate::open;
 
     /// Pages of a few bytes.
-    struct Plain;
+    pub(crate) struct Plain;
 
     impl SitePages for Plain {
         fn head(&self, href: &str, _title: Option<&str>) -> Vec<u8> {
@@ -711,7 +778,7 @@ mod tests {
     }
 
     /// Nobody.
-    struct Unseen;
+    pub(crate) struct Unseen;
 
     impl Watch for Unseen {
         fn is_cancelled(&self) -> bool {
@@ -822,6 +889,31 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_not_ours_stays_and_keeps_nothing_from_being_published_or_taken_back() {
+        for foreign in [r#"{"products":[1,2]}"#, r#"{"shares":[]}"#, "{"] {
+            let target = open("memory:///site").unwrap();
+            let path = SitePath::root(CATALOGUE);
+            let theirs = Changes {
+                heads: vec![head(path.clone(), foreign.into(), JSON)],
+                ..Changes::default()
+            };
+            let mut session = target.begin(&Unseen).unwrap();
+            session.apply(&theirs, &Unseen).unwrap();
+            let one = One::new(1, 1);
+            let unlisted = Publication {
+                is_listed: false,
+                ..one.listed()
+            };
+            let told = publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap_err();
+            assert!(matches!(told, PublishError::BadRecord { .. }), "{told}");
+            let published = publish(target.as_ref(), &unlisted, &Plain, &Unseen).unwrap();
+            assert_eq!(published.changes.foreign_list, Some(path.clone()));
+            unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap();
+            assert_eq!(session.read(&path).unwrap().unwrap(), foreign.as_bytes());
+        }
+    }
+
+    #[test]
     fn of_two_who_publish_one_share_at_once_one_is_told() {
         let target = open("memory:///site").unwrap();
         let (a, b) = (One::new(1, 1), One::new(1, 2));
@@ -834,6 +926,41 @@ mod tests {
         );
         let told = b.publish_while(target.as_ref(), &[a]);
         assert!(told.is_ok(), "what says the same is the same: {told:?}");
+    }
+
+    #[test]
+    fn of_a_share_that_is_taken_back_while_it_is_published_nothing_is_left() {
+        let target = open("memory:///site").unwrap();
+        let mut one = One::new(1, 1);
+        let page = ContentFile {
+            path: INDEX.to_owned(),
+            here: "Cargo.toml".into(),
+            size_bytes: 1,
+            sha256: None,
+            // It would be copied from the version before.
+            is_named_by_content: true,
+            media_type: HTML.to_owned(),
+        };
+        one.content.files.push(page);
+        publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
+        one.content.digest = Digest::of(b"changed");
+        let is_first = Cell::new(true);
+        let told = repeat(target.as_ref(), &Unseen, &one.share, |target| {
+            let planned = Plan::publish(target, &one.listed(), &Plain, &Unseen);
+            if is_first.replace(false) {
+                unpublish(target, &one.share, &Plain, &Unseen)?;
+            }
+            planned
+        })
+        .unwrap_err();
+        assert!(
+            matches!(told, PublishError::OtherPublisher { .. }),
+            "{told}"
+        );
+        let mut session = target.begin(&Unseen).unwrap();
+        let left = session.list(&SitePath::shares()).unwrap().into_iter();
+        let left: Vec<SitePath> = left.map(|listed| listed.path).collect();
+        assert_eq!(left, [SitePath::share(&one.share).file(INDEX)]);
     }
 
     #[test]
@@ -853,6 +980,71 @@ mod tests {
         })
         .unwrap();
         assert_eq!(shares_of(target.as_ref()), [c.share, b.share.clone()]);
+    }
+
+    /// A place without room, as long as the folder of a version is there.
+    struct Tight(Box<dyn Target>);
+
+    struct TightSession<'a>(Box<dyn Session + 'a>);
+
+    impl Target for Tight {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn key(&self) -> String {
+            self.0.key()
+        }
+        fn begin(&self, watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
+            Ok(Box::new(TightSession(self.0.begin(watch)?)))
+        }
+    }
+
+    impl Session for TightSession<'_> {
+        fn read(&mut self, path: &SitePath) -> Result<Option<Vec<u8>>, PublishError> {
+            self.0.read(path)
+        }
+        fn list(&mut self, folder: &SitePath) -> Result<Vec<Listed>, PublishError> {
+            self.0.list(folder)
+        }
+        fn damaged(&mut self, files: &[File]) -> Result<BTreeSet<SitePath>, PublishError> {
+            self.0.damaged(files)
+        }
+        fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
+            self.0.folders(folder)
+        }
+        fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
+            let there = self.list(&SitePath::shares())?;
+            let is_version = |listed: &Listed| listed.path.as_str().matches('/').count() > 2;
+            match !changes.heads.is_empty() && there.iter().any(is_version) {
+                true => Err(PublishError::Full {
+                    target: "a full disk".to_owned(),
+                }),
+                false => self.0.apply(changes, watch),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_at_a_full_place_can_be_taken_back() {
+        let target = open("memory:///site").unwrap();
+        let mut one = One::new(1, 1);
+        one.content.files.push(ContentFile {
+            path: INDEX.to_owned(),
+            here: "Cargo.toml".into(),
+            size_bytes: 1,
+            sha256: None,
+            is_named_by_content: false,
+            media_type: HTML.to_owned(),
+        });
+        publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
+        let target = Tight(target);
+        unpublish(&target, &one.share, &Plain, &Unseen).unwrap();
+        let mut session = target.begin(&Unseen).unwrap();
+        let index = SitePath::share(&one.share).file(INDEX);
+        let left = session.list(&SitePath::shares()).unwrap().into_iter();
+        let left: Vec<SitePath> = left.map(|listed| listed.path).collect();
+        assert_eq!(left, slice::from_ref(&index));
+        assert_eq!(session.read(&index).unwrap().unwrap(), b"taken back");
     }
 
     #[test]

@@ -100,6 +100,9 @@ fn after_publish(error: &PublishError) -> Option<String> {
         PublishError::Busy { .. } => "wait until it is done, and run the same again",
         PublishError::TooNew { .. } => "use a newer readalong",
         PublishError::ForeignIndex { .. } => "publish to a folder below it, or without --listed",
+        PublishError::BadRecord { path, .. } if path == "catalogue.json" => {
+            "publish to a folder below it, or without --listed; remove it if it is readalong's own, and damaged"
+        }
         PublishError::BadRecord { .. } => {
             "publish that share again, or take it back: its record is made anew; another file than a `share.json` has to be removed first"
         }

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::anyhow;
 use readalong_model::{ChatId, ShareId};
-use readalong_publish::{Content, PublishError, publish, unpublish};
+use readalong_publish::{Content, PublishError, publish, shares, unpublish};
 use readalong_server::{OnChange, RunningServer, Touched};
 use serde_json::Value;
 
@@ -103,6 +103,8 @@ impl Mirror {
             publications,
             mirror: self,
             refused: BTreeSet::new(),
+            has_asked: false,
+            lost: BTreeSet::new(),
         };
         thread::spawn(move || keeper.run());
         Ok(())
@@ -116,6 +118,10 @@ struct Keeper {
     publications: Publications,
     /// Private shares of which the log has said that they are not there.
     refused: BTreeSet<ShareId>,
+    /// Whether the place was asked what it has, since we began and since there was no site: it may have been emptied, or be another one.
+    has_asked: bool,
+    /// Shares that were sent, and that it does not have.
+    lost: BTreeSet<ShareId>,
 }
 
 impl Keeper {
@@ -143,7 +149,7 @@ impl Keeper {
             }
             if looked_at.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
                 looked_at = Some(Instant::now());
-                match self.others(None) {
+                match self.ask().and_then(|()| self.others(None)) {
                     Ok(shares) => pending.extend(shares.into_iter().map(Touched::Share)),
                     Err(error) => {
                         tracing::warn!("the shares to be mirrored cannot be listed: {error:#}")
@@ -157,13 +163,45 @@ impl Keeper {
                 // What fails now is found again by the next look at all, and a fault in one share keeps no other from being mirrored.
                 let followed = panic::catch_unwind(AssertUnwindSafe(|| self.follow(&touched)));
                 if let Err(error) = followed.unwrap_or_else(|_| Err(anyhow!("it panicked"))) {
-                    tracing::warn!(
-                        "{} is not in step with this server: {error:#}",
-                        self.mirror.place.target.name()
-                    );
+                    let name = self.mirror.place.target.name();
+                    let advice = match error.downcast_ref() {
+                        Some(PublishError::NoSite { .. }) => {
+                            self.has_asked = false;
+                            format!(
+                                "; if it is to begin anew there, `readalong publish SHARE --to {name}` makes a site"
+                            )
+                        }
+                        _ => String::new(),
+                    };
+                    tracing::warn!("{name} is not in step with this server: {error:#}{advice}");
                 }
             }
         }
+    }
+
+    /// Asks the place, once, which of the shares it has that were sent there.
+    fn ask(&mut self) -> anyhow::Result<()> {
+        if self.has_asked {
+            return Ok(());
+        }
+        self.publications = Publications::of(&self.data)?;
+        let place = &self.mirror.place;
+        let key = place.key();
+        let sent = self.publications.all.iter();
+        let sent = sent.filter(|one| one.target == key && one.source == SOURCE);
+        let mut lost: BTreeSet<ShareId> = sent.map(|one| one.share.clone()).collect();
+        if !lost.is_empty() {
+            let there = match shares(place.target.as_ref(), &Progress::removing()) {
+                // It may be away.
+                Err(PublishError::NoSite { .. }) => return Ok(()),
+                there => there?.0,
+            };
+            for one in there {
+                lost.remove(&one.share);
+            }
+        }
+        (self.lost, self.has_asked) = (lost, true);
+        Ok(())
     }
 
     /// Shares that are other at the place than they should be, as far as we remember, and those of a chat that was touched.
@@ -178,13 +216,14 @@ impl Keeper {
         let mut shares = Vec::new();
         for_each(&self.client, SHARES, &mut |entry| {
             let id: ShareId = pick::id(entry).parse()?;
-            let form = self.form(entry, is_public);
+            let form = form(entry, is_public, self.mirror.encrypts);
             let mut there = self.publications.all.iter();
             let there = there.rfind(|one| one.target == key && one.share == id);
             let is_so = match (form, there) {
                 (Form::Nowhere, there) => there.is_none(),
                 (Form::Refused, there) => there.is_none() && self.refused.contains(&id),
                 (_, None) => false,
+                (_, Some(_)) if self.lost.contains(&id) => false,
                 (form, Some(there)) => {
                     let bundle = there.bundle.map(|bundle| bundle.to_string());
                     there.is_sealed() == (form == Form::Encrypted)
@@ -201,18 +240,6 @@ impl Keeper {
         Ok(shares)
     }
 
-    fn form(&self, entry: &Value, is_public: bool) -> Form {
-        match (
-            entry["updates"] == "frozen",
-            entry["visibility"] == "public",
-        ) {
-            (false, _) => Form::Nowhere,
-            (true, true) if is_public => Form::Clear,
-            _ if self.mirror.encrypts => Form::Encrypted,
-            _ => Form::Refused,
-        }
-    }
-
     fn follow(&mut self, touched: &Touched) -> anyhow::Result<()> {
         match touched {
             Touched::Share(share) => self.share(share),
@@ -226,7 +253,11 @@ impl Keeper {
     /// Brings one share to what it should be at the place.
     fn share(&mut self, share: &ShareId) -> anyhow::Result<()> {
         let form = match self.client.get::<Value>(&format!("{SHARES}/{share}")) {
-            Ok(entry) => self.form(&entry, is_sharing_public(&self.client)?),
+            Ok(entry) => form(
+                &entry,
+                is_sharing_public(&self.client)?,
+                self.mirror.encrypts,
+            ),
             Err(error) if is_not_found(&error) => Form::Nowhere,
             Err(error) => return Err(error),
         };
@@ -312,6 +343,7 @@ impl Keeper {
                 place.target.name()
             );
         }
+        self.lost.remove(share);
         self.publications
             .sent((&place.key(), share), Some(bundle.id), at)
     }
@@ -340,6 +372,39 @@ impl Keeper {
             Err(error) => return Err(error.into()),
         }
         self.publications.remove(&key, share)
+    }
+}
+
+/// True for a share that a server of this data folder keeps at a place: taken back there, it would be sent again within the minute.
+///
+/// # Errors
+/// The data folder cannot be reached.
+pub(crate) fn keeps(config: &Config, place: &Place, share: &ShareId) -> anyhow::Result<bool> {
+    let Some(to) = &config.mirror else {
+        return Ok(false);
+    };
+    if Place::of(to, config)?.key() != place.key() {
+        return Ok(false);
+    }
+    let client = Client::of(config)?;
+    let entry: Value = match client.get(&format!("{SHARES}/{share}")) {
+        Err(error) if is_not_found(&error) => return Ok(false),
+        entry => entry?,
+    };
+    let form = form(&entry, is_sharing_public(&client)?, config.mirror_encrypt);
+    Ok(matches!(form, Form::Clear | Form::Encrypted))
+}
+
+/// How a share is to be at the place.
+fn form(entry: &Value, is_public: bool, encrypts: bool) -> Form {
+    match (
+        entry["updates"] == "frozen",
+        entry["visibility"] == "public",
+    ) {
+        (false, _) => Form::Nowhere,
+        (true, true) if is_public => Form::Clear,
+        _ if encrypts => Form::Encrypted,
+        _ => Form::Refused,
     }
 }
 

@@ -146,6 +146,8 @@ pub(crate) struct Progress {
     grace: Duration,
     /// What was begun is brought to its end, also after Ctrl-C.
     ends_each_step: AtomicBool,
+    /// It was said that there is a list of somebody else.
+    has_told_of_list: AtomicBool,
 }
 
 impl Progress {
@@ -155,6 +157,7 @@ impl Progress {
             bar: output::progress_bar("sending", 0, true),
             grace: GRACE,
             ends_each_step: AtomicBool::new(false),
+            has_told_of_list: AtomicBool::new(false),
         }
     }
 
@@ -164,6 +167,7 @@ impl Progress {
             bar: output::progress_bar("sending", 0, true),
             grace: Duration::ZERO,
             ends_each_step: AtomicBool::new(false),
+            has_told_of_list: AtomicBool::new(false),
         }
     }
 
@@ -173,6 +177,7 @@ impl Progress {
             bar: output::progress_bar("removing", 0, true),
             grace: Duration::ZERO,
             ends_each_step: AtomicBool::new(false),
+            has_told_of_list: AtomicBool::new(false),
         }
     }
 
@@ -195,6 +200,13 @@ impl Watch for Progress {
     fn planned(&self, changes: &Changes) {
         self.bar.set_length(changes.totals().bytes);
         self.bar.set_position(0);
+        if let Some(path) = &changes.foreign_list
+            && !self.has_told_of_list.swap(true, Ordering::Relaxed)
+        {
+            output::note(&format!(
+                "warning: `{path}` there is damaged, or not readalong's, and stays as it is; if it lists the chat, take it out by hand"
+            ));
+        }
     }
 
     fn sent(&self, bytes: u64) {

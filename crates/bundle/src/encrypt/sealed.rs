@@ -18,7 +18,7 @@ use crate::{
 
 /// The file that names all others; the only one besides `index.html` that changes under its name.
 pub const INDEX: &str = "index.js";
-/// The largest index that is read: of a bundle of about 300,000 pieces.
+/// The largest index that is read, as it lies there and as it is unpacked: of a bundle of about 300,000 pieces.
 const INDEX_BYTES_MAX: u64 = 64 << 20;
 const FIRST: &str = "index.html";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -305,7 +305,12 @@ impl SealedBundle {
                 path: path.to_owned(),
             });
         }
-        Package::of(path, Box::new(files))
+        // What is not there unpacks to nothing.
+        let pieces = files.files.values().flatten();
+        let sizes =
+            pieces.filter_map(|tag| Some(fs::metadata(path.join(piece_name(tag))).ok()?.len()));
+        let size_bytes = sizes.sum();
+        Package::of(path, size_bytes, Box::new(files))
     }
 }
 
@@ -353,6 +358,9 @@ fn entries(key: &ShareKey, pieces: &[&str]) -> Result<Entries, PieceError> {
     let mut entries = Vec::new();
     for (number, piece) in pieces.iter().enumerate() {
         entries.extend(key.open(ENTRIES, &number.to_string(), piece.as_bytes())?);
+        if entries.len() as u64 > INDEX_BYTES_MAX {
+            return Err(PieceError::TooLong);
+        }
     }
     serde_json::from_slice(&entries).map_err(|_| PieceError::NoPiece)
 }

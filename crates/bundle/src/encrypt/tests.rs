@@ -339,6 +339,32 @@ fn published_vectors_hold() {
 }
 
 #[test]
+fn what_would_unpack_to_much_more_than_it_is_is_refused() {
+    let world = World::new();
+    let mut bundle = bundle(&world.folder.path().join("clear"), "two");
+    bundle.manifest.files[0].size_bytes = 1 << 40;
+    let long = sealed(&bundle, &key(7), &world.folder.path().join("long"));
+    let error = SealedBundle::package(&long.path, &key(7)).err();
+    assert!(matches!(error, Some(BundleError::Bomb { .. })), "{error:?}");
+    // An index of nothing but blanks.
+    let blanks = vec![b' '; PIECE_BYTES_MAX];
+    let index = world.sealed.path.join(INDEX);
+    let mut text = fs::read_to_string(&index).unwrap();
+    text.truncate(text.find('\n').unwrap() + 1);
+    for number in 0..17 {
+        let piece = key(7).seal("index", &number.to_string(), &blanks);
+        text.push_str(std::str::from_utf8(&piece.script).unwrap());
+    }
+    fs::write(&index, text).unwrap();
+    let error = SealedBundle::package(&world.sealed.path, &key(7)).err();
+    let source = PieceError::TooLong;
+    assert!(
+        matches!(&error, Some(BundleError::BadPiece { source: found, .. }) if *found == source),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn what_grows_is_said_to_hold_no_bundle() {
     let folder = tempfile::tempdir().unwrap();
     let index = SealedIndex::default().to_bytes(&key(1), &Lock::of(&key(1)));

@@ -249,6 +249,30 @@ fn what_is_changed_or_missing_is_named() {
 }
 
 #[test]
+fn what_would_come_out_as_another_bundle_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = bundle(folder.path());
+    let lies = |lie: fn(&mut Manifest)| {
+        let mut manifest = bundle.manifest.clone();
+        lie(&mut manifest);
+        let mut members = members(&bundle, "");
+        members.pop();
+        members.push((MANIFEST.to_owned(), manifest.to_bytes().unwrap()));
+        refused(zip_of(&borrowed(&members))).0
+    };
+    let longer = lies(|manifest| {
+        for file in &mut manifest.files {
+            file.size_bytes += 1;
+        }
+    });
+    assert_eq!(longer.len(), bundle.manifest.files.len(), "{longer:?}");
+    assert_eq!(
+        lies(|manifest| manifest.version = 0),
+        ["changed: manifest.json is not as readalong writes it"]
+    );
+}
+
+#[test]
 fn a_cut_or_a_flipped_byte_is_refused_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = bundle(folder.path());

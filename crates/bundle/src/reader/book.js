@@ -28,6 +28,8 @@ const openBook = async ({ read, types, key, failed, late }) => {
   let shown = " "; // the address that it was shown for
   let listening = new AbortController(); // of what the page's scripts listen to
 
+  // Pages lie at the root; nothing else becomes a document, whatever the address says: a file of the chat could be one, with scripts of its own.
+  const isPage = (/** @type {string} */ path) => /^[\w-]+\.html$/.test(path);
   const pageOf = (/** @type {string} */ hash) => new URLSearchParams(hash.slice(1)).get("p");
   const anchorOf = (/** @type {string} */ hash) => hash.slice(1).split("&").filter((part) => !/^[pk]=/.test(part)).join("&");
   /** @param {string} page @param {string} anchor */
@@ -62,7 +64,7 @@ const openBook = async ({ read, types, key, failed, late }) => {
       if (isShare) link.setAttribute("href", address("", ""));
       const to = isShare ? null : named(link, "href");
       if (!to) continue;
-      if (!to.path || (to.path.endsWith(".html") && !to.path.includes("/"))) link.setAttribute("href", address(to.path || path, to.anchor));
+      if (!to.path || isPage(to.path)) link.setAttribute("href", address(to.path || path, to.anchor));
       else {
         files.set(link, to.path);
         if (!link.hasAttribute("download")) link.setAttribute("target", "_blank"); // a book that is left has to be opened anew
@@ -148,11 +150,12 @@ const openBook = async ({ read, types, key, failed, late }) => {
   };
   /** @param {string} path @param {string} hash @param {number} mine */
   const turn = async (path, hash, mine) => {
+    if (!isPage(path)) throw new BookError(`There is no page ${path} in this chat.`);
     const { y } = history.state ?? {};
     const isOpened = !here && !anchorOf(hash) && y === undefined; // by who comes to read, and not to a place
     const page = new DOMParser().parseFromString(textOf(await read(path)), "text/html");
     const paths = (/** @type {string} */ selector, /** @type {string} */ name) =>
-      [...page.querySelectorAll(selector)].map((node) => named(node, name)?.path).filter((path) => path !== undefined);
+      [...page.querySelectorAll(selector)].map((node) => named(node, name)?.path ?? "").filter((path) => /^(assets|data)\//.test(path)); // never the chat's own
     const scripts = paths("script[src]", "src");
     const sheets = paths("link[rel=stylesheet]", "href");
     for (const script of scripts) urlOf(script, "text/javascript"); // all at once: what comes from afar takes its time

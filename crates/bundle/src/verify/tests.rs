@@ -112,6 +112,27 @@ fn every_damage_is_named() {
 }
 
 #[test]
+fn a_manifest_that_lies_about_a_length_or_its_version_is_found_out() {
+    let lies = |lie: fn(&mut Manifest)| {
+        let found = problems(|path| {
+            let (mut manifest, _) = Manifest::open(path).unwrap();
+            lie(&mut manifest);
+            fs::write(path.join(MANIFEST), manifest.to_bytes().unwrap()).unwrap();
+        });
+        // The folder still has the name of the manifest that was true.
+        found[1..].to_vec()
+    };
+    assert_eq!(
+        lies(|manifest| manifest.files[0].size_bytes += 1),
+        ["changed: data/a.js"]
+    );
+    assert_eq!(
+        lies(|manifest| manifest.version = 0),
+        ["changed: manifest.json is not as readalong writes it"]
+    );
+}
+
+#[test]
 fn what_is_no_bundle_is_refused() {
     let parent = tempfile::tempdir().unwrap();
     assert!(matches!(
@@ -140,6 +161,17 @@ fn what_is_no_bundle_is_refused() {
         verify(parent.path()),
         Err(BundleError::BadManifest { .. })
     ));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_manifest_that_is_a_link_is_not_followed() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = bundle(parent.path()).join(MANIFEST);
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    let error = verify(path.parent().unwrap()).unwrap_err();
+    assert!(matches!(error, BundleError::Io { .. }), "{error}");
 }
 
 #[test]

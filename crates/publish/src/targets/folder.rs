@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use readalong_bundle::{MANIFEST, Manifest};
+use readalong_bundle::Manifest;
 
 use crate::{
     Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch, whole_path,
@@ -71,9 +71,7 @@ impl Target for Folder {
     fn begin(&self, watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
         let is_there = self.root.try_exists();
         let is_new = !is_there.map_err(self.io("reading", &self.root))?;
-        if let Ok(manifest) = fs::read(self.root.join(MANIFEST))
-            && serde_json::from_slice::<Manifest>(&manifest).is_ok()
-        {
+        if Manifest::open(&self.root).is_ok() {
             return Err(PublishError::BadTarget {
                 target: self.name.clone(),
                 reason: "it is a bundle, which would be damaged; name another folder".to_owned(),
@@ -149,6 +147,14 @@ impl FolderSession<'_> {
         path: &Path,
     ) -> impl FnOnce(io::Error) -> PublishError + use<> {
         self.folder.io(action, path)
+    }
+
+    /// What lies in a folder; nothing where there is none.
+    fn entries(&self, path: &Path) -> Result<Vec<fs::DirEntry>, PublishError> {
+        match fs::read_dir(path).and_then(Iterator::collect) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            entries => entries.map_err(self.io("reading", path)),
+        }
     }
 
     /// Makes the folder of the site, where nobody else has made it meanwhile.
@@ -261,13 +267,7 @@ impl Session for FolderSession<'_> {
         let mut listed = Vec::new();
         let mut open = vec![folder.clone()];
         while let Some(folder) = open.pop() {
-            let path = self.path(&folder);
-            let entries = match fs::read_dir(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                entries => entries.map_err(self.io("reading", &path))?,
-            };
-            for entry in entries {
-                let entry = entry.map_err(self.io("reading", &path))?;
+            for entry in self.entries(&self.path(&folder))? {
                 // What can be no file of a site is not ours.
                 let name = entry.file_name();
                 let Some(path) = name
@@ -303,25 +303,21 @@ impl Session for FolderSession<'_> {
 
     fn folders(&mut self, folder: &SitePath) -> Result<Vec<String>, PublishError> {
         let path = self.path(folder);
-        let entries = match fs::read_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(self.io("reading", &path))?,
-        };
-        let names = entries
-            .flatten()
-            .filter(|entry| entry.path().is_dir())
-            .map(|entry| entry.file_name());
-        Ok(names.filter_map(|name| name.into_string().ok()).collect())
+        let mut names = Vec::new();
+        for entry in self.entries(&path)? {
+            // A link may lead to a folder.
+            let kind = entry.file_type().map_err(self.io("reading", &path))?;
+            if !kind.is_file() {
+                names.extend(entry.file_name().into_string().ok());
+            }
+        }
+        Ok(names)
     }
 
     fn leftovers(&mut self) -> Result<Vec<SitePath>, PublishError> {
-        let root = &self.folder.root;
-        let entries = match fs::read_dir(root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(self.io("reading", root))?,
-        };
         // Nobody else is at work: the folder is locked.
-        let names = entries.flatten().map(|entry| entry.file_name());
+        let entries = self.entries(&self.folder.root)?.into_iter();
+        let names = entries.map(|entry| entry.file_name());
         let left = names.filter_map(|name| SitePath::parse(name.to_str()?));
         Ok(left
             .filter(|path| path.as_str().starts_with('.') && path.as_str().ends_with(PARTIAL))

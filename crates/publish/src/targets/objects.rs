@@ -146,8 +146,13 @@ impl Objects {
         }
         let to = self.at(&file.path);
         if let Origin::There { path, .. } = &file.origin {
-            let copied = self.store.copy(&self.at(path), &to).await;
-            return copied.map_err(|error| self.failed("copying", path.as_str(), error));
+            match self.store.copy(&self.at(path), &to).await {
+                // Who published or took back the share meanwhile removed it. That is found out by the heads; the bytes are here, too.
+                Err(Error::NotFound { .. }) => {}
+                copied => {
+                    return copied.map_err(|error| self.failed("copying", path.as_str(), error));
+                }
+            }
         }
         let failed = |error| self.failed("sending", file.path.as_str(), error);
         let unread = |path: &FilePath, source| PublishError::Io {
@@ -156,12 +161,12 @@ impl Objects {
             path: path.to_owned(),
             source,
         };
-        if let Origin::File(path) = &file.origin
+        if let Some(path) = file.origin.here()
             && file.size_bytes > PIECE_BYTES
         {
             let is_packed = is_text(&file.media_type);
             let options = PutMultipartOptions {
-                attributes: attributes(&file.media_type, LASTING, is_packed),
+                attributes: attributes(&file.media_type, caching(file), is_packed),
                 ..PutMultipartOptions::default()
             };
             let source = std::fs::File::open(path).map_err(|error| unread(path, error))?;
@@ -203,7 +208,7 @@ impl Objects {
         })?;
         let (bytes, is_packed) = pack(bytes, &file.media_type);
         let options = PutOptions {
-            attributes: attributes(&file.media_type, LASTING, is_packed),
+            attributes: attributes(&file.media_type, caching(file), is_packed),
             ..PutOptions::default()
         };
         self.store
@@ -431,6 +436,14 @@ fn md5(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// How long caches may keep a file without asking.
+fn caching(file: &File) -> &'static str {
+    match file.is_lasting {
+        true => LASTING,
+        false => CHANGING,
+    }
+}
+
 /// What is said of an object.
 fn attributes(media_type: &str, caching: &'static str, is_packed: bool) -> Attributes {
     let mut attributes = Attributes::new();
@@ -485,4 +498,87 @@ fn install_tls() {
         // Another one that is there already does as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use readalong_model::{ShareId, Timestamp};
+
+    use super::*;
+    use crate::{
+        LiveRecord, LiveStep, LiveVersion, NewFile, live_step,
+        site::tests::{Plain, Unseen},
+    };
+
+    #[test]
+    fn what_a_page_that_grows_writes_over_is_asked_for_each_time() {
+        let objects = Objects::open("memory:///site").unwrap();
+        let share = ShareId::from_random([1; 16]);
+        let record = |last| LiveRecord {
+            epoch: "epoch".to_owned(),
+            seq: last,
+            first: 1,
+            last,
+            page: "index.html".to_owned(),
+            page_bytes: 3,
+            since_bytes: 0,
+        };
+        let (first, second) = (record(0), record(1));
+        let names = [
+            "index.html",
+            "index.js",
+            "data/search-index.js",
+            "assets/1.css",
+            "files/1.png",
+        ];
+        let files =
+            names.map(|name| NewFile::bytes(name.to_owned(), b"one".to_vec(), "text/plain"));
+        let step = |version, frames| LiveStep {
+            folder: "0123456789abcdef",
+            before: None,
+            version,
+            frames,
+            pages: Vec::new(),
+            files: Vec::new(),
+            removed: Vec::new(),
+            stale: Vec::new(),
+            record: if frames.is_empty() { &first } else { &second },
+            dress: &|_, bytes| bytes,
+            first_page: "index.html",
+            is_head_new: true,
+            title: None,
+            at: Timestamp::from_millis(1).unwrap(),
+        };
+        let begin = LiveVersion {
+            files: files.into(),
+        };
+        let frames = ["{}".to_owned()];
+        let sends = |step| live_step(&objects, &share, step, &Plain, &Unseen).unwrap();
+        sends(step(Some(begin), &[]));
+        let caching = |name: &str| {
+            let path = SitePath::share(&share).below(&format!("0123456789abcdef/{name}"));
+            let at = objects.at(&path.unwrap());
+            let found = objects.runtime.block_on(objects.store.get(&at)).unwrap();
+            found
+                .attributes
+                .get(&Attribute::CacheControl)
+                .unwrap()
+                .to_string()
+        };
+        for _ in 0..2 {
+            for name in [
+                "index.html",
+                "index.js",
+                "data/search-index.js",
+                "data/live.js",
+            ] {
+                assert_eq!(caching(name), CHANGING, "{name}");
+            }
+            for name in ["assets/1.css", "files/1.png"] {
+                assert_eq!(caching(name), LASTING, "{name}");
+            }
+            sends(step(None, &frames));
+        }
+        assert_eq!(caching("data/live-1.js"), LASTING);
+    }
 }

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use readalong_publish::{Plan, PublishError, unpublish};
 
 use crate::{
     data::Data,
-    link, output,
+    link, mirror, output,
     publications::Publications,
     publishing::{Pages, Place, Progress, print_plan, summary},
 };
@@ -49,6 +49,12 @@ impl Unpublish {
                 anyhow!("nothing called `{}` was published to {} from here; `readalong published` lists what was, and `readalong published --to {}` what is there", self.what, target.name(), target.name())
             })?,
         };
+        if mirror::keeps(&config, &place, &share)? {
+            bail!(
+                "share {share} is kept at {} by the server (`mirror` in the configuration), which would send it again; `readalong rm {share}` ends it here and there",
+                target.name()
+            );
+        }
         let pages = Pages::new(&config)?;
         let progress = Progress::removing();
         if self.dry_run {

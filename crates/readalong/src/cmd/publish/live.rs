@@ -17,8 +17,8 @@ use anyhow::{Context, anyhow, bail};
 use readalong_bundle::{INDEX, SealedIndex, closed_folder};
 use readalong_model::{Digest, Seq, ShareId};
 use readalong_publish::{
-    LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, live_step,
-    unpublish,
+    LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, SitePath,
+    live_step, unpublish,
 };
 use readalong_server::{RunningServer, Server, WHOLE_AGE_MAX};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -183,12 +183,7 @@ impl Publish {
                         return Err(error);
                     }
                     output::print_error(&error);
-                    output::note(&format!("trying again in {} s", pause.as_secs()));
-                    let begun = Instant::now();
-                    while begun.elapsed() < pause && !cancel::is_cancelled() {
-                        thread::sleep(LOOK_EVERY);
-                    }
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    pause = wait(pause);
                     // What was sent in the middle of a step is not known: the place is asked.
                     if let Err(error) = keeper.resume() {
                         output::print_error(&error);
@@ -221,6 +216,16 @@ impl Publish {
         let new = json!({ "chat": chat, "updates": "live", "visibility": visibility, "artifacts": artifacts, "name": name });
         client.post("/api/v1/shares", &new)
     }
+}
+
+/// Waits before the next try, or until somebody cancels, and gives the pause after that.
+fn wait(pause: Duration) -> Duration {
+    output::note(&format!("trying again in {} s", pause.as_secs()));
+    let begun = Instant::now();
+    while begun.elapsed() < pause && !cancel::is_cancelled() {
+        thread::sleep(LOOK_EVERY);
+    }
+    (pause * 2).min(PAUSE_MAX)
 }
 
 /// What a step sends besides what is new.
@@ -266,6 +271,8 @@ struct Standing {
     record: LiveRecord,
     /// Names of all files of the version.
     names: BTreeSet<String>,
+    /// What an earlier step could not remove.
+    stale: Vec<SitePath>,
     /// Files that pages link to, by the page's name.
     links: BTreeMap<String, BTreeSet<String>>,
     /// What readers have of the last page.
@@ -444,7 +451,7 @@ enum Over {
 }
 
 impl Keeper<'_> {
-    /// Ends with the share of our server: what its owner took back there is taken back from the place, too.
+    /// Ends with the share of our server: what its owner took back there is taken back from the place, too, as soon as that can be reached.
     fn end(&mut self, over: Over) -> anyhow::Result<()> {
         let (share, target) = (&self.source.share, self.place.target.name());
         let became = match over {
@@ -454,14 +461,26 @@ impl Keeper<'_> {
                 "share {share} of our server, which the page is made of, was frozen; {target} shows it as it was sent last, and the same command goes on with it"
             ),
         };
-        match unpublish(
-            self.place.target.as_ref(),
-            self.share,
-            self.pages,
-            &Progress::removing(),
-        ) {
-            Ok(_) | Err(PublishError::NotThere { .. }) => {}
-            Err(error) => return Err(error.into()),
+        let mut pause = PAUSE_MIN;
+        loop {
+            let taken_back = unpublish(
+                self.place.target.as_ref(),
+                self.share,
+                self.pages,
+                &Progress::removing(),
+            );
+            match taken_back {
+                Ok(_) | Err(PublishError::NotThere { .. }) => break,
+                // Nobody else would ever take it back.
+                Err(error) if cancel::is_cancelled() => bail!(
+                    "share {share} of our server, which the page is made of, {became}, and the page is still there ({error}): `readalong unpublish {} --to {target}` takes it back",
+                    self.share
+                ),
+                Err(error) => {
+                    output::print_error(&error.into());
+                    pause = wait(pause);
+                }
+            }
         }
         self.publications.remove(&self.place.key(), self.share)?;
         bail!(
@@ -533,6 +552,7 @@ impl Keeper<'_> {
             title: place.title,
             record: place.record,
             names: place.names,
+            stale: place.stale,
             links: BTreeMap::new(),
             shown,
             sent: sent.unwrap_or_default(),
@@ -806,6 +826,7 @@ impl Keeper<'_> {
             pages: Vec::new(),
             files: Vec::new(),
             removed: Vec::new(),
+            stale: Vec::new(),
             dress: &|name, bytes| dressed(self.seal, name, bytes),
             first_page: self.first_page(&record),
             record: &record,
@@ -826,6 +847,7 @@ impl Keeper<'_> {
             title: self.title_for_all().map(str::to_owned),
             record,
             names,
+            stale: Vec::new(),
             links: pages_links,
             shown,
             sent: sent_pages,
@@ -873,7 +895,8 @@ impl Keeper<'_> {
             next.names.extend(next.sent.sides.keys().cloned());
         }
         let removed = next.forget(named);
-        if frames.is_empty() && pages.is_empty() && removed.is_empty() {
+        let stale = std::mem::take(&mut next.stale);
+        if frames.is_empty() && pages.is_empty() && removed.is_empty() && stale.is_empty() {
             self.standing = Some(next);
             return Ok(None);
         }
@@ -890,6 +913,7 @@ impl Keeper<'_> {
             pages,
             files,
             removed,
+            stale,
             dress: &|name, bytes| dressed(self.seal, name, bytes),
             first_page: self.first_page(&next.record),
             record: &next.record,
