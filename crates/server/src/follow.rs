@@ -7,8 +7,8 @@ use std::{
 };
 
 use readalong_live::{
-    FollowError, FollowOptions, FollowState, Follower, FollowerHandle, IndexEntry, Sink, SinkError,
-    redacting::RedactingSink,
+    FollowError, FollowOptions, FollowState, Follower, FollowerHandle, Following, IndexEntry, Sink,
+    SinkError, redacting::RedactingSink,
 };
 use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Updates, UserId};
 use readalong_redact::Report;
@@ -291,9 +291,35 @@ fn of_store(error: StoreError) -> SinkError {
     match error {
         StoreError::NotFound => SinkError::Refused("its chat was deleted".to_owned()),
         StoreError::Closed => SinkError::Stopped,
-        StoreError::Busy | StoreError::Full | StoreError::Io { .. } => {
-            SinkError::Later(error.to_string())
-        }
+        // A backup, a virus scanner or a lack of open files: it passes.
+        StoreError::Busy
+        | StoreError::Locked
+        | StoreError::Full
+        | StoreError::Io { .. }
+        | StoreError::Database(_) => SinkError::Later(error.to_string()),
         error => SinkError::Refused(error.to_string()),
+    }
+}
+
+    fn state(&self, state: &FollowState) {
+        if let Following::Failing(why) = &state.following {
+            let path = state.path.display();
+            tracing::warn!("`{path}` is not followed at present, which is tried again: {why}");
+        }
+    }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_fails_for_a_while_ends_no_follower() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("readalong.db")).unwrap();
+        let failed = Store::open(folder.path(), |_| {}).err().unwrap();
+        assert!(matches!(failed, StoreError::Database(_)), "{failed:?}");
+        for error in [failed, StoreError::Locked, StoreError::Busy] {
+            assert!(matches!(of_store(error), SinkError::Later(_)));
+        }
     }
 }
