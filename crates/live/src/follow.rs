@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -13,7 +14,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::AccessKind};
@@ -37,8 +38,10 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const SETTLE_AFTER: Duration = Duration::from_millis(1_500);
 /// A file that is written anew is read again so often by default, at most.
 const REREAD_INTERVAL: Duration = Duration::from_millis(500);
-/// Files of which the newest messages are held in memory; of the others nothing is, and they are read anew when they grow.
-const AWAKE_MAX: usize = 8;
+/// Bytes of memory, about, for files of which the newest messages are held; of the others nothing is, and they are read anew when they grow.
+const AWAKE_BYTES_MAX: usize = 64 << 20;
+/// A file that stood still for so long is not held in memory.
+const AWAKE_FOR: Duration = Duration::from_secs(600);
 
 /// How a follower looks at its files.
 #[derive(Clone, Debug)]
@@ -99,8 +102,6 @@ pub struct FollowerHandle {
     shared: Arc<Shared>,
     wake: Sender<Word>,
     thread: Option<JoinHandle<()>>,
-    // It holds the other end of its events.
-    watcher: Option<RecommendedWatcher>,
 }
 
 /// What the follower's thread is told.
@@ -150,8 +151,8 @@ impl Follower {
     ) -> Result<FollowerHandle, FollowError> {
         let (wake, words) = channel();
         let mut engine = Engine::new(path, sink, options)?;
+        engine.wake = Some(wake.clone());
         let shared = Arc::clone(&engine.around.shared);
-        let watcher = watch(&engine.around.root, wake.clone());
         let thread = thread::Builder::new()
             .name("follow".to_owned())
             .spawn(move || engine.run(&words))
@@ -163,7 +164,6 @@ impl Follower {
             shared,
             wake,
             thread: Some(thread),
-            watcher,
         })
     }
 
@@ -224,7 +224,6 @@ impl Drop for FollowerHandle {
         self.shared.is_stopped.store(true, Ordering::Release);
         // The thread may have ended by itself.
         let _ = self.wake.send(Word::Stop);
-        self.watcher = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -266,7 +265,15 @@ struct Engine {
     timed: HashSet<PathBuf>,
     awake: HashSet<PathBuf>,
     has_too_many: bool,
+    has_missed: bool,
+    /// Whom the operating system tells of changes, where it is asked to.
+    wake: Option<Sender<Word>>,
+    watcher: Option<RecommendedWatcher>,
+    watched: Option<FolderMark>,
 }
+
+/// What tells a folder from one that came in its place; a number may be given again.
+type FolderMark = (u64, u64, Option<SystemTime>);
 
 impl Engine {
     fn new(path: &Path, sink: Arc<dyn Sink>, options: FollowOptions) -> Result<Self, FollowError> {
@@ -293,6 +300,10 @@ impl Engine {
             timed: HashSet::new(),
             awake: HashSet::new(),
             has_too_many: false,
+            has_missed: false,
+            wake: None,
+            watcher: None,
+            watched: None,
         })
     }
 
@@ -305,6 +316,9 @@ impl Engine {
             }
             if self.around.shared.is_stopped() {
                 return;
+            }
+            if std::mem::take(&mut self.has_missed) {
+                self.scan();
             }
             if let Some(path) = self.queue.pop_front() {
                 self.step(path);
@@ -341,7 +355,7 @@ impl Engine {
     fn hear(&mut self, word: Word) {
         match word {
             Word::Changed(path) => self.changed(&path),
-            Word::Missed => self.scan(),
+            Word::Missed => self.has_missed = true,
             Word::Stop => {}
         }
     }
@@ -354,19 +368,20 @@ impl Engine {
         if self.files.contains_key(path) {
             return self.enqueue_first(path.to_owned());
         }
-        let folders = path.ancestors().skip(1);
+        let is_folder = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+        let folders = path.ancestors().skip(usize::from(!is_folder));
         let folders = folders.take_while(|folder| folder.starts_with(&self.around.root.folder));
-        let files = folders.flat_map(|folder| {
-            ["jsonl", "json", "ndjson"].map(|ending| folder.with_extension(ending))
-        });
+        let files =
+            folders.flat_map(|folder| files::ENDINGS.map(|ending| folder.with_extension(ending)));
         let owners: Vec<PathBuf> = files.filter(|file| self.files.contains_key(file)).collect();
         if !owners.is_empty() {
             owners.into_iter().for_each(|owner| self.enqueue(owner));
         } else if self.around.root.may_hold(path) {
             self.add(path.to_owned());
-        } else if path.is_dir() {
+        } else if is_folder {
             // What was in it before it was watched is not told of.
-            self.scan();
+            let (files, _) = self.around.root.files_below(path);
+            files.into_iter().for_each(|file| self.add(file));
         }
     }
 
@@ -382,6 +397,7 @@ impl Engine {
 
     /// Looks for files, the newest first, and looks at all.
     fn scan(&mut self) {
+        self.watch();
         let (mut paths, has_too_many) = self.around.root.files();
         if has_too_many && !std::mem::replace(&mut self.has_too_many, has_too_many) {
             tracing::warn!(
@@ -403,6 +419,20 @@ impl Engine {
             .cloned()
             .collect();
         gone.into_iter().for_each(|path| self.enqueue(path));
+        self.let_sleep();
+    }
+
+    /// Asks the operating system to tell of changes, and once more where another folder stands in place of the one that it tells of.
+    fn watch(&mut self) {
+        let root = &self.around.root;
+        let (Some(wake), Ok(meta)) = (&self.wake, root.folder.metadata()) else {
+            return;
+        };
+        let mark = Some((meta.dev(), meta.ino(), meta.created().ok()));
+        if self.watched != mark {
+            self.watcher = watch(root, wake.clone());
+            self.watched = mark;
+        }
     }
 
     fn enqueue(&mut self, path: PathBuf) {
@@ -432,8 +462,7 @@ impl Engine {
         } else {
             self.timed.remove(&path);
         }
-        if followed.could_sleep().is_some() {
-            self.awake.insert(path.clone());
+        if followed.could_sleep().is_some() && self.awake.insert(path.clone()) {
             self.let_sleep();
         }
         if more {
@@ -441,23 +470,23 @@ impl Engine {
         }
     }
 
-    /// Of too many files that are held in memory, the one that stood still the longest goes.
+    /// Lets go of files that stood still for long, and where those in memory take too much of it, of those that stood still the longest.
     fn let_sleep(&mut self) {
         let files = &mut self.files;
-        self.awake.retain(|path| {
-            files
-                .get(path)
-                .is_some_and(|file| file.could_sleep().is_some())
+        let awake = self.awake.drain().filter_map(|path| {
+            let (since, bytes) = files.get(&path)?.could_sleep()?;
+            Some((since, bytes, path))
         });
-        while self.awake.len() > AWAKE_MAX {
-            let since = |path: &&PathBuf| files.get(*path).and_then(Followed::could_sleep);
-            let Some(path) = self.awake.iter().min_by_key(since).cloned() else {
-                return;
-            };
-            if let Some(file) = files.get_mut(&path) {
+        let mut awake: Vec<(Instant, usize, PathBuf)> = awake.collect();
+        awake.sort_unstable_by_key(|(since, ..)| std::cmp::Reverse(*since));
+        let mut left = AWAKE_BYTES_MAX;
+        for (since, bytes, path) in awake {
+            if bytes <= left && since.elapsed() < AWAKE_FOR {
+                left -= bytes;
+                self.awake.insert(path);
+            } else if let Some(file) = files.get_mut(&path) {
                 file.sleep();
             }
-            self.awake.remove(&path);
         }
     }
 }

@@ -27,7 +27,7 @@ use readalong_model::{
     Change, ChatId, Digest, Event, Seq, Share, ShareId, ShareVisibility, Snapshot, Updates,
 };
 use readalong_render::{self as render, LiveBook, Moment, Page};
-use readalong_store::{Reader, Store, StoreError};
+use readalong_store::{Reader, StoreError};
 use tokio::{runtime::Handle, sync::OnceCell};
 
 use self::{
@@ -88,8 +88,8 @@ pub(crate) struct LiveShare {
     next_session: AtomicU64,
     /// When it was last used, in milliseconds since the table was made.
     used_at_ms: AtomicU64,
-    /// Set when nobody may see it any more.
-    cut: AtomicBool,
+    /// How it ended for everybody, once it has.
+    ended: OnceLock<CloseCode>,
     /// Set, and a new one taken, when files that are on their way may go no further: fewer may have them from then on.
     files_cut: Mutex<Arc<AtomicBool>>,
     metrics: Arc<Metrics>,
@@ -182,52 +182,32 @@ impl LiveShares {
         share: &Arc<Share>,
         link: &Link,
     ) -> Result<Arc<LiveShare>, ServiceError> {
-        loop {
-            let live = self.in_memory(share, link);
-            let bound = live
-                .line
-                .get_or_try_init(|| live.clone().bind(service.clone()))
-                .await;
+        let live = {
             let mut open = lock(&self.open);
-            let is_known = |there: &Arc<LiveShare>| Arc::ptr_eq(there, &live);
-            let is_known = open.get(&share.id).is_some_and(is_known);
-            match bound {
-                Ok(_) if live.cut.load(Ordering::SeqCst) => {
-                    return Err(StoreError::NotFound.into());
+            match open.get(&share.id) {
+                Some(live) if live.ended.get().is_none() => live.clone(),
+                _ => {
+                    let new = LiveShare::new(share.clone(), link.clone(), self.metrics.clone());
+                    let new = Arc::new(new);
+                    // From here on it hears of what is committed, before it is read for the first time.
+                    open.insert(share.id.clone(), new.clone());
+                    new
                 }
-                Ok(_) if is_known => {
-                    drop(open);
-                    live.begin_work();
-                    return Ok(live);
-                }
-                // Whoever tried before could not read it and has let go of it: it hears of nothing.
-                Ok(_) => {}
-                Err(error) => {
-                    // Another who waited may have read it meanwhile.
-                    if is_known && live.line.get().is_none() {
-                        open.remove(&share.id);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    /// The live share as it is in memory, not read perhaps.
-    fn in_memory(&self, share: &Arc<Share>, link: &Link) -> Arc<LiveShare> {
-        let mut open = lock(&self.open);
-        let live = match open.get(&share.id) {
-            Some(live) if !live.cut.load(Ordering::SeqCst) => live.clone(),
-            _ => {
-                let new = LiveShare::new(share.clone(), link.clone(), self.metrics.clone());
-                let new = Arc::new(new);
-                // From here on it hears of what is committed, before it is read for the first time.
-                open.insert(share.id.clone(), new.clone());
-                new
             }
         };
         live.used_at_ms.store(self.now_ms(), Ordering::Relaxed);
-        live
+        if !live.line.initialized() {
+            // As a task of its own: where the first who asks goes away, the others wait for the same book.
+            let bound = tokio::spawn(live.clone().bind_once(service.clone()));
+            bound.await.map_err(|_| ServiceError::Stopping)??;
+        }
+        match live.ended.get() {
+            Some(code) => Err(ServiceError::Ended(*code)),
+            None => {
+                live.begin_work();
+                Ok(live)
+            }
+        }
     }
 
     /// Takes in what was written, in log order, before whoever wrote it is told.
@@ -285,7 +265,7 @@ impl LiveShares {
             let is_held = Arc::strong_count(live) > 1
                 || live.viewers() > 0
                 || Arc::strong_count(&lock(&live.files_cut)) > 1;
-            live.cut.load(Ordering::Relaxed) || (is_idle && !is_held)
+            live.ended.get().is_some() || (is_idle && !is_held)
         };
         let gone: Vec<_> = lock(&self.open).extract_if(let_go).collect();
         if !gone.is_empty() {
@@ -354,10 +334,24 @@ impl LiveShare {
             signed_in: Mutex::default(),
             next_session: AtomicU64::new(1),
             used_at_ms: AtomicU64::new(0),
-            cut: AtomicBool::new(false),
+            ended: OnceLock::new(),
             files_cut: Mutex::default(),
             metrics,
         }
+    }
+
+    /// Reads the chat where nobody has done so yet.
+    async fn bind_once(self: Arc<Self>, service: Arc<Service>) -> Result<(), ServiceError> {
+        let bind = async || match self.ended.get() {
+            Some(code) => Err(ServiceError::Ended(*code)),
+            None => self.clone().bind(service).await,
+        };
+        let bound = self.line.get_or_try_init(bind).await.map(drop);
+        if bound.is_err() {
+            // Who waits beside it begins anew, too.
+            self.end(CloseCode::Restarting);
+        }
+        bound
     }
 
     /// Reads the chat for the first time and opens the channel.
@@ -365,10 +359,6 @@ impl LiveShare {
         let runtime = Handle::current();
         let bind = move || {
             let bound = self.bound(&service)?;
-            if bound.share.updates == Updates::Frozen {
-                // It was live when the viewer was let in.
-                self.end(CloseCode::Frozen);
-            }
             let at = bound.book.last_message_at();
             let place = (bound.seq, bound.book.known_from());
             let line = Line {
@@ -376,6 +366,9 @@ impl LiveShare {
                 runtime,
                 service: Arc::downgrade(&service),
             };
+            if bound.share.updates == Updates::Frozen {
+                self.end(CloseCode::Frozen);
+            }
             self.seq.store(bound.seq, Ordering::Release);
             *lock(&self.book) = Some(bound);
             // What was committed meanwhile waits in the queue.
@@ -390,14 +383,26 @@ impl LiveShare {
     /// The chat as a book, as it is now.
     fn bound(&self, service: &Service) -> Result<Bound, ServiceError> {
         let store = &service.store;
+        let known = self.share();
         // What the book reads is this event's state or a later one; what comes after it is in the queue.
         let now = store.last_seq();
-        let share = self.share_now(store)?;
-        let (what, changed) = store.read(|reader| {
+        let (share, what, changed) = store.read(|reader| {
+            let share = match self.link {
+                Link::Share(_) => reader.share(&self.share().id)?.map(Arc::new),
+                Link::Legacy(_) => Some(self.share()),
+            };
+            let share = share.ok_or(StoreError::NotFound)?;
             let chat = reader.chat(&self.chat)?.ok_or(StoreError::NotFound)?;
             let what = shown(reader, &share)?;
-            Ok((what, chat.last_seq))
+            Ok((share, what, chat.last_seq))
         })?;
+        {
+            // It may have changed before this was told of changes; what it was told is newer.
+            let mut told = lock(&self.share);
+            if Arc::ptr_eq(&told, &known) {
+                *told = share.clone();
+            }
+        }
         // Whoever comes back after a restart, and whose chat did not change meanwhile, lacks nothing.
         let seq = now.min(changed);
         let library = StoreLibrary::new(store, &self.chat);
@@ -471,7 +476,8 @@ impl LiveShare {
 
     /// Ends it for everybody.
     fn end(&self, code: CloseCode) {
-        self.cut.store(true, Ordering::SeqCst);
+        // The first is what those hear who are just coming in.
+        let _ = self.ended.set(code);
         self.cut_files();
         if let Some(line) = self.line.get() {
             line.channel.close(Audience::Everyone, code);
@@ -642,8 +648,8 @@ impl LiveShare {
         };
         // Asked once more now that nothing can be missed: the right may have ended while it came in.
         let is_private = service.visibility(&self.share()) == ShareVisibility::Private;
-        if self.cut.load(Ordering::SeqCst) {
-            return Err(CloseCode::Gone);
+        if let Some(code) = self.ended.get() {
+            return Err(*code);
         }
         if is_private && (session.is_none() || !is_signed_in(service, headers)) {
             return Err(CloseCode::SignIn);
@@ -747,7 +753,7 @@ impl LiveShare {
                 Err(denied) => denied == Denied::Gone,
             },
         };
-        if is_gone && !self.cut.load(Ordering::Relaxed) {
+        if is_gone && self.ended.get().is_none() {
             self.end(CloseCode::Gone);
         }
     }
@@ -973,16 +979,6 @@ impl LiveShare {
 
     fn share(&self) -> Arc<Share> {
         lock(&self.share).clone()
-    }
-
-    /// The record as the log has it now: it may have changed since the viewer was let in. What is committed meanwhile comes after it.
-    fn share_now(&self, store: &Store) -> Result<Arc<Share>, StoreError> {
-        let mut share = lock(&self.share);
-        if let Link::Share(_) = self.link {
-            let found = store.read(|reader| reader.share(&share.id))?;
-            *share = Arc::new(found.ok_or(StoreError::NotFound)?);
-        }
-        Ok(share.clone())
     }
 }
 

@@ -7,7 +7,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use http::{HeaderName, Method, StatusCode, header};
+use http::{HeaderName, Method, Request, StatusCode, header};
 use readalong_model::Digest;
 use readalong_server::{Limits, RunningServer, ServeError, Server};
 use serde_json::{Value, json};
@@ -15,9 +15,11 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_tungstenite::{MaybeTlsStream, tungstenite::Message};
+use tower::ServiceExt;
 use world::{Got, PICTURE, SECRET, Who, World, options};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -976,35 +978,115 @@ async fn what_was_asked_for_is_done_to_its_end_though_the_client_goes_away() {
     assert_eq!(places.len(), count, "two messages have one place");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_who_goes_away_while_a_chat_is_read_takes_no_messages_along() {
-    let world = World::start().await;
+/// A live share that takes a while to be read.
+async fn long_share(world: &World, messages: usize) -> (String, String) {
     let chat = world.chat().await;
-    let share = world.share(&chat, "live", "public", true).await;
-    let path = format!("/api/v1/chats/{chat}/messages");
-    let many: Vec<_> = (0..1_500)
-        .map(|count| json!({ "id": format!("old-{count}"), "role": "assistant", "text": format!("Old {count}.") }))
-        .collect();
-    world.send(Method::POST, &path, json!(many)).await;
-    let page = format!("/s/{share}/");
-    let begun = Duration::from_millis(20);
-    ask_and_go(&world, "GET", &page, &Value::Null, begun).await;
-    let reloaded = async {
-        assert_eq!(world.get(&page, &Who::Nobody).await.status, StatusCode::OK);
+    let changes = |from: usize| {
+        let message = |n| {
+            let parts = json!([{ "text": { "markdown": format!("Word number {n}.") } }]);
+            json!([n, { "id": format!("l-{n}"), "role": "user", "parts": parts }])
+        };
+        let messages: Vec<Value> = (from..from + 500).map(message).collect();
+        json!({ "messages": messages })
     };
-    let says = async {
-        for count in 0..30 {
-            world
-                .say(&chat, &format!("new-{count}"), &format!("New {count}."))
-                .await;
-        }
+    let path = format!("/api/v1/chats/{chat}/changes");
+    for from in (2..messages).step_by(500) {
+        world.send(Method::POST, &path, changes(from)).await;
+    }
+    let share = world.share(&chat, "live", "public", false).await;
+    (chat, share)
+}
+
+/// Asks for a page as a task of its own, which can be ended.
+fn ask_for(world: &World, path: &str) -> JoinHandle<StatusCode> {
+    let request = Request::builder()
+        .uri(path)
+        .header(header::HOST, world.addr.to_string());
+    let request = request.body(Body::empty()).unwrap();
+    let answer = world.router.clone().oneshot(request);
+    tokio::spawn(async move { answer.await.unwrap().status() })
+}
+
+async fn until_it_is_being_read(world: &World) {
+    let is_open = async || {
+        let metrics = world.get("/metrics", &world.owner()).await.text();
+        metrics.contains("readalong_live_shares 1")
     };
-    tokio::join!(reloaded, says);
-    let page = world.get(&page, &Who::Nobody).await.text();
-    for count in 0..30 {
+    world.until(is_open).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_is_frozen_while_it_is_read_is_frozen_and_not_gone() {
+    let world = World::start().await;
+    let (_, share) = long_share(&world, 500).await;
+    let live = format!("/s/{share}/live");
+    let page = ask_for(&world, &format!("/s/{share}/"));
+    until_it_is_being_read(&world).await;
+    let watching = world.watch(&live, &Who::Nobody);
+    let freezing = world.change_share(&share, json!({ "updates": "frozen" }));
+    let (viewer, ()) = tokio::join!(watching, freezing);
+    let (_, end) = viewer.unwrap().end().await;
+    assert_eq!(end, Got::Closed(4410));
+    assert_eq!(page.await.unwrap(), StatusCode::OK);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_who_goes_while_a_share_is_read_takes_no_message_along() {
+    let world = World::start().await;
+    let (chat, share) = long_share(&world, 4_000).await;
+    let path = format!("/s/{share}/");
+    let first = ask_for(&world, &path);
+    until_it_is_being_read(&world).await;
+    first.abort();
+    let second = ask_for(&world, &path);
+    let mut said = 0_usize;
+    while !second.is_finished() {
+        let text = format!("New word number {said}.");
+        world.say(&chat, &format!("n-{said}"), &text).await;
+        said += 1;
+    }
+    assert_eq!(second.await.unwrap(), StatusCode::OK);
+    let shown = world.get(&path, &Who::Nobody).await.text();
+    for n in said.saturating_sub(30)..said {
         assert!(
-            page.contains(&format!("New {count}.")),
-            "{count} is missing"
+            shown.contains(&format!("New word number {n}.")),
+            "{n} of {said}"
         );
     }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_chat_stays_away_until_its_file_is_named_again() {
+    let world = World::start().await;
+    let file = world.folder.path().with_extension("jsonl");
+    let new = file.with_extension("new");
+    let line = |text: &str| format!("{{\"role\":\"user\",\"content\":\"{text}\"}}\n");
+    std::fs::write(&file, line("One")).unwrap();
+    let named = json!({ "path": file });
+    let name_it = || world.send(Method::POST, "/api/v1/follow", named.clone());
+    let state = async || {
+        let followed = world.get("/api/v1/follow", &world.owner()).await.json();
+        followed[0]["files"][0].clone()
+    };
+    name_it().await;
+    world
+        .until(async || state().await["chat"].is_string())
+        .await;
+    let chat = state().await["chat"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/chats/{chat}");
+    world.send(Method::DELETE, &path, Value::Null).await;
+
+    std::fs::write(&new, [line("One"), line("Two")].concat()).unwrap();
+    std::fs::rename(&new, &file).unwrap();
+    let is_refused = async || state().await["state"].as_str().unwrap().contains("deleted");
+    world.until(is_refused).await;
+    let chats = async || world.get("/api/v1/chats", &world.owner()).await.json();
+    assert_eq!(chats().await, json!([]));
+
+    name_it().await;
+    world.until(async || chats().await != json!([])).await;
+    std::fs::remove_file(&file).unwrap();
+    world.stop().await;
 }

@@ -4,8 +4,9 @@ use std::{
     collections::HashMap,
     fs::{self, OpenOptions},
     io::Write,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc::channel},
     time::{Duration, Instant},
 };
 
@@ -16,7 +17,7 @@ use readalong_model::{
 };
 use tempfile::TempDir;
 
-use super::{FollowOptions, Follower, FollowerHandle};
+use super::{Engine, FollowOptions, Follower, FollowerHandle, Word};
 use crate::sink::{FollowState, Following, IndexEntry, Sink, SinkError};
 
 /// Longer than anything here takes, however busy the machine is.
@@ -70,6 +71,8 @@ struct Memory {
     puts: Mutex<Vec<(MessageId, Instant)>>,
     removed: Mutex<Vec<MessageId>>,
     largest: Mutex<usize>,
+    /// How often chats were opened.
+    opened: Mutex<usize>,
     files: Mutex<HashMap<Digest, usize>>,
     /// Errors that come before anything works again.
     errors: Mutex<Vec<SinkError>>,
@@ -98,6 +101,7 @@ impl Memory {
 
 impl Sink for Memory {
     fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError> {
+        *self.opened.lock().unwrap() += 1;
         let mut chats = self.chats.lock().unwrap();
         let known = chats.iter().position(|chat| chat.source == source);
         let number = known.unwrap_or_else(|| {
@@ -481,6 +485,75 @@ fn each_file_of_a_folder_is_a_chat_also_those_that_come_later() {
             Following::UpToDate
         ]
     );
+}
+
+#[test]
+fn many_files_that_grow_in_turn_are_each_read_once() {
+    let place = Place::new("none.jsonl");
+    let file = |n: usize| place.folder.path().join(format!("{n}.jsonl"));
+    (0..20).for_each(|n| append(&file(n), &line("user", "One")));
+    let follower = start(place.folder.path(), &place.sink);
+    for round in 1..4 {
+        until("a line of each", || place.sink.put_count() == 20 * round);
+        assert!(follower.wait_until_up_to_date(LONG));
+        (0..20).for_each(|n| append(&file(n), &line("user", "More")));
+    }
+    assert_eq!(*place.sink.opened.lock().unwrap(), 20);
+}
+
+#[test]
+fn what_is_written_over_in_the_middle_is_read_again() {
+    let place = Place::new("chat.jsonl");
+    let text = |n: usize| format!("{n} {}", "word ".repeat(20));
+    let lines: String = (0..500).map(|n| line("user", &text(n))).collect();
+    append(&place.path, &lines);
+    let follower = start(&place.path, &place.sink);
+    assert!(follower.wait_until_up_to_date(LONG));
+    let write_over = |place_of: &str| {
+        let at = lines.find(place_of).unwrap() as u64;
+        let file = OpenOptions::new().write(true).open(&place.path).unwrap();
+        file.write_all_at(b"XXX", at).unwrap();
+    };
+    write_over("250 word");
+    until("the words are gone", || place.is_whole());
+    write_over("251 word");
+    append(&place.path, &line("user", "And on"));
+    until("these too", || place.is_whole());
+    drop(follower);
+}
+
+#[test]
+fn a_folder_that_was_made_anew_is_watched() {
+    let place = Place::new("in/a.jsonl");
+    let folder = place.path.parent().unwrap();
+    fs::create_dir(folder).unwrap();
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(folder, sink, hasty()).unwrap();
+    let (wake, words) = channel();
+    engine.wake = Some(wake);
+    engine.scan();
+    fs::remove_dir(folder).unwrap();
+    fs::create_dir(folder).unwrap();
+    engine.scan();
+    append(&place.path, &line("user", "One"));
+    let is_told = |word| matches!(word, Word::Changed(path) if path == place.path);
+    while !is_told(words.recv_timeout(LONG).unwrap()) {}
+}
+
+#[test]
+fn a_new_folder_is_looked_through_and_no_other() {
+    let place = Place::new("a.jsonl");
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(place.folder.path(), sink, hasty()).unwrap();
+    append(&place.path, &line("user", "One"));
+    for name in ["new/deep", "new/.hidden", "other"] {
+        let folder = place.folder.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        append(&folder.join("b.jsonl"), &line("user", "Two"));
+    }
+    engine.hear(Word::Changed(place.folder.path().join("new")));
+    engine.hear(Word::Changed(place.folder.path().join("new/.hidden")));
+    assert_eq!(engine.queue, [place.folder.path().join("new/deep/b.jsonl")]);
 }
 
 #[test]
