@@ -163,6 +163,26 @@ impl ChatBuilder {
         self.put(message);
     }
 
+    /// Gives the newest message these parts where it has that id and role and says the beginning of them: programs write a message again
+    /// whenever there is more of it. An id alone is not believed, since some have the chat's in every message. False where it is another one.
+    pub(crate) fn grow_newest(
+        &mut self,
+        id: Option<&str>,
+        role: Role,
+        parts: &mut Vec<Part>,
+    ) -> bool {
+        let place = self.len().saturating_sub(1);
+        let is_same = id.is_some_and(|id| self.messages.place(id) == Some(place));
+        let grows = is_same
+            && self
+                .peek_at(place)
+                .is_some_and(|newest| newest.role == role && is_beginning(&newest.parts, parts));
+        if grows && let Some(newest) = self.newest() {
+            newest.parts = std::mem::take(parts);
+        }
+        grows
+    }
+
     /// Adds what a program injected for its model as a message that readers do not see.
     pub(crate) fn put_injected(&mut self, id: String, at: Option<Timestamp>, parts: Vec<Part>) {
         self.put_next(Message {
@@ -548,6 +568,21 @@ fn title_of(message: &Message) -> Option<String> {
         _ => None,
     });
     texts.find_map(|text| shorten(text, TITLE_CHARS_MAX))
+}
+
+/// True where parts are what was there of others before those were whole.
+fn is_beginning(before: &[Part], whole: &[Part]) -> bool {
+    before.len() <= whole.len()
+        && before.iter().zip(whole).all(|pair| match pair {
+            (Part::Text { markdown }, Part::Text { markdown: whole })
+            | (
+                Part::Reasoning { markdown, .. },
+                Part::Reasoning {
+                    markdown: whole, ..
+                },
+            ) => whole.starts_with(markdown.as_str()),
+            (before, whole) => before == whole,
+        })
 }
 
 /// The first line of a text that says something, cut at a word where it is long.

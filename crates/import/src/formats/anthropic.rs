@@ -299,6 +299,12 @@ impl Anthropic {
             Role::User => words::take_injected(&mut parts),
             _ => Vec::new(),
         };
+        if chat.grow_newest(item.id.as_deref(), role, &mut parts) {
+            if let Some(newest) = chat.newest() {
+                newest.usage = usage.or(newest.usage);
+            }
+            return Ok(Taken::Mapped);
+        }
         if !injected.is_empty() {
             let id = chat.id_by_position(raw.get().as_bytes());
             chat.put_injected(id, at, injected);

@@ -89,6 +89,25 @@ fn what_a_program_injects_is_hidden() {
     );
 }
 
+/// A message that is written again whenever there is more of it.
+#[test]
+fn a_message_that_grows_stands_there_once() {
+    let lines = r#"{"id":"m1","role":"user","content":[{"type":"text","text":"Hi"}]}
+{"id":"m2","role":"assistant","content":[{"type":"thinking","thinking":"Hm"}]}
+{"id":"m2","role":"assistant","content":[{"type":"thinking","thinking":"Hm?"},{"type":"text","text":"Hel"}]}
+{"id":"m2","role":"assistant","content":[{"type":"thinking","thinking":"Hm?"},{"type":"text","text":"Hello"}],"usage":{"output_tokens":7}}
+{"id":"m2","role":"assistant","content":[{"type":"text","text":"Something else"}]}
+"#;
+    let imported = read_bytes(lines.as_bytes().to_vec());
+    assert_accounted(&imported);
+    let message = &imported.chat.messages[1];
+    assert_eq!(message.usage.map(|usage| usage.output_tokens), Some(7));
+    assert_eq!(
+        outline(&imported.chat),
+        "# Hi\nuser\n  text \"Hi\"\nassistant\n  reasoning \"Hm?\"\n  text \"Hello\"\nassistant\n  text \"Something else\""
+    );
+}
+
 #[test]
 fn lines_are_one_chat_and_call_ids_stay_unique() {
     let imported = fixture("messages.jsonl");

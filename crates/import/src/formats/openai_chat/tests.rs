@@ -61,6 +61,39 @@ fn what_a_program_injects_is_hidden() {
     );
 }
 
+/// A message that is written again whenever there is more of it, and lines that stand there twice.
+#[test]
+fn a_message_that_grows_stands_there_once() {
+    let lines = r#"{"id":"m1","role":"user","content":"hi"}
+{"id":"m1","role":"user","content":"hi"}
+{"id":"m2","role":"assistant","content":""}
+{"id":"m2","role":"assistant","content":"Hel"}
+{"id":"m2","role":"assistant","content":"Hello"}
+{"id":"m1","role":"user","content":"hi"}
+{"id":"m1","role":"assistant","content":"hi again"}
+{"id":"m1","role":"assistant","content":"and more"}
+"#;
+    let imported = read_bytes(lines.as_bytes().to_vec());
+    assert_accounted(&imported);
+    assert_eq!(
+        outline(&imported.chat),
+        [
+            "# hi",
+            "user",
+            "  text \"hi\"",
+            "assistant",
+            "  text \"Hello\"",
+            "user",
+            "  text \"hi\"",
+            "assistant",
+            "  text \"hi again\"",
+            "assistant",
+            "  text \"and more\"",
+        ]
+        .join("\n")
+    );
+}
+
 /// Every text of a sample stands once in its chat for each time it stands in the file.
 #[test]
 fn samples_lose_and_double_nothing() {

@@ -313,8 +313,10 @@ impl Turns {
         chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<()> {
-        let native = turn.id.filter(|id| !id.is_empty() && !chat.has(id));
-        let id = native.map_or_else(|| chat.id_by_position(turn.raw.as_bytes()), Cow::into_owned);
+        let native = turn.id.as_deref();
+        let id = native
+            .filter(|id| !id.is_empty() && !chat.has(id))
+            .map_or_else(|| chat.id_by_position(turn.raw.as_bytes()), str::to_owned);
         let mut message = Message::new(id, turn.role);
         message.visibility = turn.visibility;
         message.at = turn.at;
@@ -355,6 +357,9 @@ impl Turns {
             Role::User | Role::Tool => words::take_injected(&mut message.parts),
             _ => Vec::new(),
         };
+        if chat.grow_newest(turn.id.as_deref(), message.role, &mut message.parts) {
+            return Ok(());
+        }
         let is_said = !message.parts.is_empty() || injected.is_empty();
         if !injected.is_empty() {
             chat.put_injected(format!("{}~injected", message.id.0), message.at, injected);
