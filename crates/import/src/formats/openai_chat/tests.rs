@@ -94,6 +94,28 @@ fn a_message_that_grows_stands_there_once() {
     );
 }
 
+/// Templates of some models end with the tag that opens the thoughts.
+#[test]
+fn thoughts_without_an_opening_tag_are_thoughts() {
+    let said = |role: &str, text: &str| {
+        let message = serde_json::json!([{"role": role, "content": text}]);
+        let imported = read_bytes(message.to_string().into_bytes());
+        let whole = outline(&imported.chat);
+        whole.lines().skip(2).collect::<Vec<_>>().join("\n")
+    };
+    let cut = "  reasoning \"Hm.\"\n  text \"Yes\"";
+    assert_eq!(said("assistant", "Hm.\n</think>\n\nYes"), cut);
+    assert_eq!(said("assistant", "<think>\nHm.\n</think>\n\nYes"), cut);
+    for (role, text) in [
+        ("assistant", "Close it with `</think>`."),
+        ("assistant", "Write <think>\n</think>\nthen"),
+        ("user", "Hm.\n</think>\nYes"),
+    ] {
+        let text_alone = format!("  text {text:?}");
+        assert_eq!(said(role, text), text_alone);
+    }
+}
+
 /// Every text of a sample stands once in its chat for each time it stands in the file.
 #[test]
 fn samples_lose_and_double_nothing() {

@@ -147,13 +147,14 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Adds a text, and the thoughts at its beginning as thoughts where a model writes them in `<think>`.
+    /// Adds a text, and the thoughts at its beginning as thoughts where a model writes them in `<think>`. Templates of some models end with
+    /// that tag, so that the text begins with the thoughts themselves and has a line with the other tag behind them.
     pub(in crate::formats) fn push_text(&mut self, text: Cow<'a, str>) {
-        let thought = match self.role {
-            Role::Assistant => text
-                .trim_start()
-                .strip_prefix("<think>")
-                .and_then(|rest| rest.split_once("</think>")),
+        let thought = match (self.role, text.trim_start().strip_prefix("<think>")) {
+            (Role::Assistant, Some(rest)) => rest.split_once("</think>"),
+            (Role::Assistant, None) if self.pieces.is_empty() => text
+                .split_once("\n</think>")
+                .filter(|(thought, _)| !thought.contains("<think>")),
             _ => None,
         };
         let Some((thought, rest)) = thought else {
