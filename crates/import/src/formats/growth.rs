@@ -368,6 +368,26 @@ fn what_is_read_in_passing_is_told_once() {
 }
 
 #[test]
+fn a_message_that_is_written_again_grows_in_its_place() {
+    let text = ["H", "Hel", "Hello", "Hello"]
+        .map(|said| format!("{{\"role\":\"assistant\",\"id\":\"m\",\"content\":\"{said}\"}}\n"))
+        .concat();
+    let opened = transcript("x.jsonl", text.as_bytes()).unwrap();
+    let model = Arc::new(Mutex::new(Model::new()));
+    let mut growing = opened.growing(recall(&model));
+    let dice = &mut Dice(3);
+    for piece in text.as_bytes().split_inclusive(|byte| *byte == b'\n') {
+        growing.push(piece, &mut Discard).unwrap();
+        take(&model, &mut growing, Amount::All, dice);
+    }
+    let model = model.lock().unwrap();
+    // A repetition says nothing new.
+    assert_eq!((model.messages.len(), model.put), (1, 3));
+    let whole = opened.read(&Pick::Only, &mut Discard).unwrap().chat;
+    assert_same(&model.chat(), &whole, "written again");
+}
+
+#[test]
 fn an_old_message_that_cannot_be_got_back_asks_for_reading_anew() {
     let opened = transcript("s.jsonl", session(0..1).as_bytes()).unwrap();
     let mut growing = opened.growing(Box::new(|_| None));

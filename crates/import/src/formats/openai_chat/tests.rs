@@ -8,13 +8,7 @@ use crate::Layout;
 
 #[test]
 fn fixtures_give_their_outlines() {
-    for name in [
-        "messages.jsonl",
-        "grows.jsonl",
-        "array.json",
-        "object.json",
-        "many.jsonl",
-    ] {
+    for name in ["messages.jsonl", "array.json", "object.json", "many.jsonl"] {
         check_outline(&fixtures("openai-chat").join(name));
     }
 }
@@ -62,6 +56,39 @@ fn what_a_program_injects_is_hidden() {
             "tool",
             "  result t",
             "    text \"done\"",
+        ]
+        .join("\n")
+    );
+}
+
+/// A message that is written again whenever there is more of it, and lines that stand there twice.
+#[test]
+fn a_message_that_grows_stands_there_once() {
+    let lines = r#"{"id":"m1","role":"user","content":"hi"}
+{"id":"m1","role":"user","content":"hi"}
+{"id":"m2","role":"assistant","content":""}
+{"id":"m2","role":"assistant","content":"Hel"}
+{"id":"m2","role":"assistant","content":"Hello"}
+{"id":"m1","role":"user","content":"hi"}
+{"id":"m1","role":"assistant","content":"hi again"}
+{"id":"m1","role":"assistant","content":"and more"}
+"#;
+    let imported = read_bytes(lines.as_bytes().to_vec());
+    assert_accounted(&imported);
+    assert_eq!(
+        outline(&imported.chat),
+        [
+            "# hi",
+            "user",
+            "  text \"hi\"",
+            "assistant",
+            "  text \"Hello\"",
+            "user",
+            "  text \"hi\"",
+            "assistant",
+            "  text \"hi again\"",
+            "assistant",
+            "  text \"and more\"",
         ]
         .join("\n")
     );
