@@ -62,6 +62,9 @@ fn after_serve(error: &ServeError) -> Option<String> {
         ServeError::Store(StoreError::Full) => {
             "free some space where the data folder lies, or name another one with --data DIR; what is in it is safe"
         }
+        ServeError::Store(StoreError::Locked) => {
+            "end the program that has the database open, such as a backup, and run the same again"
+        }
         ServeError::Store(StoreError::TooNew { .. }) => "use a newer readalong",
         ServeError::Store(
             StoreError::NotOurs { .. } | StoreError::Damaged { .. } | StoreError::Database(_),

@@ -235,7 +235,9 @@ impl From<StoreError> for ApiError {
                 tracing::error!("a request was refused: {error}");
                 Self::unavailable(error.to_string())
             }
-            StoreError::Busy | StoreError::Closed => Self::unavailable(error.to_string()),
+            StoreError::Busy | StoreError::Locked | StoreError::Closed => {
+                Self::unavailable(error.to_string())
+            }
             _ => Self::internal(with_causes(&error)),
         }
     }
@@ -409,6 +411,7 @@ mod tests {
             ServiceError::Busy,
             ServiceError::Stopping,
             StoreError::Busy.into(),
+            StoreError::Locked.into(),
             StoreError::Full.into(),
         ] {
             let told = error.to_string();

@@ -7,8 +7,8 @@ use std::{
 };
 
 use readalong_live::{
-    FollowError, FollowOptions, FollowState, Follower, FollowerHandle, IndexEntry, Sink, SinkError,
-    redacting::RedactingSink,
+    FollowError, FollowOptions, FollowState, Follower, FollowerHandle, Following, IndexEntry, Sink,
+    SinkError, redacting::RedactingSink,
 };
 use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Updates, UserId};
 use readalong_redact::Report;
@@ -273,6 +273,13 @@ impl Sink for StoreSink {
     fn keep_artifact(&self, chat: &ChatId, bytes: &[u8]) -> Result<Digest, SinkError> {
         self.store.keep_artifact_of(chat, bytes).map_err(of_store)
     }
+
+    fn state(&self, state: &FollowState) {
+        if let Following::Failing(why) = &state.following {
+            let path = state.path.display();
+            tracing::warn!("`{path}` is not followed at present, which is tried again: {why}");
+        }
+    }
 }
 
 /// Says in the log what was taken out of a chat: kinds, never a secret.
@@ -291,9 +298,28 @@ fn of_store(error: StoreError) -> SinkError {
     match error {
         StoreError::NotFound => SinkError::Refused("its chat was deleted".to_owned()),
         StoreError::Closed => SinkError::Stopped,
-        StoreError::Busy | StoreError::Full | StoreError::Io { .. } => {
-            SinkError::Later(error.to_string())
-        }
+        // A backup, a virus scanner or a lack of open files: it passes.
+        StoreError::Busy
+        | StoreError::Locked
+        | StoreError::Full
+        | StoreError::Io { .. }
+        | StoreError::Database(_) => SinkError::Later(error.to_string()),
         error => SinkError::Refused(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_fails_for_a_while_ends_no_follower() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("readalong.db")).unwrap();
+        let failed = Store::open(folder.path(), |_| {}).err().unwrap();
+        assert!(matches!(failed, StoreError::Database(_)), "{failed:?}");
+        for error in [failed, StoreError::Locked, StoreError::Busy] {
+            assert!(matches!(of_store(error), SinkError::Later(_)));
+        }
     }
 }

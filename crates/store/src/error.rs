@@ -54,6 +54,9 @@ pub enum StoreError {
     /// Too many writes wait.
     #[error("the store has too much to write at the moment")]
     Busy,
+    /// Another program has the database locked for longer than is waited for.
+    #[error("another program has the database locked")]
+    Locked,
     /// The disk has no room left; nothing was changed.
     #[error("the disk is full")]
     Full,
@@ -100,6 +103,9 @@ impl From<rusqlite::Error> for StoreError {
         }
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+                Self::Locked
+            }
             Some(rusqlite::ErrorCode::DatabaseCorrupt) => Self::damaged(error),
             _ => Self::Database(Arc::new(error)),
         }
@@ -109,5 +115,20 @@ impl From<rusqlite::Error> for StoreError {
 impl From<serde_json::Error> for StoreError {
     fn from(error: serde_json::Error) -> Self {
         Self::damaged(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_of_another_program_is_a_matter_of_time() {
+        for code in [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert!(matches!(error.into(), StoreError::Locked));
+        }
     }
 }
