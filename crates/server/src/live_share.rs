@@ -88,8 +88,8 @@ pub(crate) struct LiveShare {
     next_session: AtomicU64,
     /// When it was last used, in milliseconds since the table was made.
     used_at_ms: AtomicU64,
-    /// Set when nobody may see it any more.
-    cut: AtomicBool,
+    /// How it ended for everybody, once it has.
+    ended: OnceLock<CloseCode>,
     /// Set, and a new one taken, when files that are on their way may go no further: fewer may have them from then on.
     files_cut: Mutex<Arc<AtomicBool>>,
     metrics: Arc<Metrics>,
@@ -185,7 +185,7 @@ impl LiveShares {
         let live = {
             let mut open = lock(&self.open);
             match open.get(&share.id) {
-                Some(live) if !live.cut.load(Ordering::SeqCst) => live.clone(),
+                Some(live) if live.ended.get().is_none() => live.clone(),
                 _ => {
                     let new = LiveShare::new(share.clone(), link.clone(), self.metrics.clone());
                     let new = Arc::new(new);
@@ -201,11 +201,13 @@ impl LiveShares {
             .get_or_try_init(|| live.clone().bind(service.clone()))
             .await;
         match bound {
-            Ok(_) if live.cut.load(Ordering::SeqCst) => Err(StoreError::NotFound.into()),
-            Ok(_) => {
-                live.begin_work();
-                Ok(live)
-            }
+            Ok(_) => match live.ended.get() {
+                Some(code) => Err(ServiceError::Ended(*code)),
+                None => {
+                    live.begin_work();
+                    Ok(live)
+                }
+            },
             Err(error) => {
                 let mut open = lock(&self.open);
                 if open
@@ -274,7 +276,7 @@ impl LiveShares {
             let is_held = Arc::strong_count(live) > 1
                 || live.viewers() > 0
                 || Arc::strong_count(&lock(&live.files_cut)) > 1;
-            live.cut.load(Ordering::Relaxed) || (is_idle && !is_held)
+            live.ended.get().is_some() || (is_idle && !is_held)
         };
         let gone: Vec<_> = lock(&self.open).extract_if(let_go).collect();
         if !gone.is_empty() {
@@ -343,7 +345,7 @@ impl LiveShare {
             signed_in: Mutex::default(),
             next_session: AtomicU64::new(1),
             used_at_ms: AtomicU64::new(0),
-            cut: AtomicBool::new(false),
+            ended: OnceLock::new(),
             files_cut: Mutex::default(),
             metrics,
         }
@@ -361,6 +363,9 @@ impl LiveShare {
                 runtime,
                 service: Arc::downgrade(&service),
             };
+            if bound.share.updates == Updates::Frozen {
+                self.end(CloseCode::Frozen);
+            }
             self.seq.store(bound.seq, Ordering::Release);
             *lock(&self.book) = Some(bound);
             // What was committed meanwhile waits in the queue.
@@ -375,6 +380,7 @@ impl LiveShare {
     /// The chat as a book, as it is now.
     fn bound(&self, service: &Service) -> Result<Bound, ServiceError> {
         let store = &service.store;
+        let known = self.share();
         // What the book reads is this event's state or a later one; what comes after it is in the queue.
         let now = store.last_seq();
         let (share, what, changed) = store.read(|reader| {
@@ -387,6 +393,13 @@ impl LiveShare {
             let what = shown(reader, &share)?;
             Ok((share, what, chat.last_seq))
         })?;
+        {
+            // It may have changed before this was told of changes; what it was told is newer.
+            let mut told = lock(&self.share);
+            if Arc::ptr_eq(&told, &known) {
+                *told = share.clone();
+            }
+        }
         // Whoever comes back after a restart, and whose chat did not change meanwhile, lacks nothing.
         let seq = now.min(changed);
         let library = StoreLibrary::new(store, &self.chat);
@@ -460,7 +473,8 @@ impl LiveShare {
 
     /// Ends it for everybody.
     fn end(&self, code: CloseCode) {
-        self.cut.store(true, Ordering::SeqCst);
+        // The first is what those hear who are just coming in.
+        let _ = self.ended.set(code);
         self.cut_files();
         if let Some(line) = self.line.get() {
             line.channel.close(Audience::Everyone, code);
@@ -631,8 +645,8 @@ impl LiveShare {
         };
         // Asked once more now that nothing can be missed: the right may have ended while it came in.
         let is_private = service.visibility(&self.share()) == ShareVisibility::Private;
-        if self.cut.load(Ordering::SeqCst) {
-            return Err(CloseCode::Gone);
+        if let Some(code) = self.ended.get() {
+            return Err(*code);
         }
         if is_private && (session.is_none() || !is_signed_in(service, headers)) {
             return Err(CloseCode::SignIn);
@@ -736,7 +750,7 @@ impl LiveShare {
                 Err(denied) => denied == Denied::Gone,
             },
         };
-        if is_gone && !self.cut.load(Ordering::Relaxed) {
+        if is_gone && self.ended.get().is_none() {
             self.end(CloseCode::Gone);
         }
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use http::{HeaderMap, Uri, header::HOST};
-use readalong_live::redacting::Redactions;
+use readalong_live::{protocol::CloseCode, redacting::Redactions};
 use readalong_model::{
     Change, Digest, Event, Share, ShareCard, ShareId, ShareVisibility, SnapshotOptions, Timestamp,
     Updates, UserId,
@@ -72,6 +72,9 @@ pub(crate) enum ServiceError {
     /// Too much is asked for at once.
     #[error("the chat changes faster than it can be rendered; try again in a moment")]
     Busy,
+    /// A live share ended while it was opened. The code says how.
+    #[error("the live share ended: {}", .0.reason())]
+    Ended(CloseCode),
     /// The server stops while it was at work.
     #[error("the server is stopping")]
     Stopping,

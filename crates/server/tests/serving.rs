@@ -7,7 +7,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use http::{HeaderName, Method, StatusCode, header};
+use http::{HeaderName, Method, Request, StatusCode, header};
 use readalong_model::Digest;
 use readalong_server::{Limits, RunningServer, ServeError, Server};
 use serde_json::{Value, json};
@@ -15,9 +15,11 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_tungstenite::{MaybeTlsStream, tungstenite::Message};
+use tower::ServiceExt;
 use world::{Got, PICTURE, SECRET, Who, World, options};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -913,4 +915,57 @@ async fn files_on_their_way_end_where_fewer_may_have_them() {
         let on = json!({ "public_sharing": true });
         world.send(Method::PATCH, settings, on).await;
     }
+}
+
+/// A live share that takes a while to be read.
+async fn long_share(world: &World, messages: usize) -> (String, String) {
+    let chat = world.chat().await;
+    let changes = |from: usize| {
+        let message = |n| {
+            let parts = json!([{ "text": { "markdown": format!("Word number {n}.") } }]);
+            json!([n, { "id": format!("l-{n}"), "role": "user", "parts": parts }])
+        };
+        let messages: Vec<Value> = (from..from + 500).map(message).collect();
+        json!({ "messages": messages })
+    };
+    let path = format!("/api/v1/chats/{chat}/changes");
+    for from in (2..messages).step_by(500) {
+        world.send(Method::POST, &path, changes(from)).await;
+    }
+    let share = world.share(&chat, "live", "public", false).await;
+    (chat, share)
+}
+
+/// Asks for a page as a task of its own, which can be ended.
+fn ask_for(world: &World, path: &str) -> JoinHandle<StatusCode> {
+    let request = Request::builder()
+        .uri(path)
+        .header(header::HOST, world.addr.to_string());
+    let request = request.body(Body::empty()).unwrap();
+    let answer = world.router.clone().oneshot(request);
+    tokio::spawn(async move { answer.await.unwrap().status() })
+}
+
+async fn until_it_is_being_read(world: &World) {
+    let is_open = async || {
+        let metrics = world.get("/metrics", &world.owner()).await.text();
+        metrics.contains("readalong_live_shares 1")
+    };
+    world.until(is_open).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_is_frozen_while_it_is_read_is_frozen_and_not_gone() {
+    let world = World::start().await;
+    let (_, share) = long_share(&world, 500).await;
+    let live = format!("/s/{share}/live");
+    let page = ask_for(&world, &format!("/s/{share}/"));
+    until_it_is_being_read(&world).await;
+    let watching = world.watch(&live, &Who::Nobody);
+    let freezing = world.change_share(&share, json!({ "updates": "frozen" }));
+    let (viewer, ()) = tokio::join!(watching, freezing);
+    let (_, end) = viewer.unwrap().end().await;
+    assert_eq!(end, Got::Closed(4410));
+    assert_eq!(page.await.unwrap(), StatusCode::OK);
+    world.stop().await;
 }

@@ -127,6 +127,7 @@ pub(crate) async fn enter(
     let permit = permit.ok_or(Refused::Close(CloseCode::TooMany))?;
     let live = match service.live.open(service, &share, link).await {
         Ok(live) => live,
+        Err(ServiceError::Ended(code)) => return Err(Refused::Close(code)),
         Err(ServiceError::Store(StoreError::NotFound)) => {
             return Err(Refused::Close(CloseCode::Gone));
         }

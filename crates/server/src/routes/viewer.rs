@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header::LOCATION};
+use readalong_live::protocol::CloseCode;
 use readalong_model::{ShareVisibility, Updates};
 use readalong_store::StoreError;
 
@@ -75,15 +76,21 @@ async fn answer(service: Arc<Service>, link: Link, rest: &str, request: Request)
     }
     let (path, sent) = (request.uri().path(), request.headers());
     let verb = verb_of(rest);
-    let share = match gate::admit(&service, &link, sent) {
-        Ok(share) => share,
-        Err(denied) => return denied.response(verb, path),
-    };
-    let answered = match (rest, share.updates) {
-        ("qr.svg", _) => qr::lines(&service, &link, &share, sent),
-        ("qr.png", _) => qr::dots(&service, &link, &share, sent),
-        (_, Updates::Frozen) => frozen::file(&service, &share, rest, sent).await,
-        (_, Updates::Live) => live_page::file(&service, &share, &link, rest, sent).await,
+    let answered = loop {
+        let share = match gate::admit(&service, &link, sent) {
+            Ok(share) => share,
+            Err(denied) => return denied.response(verb, path),
+        };
+        let answered = match (rest, share.updates) {
+            ("qr.svg", _) => qr::lines(&service, &link, &share, sent),
+            ("qr.png", _) => qr::dots(&service, &link, &share, sent),
+            (_, Updates::Frozen) => frozen::file(&service, &share, rest, sent).await,
+            (_, Updates::Live) => live_page::file(&service, &share, &link, rest, sent).await,
+        };
+        // What was frozen while it was read is answered as what it is now.
+        if !matches!(answered, Err(ServiceError::Ended(CloseCode::Frozen))) {
+            break answered;
+        }
     };
     // The right may have ended while the answer was made.
     match gate::admit(&service, &link, sent) {
@@ -134,8 +141,12 @@ fn verb_of(rest: &str) -> Verb {
 /// What a share is answered with when it could not be made.
 pub(crate) fn failed(error: &ServiceError) -> Response {
     match error {
-        ServiceError::Store(StoreError::NotFound) => errors::gone(),
-        ServiceError::Busy | ServiceError::Stopping => errors::unavailable(),
+        ServiceError::Store(StoreError::NotFound) | ServiceError::Ended(CloseCode::Gone) => {
+            errors::gone()
+        }
+        ServiceError::Busy | ServiceError::Ended(_) | ServiceError::Stopping => {
+            errors::unavailable()
+        }
         error => {
             let mut words = error.to_string();
             let mut cause = std::error::Error::source(error);
