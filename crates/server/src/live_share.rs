@@ -196,27 +196,16 @@ impl LiveShares {
             }
         };
         live.used_at_ms.store(self.now_ms(), Ordering::Relaxed);
-        let bound = live
-            .line
-            .get_or_try_init(|| live.clone().bind(service.clone()))
-            .await;
-        match bound {
-            Ok(_) => match live.ended.get() {
-                Some(code) => Err(ServiceError::Ended(*code)),
-                None => {
-                    live.begin_work();
-                    Ok(live)
-                }
-            },
-            Err(error) => {
-                let mut open = lock(&self.open);
-                if open
-                    .get(&share.id)
-                    .is_some_and(|there| Arc::ptr_eq(there, &live))
-                {
-                    open.remove(&share.id);
-                }
-                Err(error)
+        if !live.line.initialized() {
+            // As a task of its own: where the first who asks goes away, the others wait for the same book.
+            let bound = tokio::spawn(live.clone().bind_once(service.clone()));
+            bound.await.map_err(|_| ServiceError::Stopping)??;
+        }
+        match live.ended.get() {
+            Some(code) => Err(ServiceError::Ended(*code)),
+            None => {
+                live.begin_work();
+                Ok(live)
             }
         }
     }
@@ -349,6 +338,20 @@ impl LiveShare {
             files_cut: Mutex::default(),
             metrics,
         }
+    }
+
+    /// Reads the chat where nobody has done so yet.
+    async fn bind_once(self: Arc<Self>, service: Arc<Service>) -> Result<(), ServiceError> {
+        let bind = async || match self.ended.get() {
+            Some(code) => Err(ServiceError::Ended(*code)),
+            None => self.clone().bind(service).await,
+        };
+        let bound = self.line.get_or_try_init(bind).await.map(drop);
+        if bound.is_err() {
+            // Who waits beside it begins anew, too.
+            self.end(CloseCode::Restarting);
+        }
+        bound
     }
 
     /// Reads the chat for the first time and opens the channel.

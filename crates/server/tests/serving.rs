@@ -969,3 +969,29 @@ async fn a_share_that_is_frozen_while_it_is_read_is_frozen_and_not_gone() {
     assert_eq!(page.await.unwrap(), StatusCode::OK);
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_who_goes_while_a_share_is_read_takes_no_message_along() {
+    let world = World::start().await;
+    let (chat, share) = long_share(&world, 4_000).await;
+    let path = format!("/s/{share}/");
+    let first = ask_for(&world, &path);
+    until_it_is_being_read(&world).await;
+    first.abort();
+    let second = ask_for(&world, &path);
+    let mut said = 0_usize;
+    while !second.is_finished() {
+        let text = format!("New word number {said}.");
+        world.say(&chat, &format!("n-{said}"), &text).await;
+        said += 1;
+    }
+    assert_eq!(second.await.unwrap(), StatusCode::OK);
+    let shown = world.get(&path, &Who::Nobody).await.text();
+    for n in said.saturating_sub(30)..said {
+        assert!(
+            shown.contains(&format!("New word number {n}.")),
+            "{n} of {said}"
+        );
+    }
+    world.stop().await;
+}
