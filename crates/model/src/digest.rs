@@ -41,7 +41,7 @@ impl From<[u8; 32]> for Digest {
 }
 
 /// Computes a [`Digest`] of bytes that come in pieces.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct DigestWriter(sha2::Sha256);
 
 impl DigestWriter {

@@ -40,6 +40,8 @@ const GROWING_BYTES_MAX: u64 = 16 << 30;
 const BEGINNING_BYTES: u64 = 256 << 10;
 /// Settling and reading anew take at most one in so many parts of the time.
 const SETTLING_SHARE: u32 = 20;
+/// Comparing what was read with what the file holds takes at most one in so many parts of the time.
+const CHECKING_SHARE: u32 = 100;
 /// How long a file is left alone after an error, from the first to the longest.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(30)];
 /// Changes of a file that follow each other faster than this may leave the same time of change.
@@ -63,6 +65,7 @@ pub(crate) struct Followed {
     /// When it wants to be looked at again by itself.
     next: Option<Instant>,
     not_before: Instant,
+    not_checked_before: Instant,
     failures: u32,
     retry_at: Option<Instant>,
     /// The chat's messages are to be numbered anew, for their order is another one.
@@ -104,6 +107,18 @@ struct Growing {
     has_open_line: bool,
     /// Something came since all was settled.
     is_fresh: bool,
+    /// The file as it was when it last held all that was read.
+    checked: Look,
+    check: Option<Check>,
+}
+
+/// A comparison of what was read with what the file holds.
+struct Check {
+    /// The file as it was when this began.
+    look: Look,
+    /// The block that is next.
+    block: u64,
+    spent: Duration,
 }
 
 /// Why a step ended.
@@ -179,6 +194,7 @@ impl Followed {
             changed_at: now,
             next: None,
             not_before: now,
+            not_checked_before: now,
             failures: 0,
             retry_at: None,
             numbers_anew: false,
@@ -343,6 +359,7 @@ impl Followed {
             return Err(too_large(meta.len(), GROWING_BYTES_MAX));
         }
         let chat = ChatOf::default();
+        let look = Look::of(meta);
         self.reading = Reading::Growing(Box::new(Growing {
             transcript: transcript.growing(chat.recall(&around.sink)),
             around: Around::new(&around.root, &self.path, &around.sink, &chat),
@@ -355,6 +372,12 @@ impl Followed {
             at_end: false,
             has_open_line: false,
             is_fresh: true,
+            // It may change again within the same tick of the file system's clock.
+            checked: match self.still(around) < CLOCK_TICK {
+                true => look.unlike(),
+                false => look,
+            },
+            check: None,
         }));
         Ok(true)
     }
@@ -441,7 +464,7 @@ impl Followed {
             self.bring(Amount::All, around)?;
         }
         self.tell(Following::UpToDate, around);
-        self.rest(begun, around)
+        self.rest(file, begun, around)
     }
 
     fn read_bytes(&self) -> u64 {
@@ -471,7 +494,12 @@ impl Followed {
     }
 
     /// Does at the end of the file what can be done now, and says when more can be done.
-    fn rest(&mut self, begun: Instant, around: &mut Circumstances) -> Result<bool, Trouble> {
+    fn rest(
+        &mut self,
+        file: &File,
+        begun: Instant,
+        around: &mut Circumstances,
+    ) -> Result<bool, Trouble> {
         let (still, now) = (self.still(around), Instant::now());
         let Reading::Growing(growing) = &mut self.reading else {
             return Ok(true);
@@ -488,7 +516,7 @@ impl Followed {
             return Ok(true);
         };
         if !growing.is_fresh {
-            return Ok(false);
+            return self.check(file, around);
         }
         let at = (self.changed_at + around.options.settle_after).max(self.not_before);
         if !around.is_hasty && now < at {
@@ -511,7 +539,43 @@ impl Followed {
         }
         (self.ends, self.numbers_anew) = (false, false);
         self.not_before = now + begun.elapsed() * SETTLING_SHARE;
-        Ok(false)
+        self.check(file, around)
+    }
+
+    /// Compares what was read with what the file holds by now, a block at a time, where it changed and stands still: whoever writes in the middle
+    /// leaves no other trace. True where there is more to compare.
+    fn check(&mut self, file: &File, around: &Circumstances) -> Result<bool, Trouble> {
+        let (Reading::Growing(growing), Some(look)) = (&mut self.reading, self.look) else {
+            return Ok(false);
+        };
+        if growing.checked == look || around.is_hasty {
+            return Ok(false);
+        }
+        let begun = Instant::now();
+        let at = (self.changed_at + around.options.settle_after).max(self.not_checked_before);
+        if begun < at {
+            self.wake_at(at);
+            return Ok(false);
+        }
+        let check = growing.check.get_or_insert(Check {
+            look,
+            block: 0,
+            spent: Duration::ZERO,
+        });
+        let holds = growing.lines.cursor().holds_block(file, check.block)?;
+        check.block += 1;
+        check.spent += begun.elapsed();
+        if holds == Some(true) {
+            return Ok(true);
+        }
+        self.not_checked_before = Instant::now() + check.spent * CHECKING_SHARE;
+        if holds == Some(false) {
+            return Err(Trouble::Again);
+        }
+        growing.checked = check.look;
+        growing.check = None;
+        // It may have changed meanwhile.
+        self.check(file, around)
     }
 
     fn wake_at(&mut self, at: Instant) {

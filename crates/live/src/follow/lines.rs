@@ -87,8 +87,8 @@ impl Lines {
         }
         if self.open_line_taken && meta.len() > self.cursor.offset() {
             match read_at(file, self.cursor.offset(), 2)?.as_slice() {
-                [b'\n', ..] => self.cursor.advance(file, 1)?,
-                b"\r\n" => self.cursor.advance(file, 2)?,
+                [b'\n', ..] => self.cursor.advance(file, b"\n")?,
+                end @ b"\r\n" => self.cursor.advance(file, end)?,
                 b"\r" => return Ok(Piece::Nothing(true)),
                 _ => return Ok(Piece::Replaced),
             }
@@ -116,7 +116,7 @@ impl Lines {
             let length = self.searched + found as u64 + 1 - offset;
             if self.too_long {
                 self.too_long = false;
-                self.cursor.advance(file, length)?;
+                self.cursor.pass_over(file, length)?;
                 return Ok(Piece::TooLong(length - 1));
             }
             let lines = if self.searched == offset {
@@ -126,7 +126,7 @@ impl Lines {
             } else {
                 read_at(file, offset, length as usize)?
             };
-            self.cursor.advance(file, lines.len() as u64)?;
+            self.cursor.advance(file, &lines)?;
             let rest = if end < size {
                 Rest::Lines
             } else if self.cursor.offset() < size {
@@ -153,7 +153,7 @@ impl Lines {
         if !is_value && still < OPEN_LINE_IS_BROKEN {
             return Ok(Piece::Nothing(true));
         }
-        self.cursor.advance(file, line.len() as u64)?;
+        self.cursor.advance(file, &line)?;
         self.open_line_taken = true;
         Ok(Piece::Lines(line, Rest::Nothing))
     }

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs::{self, OpenOptions},
     io::Write,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -481,6 +482,27 @@ fn each_file_of_a_folder_is_a_chat_also_those_that_come_later() {
             Following::UpToDate
         ]
     );
+}
+
+#[test]
+fn what_is_written_over_in_the_middle_is_read_again() {
+    let place = Place::new("chat.jsonl");
+    let text = |n: usize| format!("{n} {}", "word ".repeat(20));
+    let lines: String = (0..500).map(|n| line("user", &text(n))).collect();
+    append(&place.path, &lines);
+    let follower = start(&place.path, &place.sink);
+    assert!(follower.wait_until_up_to_date(LONG));
+    let write_over = |place_of: &str| {
+        let at = lines.find(place_of).unwrap() as u64;
+        let file = OpenOptions::new().write(true).open(&place.path).unwrap();
+        file.write_all_at(b"XXX", at).unwrap();
+    };
+    write_over("250 word");
+    until("the words are gone", || place.is_whole());
+    write_over("251 word");
+    append(&place.path, &line("user", "And on"));
+    until("these too", || place.is_whole());
+    drop(follower);
 }
 
 #[test]
