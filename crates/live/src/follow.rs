@@ -266,6 +266,7 @@ struct Engine {
     timed: HashSet<PathBuf>,
     awake: HashSet<PathBuf>,
     has_too_many: bool,
+    has_missed: bool,
 }
 
 impl Engine {
@@ -293,6 +294,7 @@ impl Engine {
             timed: HashSet::new(),
             awake: HashSet::new(),
             has_too_many: false,
+            has_missed: false,
         })
     }
 
@@ -305,6 +307,9 @@ impl Engine {
             }
             if self.around.shared.is_stopped() {
                 return;
+            }
+            if std::mem::take(&mut self.has_missed) {
+                self.scan();
             }
             if let Some(path) = self.queue.pop_front() {
                 self.step(path);
@@ -341,7 +346,7 @@ impl Engine {
     fn hear(&mut self, word: Word) {
         match word {
             Word::Changed(path) => self.changed(&path),
-            Word::Missed => self.scan(),
+            Word::Missed => self.has_missed = true,
             Word::Stop => {}
         }
     }
@@ -354,19 +359,20 @@ impl Engine {
         if self.files.contains_key(path) {
             return self.enqueue_first(path.to_owned());
         }
-        let folders = path.ancestors().skip(1);
+        let is_folder = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+        let folders = path.ancestors().skip(usize::from(!is_folder));
         let folders = folders.take_while(|folder| folder.starts_with(&self.around.root.folder));
-        let files = folders.flat_map(|folder| {
-            ["jsonl", "json", "ndjson"].map(|ending| folder.with_extension(ending))
-        });
+        let files =
+            folders.flat_map(|folder| files::ENDINGS.map(|ending| folder.with_extension(ending)));
         let owners: Vec<PathBuf> = files.filter(|file| self.files.contains_key(file)).collect();
         if !owners.is_empty() {
             owners.into_iter().for_each(|owner| self.enqueue(owner));
         } else if self.around.root.may_hold(path) {
             self.add(path.to_owned());
-        } else if path.is_dir() {
+        } else if is_folder {
             // What was in it before it was watched is not told of.
-            self.scan();
+            let (files, _) = self.around.root.files_below(path);
+            files.into_iter().for_each(|file| self.add(file));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Opens what may be followed and nothing else: plain files at or below the followed path, through no link that leads out of it.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, Metadata, OpenOptions},
     io,
     os::{
@@ -16,7 +17,7 @@ const DEPTH_MAX: usize = 8;
 /// Files that one follower looks at, at most.
 pub(crate) const FILES_MAX: usize = 20_000;
 /// Endings of names that transcripts in folders have. What they hold decides what they are.
-const ENDINGS: [&str; 3] = ["jsonl", "json", "ndjson"];
+pub(crate) const ENDINGS: [&str; 3] = ["jsonl", "json", "ndjson"];
 
 /// What is followed, without links.
 #[derive(Clone, Debug)]
@@ -140,11 +141,19 @@ impl Root {
 
     /// All files of the folder that may be transcripts, and whether there were too many of them.
     pub(crate) fn files(&self) -> (Vec<PathBuf>, bool) {
-        if !self.is_folder {
-            return (vec![self.path.clone()], false);
+        match self.is_folder {
+            true => self.files_below(&self.path),
+            false => (vec![self.path.clone()], false),
         }
+    }
+
+    /// Those of them that lie below a folder.
+    pub(crate) fn files_below(&self, folder: &Path) -> (Vec<PathBuf>, bool) {
         let mut found = Vec::new();
-        let mut open = vec![(self.path.clone(), 0)];
+        let mut open = match self.pieces(folder) {
+            Some(pieces) if pieces.len() <= DEPTH_MAX => vec![(folder.to_owned(), pieces.len())],
+            _ => Vec::new(),
+        };
         while let Some((folder, depth)) = open.pop() {
             let Ok(entries) = fs::read_dir(&folder) else {
                 continue;
@@ -175,20 +184,24 @@ impl Root {
         (found, false)
     }
 
+    /// The names on the way to a path in the followed folder; `None` where one is hidden, or it lies elsewhere.
+    fn pieces<'a>(&self, path: &'a Path) -> Option<Vec<&'a OsStr>> {
+        let inside = path.strip_prefix(&self.path).ok()?;
+        let pieces: Vec<&OsStr> = inside.components().map(Component::as_os_str).collect();
+        let is_hidden = |piece: &&OsStr| piece.as_encoded_bytes().starts_with(b".");
+        (self.is_folder && !pieces.iter().any(is_hidden)).then_some(pieces)
+    }
+
     /// True where a path may be a transcript of the folder.
     pub(crate) fn may_hold(&self, path: &Path) -> bool {
         if !self.is_folder {
             return path == self.path;
         }
-        let Ok(inside) = path.strip_prefix(&self.path) else {
+        let Some(pieces) = self.pieces(path) else {
             return false;
         };
-        let pieces: Vec<&std::ffi::OsStr> = inside.components().map(Component::as_os_str).collect();
         is_candidate(path)
             && pieces.len() <= DEPTH_MAX + 1
-            && !pieces
-                .iter()
-                .any(|piece| piece.as_encoded_bytes().starts_with(b"."))
             && fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_dir())
             && !path
                 .ancestors()

@@ -17,7 +17,7 @@ use readalong_model::{
 };
 use tempfile::TempDir;
 
-use super::{FollowOptions, Follower, FollowerHandle};
+use super::{Engine, FollowOptions, Follower, FollowerHandle, Word};
 use crate::sink::{FollowState, Following, IndexEntry, Sink, SinkError};
 
 /// Longer than anything here takes, however busy the machine is.
@@ -503,6 +503,22 @@ fn what_is_written_over_in_the_middle_is_read_again() {
     append(&place.path, &line("user", "And on"));
     until("these too", || place.is_whole());
     drop(follower);
+}
+
+#[test]
+fn a_new_folder_is_looked_through_and_no_other() {
+    let place = Place::new("a.jsonl");
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(place.folder.path(), sink, hasty()).unwrap();
+    append(&place.path, &line("user", "One"));
+    for name in ["new/deep", "new/.hidden", "other"] {
+        let folder = place.folder.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        append(&folder.join("b.jsonl"), &line("user", "Two"));
+    }
+    engine.hear(Word::Changed(place.folder.path().join("new")));
+    engine.hear(Word::Changed(place.folder.path().join("new/.hidden")));
+    assert_eq!(engine.queue, [place.folder.path().join("new/deep/b.jsonl")]);
 }
 
 #[test]
