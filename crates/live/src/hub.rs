@@ -513,15 +513,19 @@ impl Subscription {
     }
 
     /// Does something for the viewer, such as sending a frame, that is given up when the viewer's connection is to be closed, has fallen behind, or
-    /// stands still for [`SEND_TIMEOUT_MS`].
+    /// stands still for [`SEND_TIMEOUT_MS`]: `taken` says how many bytes it took by now.
     ///
     /// # Errors
     ///
     /// The code to close with, where it was given up.
-    pub async fn attend<F: Future>(&mut self, action: F) -> Result<F::Output, CloseCode> {
+    pub async fn attend<F: Future>(
+        &mut self,
+        taken: impl Fn() -> u64,
+        action: F,
+    ) -> Result<F::Output, CloseCode> {
         self.seat.wake();
         let mut action = pin!(action);
-        let mut timeout: Option<Pin<Box<Sleep>>> = None;
+        let mut patience: Option<(Pin<Box<Sleep>>, u64)> = None;
         poll_fn(|context| {
             if let Poll::Ready(output) = action.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
@@ -529,13 +533,13 @@ impl Subscription {
             if let Poll::Ready(code) = self.seat.poll_cut(&self.channel.0.ring, context) {
                 return Poll::Ready(Err(code));
             }
-            let timeout = timeout.get_or_insert_with(|| {
-                Box::pin(tokio::time::sleep(Duration::from_millis(SEND_TIMEOUT_MS)))
-            });
-            timeout
-                .as_mut()
-                .poll(context)
-                .map(|()| Err(CloseCode::Slow))
+            let (timeout, by_now) = (Duration::from_millis(SEND_TIMEOUT_MS), taken());
+            let (sleep, before) =
+                patience.get_or_insert_with(|| (Box::pin(tokio::time::sleep(timeout)), by_now));
+            if std::mem::replace(before, by_now) != by_now {
+                sleep.as_mut().reset(Instant::now() + timeout);
+            }
+            sleep.as_mut().poll(context).map(|()| Err(CloseCode::Slow))
         })
         .await
     }

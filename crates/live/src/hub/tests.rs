@@ -333,11 +333,26 @@ async fn a_viewer_to_whom_nothing_can_be_written_is_cut() {
     let channel = channel();
     let mut viewer = join(&channel, 0);
     let begin = Instant::now();
-    let stuck = viewer.attend(std::future::pending::<()>()).await;
+    let stuck = viewer.attend(|| 0, std::future::pending::<()>()).await;
     assert_eq!(stuck, Err(CloseCode::Slow));
     let timeout = Duration::from_millis(SEND_TIMEOUT_MS);
     assert!(begin.elapsed() >= timeout && begin.elapsed() < timeout * 2);
-    assert_eq!(viewer.attend(async { 3 }).await, Ok(3));
+    assert_eq!(viewer.attend(|| 0, async { 3 }).await, Ok(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_that_takes_a_frame_little_by_little_gets_it() {
+    let channel = channel();
+    let mut viewer = join(&channel, 0);
+    let taken = std::cell::Cell::new(0);
+    let slow = async {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(SEND_TIMEOUT_MS / 2)).await;
+            taken.set(taken.get() + 1);
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(viewer.attend(|| taken.get(), slow).await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -348,7 +363,7 @@ async fn a_close_reaches_all_within_a_moment() {
         let mut viewer = join(&channel, 0);
         viewers.push(tokio::spawn(async move {
             match number % 3 {
-                0 => viewer.attend(std::future::pending::<()>()).await,
+                0 => viewer.attend(|| 0, std::future::pending::<()>()).await,
                 _ => change(&mut viewer).await.map(|_| ()),
             }
         }));
@@ -687,7 +702,7 @@ async fn nothing_goes_past_a_task_that_is_busy_and_only_an_end_wakes_it() {
     let mut context = std::task::Context::from_waker(&waker);
     assert!(viewer.poll_next(&mut context).is_pending());
     {
-        let mut busy = pin!(viewer.attend(std::future::pending::<()>()));
+        let mut busy = pin!(viewer.attend(|| 0, std::future::pending::<()>()));
         assert!(busy.as_mut().poll(&mut context).is_pending());
         bring(&channel, 1).await;
         assert_eq!((pipe.items(), wakes.count()), (vec![], 0));
@@ -756,13 +771,13 @@ async fn busy(channel: Channel, viewer: u64) -> (Arc<Pipe>, usize) {
             next = subscription.next() => match next {
                 Next::Frame { text, .. } => {
                     by_task += items(&Frame::decode(&text).unwrap()).len();
-                    subscription.attend(pipe.in_turn(|pipe| pipe.write(&text))).await.unwrap();
+                    subscription.attend(|| 0, pipe.in_turn(|pipe| pipe.write(&text))).await.unwrap();
                 }
                 Next::Rest => {
                     random = random.wrapping_mul(6364136223846793005).wrapping_add(1);
                     let room = (random >> 59) as usize;
                     let finish = pipe.in_turn(|pipe| pipe.room.store(room, Ordering::Relaxed));
-                    subscription.attend(finish).await.unwrap();
+                    subscription.attend(|| 0, finish).await.unwrap();
                 }
                 Next::Close(code) => {
                     assert_eq!(code, CloseCode::GoingAway);
@@ -770,7 +785,7 @@ async fn busy(channel: Channel, viewer: u64) -> (Arc<Pipe>, usize) {
                 }
             },
             // A ping is due.
-            () = pause => subscription.attend(pipe.in_turn(|_| {})).await.unwrap(),
+            () = pause => subscription.attend(|| 0, pipe.in_turn(|_| {})).await.unwrap(),
         }
     }
 }

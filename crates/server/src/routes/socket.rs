@@ -227,8 +227,9 @@ async fn pump(wire: &mut Wire, viewer: Viewer, ping_every: Duration) -> Option<C
         first,
         mut frames,
     } = viewer;
+    let taken = || writer.taken();
     for (_, text) in first {
-        match frames.attend(writer.send(&text)).await {
+        match frames.attend(taken, writer.send(&text)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return None,
             Err(code) => return Some(code),
@@ -250,8 +251,10 @@ async fn pump(wire: &mut Wire, viewer: Viewer, ping_every: Duration) -> Option<C
             pings.poll_tick(context).map(|_| Happened::PingIsDue)
         });
         let done = match happened.await {
-            Happened::Next(Next::Frame { text, .. }) => frames.attend(writer.send(&text)).await,
-            Happened::Next(Next::Rest) => frames.attend(writer.finish()).await,
+            Happened::Next(Next::Frame { text, .. }) => {
+                frames.attend(taken, writer.send(&text)).await
+            }
+            Happened::Next(Next::Rest) => frames.attend(taken, writer.finish()).await,
             Happened::Next(Next::Close(code)) => return Some(code),
             Happened::Said(said @ (Said::Pong | Said::Ping(_))) => {
                 heard += 1;
@@ -260,14 +263,18 @@ async fn pump(wire: &mut Wire, viewer: Viewer, ping_every: Duration) -> Option<C
                 }
                 match said {
                     Said::Ping(payload) => {
-                        frames.attend(writer.control(Control::Pong, &payload)).await
+                        frames
+                            .attend(taken, writer.control(Control::Pong, &payload))
+                            .await
                     }
                     _ => continue,
                 }
             }
             Happened::Said(Said::Message | Said::Nonsense) => return Some(CloseCode::Protocol),
             Happened::Said(Said::Close(code)) => {
-                let _ = frames.attend(writer.control(Control::Close, &code)).await;
+                let _ = frames
+                    .attend(taken, writer.control(Control::Close, &code))
+                    .await;
                 return None;
             }
             Happened::Said(Said::Gone) => return None,
@@ -276,7 +283,9 @@ async fn pump(wire: &mut Wire, viewer: Viewer, ping_every: Duration) -> Option<C
                 if std::mem::take(&mut heard) == 0 {
                     return None;
                 }
-                frames.attend(writer.control(Control::Ping, &[])).await
+                frames
+                    .attend(taken, writer.control(Control::Ping, &[]))
+                    .await
             }
         };
         match done {

@@ -122,6 +122,8 @@ struct Unsent {
     /// Frames that were begun and are not in the metrics yet, and their bytes.
     frames: u64,
     frame_bytes: u64,
+    /// Bytes that the connection took piece by piece.
+    taken: u64,
 }
 
 impl FrameWriter {
@@ -132,6 +134,7 @@ impl FrameWriter {
                 bytes: Bytes::new(),
                 frames: 0,
                 frame_bytes: 0,
+                taken: 0,
             }),
             metrics,
         }
@@ -153,6 +156,11 @@ impl FrameWriter {
     /// Sends what is left of a frame.
     pub(super) async fn finish(&self) -> io::Result<()> {
         poll_fn(|context| self.unsent().poll_sent(context)).await
+    }
+
+    /// How many bytes the connection took piece by piece: where that stands still, it takes nothing.
+    pub(super) fn taken(&self) -> u64 {
+        self.unsent().taken
     }
 
     /// Adds what this viewer got to what all got. This is done from time to time: at each frame, thousands would hold each other up.
@@ -211,6 +219,7 @@ impl Unsent {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.bytes.advance(wrote);
+            self.taken += wrote as u64;
         }
         // Others may still need the bytes; this viewer does not.
         self.bytes = Bytes::new();
