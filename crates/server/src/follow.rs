@@ -3,7 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use readalong_live::{
@@ -47,7 +50,8 @@ struct Remembered {
 }
 
 impl Followers {
-    /// Follows a file or a folder, in the name of the first owner. One that is followed already stays so. `kept` names secrets that stay in its chats.
+    /// Follows a file or a folder, in the name of the first owner. One that is followed already stays so, but for a file that was given up or is
+    /// to keep other secrets. `kept` names secrets that stay in its chats.
     ///
     /// # Errors
     /// The path cannot be read or lies in the data folder, or the store failed.
@@ -67,12 +71,15 @@ impl Followers {
         let nobody = || path_error(std::io::Error::other("there is no owner"));
         let owner = accounts::first_owner(users).ok_or_else(nobody)?.id;
         let mut followers = self.followers();
-        if followers.iter().any(|followed| followed.path == path) {
-            return Ok(());
+        if let Some(place) = followers.iter().position(|known| known.path == path) {
+            if !followers[place].is_to_begin_anew(service, &kept) {
+                return Ok(());
+            }
+            followers.swap_remove(place).follower.stop();
         }
         let store = service.store.clone();
         // Who names a file wants its chat; a folder does not bring back what was deleted.
-        let revives = path.is_file();
+        let revives = AtomicBool::new(path.is_file());
         let sink = Arc::new(StoreSink {
             store,
             owner,
@@ -116,9 +123,14 @@ impl Followers {
         let Some(mut all) = remembered(service) else {
             return;
         };
-        if all.iter().any(|one| one.path == file.path) {
+        if all
+            .iter()
+            .any(|one| one.path == file.path && one.chat == *chat)
+        {
             return;
         }
+        // A chat that was deleted left it behind.
+        all.retain(|one| one.path != file.path);
         all.push(Remembered {
             chat: chat.clone(),
             path: file.path.clone(),
@@ -172,6 +184,21 @@ impl Followers {
     }
 }
 
+impl Followed {
+    /// True for a file whose chat was deleted, that was given up, or in which more secrets are to stay.
+    fn is_to_begin_anew(&self, service: &Service, kept: &[String]) -> bool {
+        let is_over = |state: FollowState| {
+            matches!(state.following, Following::Refused(_))
+                || state.chat.is_some_and(|chat| {
+                    let found = service.read_now(|reader| reader.chat(&chat));
+                    matches!(found, Ok(None))
+                })
+        };
+        let keeps_more = || kept.iter().any(|secret| !self.kept.contains(secret));
+        self.path.is_file() && (keeps_more() || self.follower.states().into_iter().any(is_over))
+    }
+}
+
 /// What is kept in mind; `None` where it cannot be read now, so that it is not written over.
 fn remembered(service: &Service) -> Option<Vec<Remembered>> {
     let path = service.data.join(REMEMBERED);
@@ -208,15 +235,15 @@ fn has_live_share(service: &Service, chat: &ChatId) -> bool {
 struct StoreSink {
     store: Store,
     owner: UserId,
-    /// Whether a chat that was deleted may begin anew.
-    revives: bool,
+    /// Whether a chat that was deleted may begin anew: once, for whoever named the file.
+    revives: AtomicBool,
     /// Secrets that stay in its chats.
     kept: Vec<String>,
 }
 
 impl Sink for StoreSink {
     fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError> {
-        if !self.revives {
+        if !self.revives.load(Ordering::Relaxed) {
             let read = |reader: &Reader<'_>| reader.is_deleted_source(self.owner, source);
             if self.store.read(read).map_err(of_store)? {
                 return Err(SinkError::Refused(
@@ -242,6 +269,7 @@ impl Sink for StoreSink {
             };
             self.store.write_and_wait(keep).map_err(of_store)?;
         }
+        self.revives.store(false, Ordering::Relaxed);
         Ok(chat)
     }
 

@@ -995,3 +995,37 @@ async fn a_reader_who_goes_while_a_share_is_read_takes_no_message_along() {
     }
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_chat_stays_away_until_its_file_is_named_again() {
+    let world = World::start().await;
+    let file = world.folder.path().with_extension("jsonl");
+    let new = file.with_extension("new");
+    let line = |text: &str| format!("{{\"role\":\"user\",\"content\":\"{text}\"}}\n");
+    std::fs::write(&file, line("One")).unwrap();
+    let named = json!({ "path": file });
+    let name_it = || world.send(Method::POST, "/api/v1/follow", named.clone());
+    let state = async || {
+        let followed = world.get("/api/v1/follow", &world.owner()).await.json();
+        followed[0]["files"][0].clone()
+    };
+    name_it().await;
+    world
+        .until(async || state().await["chat"].is_string())
+        .await;
+    let chat = state().await["chat"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/chats/{chat}");
+    world.send(Method::DELETE, &path, Value::Null).await;
+
+    std::fs::write(&new, [line("One"), line("Two")].concat()).unwrap();
+    std::fs::rename(&new, &file).unwrap();
+    let is_refused = async || state().await["state"].as_str().unwrap().contains("deleted");
+    world.until(is_refused).await;
+    let chats = async || world.get("/api/v1/chats", &world.owner()).await.json();
+    assert_eq!(chats().await, json!([]));
+
+    name_it().await;
+    world.until(async || chats().await != json!([])).await;
+    std::fs::remove_file(&file).unwrap();
+    world.stop().await;
+}
