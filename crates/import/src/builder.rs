@@ -111,6 +111,11 @@ impl ChatBuilder {
         self.messages.len()
     }
 
+    /// Bytes of the messages that are held while the chat grows.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.messages.held_bytes()
+    }
+
     /// True where there is a message of that id.
     pub(crate) fn has(&self, id: &str) -> bool {
         self.messages.has(id)

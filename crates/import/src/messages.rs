@@ -453,6 +453,11 @@ impl Messages {
         }
     }
 
+    /// Bytes of the messages that are held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.growth.as_ref().map_or(0, |growth| growth.held_bytes)
+    }
+
     /// Drops what was handed out, but for the newest messages.
     pub(crate) fn drop_old(&mut self) {
         let Some(growth) = &mut self.growth else {

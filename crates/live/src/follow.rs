@@ -37,8 +37,10 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const SETTLE_AFTER: Duration = Duration::from_millis(1_500);
 /// A file that is written anew is read again so often by default, at most.
 const REREAD_INTERVAL: Duration = Duration::from_millis(500);
-/// Files of which the newest messages are held in memory; of the others nothing is, and they are read anew when they grow.
-const AWAKE_MAX: usize = 8;
+/// Bytes of memory, about, for files of which the newest messages are held; of the others nothing is, and they are read anew when they grow.
+const AWAKE_BYTES_MAX: usize = 64 << 20;
+/// A file that stood still for so long is not held in memory.
+const AWAKE_FOR: Duration = Duration::from_secs(600);
 
 /// How a follower looks at its files.
 #[derive(Clone, Debug)]
@@ -409,6 +411,7 @@ impl Engine {
             .cloned()
             .collect();
         gone.into_iter().for_each(|path| self.enqueue(path));
+        self.let_sleep();
     }
 
     fn enqueue(&mut self, path: PathBuf) {
@@ -438,8 +441,7 @@ impl Engine {
         } else {
             self.timed.remove(&path);
         }
-        if followed.could_sleep().is_some() {
-            self.awake.insert(path.clone());
+        if followed.could_sleep().is_some() && self.awake.insert(path.clone()) {
             self.let_sleep();
         }
         if more {
@@ -447,23 +449,23 @@ impl Engine {
         }
     }
 
-    /// Of too many files that are held in memory, the one that stood still the longest goes.
+    /// Lets go of files that stood still for long, and where those in memory take too much of it, of those that stood still the longest.
     fn let_sleep(&mut self) {
         let files = &mut self.files;
-        self.awake.retain(|path| {
-            files
-                .get(path)
-                .is_some_and(|file| file.could_sleep().is_some())
+        let awake = self.awake.drain().filter_map(|path| {
+            let (since, bytes) = files.get(&path)?.could_sleep()?;
+            Some((since, bytes, path))
         });
-        while self.awake.len() > AWAKE_MAX {
-            let since = |path: &&PathBuf| files.get(*path).and_then(Followed::could_sleep);
-            let Some(path) = self.awake.iter().min_by_key(since).cloned() else {
-                return;
-            };
-            if let Some(file) = files.get_mut(&path) {
+        let mut awake: Vec<(Instant, usize, PathBuf)> = awake.collect();
+        awake.sort_unstable_by_key(|(since, ..)| std::cmp::Reverse(*since));
+        let mut left = AWAKE_BYTES_MAX;
+        for (since, bytes, path) in awake {
+            if bytes <= left && since.elapsed() < AWAKE_FOR {
+                left -= bytes;
+                self.awake.insert(path);
+            } else if let Some(file) = files.get_mut(&path) {
                 file.sleep();
             }
-            self.awake.remove(&path);
         }
     }
 }

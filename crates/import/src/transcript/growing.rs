@@ -16,6 +16,11 @@ use crate::{
     messages::{Recall, weight},
 };
 
+/// What a transcript takes of memory, about, beside its messages.
+const BYTES: usize = 64 << 10;
+/// What a message takes that is not held: its id, its digest, its place.
+const BYTES_A_MESSAGE: usize = 256;
+
 /// One chat of a file to which lines are appended.
 pub struct GrowingTranscript {
     taking: Taking,
@@ -143,6 +148,11 @@ impl GrowingTranscript {
     /// True where there is no message yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn held_bytes(&self) -> usize {
+        BYTES + self.len() * BYTES_A_MESSAGE + self.taking.chat.held_bytes()
     }
 
     /// The id that the transcript gave its chat first, at whatever pieces it was read.

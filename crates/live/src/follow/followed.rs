@@ -208,11 +208,11 @@ impl Followed {
         self.next
     }
 
-    /// When it changed last, where something of it is held in memory and could be let go.
-    pub(crate) fn could_sleep(&self) -> Option<Instant> {
+    /// When it changed last, and about how many bytes of memory it takes, where these could be let go.
+    pub(crate) fn could_sleep(&self) -> Option<(Instant, usize)> {
         match &self.reading {
             Reading::Growing(growing) if growing.at_end && self.next.is_none() => {
-                Some(self.changed_at)
+                Some((self.changed_at, growing.transcript.held_bytes()))
             }
             _ => None,
         }

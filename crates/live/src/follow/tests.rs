@@ -71,6 +71,8 @@ struct Memory {
     puts: Mutex<Vec<(MessageId, Instant)>>,
     removed: Mutex<Vec<MessageId>>,
     largest: Mutex<usize>,
+    /// How often chats were opened.
+    opened: Mutex<usize>,
     files: Mutex<HashMap<Digest, usize>>,
     /// Errors that come before anything works again.
     errors: Mutex<Vec<SinkError>>,
@@ -99,6 +101,7 @@ impl Memory {
 
 impl Sink for Memory {
     fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError> {
+        *self.opened.lock().unwrap() += 1;
         let mut chats = self.chats.lock().unwrap();
         let known = chats.iter().position(|chat| chat.source == source);
         let number = known.unwrap_or_else(|| {
@@ -482,6 +485,20 @@ fn each_file_of_a_folder_is_a_chat_also_those_that_come_later() {
             Following::UpToDate
         ]
     );
+}
+
+#[test]
+fn many_files_that_grow_in_turn_are_each_read_once() {
+    let place = Place::new("none.jsonl");
+    let file = |n: usize| place.folder.path().join(format!("{n}.jsonl"));
+    (0..20).for_each(|n| append(&file(n), &line("user", "One")));
+    let follower = start(place.folder.path(), &place.sink);
+    for round in 1..4 {
+        until("a line of each", || place.sink.put_count() == 20 * round);
+        assert!(follower.wait_until_up_to_date(LONG));
+        (0..20).for_each(|n| append(&file(n), &line("user", "More")));
+    }
+    assert_eq!(*place.sink.opened.lock().unwrap(), 20);
 }
 
 #[test]
