@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -13,7 +14,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::AccessKind};
@@ -101,8 +102,6 @@ pub struct FollowerHandle {
     shared: Arc<Shared>,
     wake: Sender<Word>,
     thread: Option<JoinHandle<()>>,
-    // It holds the other end of its events.
-    watcher: Option<RecommendedWatcher>,
 }
 
 /// What the follower's thread is told.
@@ -152,8 +151,8 @@ impl Follower {
     ) -> Result<FollowerHandle, FollowError> {
         let (wake, words) = channel();
         let mut engine = Engine::new(path, sink, options)?;
+        engine.wake = Some(wake.clone());
         let shared = Arc::clone(&engine.around.shared);
-        let watcher = watch(&engine.around.root, wake.clone());
         let thread = thread::Builder::new()
             .name("follow".to_owned())
             .spawn(move || engine.run(&words))
@@ -165,7 +164,6 @@ impl Follower {
             shared,
             wake,
             thread: Some(thread),
-            watcher,
         })
     }
 
@@ -226,7 +224,6 @@ impl Drop for FollowerHandle {
         self.shared.is_stopped.store(true, Ordering::Release);
         // The thread may have ended by itself.
         let _ = self.wake.send(Word::Stop);
-        self.watcher = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -269,7 +266,14 @@ struct Engine {
     awake: HashSet<PathBuf>,
     has_too_many: bool,
     has_missed: bool,
+    /// Whom the operating system tells of changes, where it is asked to.
+    wake: Option<Sender<Word>>,
+    watcher: Option<RecommendedWatcher>,
+    watched: Option<FolderMark>,
 }
+
+/// What tells a folder from one that came in its place; a number may be given again.
+type FolderMark = (u64, u64, Option<SystemTime>);
 
 impl Engine {
     fn new(path: &Path, sink: Arc<dyn Sink>, options: FollowOptions) -> Result<Self, FollowError> {
@@ -297,6 +301,9 @@ impl Engine {
             awake: HashSet::new(),
             has_too_many: false,
             has_missed: false,
+            wake: None,
+            watcher: None,
+            watched: None,
         })
     }
 
@@ -390,6 +397,7 @@ impl Engine {
 
     /// Looks for files, the newest first, and looks at all.
     fn scan(&mut self) {
+        self.watch();
         let (mut paths, has_too_many) = self.around.root.files();
         if has_too_many && !std::mem::replace(&mut self.has_too_many, has_too_many) {
             tracing::warn!(
@@ -412,6 +420,19 @@ impl Engine {
             .collect();
         gone.into_iter().for_each(|path| self.enqueue(path));
         self.let_sleep();
+    }
+
+    /// Asks the operating system to tell of changes, and once more where another folder stands in place of the one that it tells of.
+    fn watch(&mut self) {
+        let root = &self.around.root;
+        let (Some(wake), Ok(meta)) = (&self.wake, root.folder.metadata()) else {
+            return;
+        };
+        let mark = Some((meta.dev(), meta.ino(), meta.created().ok()));
+        if self.watched != mark {
+            self.watcher = watch(root, wake.clone());
+            self.watched = mark;
+        }
     }
 
     fn enqueue(&mut self, path: PathBuf) {

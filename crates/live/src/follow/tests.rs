@@ -6,7 +6,7 @@ use std::{
     io::Write,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc::channel},
     time::{Duration, Instant},
 };
 
@@ -520,6 +520,24 @@ fn what_is_written_over_in_the_middle_is_read_again() {
     append(&place.path, &line("user", "And on"));
     until("these too", || place.is_whole());
     drop(follower);
+}
+
+#[test]
+fn a_folder_that_was_made_anew_is_watched() {
+    let place = Place::new("in/a.jsonl");
+    let folder = place.path.parent().unwrap();
+    fs::create_dir(folder).unwrap();
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(folder, sink, hasty()).unwrap();
+    let (wake, words) = channel();
+    engine.wake = Some(wake);
+    engine.scan();
+    fs::remove_dir(folder).unwrap();
+    fs::create_dir(folder).unwrap();
+    engine.scan();
+    append(&place.path, &line("user", "One"));
+    let is_told = |word| matches!(word, Word::Changed(path) if path == place.path);
+    while !is_told(words.recv_timeout(LONG).unwrap()) {}
 }
 
 #[test]
