@@ -1266,6 +1266,27 @@ class LiveTest(Live, unittest.TestCase):
         for name in ["chat.json", "chat.md"]:
             self.assertIn("Message 7.", files[name].decode())
 
+    def test_it_ends_with_all_of_the_chat_also_when_ctrl_c_ends_the_program_that_sends(self):
+        publisher = Publisher()
+        remote, file = publisher.data / "site.git", publisher.data / "chat.jsonl"
+        git("init", "--bare", "--quiet", str(remote))
+        pushed, hook = publisher.data / "pushed", remote / "hooks" / "pre-receive"
+        hook.write_text(f"#!/bin/sh\necho >> {pushed}\nsleep 2\n")
+        hook.chmod(0o755)
+        self.grow(file, 0, 4)
+        # As in a terminal: all of a group hear of it.
+        process = publisher.start("publish", file, "--to", f"git+file://{remote}#p", "--live", "--json", before=["setsid"])
+        said = self.steps(process)
+        self.until(lambda: said)
+        before = pushed.read_text()
+        self.grow(file, 4, 5)
+        self.until(lambda: pushed.read_text() != before)
+        os.killpg(process.pid, signal.SIGINT)
+        err = process.stderr.read()
+        self.assertEqual(process.wait(60), 0, err)
+        for name in ["*.html", "*chat.json"]:
+            self.assertIn("Message 4.", git("-C", str(remote), "grep", "-h", "-F", "Message 4.", "p", "--", name))
+
     def test_the_link_freezes_when_it_is_published_without_live(self):
         publisher = Publisher()
         root = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
