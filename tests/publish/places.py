@@ -988,6 +988,15 @@ class GitTest(Place, unittest.TestCase):
         for self.frozen in [before, commits[0]]:
             self.assertIsNotNone(whole(self.get, share))
 
+    def test_a_branch_that_cannot_be_made_is_not_said_to_have_moved(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        publisher.publish(file, self.target)
+        code, _, err = publisher.run("publish", file, "--to", f"{self.target}/more")
+        self.assertEqual(code, 2)
+        self.assertIn("'refs/heads/pages' exists", err)
+        self.assertNotIn("moved on", err)
+
     def test_a_repository_is_found_from_where_one_stands(self):
         publisher = Publisher()
         file = chat(publisher.data / "chat.jsonl", 4)
