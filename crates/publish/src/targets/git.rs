@@ -21,6 +21,9 @@ use crate::{
 /// The branch where none is named: what GitHub's own tools use.
 const BRANCH: &str = "gh-pages";
 
+/// A host that says nothing for a minute is given up.
+const SPEED_MIN: [&str; 4] = ["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"];
+
 /// A branch.
 pub(crate) struct Git {
     name: String,
@@ -110,13 +113,14 @@ impl GitSession<'_> {
         command
             .current_dir(self.folder.path())
             .env("GIT_DIR", self.folder.path())
-            .env("GIT_TERMINAL_PROMPT", "0");
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .args(SPEED_MIN);
         command.env(
             "GIT_INDEX_FILE",
             self.folder.path().join("publication-index"),
         );
         if std::env::var_os("GIT_SSH_COMMAND").is_none() {
-            command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+            command.env("GIT_SSH_COMMAND", program::SSH);
         }
         command
     }

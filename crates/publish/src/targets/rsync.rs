@@ -110,8 +110,7 @@ impl Rsync {
     fn run(&self, arguments: &[&str]) -> Result<Ran, PublishError> {
         let mut command = Command::new("rsync");
         if std::env::var_os("RSYNC_RSH").is_none() {
-            // Nobody is there to answer a question.
-            command.env("RSYNC_RSH", "ssh -oBatchMode=yes");
+            command.env("RSYNC_RSH", program::SSH);
         }
         program::run(
             &self.name,
