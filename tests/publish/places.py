@@ -315,6 +315,21 @@ class FolderTest(Place, unittest.TestCase):
         self.assertEqual(code, 2)
         self.assertIn("is encrypted", err)
 
+    def test_damage_of_an_encrypted_share_is_found_without_its_key(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        share = publisher.publish(chat(publisher.data / "chat.jsonl", 4), root, "--encrypt")["share"]
+        self.assertIn("(encrypted)", publisher.ok("verify", root)[0])
+        piece = next((root / "s" / share).glob("*/files/*.js"))
+        before = piece.read_bytes()
+        piece.write_bytes(before[:100] + b"." + before[101:])
+        damaged = lambda: publisher.run("verify", root)[:2]  # noqa: E731
+        self.assertEqual((damaged()[0], damaged()[1][:8]), (1, "damaged "))
+        piece.unlink()
+        self.assertEqual((damaged()[0], damaged()[1][:8]), (1, "damaged "))
+        piece.write_bytes(before)
+        publisher.ok("verify", root)
+
     def test_what_is_wrong_is_said(self):
         publisher = Publisher()
         file = chat(publisher.data / "chat.jsonl", 4)
