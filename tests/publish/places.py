@@ -109,7 +109,8 @@ class Place:
         self.assertNotIn(two["share"], index + self.get("catalogue.json").decode())
         publisher.publish(publisher.data / "one.jsonl", self.target, "--listed", "--title", " ")
         self.assertIn("Untitled chat", self.get("index.html").decode())
-        publisher.publish(publisher.data / "one.jsonl", self.target, "--title", "Seen by <all>")
+        _, err = publisher.ok("publish", publisher.data / "one.jsonl", "--to", self.target, "--title", "Seen by <all>")
+        self.assertIn("It is not listed on the site's first page any more", err)
         # Without a listed share there is no list.
         self.assertEqual({"index.html", "catalogue.json"} & set(self.names()), set())
 

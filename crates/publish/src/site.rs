@@ -701,6 +701,7 @@ pub(crate) fn list_in_catalogue(
         // The list is written before its page: somebody may have written both since we read it.
         old = read_catalogue(target, session, &path)?;
     }
+    changes.is_unlisted = !is_listed && old.shares.iter().any(|listed| listed.share == *share);
     let mut new = old.with(share, listing);
     let is_ours = old.knows(there);
     if new == old && (there == old.page || !is_ours) {
