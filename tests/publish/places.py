@@ -109,7 +109,8 @@ class Place:
         self.assertNotIn(two["share"], index + self.get("catalogue.json").decode())
         publisher.publish(publisher.data / "one.jsonl", self.target, "--listed", "--title", " ")
         self.assertIn("Untitled chat", self.get("index.html").decode())
-        publisher.publish(publisher.data / "one.jsonl", self.target, "--title", "Seen by <all>")
+        _, err = publisher.ok("publish", publisher.data / "one.jsonl", "--to", self.target, "--title", "Seen by <all>")
+        self.assertIn("It is not listed on the site's first page any more", err)
         # Without a listed share there is no list.
         self.assertEqual({"index.html", "catalogue.json"} & set(self.names()), set())
 
@@ -314,6 +315,21 @@ class FolderTest(Place, unittest.TestCase):
         code, _, err = publisher.run("publish", file, "--to", root)
         self.assertEqual(code, 2)
         self.assertIn("is encrypted", err)
+
+    def test_damage_of_an_encrypted_share_is_found_without_its_key(self):
+        publisher = Publisher()
+        root = publisher.data / "site"
+        share = publisher.publish(chat(publisher.data / "chat.jsonl", 4), root, "--encrypt")["share"]
+        self.assertIn("(encrypted)", publisher.ok("verify", root)[0])
+        piece = next((root / "s" / share).glob("*/files/*.js"))
+        before = piece.read_bytes()
+        piece.write_bytes(before[:100] + b"." + before[101:])
+        damaged = lambda: publisher.run("verify", root)[:2]  # noqa: E731
+        self.assertEqual((damaged()[0], damaged()[1][:8]), (1, "damaged "))
+        piece.unlink()
+        self.assertEqual((damaged()[0], damaged()[1][:8]), (1, "damaged "))
+        piece.write_bytes(before)
+        publisher.ok("verify", root)
 
     def test_what_is_wrong_is_said(self):
         publisher = Publisher()
@@ -988,6 +1004,15 @@ class GitTest(Place, unittest.TestCase):
         for self.frozen in [before, commits[0]]:
             self.assertIsNotNone(whole(self.get, share))
 
+    def test_a_branch_that_cannot_be_made_is_not_said_to_have_moved(self):
+        publisher = Publisher()
+        file = chat(publisher.data / "chat.jsonl", 4)
+        publisher.publish(file, self.target)
+        code, _, err = publisher.run("publish", file, "--to", f"{self.target}/more")
+        self.assertEqual(code, 2)
+        self.assertIn("'refs/heads/pages' exists", err)
+        self.assertNotIn("moved on", err)
+
     def test_a_repository_is_found_from_where_one_stands(self):
         publisher = Publisher()
         file = chat(publisher.data / "chat.jsonl", 4)
@@ -1265,6 +1290,27 @@ class LiveTest(Live, unittest.TestCase):
         files, _ = self.files(root, share)
         for name in ["chat.json", "chat.md"]:
             self.assertIn("Message 7.", files[name].decode())
+
+    def test_it_ends_with_all_of_the_chat_also_when_ctrl_c_ends_the_program_that_sends(self):
+        publisher = Publisher()
+        remote, file = publisher.data / "site.git", publisher.data / "chat.jsonl"
+        git("init", "--bare", "--quiet", str(remote))
+        pushed, hook = publisher.data / "pushed", remote / "hooks" / "pre-receive"
+        hook.write_text(f"#!/bin/sh\necho >> {pushed}\nsleep 2\n")
+        hook.chmod(0o755)
+        self.grow(file, 0, 4)
+        # As in a terminal: all of a group hear of it.
+        process = publisher.start("publish", file, "--to", f"git+file://{remote}#p", "--live", "--json", before=["setsid"])
+        said = self.steps(process)
+        self.until(lambda: said)
+        before = pushed.read_text()
+        self.grow(file, 4, 5)
+        self.until(lambda: pushed.read_text() != before)
+        os.killpg(process.pid, signal.SIGINT)
+        err = process.stderr.read()
+        self.assertEqual(process.wait(60), 0, err)
+        for name in ["*.html", "*chat.json"]:
+            self.assertIn("Message 4.", git("-C", str(remote), "grep", "-h", "-F", "Message 4.", "p", "--", name))
 
     def test_the_link_freezes_when_it_is_published_without_live(self):
         publisher = Publisher()

@@ -22,6 +22,8 @@ pub struct Changes {
     pub removed: Vec<SitePath>,
     /// A list of shares that is damaged, or none of ours: what it says stays as it is.
     pub foreign_list: Option<SitePath>,
+    /// True where the share is taken out of the list of shares.
+    pub is_unlisted: bool,
 }
 
 /// A file that is new at a place.

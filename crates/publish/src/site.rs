@@ -651,9 +651,7 @@ pub(crate) fn site_files(
         all.extend_from_slice(Digest::of(bytes).as_bytes());
     }
     let digest = Digest::of(&all);
-    if site.is_some_and(|site| site.files == digest) {
-        return Ok(());
-    }
+    let is_same = site.is_some_and(|site| site.files == digest);
     let mut record = SiteRecord {
         format: SiteRecord::FORMAT.to_owned(),
         version: SITE_VERSION,
@@ -663,11 +661,18 @@ pub(crate) fn site_files(
     for (name, bytes, media_type) in files {
         let path = SitePath::root(name);
         let is_ours = site.is_some_and(|site| site.ours.iter().any(|ours| ours == name));
+        // What is as it should be may have been lost.
+        if is_same && !(is_ours && session.read(&path)?.is_none()) {
+            continue;
+        }
         // What somebody else has put there is theirs.
         if is_ours || session.read(&path)?.is_none_or(|there| there == bytes) {
             record.ours.push(name.to_owned());
             changes.heads.push(head(path, bytes, media_type));
         }
+    }
+    if is_same {
+        return Ok(());
     }
     let path = SitePath::root(SITE_RECORD);
     changes.heads.push(head(path, record::write(&record), JSON));
@@ -701,6 +706,7 @@ pub(crate) fn list_in_catalogue(
         // The list is written before its page: somebody may have written both since we read it.
         old = read_catalogue(target, session, &path)?;
     }
+    changes.is_unlisted = !is_listed && old.shares.iter().any(|listed| listed.share == *share);
     let mut new = old.with(share, listing);
     let is_ours = old.knows(there);
     if new == old && (there == old.page || !is_ours) {
@@ -911,6 +917,24 @@ pub(crate) mod tests {
             unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap();
             assert_eq!(session.read(&path).unwrap().unwrap(), foreign.as_bytes());
         }
+    }
+
+    #[test]
+    fn files_of_the_site_that_were_lost_are_sent_again() {
+        let target = open("memory:///site").unwrap();
+        let one = One::new(1, 1);
+        publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
+        let lost = SitePath::root("404.html");
+        let losing = Changes {
+            removed: vec![lost.clone()],
+            ..Changes::default()
+        };
+        let mut session = target.begin(&Unseen).unwrap();
+        session.apply(&losing, &Unseen).unwrap();
+        publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
+        assert_eq!(session.read(&lost).unwrap().unwrap(), b"nothing here");
+        let again = publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
+        assert!(again.changes.is_empty());
     }
 
     #[test]

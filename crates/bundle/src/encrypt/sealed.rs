@@ -246,17 +246,7 @@ impl SealedBundle {
         if !path.join(INDEX).is_file() {
             return Err(not_sealed());
         }
-        let mut files = Vec::new();
-        for name in crate::verify::names_in(path)? {
-            let at = path.join(&name);
-            let bytes = fs::read(&at).map_err(BundleError::io("reading", &at))?;
-            files.push(FileEntry {
-                media_type: media_type(&name).to_owned(),
-                size_bytes: bytes.len() as u64,
-                sha256: Digest::of(&bytes),
-                path: BundlePath::new(&name)?,
-            });
-        }
+        let files = files_in(path)?;
         let id = id_of(&files);
         let name = path.file_name().map(|name| name.to_string_lossy());
         if name.as_deref() != Some(&id.to_string()) {
@@ -269,6 +259,14 @@ impl SealedBundle {
             path: path.to_owned(),
             files,
         })
+    }
+
+    /// The digest of all files of a sealed bundle, wherever it lies: no key is needed to see whether they are what they were.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is none of ours.
+    pub fn digest(path: &Path) -> Result<Digest, BundleError> {
+        Ok(id_of(&files_in(path)?))
     }
 
     /// The lock of a sealed bundle, wherever it comes from.
@@ -312,6 +310,22 @@ impl SealedBundle {
         let size_bytes = sizes.sum();
         Package::of(path, size_bytes, Box::new(files))
     }
+}
+
+/// All files of a sealed bundle, with their digests.
+fn files_in(path: &Path) -> Result<Vec<FileEntry>, BundleError> {
+    let mut files = Vec::new();
+    for name in crate::verify::names_in(path)? {
+        let at = path.join(&name);
+        let bytes = fs::read(&at).map_err(BundleError::io("reading", &at))?;
+        files.push(FileEntry {
+            media_type: media_type(&name).to_owned(),
+            size_bytes: bytes.len() as u64,
+            sha256: Digest::of(&bytes),
+            path: BundlePath::new(&name)?,
+        });
+    }
+    Ok(files)
 }
 
 /// The lock and the pieces of an index.

@@ -21,6 +21,9 @@ use crate::{
 /// The branch where none is named: what GitHub's own tools use.
 const BRANCH: &str = "gh-pages";
 
+/// A host that says nothing for a minute is given up.
+const SPEED_MIN: [&str; 4] = ["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"];
+
 /// A branch.
 pub(crate) struct Git {
     name: String,
@@ -110,13 +113,14 @@ impl GitSession<'_> {
         command
             .current_dir(self.folder.path())
             .env("GIT_DIR", self.folder.path())
-            .env("GIT_TERMINAL_PROMPT", "0");
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .args(SPEED_MIN);
         command.env(
             "GIT_INDEX_FILE",
             self.folder.path().join("publication-index"),
         );
         if std::env::var_os("GIT_SSH_COMMAND").is_none() {
-            command.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+            command.env("GIT_SSH_COMMAND", program::SSH);
         }
         command
     }
@@ -165,6 +169,15 @@ impl GitSession<'_> {
         }
     }
 
+    /// The commit at the end of the branch as it is there now.
+    fn tip_there(&self) -> Result<Option<String>, PublishError> {
+        let head = format!("refs/heads/{}", self.git.branch);
+        let asked = ["ls-remote", "origin", &head];
+        let found = self.git("asking for the branch", &asked, Vec::new())?;
+        let found = String::from_utf8_lossy(&found);
+        Ok(found.split_whitespace().next().map(str::to_owned))
+    }
+
     /// Gets the end of the branch, without its history, and without contents where the host can leave them out.
     fn fetch(&mut self) -> Result<(), PublishError> {
         self.git(
@@ -177,19 +190,10 @@ impl GitSession<'_> {
             &["remote", "add", "origin", &self.git.url],
             Vec::new(),
         )?;
-        let head = format!("refs/heads/{}", self.git.branch);
-        let found = self.git(
-            "asking for the branch",
-            &["ls-remote", "origin", &head],
-            Vec::new(),
-        )?;
-        if String::from_utf8_lossy(&found)
-            .split_whitespace()
-            .next()
-            .is_none()
-        {
+        if self.tip_there()?.is_none() {
             return Ok(());
         }
+        let head = format!("refs/heads/{}", self.git.branch);
         self.git(
             "fetching the branch",
             &[
@@ -424,7 +428,10 @@ impl Session for GitSession<'_> {
                 "cannot lock ref",
                 "incorrect old value",
             ];
-            if has_moved.iter().any(|sign| pushed.says.contains(sign)) {
+            // A branch that cannot be made or written is refused in the same words; one that somebody writes right now moves in a moment.
+            if has_moved.iter().any(|sign| pushed.says.contains(sign))
+                && (pushed.says.contains("File exists") || self.tip_there()? != self.tip)
+            {
                 return Err(PublishError::MovedOn {
                     target: self.git.name.clone(),
                 });

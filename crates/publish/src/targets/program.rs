@@ -11,6 +11,9 @@ use crate::PublishError;
 /// Characters of what a program says that are passed on.
 const SAYS_CHARS_MAX: usize = 600;
 
+/// How ssh is started where nobody said otherwise: nobody is there to answer a question, and a host that says nothing any more is given up.
+pub(super) const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15";
+
 /// What a program did.
 pub(super) struct Ran {
     /// Its output.

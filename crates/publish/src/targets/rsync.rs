@@ -46,14 +46,28 @@ pub(crate) fn open(text: &str) -> Option<Result<Box<dyn Target>, PublishError>> 
         is_remote()?;
     }
     let name = without_credentials(text);
+    let bad = |reason: &str| {
+        Some(Err(PublishError::BadTarget {
+            target: name.clone(),
+            reason: reason.to_owned(),
+        }))
+    };
     if text.starts_with('-') {
-        return Some(Err(PublishError::BadTarget {
-            target: name,
-            reason: "it names no host".to_owned(),
-        }));
+        return bad("it names no host");
     }
-    let place = format!("{}/", text.trim_end_matches('/'));
+    if text.ends_with("::") {
+        return bad("it names no module");
+    }
+    let place = place_of(text);
     Some(Ok(Box::new(Rsync { name, place })))
+}
+
+/// The folder with a slash at its end. Behind a host alone it is the one where one arrives, and not the root.
+fn place_of(text: &str) -> String {
+    match text.ends_with(':') {
+        true => format!("{text}./"),
+        false => format!("{}/", text.trim_end_matches('/')),
+    }
 }
 
 impl Target for Rsync {
@@ -96,8 +110,7 @@ impl Rsync {
     fn run(&self, arguments: &[&str]) -> Result<Ran, PublishError> {
         let mut command = Command::new("rsync");
         if std::env::var_os("RSYNC_RSH").is_none() {
-            // Nobody is there to answer a question.
-            command.env("RSYNC_RSH", "ssh -oBatchMode=yes");
+            command.env("RSYNC_RSH", program::SSH);
         }
         program::run(
             &self.name,
@@ -476,10 +489,16 @@ mod tests {
             "host::site",
             "me@host:/var/www",
             "host:site/",
+            "host:",
         ] {
             assert_eq!(opened(good), Some(true), "{good}");
         }
-        assert_eq!(opened("-e:sh"), Some(false));
+        for (text, place) in [("host:", "host:./"), ("host:a//", "host:a/")] {
+            assert_eq!(place_of(text), place);
+        }
+        for bad in ["-e:sh", "host::"] {
+            assert_eq!(opened(bad), Some(false), "{bad}");
+        }
         for other in ["site", "C:\\site", "./a:b", "s3://bucket/x", "/srv/www:x"] {
             assert_eq!(opened(other), None, "{other}");
         }

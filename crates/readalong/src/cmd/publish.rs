@@ -48,7 +48,7 @@ pub(crate) struct Publish {
     #[arg(long = "as", value_name = "LINK")]
     link: Option<String>,
 
-    /// List it on the site's first page
+    /// List it on the site's first page; given each time, since an update without it takes it from there
     #[arg(long, conflicts_with_all = ["encrypt", "passphrase"])]
     listed: bool,
 
@@ -187,6 +187,11 @@ impl Publish {
             return Ok(ExitCode::SUCCESS);
         }
         output::note(&format!("{}: {}", ready.title, summary(&published.changes)));
+        if published.changes.is_unlisted {
+            output::note(
+                "It is not listed on the site's first page any more; --listed keeps it there.",
+            );
+        }
         if !place.has_address() {
             output::note(&format!(
                 "The link below {}; give the target a `url` in the configuration to see the whole link.",

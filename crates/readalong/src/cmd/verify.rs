@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use readalong_bundle::{PackageKind, Problem};
+use readalong_bundle::{PackageKind, Problem, SealedBundle};
 use readalong_model::Digest;
 
 use crate::{cancel, files, output};
@@ -110,16 +110,27 @@ fn check_site(site: &Path) -> anyhow::Result<u8> {
     for (share, version) in &found.shares {
         cancel::check()?;
         let said = match share.bundle {
-            // What grows has no manifest, and what is encrypted only its readers can check.
-            None if version.join("index.html").is_file() => format!(
-                "ok      {} (not checked: {})",
-                version.display(),
-                if share.live { "it grows" } else { "encrypted" }
-            ),
-            None => {
+            None if !version.join("index.html").is_file() => {
                 worst = 1;
                 format!("missing {}", version.display())
             }
+            // Nothing says what its files should be.
+            None if share.live => format!("ok      {} (not checked: it grows)", version.display()),
+            // The folder is called by the digest of its files.
+            None => match SealedBundle::digest(version) {
+                Ok(digest) if digest.to_string().starts_with(&share.folder) => {
+                    format!("ok      {} (encrypted)", version.display())
+                }
+                found => {
+                    worst = 1;
+                    let why = found.err().map(|error| format!(": {error}"));
+                    format!(
+                        "damaged {} (encrypted){}",
+                        version.display(),
+                        why.unwrap_or_default()
+                    )
+                }
+            },
             Some(bundle) => match readalong_bundle::verify(version) {
                 Ok(found) if found.problems.is_empty() && found.id == bundle => format!(
                     "ok      {} ({} files), id {bundle}",

@@ -155,7 +155,7 @@ impl Publish {
             before: None,
         };
         keeper.resume()?;
-        let mut is_told = false;
+        let (mut is_told, mut is_last) = (false, false);
         let mut pause = PAUSE_MIN;
         loop {
             let went = keeper.go_on(&mut |sent| {
@@ -179,11 +179,15 @@ impl Publish {
                 // Nothing was shown yet: whoever started it should know at once.
                 Err(error) if !is_told => return Err(error),
                 Err(error) => {
-                    if cancel::is_cancelled() || is_taken_back(&error) {
+                    if is_last || is_taken_back(&error) {
                         return Err(error);
                     }
                     output::print_error(&error);
-                    pause = wait(pause);
+                    // In a terminal Ctrl-C ends the programs, too, that were sending: what they had, and what is to be sent at the end, goes once more.
+                    is_last = cancel::is_cancelled();
+                    if !is_last {
+                        pause = wait(pause);
+                    }
                     // What was sent in the middle of a step is not known: the place is asked.
                     if let Err(error) = keeper.resume() {
                         output::print_error(&error);
