@@ -92,14 +92,14 @@ pub(super) fn said(text: &str) -> Vec<(Said, Cow<'_, str>)> {
     // Nobody types on behind news: the program says there where more of it is.
     let is_news = matches!(found.last(), Some((Said::Info, _)));
     match BEGINNINGS.iter().find(begins) {
-        _ if is_news => put(&mut found, Said::Info, Cow::Borrowed(rest)),
         Some((_, Said::Interrupted)) if !rest.trim_end().ends_with(']') => {
             put(&mut found, Said::Prompt, Cow::Borrowed(rest))
         }
         Some((_, said)) => put(&mut found, *said, Cow::Borrowed(rest.trim())),
         None => {
             let (body, reminders) = without_trailing_reminders(rest);
-            put(&mut found, Said::Prompt, Cow::Borrowed(body));
+            let said = if is_news { Said::Info } else { Said::Prompt };
+            put(&mut found, said, Cow::Borrowed(body));
             reminders
                 .into_iter()
                 .for_each(|reminder| put(&mut found, Said::Hidden, Cow::Borrowed(reminder)));
@@ -321,6 +321,24 @@ mod tests {
                 vec![
                     (Said::Info, "done"),
                     (Said::Info, "Read the output file: /tmp/x"),
+                ],
+            ),
+            (
+                "<task-notification>done</task-notification>\nRead the output file: /tmp/x\n<system-reminder>\nnever say\n</system-reminder>",
+                vec![
+                    (Said::Info, "done"),
+                    (Said::Info, "Read the output file: /tmp/x"),
+                    (
+                        Said::Hidden,
+                        "<system-reminder>\nnever say\n</system-reminder>",
+                    ),
+                ],
+            ),
+            (
+                "<task-notification>done</task-notification>\n[Request interrupted by user]",
+                vec![
+                    (Said::Info, "done"),
+                    (Said::Interrupted, "[Request interrupted by user]"),
                 ],
             ),
             (
