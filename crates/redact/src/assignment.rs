@@ -627,10 +627,13 @@ fn line_begins_with(bytes: &[u8], name: usize) -> bool {
         None => return false,
     };
     // Emphasis and marks of lists: `- **Password:** …`.
-    let is_mark = |byte: &&u8| byte.is_ascii_whitespace() || **byte == b'*';
-    let marks = line.iter().rev().take_while(is_mark).count();
-    let line = line[..line.len() - marks].trim_ascii_start();
+    let stars = line.iter().rev().take_while(|byte| **byte == b'*').count();
+    let line = line[..line.len() - stars].trim_ascii_end();
+    // Behind white space a lone star begins a line of a comment.
+    let is_item = line == b"*" || (stars > 0 && line.trim_ascii_start() == b"*");
+    let line = line.trim_ascii_start();
     line.is_empty()
+        || is_item
         || [
             &b"export"[..],
             b"set",
@@ -1009,6 +1012,8 @@ mod tests {
             ("__Client secret:__ Zq7Lw2Kd9Xc4Vb6N", "Zq7Lw2Kd9Xc4Vb6N"),
             ("- **Password:** hunter2", "hunter2"),
             ("* **Password**: hunter2", "hunter2"),
+            ("* Password: hunter2", "hunter2"),
+            ("a:\n  * **Password:** hunter2", "hunter2"),
             ("The password is: hunter2!x", "hunter2!x"),
             ("Passwort: hunter2!x", "hunter2!x"),
             ("pw: hunter2!x", "hunter2!x"),
@@ -1065,6 +1070,7 @@ mod tests {
             "The password is: correct",
             "The API key is: see `.env`",
             "pw = sync_playwright().start()",
+            "/**\n * password: sha256hash\n */",
         ] {
             assert_eq!(found(text), None, "{text}");
         }
