@@ -109,6 +109,11 @@ fn thoughts_without_an_opening_tag_are_thoughts() {
     for (role, text) in [
         ("assistant", "Close it with `</think>`."),
         ("assistant", "Write <think>\n</think>\nthen"),
+        (
+            "assistant",
+            "It prints:\n```\nHm.\n</think>\nYes\n```\nStrip it.",
+        ),
+        ("assistant", "Strip\n</think> and all before it."),
         ("user", "Hm.\n</think>\nYes"),
     ] {
         let text_alone = format!("  text {text:?}");

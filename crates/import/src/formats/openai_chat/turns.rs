@@ -152,9 +152,7 @@ impl<'a> Turn<'a> {
     pub(in crate::formats) fn push_text(&mut self, text: Cow<'a, str>) {
         let thought = match (self.role, text.trim_start().strip_prefix("<think>")) {
             (Role::Assistant, Some(rest)) => rest.split_once("</think>"),
-            (Role::Assistant, None) if self.pieces.is_empty() => text
-                .split_once("\n</think>")
-                .filter(|(thought, _)| !thought.contains("<think>")),
+            (Role::Assistant, None) if self.pieces.is_empty() => closed_thought(&text),
             _ => None,
         };
         let Some((thought, rest)) = thought else {
@@ -164,6 +162,21 @@ impl<'a> Turn<'a> {
         self.pieces.push(Piece::Reasoning(thought.into()));
         self.pieces.push(Piece::Text(rest.into()));
     }
+}
+
+/// The thoughts that a text begins with, and what follows the line that closes them. A block of code only quotes such a line.
+fn closed_thought(text: &str) -> Option<(&str, &str)> {
+    let (mut at, mut is_code) = (0, false);
+    for line in text.split_inclusive('\n') {
+        let (thought, rest) = text.split_at(at);
+        at += line.len();
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code && line.trim_end() == "</think>" && !thought.is_empty() {
+            return (!thought.contains("<think>")).then_some((thought, &rest[line.len()..]));
+        }
+    }
+    None
 }
 
 impl<'a> Listed<'a> {
