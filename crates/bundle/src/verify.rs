@@ -11,7 +11,7 @@ use std::{
 use rayon::prelude::*;
 use readalong_model::{Digest, DigestWriter};
 
-use crate::{BundleError, BundlePath, FORMAT_VERSION, MANIFEST, Manifest};
+use crate::{BundleError, BundlePath, MANIFEST, Manifest};
 
 /// Bytes of a file that are read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -207,7 +207,7 @@ pub(crate) fn check_name(name: &str, id: Digest, problems: &mut Vec<Problem>) {
 
 pub(crate) fn check_manifest(manifest: &Manifest, id: Digest, problems: &mut Vec<Problem>) {
     if manifest.format != Manifest::FORMAT
-        || manifest.version < FORMAT_VERSION
+        || manifest.version == 0
         || manifest.to_bytes().map(|bytes| Digest::of(&bytes)).ok() != Some(id)
     {
         problems.push(Problem::ManifestChanged);
