@@ -208,8 +208,13 @@ pub fn unpublish(
             let mut planned = plan(target)?;
             planned.changes.heads.clear();
             planned.session.apply(&planned.changes, watch)?;
-            drop(planned);
-            repeat(target, watch, share, plan)?
+            let removed = planned.changes;
+            drop(planned.session);
+            match repeat(target, watch, share, plan) {
+                // A publication had broken off before it had a page: nothing is left of it.
+                Err(PublishError::NotThere { .. } | PublishError::NoSite { .. }) => removed,
+                again => again?,
+            }
         }
         changes => changes?,
     };
@@ -739,7 +744,14 @@ fn read_catalogue(
     session: &mut dyn Session,
     path: &SitePath,
 ) -> Result<Catalogue, PublishError> {
-    let read: Option<Catalogue> = record::read(target.name(), path.as_str(), session.read(path)?)?;
+    let bytes = session.read(path)?;
+    if let Some(unmarked) = bytes.as_deref().and_then(unmarked_catalogue) {
+        let there = session.read(&SitePath::root(INDEX))?;
+        if unmarked.page.is_some() && unmarked.page == there.map(|there| Digest::of(&there)) {
+            return Ok(unmarked);
+        }
+    }
+    let read: Option<Catalogue> = record::read(target.name(), path.as_str(), bytes)?;
     match read {
         Some(read) if read.format != Catalogue::FORMAT => Err(PublishError::BadRecord {
             target: target.name().to_owned(),
@@ -748,6 +760,16 @@ fn read_catalogue(
         }),
         read => Ok(read.unwrap_or_default()),
     }
+}
+
+/// A catalogue as it was written when it did not say what it is: the page that it names tells that it is ours.
+fn unmarked_catalogue(bytes: &[u8]) -> Option<Catalogue> {
+    let mut members: serde_json::Map<_, _> = serde_json::from_slice(bytes).ok()?;
+    if members.contains_key("format") {
+        return None;
+    }
+    members.insert("format".to_owned(), Catalogue::FORMAT.into());
+    serde_json::from_value(members.into()).ok()
 }
 
 #[cfg(test)]
@@ -815,6 +837,19 @@ pub(crate) mod tests {
                 content,
                 at,
             }
+        }
+
+        fn with_a_page() -> Self {
+            let mut one = Self::new(1, 1);
+            one.content.files.push(ContentFile {
+                path: INDEX.to_owned(),
+                here: "Cargo.toml".into(),
+                size_bytes: 1,
+                sha256: None,
+                is_named_by_content: false,
+                media_type: HTML.to_owned(),
+            });
+            one
         }
 
         fn listed(&self) -> Publication<'_> {
@@ -917,6 +952,30 @@ pub(crate) mod tests {
             unpublish(target.as_ref(), &one.share, &Plain, &Unseen).unwrap();
             assert_eq!(session.read(&path).unwrap().unwrap(), foreign.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_list_that_does_not_say_what_it_is_is_ours_where_it_names_its_page() {
+        let target = open("memory:///site").unwrap();
+        let [a, b] = [1, 2].map(|n| One::new(n, n.into()));
+        for one in [&a, &b] {
+            publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
+        }
+        let path = SitePath::root(CATALOGUE);
+        let mut session = target.begin(&Unseen).unwrap();
+        let written = session.read(&path).unwrap().unwrap();
+        let mut unmarked: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        unmarked.as_object_mut().unwrap().remove("format").unwrap();
+        let unmarked = Changes {
+            heads: vec![head(path.clone(), record::write(&unmarked), JSON)],
+            ..Changes::default()
+        };
+        session.apply(&unmarked, &Unseen).unwrap();
+        unpublish(target.as_ref(), &a.share, &Plain, &Unseen).unwrap();
+        let written = session.read(&path).unwrap().unwrap();
+        let catalogue: Catalogue = serde_json::from_slice(&written).unwrap();
+        assert_eq!(catalogue.shares.len(), 1);
+        assert_eq!(catalogue.shares[0].share, b.share);
     }
 
     #[test]
@@ -1051,15 +1110,7 @@ pub(crate) mod tests {
     #[test]
     fn what_is_at_a_full_place_can_be_taken_back() {
         let target = open("memory:///site").unwrap();
-        let mut one = One::new(1, 1);
-        one.content.files.push(ContentFile {
-            path: INDEX.to_owned(),
-            here: "Cargo.toml".into(),
-            size_bytes: 1,
-            sha256: None,
-            is_named_by_content: false,
-            media_type: HTML.to_owned(),
-        });
+        let one = One::with_a_page();
         publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
         let target = Tight(target);
         unpublish(&target, &one.share, &Plain, &Unseen).unwrap();
@@ -1069,6 +1120,27 @@ pub(crate) mod tests {
         let left: Vec<SitePath> = left.map(|listed| listed.path).collect();
         assert_eq!(left, slice::from_ref(&index));
         assert_eq!(session.read(&index).unwrap().unwrap(), b"taken back");
+    }
+
+    #[test]
+    fn what_broke_off_at_a_full_place_can_be_taken_back() {
+        for has_site in [false, true] {
+            let target = open("memory:///site").unwrap();
+            if has_site {
+                publish(target.as_ref(), &One::new(2, 2).listed(), &Plain, &Unseen).unwrap();
+            }
+            let one = One::with_a_page();
+            let mut planned =
+                Plan::publish(target.as_ref(), &one.listed(), &Plain, &Unseen).unwrap();
+            planned.changes.heads.clear();
+            planned.session.apply(&planned.changes, &Unseen).unwrap();
+            drop(planned);
+            let target = Tight(target);
+            unpublish(&target, &one.share, &Plain, &Unseen).unwrap();
+            let mut session = target.begin(&Unseen).unwrap();
+            let left = session.list(&SitePath::share(&one.share)).unwrap();
+            assert_eq!(left, []);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use readalong_bundle::Manifest;
+use readalong_bundle::{BundleError, Manifest};
 
 use crate::{
     Changes, File, Listed, Origin, PublishError, Session, SitePath, Target, Watch, whole_path,
@@ -71,7 +71,7 @@ impl Target for Folder {
     fn begin(&self, watch: &dyn Watch) -> Result<Box<dyn Session + '_>, PublishError> {
         let is_there = self.root.try_exists();
         let is_new = !is_there.map_err(self.io("reading", &self.root))?;
-        if Manifest::open(&self.root).is_ok() {
+        if let Ok(_) | Err(BundleError::TooNew { .. }) = Manifest::open(&self.root) {
             return Err(PublishError::BadTarget {
                 target: self.name.clone(),
                 reason: "it is a bundle, which would be damaged; name another folder".to_owned(),
@@ -413,5 +413,32 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     match cfg!(unix) {
         true => fs::File::open(folder)?.sync_all(),
         false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use readalong_bundle::MANIFEST;
+
+    use super::*;
+    use crate::site::tests::Unseen;
+
+    #[test]
+    fn a_bundle_of_any_version_is_no_site() {
+        for (manifest, is_bundle) in [
+            (
+                r#"{"format":"readalong-bundle","version":1,"generator":"","files":[]}"#,
+                true,
+            ),
+            (r#"{"format":"readalong-bundle","version":99}"#, true),
+            (r#"{"name":"A web app"}"#, false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(MANIFEST), manifest).unwrap();
+            let target = open(folder.path().to_str().unwrap()).unwrap().unwrap();
+            let begun = target.begin(&Unseen);
+            let is_refused = matches!(begun, Err(PublishError::BadTarget { .. }));
+            assert_eq!(is_refused, is_bundle, "{manifest}");
+        }
     }
 }
