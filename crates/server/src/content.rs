@@ -30,8 +30,6 @@ use tokio::{
     io::{AsyncRead, AsyncSeekExt, ReadBuf},
 };
 
-use crate::file_cache::FileCache;
-
 /// Bytes of a file that are read at once when it is streamed.
 const READ_BYTES: usize = 64 << 10;
 
@@ -114,13 +112,6 @@ impl Takes {
 pub(crate) enum Source {
     /// In memory.
     Bytes(Bytes),
-    /// In a cache, under the content's own name. The stream ends with an error when they have left it.
-    Cached {
-        /// The cache.
-        cache: Arc<FileCache>,
-        /// How many they are.
-        size_bytes: u64,
-    },
     /// On disk. The stream ends with an error when the flag is set: what it belongs to is gone.
     File {
         /// The file.
@@ -136,7 +127,7 @@ impl Source {
     fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Cached { size_bytes, .. } | Self::File { size_bytes, .. } => *size_bytes,
+            Self::File { size_bytes, .. } => *size_bytes,
         }
     }
 }
@@ -206,12 +197,6 @@ impl Content {
                 let end = first.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
                 Body::from(bytes.slice(first..end.min(bytes.len())))
             }
-            (Source::Cached { cache, .. }, _) => Body::new(CachedBody {
-                cache,
-                key: (self.sha256, self.packing),
-                next: first,
-                left: count,
-            }),
             (Source::File { path, cut, .. }, _) => {
                 let mut file = File::open(&path).await?;
                 if first > 0 {
@@ -347,81 +332,9 @@ impl http_body::Body for FileBody {
     }
 }
 
-/// Bytes of a cache on their way, piece by piece: whoever does not read on holds one piece, and not all of them.
-struct CachedBody {
-    cache: Arc<FileCache>,
-    key: (Digest, Packing),
-    next: u64,
-    left: u64,
-}
-
-impl http_body::Body for CachedBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.left == 0 {
-            return Poll::Ready(None);
-        }
-        let count = self.left.min(READ_BYTES as u64);
-        let piece = self.cache.known(self.key).and_then(|bytes| {
-            let first = usize::try_from(self.next).ok()?;
-            let piece = bytes.get(first..)?.get(..count as usize)?;
-            // A slice would hold all of them.
-            Some(Bytes::copy_from_slice(piece))
-        });
-        let Some(piece) = piece else {
-            let gone = io::Error::new(io::ErrorKind::NotFound, "others were kept instead");
-            return Poll::Ready(Some(Err(gone)));
-        };
-        self.next += count;
-        self.left -= count;
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt as _;
-
     use super::*;
-
-    #[tokio::test]
-    async fn whoever_reads_slowly_holds_a_piece_of_what_is_cached() {
-        let cache = Arc::new(FileCache::new(1 << 20));
-        let sha256 = Digest::of(b"long");
-        let long = Bytes::from(vec![7; 3 * READ_BYTES]);
-        cache.keep((sha256, Packing::Plain), &long);
-        let content = Content {
-            media_type: HeaderValue::from_static("image/png"),
-            sha256,
-            packing: Packing::Plain,
-            source: Source::Cached {
-                cache: cache.clone(),
-                size_bytes: long.len() as u64,
-            },
-        };
-        let mut slow = content.answer(&HeaderMap::new()).await.unwrap();
-        let piece = slow.body_mut().frame().await.unwrap().unwrap();
-        assert_eq!(piece.into_data().unwrap().len(), READ_BYTES);
-        for n in 0..4 {
-            let other = Bytes::from(vec![n; 300 << 10]);
-            cache.keep((Digest::of(&[n]), Packing::Plain), &other);
-        }
-        assert!(long.is_unique(), "nobody else holds it");
-        assert!(slow.body_mut().frame().await.unwrap().is_err());
-    }
 
     fn headers(pairs: &[(http::HeaderName, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -387,9 +387,14 @@ async fn detail(
         let _turn = turn;
         let record = r.chat(&share.chat)?.ok_or(StoreError::NotFound)?;
         let card = Service::card(r, &share)?;
-        let made_of = format!("{BUILD} {} {} {share:?}", record.last_seq, card.shared_by);
+        let made_of = format!(
+            "{BUILD} {} {} {} {share:?}",
+            at.store.epoch(),
+            record.last_seq,
+            card.shared_by
+        );
         let name = Digest::of(made_of.as_bytes());
-        let made = at.api.whole_chats.known_or(name, || {
+        at.api.whole_chats.known_or(&at.data, name, || {
             let chat = r.whole_chat(&share.chat, share.frozen_at_seq)?;
             let chat = chat.ok_or(StoreError::NotFound)?;
             let snapshot = Snapshot::take(chat, &Service::options(&share));
@@ -403,17 +408,14 @@ async fn detail(
                 includes_artifacts: share.includes_artifacts,
             };
             let json = serde_json::to_vec(&detail).expect("texts and numbers are JSON");
-            Ok::<_, StoreError>(json.into())
-        })?;
-        Ok((name, made))
+            Ok((json.into(), "application/json"))
+        })
     });
     let made = made.await;
     // It may have been taken back while its messages were read.
     admit()?;
-    let (name, made) = made.map_err(|error| ApiError::from(error).about("shared chat"))?;
-    let answers = &service.api.whole_chats;
-    let content = answers.content(name, &made, "application/json");
-    let answer = content.answer(&headers).await;
+    let made = made.map_err(|error| ApiError::from(error).about("shared chat"))?;
+    let answer = made.content().answer(&headers).await;
     answer.map_err(ApiError::internal)
 }
 

@@ -70,9 +70,14 @@ pub(crate) async fn export(
     let read = service.read(move |r| {
         let _turn = turn;
         let chat = r.chat(&chat.id)?.ok_or(StoreError::NotFound)?;
-        let made_of = format!("{BUILD} {} {} {extension}", chat.id, chat.last_seq);
+        let made_of = format!(
+            "{BUILD} {} {} {} {extension}",
+            at.store.epoch(),
+            chat.id,
+            chat.last_seq
+        );
         let name = Digest::of(made_of.as_bytes());
-        let made = at.api.whole_chats.known_or(name, || {
+        at.api.whole_chats.known_or(&at.data, name, || {
             let chat = r.whole_chat(&chat.id, None)?.ok_or(StoreError::NotFound)?;
             let options = SnapshotOptions {
                 title: None,
@@ -82,13 +87,12 @@ pub(crate) async fn export(
                 messages: None,
             };
             let snapshot = Snapshot::take(chat, &options);
-            Ok::<_, StoreError>(readalong_render::copy(&snapshot, format).into())
-        })?;
-        Ok((name, made))
+            let copy = readalong_render::copy(&snapshot, format);
+            Ok((copy.into(), media_type))
+        })
     });
-    let (name, made) = read.await?;
-    let content = service.api.whole_chats.content(name, &made, media_type);
-    let answer = content.answer(&request).await;
+    let made = read.await?;
+    let answer = made.content().answer(&request).await;
     let mut response = answer.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
     headers::keep_as(headers, &file);

@@ -379,19 +379,18 @@ async fn picture(
     let at = service.clone();
     let found = service.read(move |r| {
         let _turn = turn;
-        at.api.pictures.known_or(name, || {
+        at.api.pictures.known_or(&at.data, name, || {
             let picture = r.thumbnail(&id)?.ok_or(StoreError::NotFound)?;
-            Ok(picture.bytes.into())
+            let media_type = headers::artifact_type(kind_of(&picture.bytes).unwrap_or_default());
+            Ok((picture.bytes.into(), media_type))
         })
     });
     let picture = found.await;
     let picture = picture.map_err(|error| ApiError::from(error).about("thumbnail"))?;
-    let media_type = headers::artifact_type(kind_of(&picture).unwrap_or_default());
-    let content = service.api.pictures.content(name, &picture, media_type);
-    let answer = content.answer(&request).await;
+    let answer = picture.content().answer(&request).await;
     let mut response = answer.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
-    headers::artifact(headers, media_type, None);
+    headers::artifact(headers, picture.media_type(), None);
     match service.visibility(&entry.share) {
         ShareVisibility::Public => headers::keep(headers, &entry.share),
         ShareVisibility::Private => headers::keep_nothing(headers),
