@@ -40,8 +40,6 @@ const SETTLE_AFTER: Duration = Duration::from_millis(1_500);
 const REREAD_INTERVAL: Duration = Duration::from_millis(500);
 /// Bytes of memory, about, for files of which the newest messages are held; of the others nothing is, and they are read anew when they grow.
 const AWAKE_BYTES_MAX: usize = 64 << 20;
-/// A file that stood still for so long is not held in memory.
-const AWAKE_FOR: Duration = Duration::from_secs(600);
 
 /// How a follower looks at its files.
 #[derive(Clone, Debug)]
@@ -470,7 +468,7 @@ impl Engine {
         }
     }
 
-    /// Lets go of files that stood still for long, and where those in memory take too much of it, of those that stood still the longest.
+    /// Where the files in memory take too much of it, lets go of those that stood still the longest; the one that changed last stays in any case.
     fn let_sleep(&mut self) {
         let files = &mut self.files;
         let awake = self.awake.drain().filter_map(|path| {
@@ -480,9 +478,9 @@ impl Engine {
         let mut awake: Vec<(Instant, usize, PathBuf)> = awake.collect();
         awake.sort_unstable_by_key(|(since, ..)| std::cmp::Reverse(*since));
         let mut left = AWAKE_BYTES_MAX;
-        for (since, bytes, path) in awake {
-            if bytes <= left && since.elapsed() < AWAKE_FOR {
-                left -= bytes;
+        for (_, bytes, path) in awake {
+            if bytes <= left || self.awake.is_empty() {
+                left = left.saturating_sub(bytes);
                 self.awake.insert(path);
             } else if let Some(file) = files.get_mut(&path) {
                 file.sleep();

@@ -211,7 +211,9 @@ impl Followed {
     /// When it changed last, and about how many bytes of memory it takes, where these could be let go.
     pub(crate) fn could_sleep(&self) -> Option<(Instant, usize)> {
         match &self.reading {
-            Reading::Growing(growing) if growing.at_end && self.next.is_none() => {
+            Reading::Growing(growing)
+                if growing.at_end && self.next.is_none() && Some(growing.checked) == self.look =>
+            {
                 Some((self.changed_at, growing.transcript.held_bytes()))
             }
             _ => None,
