@@ -11,7 +11,8 @@ use std::{
 
 use readalong_live::{
     FollowError, FollowOptions, FollowState, Follower, FollowerHandle, Following, IndexEntry, Sink,
-    SinkError, redacting::RedactingSink,
+    SinkError,
+    redacting::{RedactingSink, Redactions},
 };
 use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId, Updates, UserId};
 use readalong_redact::Report;
@@ -85,6 +86,7 @@ impl Followers {
             owner,
             revives,
             kept: kept.clone(),
+            redactions: service.redactions.clone(),
         });
         let (runtime, behind) = (Handle::current(), Arc::downgrade(service));
         let tell = move |chat: &ChatId, report: &Report, has_learned: bool| {
@@ -239,6 +241,7 @@ struct StoreSink {
     revives: AtomicBool,
     /// Secrets that stay in its chats.
     kept: Vec<String>,
+    redactions: Arc<Redactions>,
 }
 
 impl Sink for StoreSink {
@@ -261,13 +264,23 @@ impl Sink for StoreSink {
         });
         let chat = written.map_err(of_store)?.chat;
         let chat = chat.ok_or_else(|| SinkError::Later("the store made no chat".to_owned()))?;
-        if !self.kept.is_empty() {
+        let mut kept = self
+            .store
+            .read(|reader| reader.kept(&chat))
+            .map_err(of_store)?;
+        let known = kept.len();
+        let more = self.kept.iter().filter(|secret| !kept.contains(secret));
+        let more: Vec<String> = more.cloned().collect();
+        kept.extend(more);
+        if kept.len() > known {
             let keep = Write::Keep {
                 chat: chat.clone(),
                 by: None,
-                kept: self.kept.clone(),
+                kept,
             };
             self.store.write_and_wait(keep).map_err(of_store)?;
+            // What comes from here on is looked at with what stays by now.
+            self.redactions.forget(&chat);
         }
         self.revives.store(false, Ordering::Relaxed);
         Ok(chat)

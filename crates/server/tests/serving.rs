@@ -1090,3 +1090,31 @@ async fn a_deleted_chat_stays_away_until_its_file_is_named_again() {
     std::fs::remove_file(&file).unwrap();
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_stay_is_there_when_a_file_is_named_again() {
+    let world = World::start().await;
+    let file = world.folder.path().with_extension("jsonl");
+    let token = format!("ghp_{}", "b4K9".repeat(9));
+    let line = format!("{{\"role\":\"user\",\"content\":\"It is {token}.\"}}\n");
+    std::fs::write(&file, line).unwrap();
+    let says = async |words: &str| {
+        let chats = world.get("/api/v1/chats", &world.owner()).await.json();
+        let Some(chat) = chats[0]["id"].as_str() else {
+            return false;
+        };
+        let path = format!("/api/v1/chats/{chat}/messages");
+        let messages = world.get(&path, &world.owner()).await.text();
+        messages.contains(words)
+    };
+    let name_it = async |kept: Value| {
+        let named = json!({ "path": file, "kept": kept });
+        world.send(Method::POST, "/api/v1/follow", named).await;
+    };
+    name_it(json!([])).await;
+    world.until(async || says("[redacted: ").await).await;
+    name_it(json!(["GitHub token"])).await;
+    world.until(async || says(&token).await).await;
+    std::fs::remove_file(&file).unwrap();
+    world.stop().await;
+}
