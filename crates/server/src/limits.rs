@@ -145,6 +145,7 @@ pub(crate) struct Addresses {
     requests: DefaultKeyedRateLimiter<IpAddr>,
     streams: Arc<Open>,
     connections: Arc<Open>,
+    answers: Arc<Open>,
     trusted_proxies: Vec<IpAddr>,
 }
 
@@ -170,6 +171,7 @@ impl Addresses {
             requests: RateLimiter::keyed(quota),
             streams: Open::new(limits.streams_per_address, limits.streams),
             connections: Open::new(limits.connections_per_address, limits.connections),
+            answers: Open::new(limits.connections_per_address, limits.connections),
             trusted_proxies: limits.trusted_proxies.clone(),
         }
     }
@@ -201,6 +203,11 @@ impl Addresses {
     /// Counts a request; false where the address asks too often.
     pub(crate) fn may_ask(&self, asker: Asker) -> bool {
         asker.is_none_or(|address| self.requests.check_key(&address).is_ok())
+    }
+
+    /// Counts a request that is worked on, also when whoever asked has gone; `None` where there are too many: as many as there may be connections.
+    pub(crate) fn begin_answer(&self, asker: Asker) -> Option<Permit> {
+        self.answers.take(asker)
     }
 
     fn is_trusted(&self, address: &IpAddr) -> bool {

@@ -35,6 +35,7 @@ use tokio::{
 use tower::Service as _;
 
 use crate::{
+    answers,
     frozen::FrozenShares,
     limits::{Limits, Permit},
     live_share::LiveShares,
@@ -643,7 +644,7 @@ fn clear(data: &Path, store: &Store, frozen: &FrozenShares) -> Result<(), ServeE
     frozen.keep_only(&used.into_iter().collect());
     frozen.forget_stale(store)?;
     // They are made again when they are needed; what was being sent is sent again.
-    for folder in ["live", "uploads"] {
+    for folder in ["live", "uploads", answers::FOLDER] {
         let _ = fs::remove_dir_all(data.join("cache").join(folder));
     }
     Ok(())

@@ -63,6 +63,9 @@ pub enum StoreError {
     /// The writer has ended; nothing is written any more.
     #[error("the store is closed")]
     Closed,
+    /// A mistake of readalong's own came to light while this was written; nothing was changed.
+    #[error("readalong failed in writing this; nothing was changed")]
+    Panicked,
     /// A row of the database does not hold what it should.
     #[error("the database is damaged: {what}")]
     Damaged {

@@ -110,6 +110,12 @@ impl Store {
         self.inner.last_seq.load(Ordering::Acquire)
     }
 
+    /// True as long as something can be written.
+    pub fn is_writing(&self) -> bool {
+        let writer = self.inner.writer.as_ref();
+        writer.is_some_and(|writer| !writer.is_finished())
+    }
+
     /// Is another after each write that is acknowledged and more than what a source brings: what was read of accounts, shares and settings before holds
     /// as long as this is the same.
     pub fn settings_version(&self) -> u64 {

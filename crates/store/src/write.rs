@@ -294,12 +294,16 @@ impl Write {
 
     /// True for what a source brings, which changes nothing but its chat.
     pub(crate) fn is_of_source(&self) -> bool {
-        matches!(self, Self::Apply { .. })
+        match self {
+            Self::All(writes) => writes.iter().all(Self::is_of_source),
+            write => matches!(write, Self::Apply { .. }),
+        }
     }
 
     /// True for what takes something back: it is written also where the disk is full.
     pub(crate) fn takes_back(&self) -> bool {
         match self {
+            Self::All(writes) => !writes.is_empty() && writes.iter().all(Self::takes_back),
             Self::Erase { .. }
             | Self::EraseArtifact { .. }
             | Self::HideArtifact { hidden: true, .. }

@@ -93,7 +93,8 @@ impl Writer {
         last_seq: Arc<AtomicU64>,
         settings_version: Arc<AtomicU64>,
     ) -> Result<Self> {
-        let seq = newest(&connection)?;
+        let newest = "SELECT coalesce(max(seq), 0) FROM events";
+        let seq = sql::one(&connection, newest, [], |row| sql::seq(row, 0))?.unwrap_or(0);
         last_seq.store(seq, Ordering::Release);
         connection.pragma_update(None, "synchronous", "FULL")?;
         artifacts.sweep(|digest| is_named(&connection, digest))?;
@@ -131,47 +132,22 @@ impl Writer {
                 Some(pause) => queue.recv_timeout(pause),
                 None => queue.recv().map_err(RecvTimeoutError::from),
             };
-            let worked = panic::catch_unwind(AssertUnwindSafe(|| match first {
+            match first {
                 Ok(job) => {
                     let jobs = take_batch(job, queue);
                     waiting.fetch_sub(jobs.len(), Ordering::AcqRel);
                     self.write_batch(jobs, &mut on_commit);
                     self.index(INDEX_SHARE - 1);
-                    true
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if self.pause().is_some() {
                         self.do_chores();
                     }
                     self.index(0);
-                    true
                 }
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.finish_chores();
-                    false
-                }
-            }));
-            match worked {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(_) => self.recover(),
+                Err(RecvTimeoutError::Disconnected) => return self.finish_chores(),
             }
         }
-    }
-
-    /// Goes on after a panic: a mistake that one write brings to light is not to keep others from being written. Whoever waited is told that nothing came of it.
-    fn recover(&mut self) {
-        if !self.connection.is_autocommit() {
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
-        if let Ok(seq) = newest(&self.connection) {
-            self.seq = seq;
-            self.last_seq.store(seq, Ordering::Release);
-        }
-        self.settings_version.fetch_add(1, Ordering::AcqRel);
-        // What it was about may have been the cause; it is not tried again at once.
-        self.index_at = Some(Instant::now() + RETRY_INTERVAL);
-        self.is_purging = false;
     }
 
     /// Writes jobs durably, tells what happened, answers. Where the disk is full, those that take something back are still written.
@@ -236,7 +212,9 @@ impl Writer {
     ) -> Result<Vec<Result<Written>>> {
         let before = self.seq;
         let is_of_sources = writes.iter().all(Write::is_of_source);
-        match self.commit(writes) {
+        // A mistake that one write brings to light does not end the writing. Where it comes to light after the commit it does: who was not told of what
+        // was written would go on with what was before.
+        match caught(|| self.commit(writes)) {
             Ok(batch) => {
                 self.last_seq.store(self.seq, Ordering::Release);
                 if !is_of_sources {
@@ -436,7 +414,7 @@ impl Writer {
             self.index_at = Some(begun + RETRY_INTERVAL);
             return;
         }
-        self.index_at = match self.index_step() {
+        self.index_at = match caught(|| self.index_step()) {
             Ok(Step::More) => Some(begun + begun.elapsed() * (rest + 1)),
             Ok(Step::Done) => None,
             Ok(Step::Scrubbed) => {
@@ -495,10 +473,9 @@ fn take_batch(first: Job, queue: &Receiver<Job>) -> Vec<Job> {
     jobs
 }
 
-/// The number of the newest event.
-fn newest(connection: &Connection) -> Result<Seq> {
-    let sql = "SELECT coalesce(max(seq), 0) FROM events";
-    Ok(sql::one(connection, sql, [], |row| sql::seq(row, 0))?.unwrap_or(0))
+/// Does something that leaves the database as it was where it panics.
+fn caught<T>(action: impl FnOnce() -> Result<T>) -> Result<T> {
+    panic::catch_unwind(AssertUnwindSafe(action)).unwrap_or(Err(StoreError::Panicked))
 }
 
 fn is_named(connection: &Connection, digest: Digest) -> Result<bool> {

@@ -12,11 +12,15 @@ use serde_json::json;
 
 use crate::service::Service;
 
-/// `GET /health`: 200 where the store can be read, else 503.
+/// `GET /health`: 200 where the store can be read and written, else 503.
 pub(crate) async fn health(State(service): State<Arc<Service>>) -> Response {
     let is_stopping = *service.stopping.borrow();
     let (status, word) = match service.read_now(|reader| reader.last_seq()) {
         Ok(_) if is_stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        Ok(_) if !service.store.is_writing() => {
+            tracing::error!("nothing can be written any more; start the server again");
+            (StatusCode::SERVICE_UNAVAILABLE, "store")
+        }
         Ok(_) => (StatusCode::OK, "ok"),
         Err(error) => {
             tracing::error!("the store cannot be read: {error}");

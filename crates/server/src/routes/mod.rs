@@ -207,7 +207,9 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
     let span = tracing::debug_span!("request", method = %request.method(), path = %Masked(request.uri().path()));
     let mut response = if is_kept_out(&service, &request) {
         setup::wait()
-    } else if service.addresses.may_ask(asker) {
+    } else if service.addresses.may_ask(asker)
+        && let Some(permit) = service.addresses.begin_answer(asker)
+    {
         request.extensions_mut().insert(AskedBy(asker));
         auth::take_proxy_user(&service, peer, request.headers_mut());
         if let Some(name) = auth::proxy_user(request.headers())
@@ -218,7 +220,11 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
         let request = with_patience(request, service.limits.body_timeout);
         // In a task of its own, which goes on where the client goes away: nothing that was asked for is done by half, and no turn is given back while the
         // work that it was for goes on.
-        let answer = tracing::Instrument::instrument(next.run(request), span.clone());
+        let answer = async move {
+            let _permit = permit;
+            next.run(request).await
+        };
+        let answer = tracing::Instrument::instrument(answer, span.clone());
         match tokio::spawn(answer)
             .await
             .map_err(JoinError::try_into_panic)
