@@ -49,10 +49,10 @@ pub(crate) fn host(url: &str) -> Option<&str> {
     authority(rest).filter(|authority| is_plain_authority(authority))
 }
 
-/// Endings of files that a link's text names without an address; some are top-level domains, too.
-const FILE_ENDINGS: [&str; 18] = [
-    "c", "cc", "cpp", "cs", "css", "go", "h", "html", "java", "js", "json", "md", "py", "rs", "sh",
-    "toml", "ts", "txt",
+/// Endings of hosts that are known as such without a word more; those that functions and files have, too, are left out.
+const HOST_ENDINGS: [&str; 24] = [
+    "ai", "app", "br", "ca", "ch", "cn", "co", "com", "de", "dev", "edu", "eu", "fr", "gov", "io",
+    "jp", "net", "nl", "org", "pl", "ru", "uk", "us", "xyz",
 ];
 
 /// Returns where an address leads, for people to read, if the text of its link seems to say something else: the text names another host,
@@ -82,9 +82,16 @@ fn named_host(text: &str) -> Option<&str> {
     };
     let host = bare_host(shown);
     let (_, ending) = host.rsplit_once('.')?;
-    let is_file = authority == rest && FILE_ENDINGS.contains(&ending);
     let is_domain = ending.chars().count() > 1 && ending.chars().all(char::is_alphabetic);
-    (looks_like_host(host) && (scheme.is_some() || is_domain && !is_file)).then_some(host)
+    // `asyncio.gather` and `App.tsx` are none, and every answer has such.
+    let is_known = HOST_ENDINGS.contains(&ending)
+        || !ending.is_ascii()
+        || authority.contains('@')
+        || rest[authority.len()..].starts_with('/')
+        || host
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("www."));
+    (looks_like_host(host) && (scheme.is_some() || is_domain && is_known)).then_some(host)
 }
 
 /// True where a host is the named one or lies below it, with or without `www.`
@@ -556,11 +563,7 @@ mod tests {
                 "https://bank.example.evil.example",
                 Some("bank.example.evil.example"),
             ),
-            (
-                "docs.bank.example",
-                "https://bank.example",
-                Some("bank.example"),
-            ),
+            ("docs.bank.com", "https://bank.com", Some("bank.com")),
             (
                 "help@bank.example",
                 "mailto:a@evil.example?subject=x",
@@ -587,6 +590,13 @@ mod tests {
             ("bank.example", "https://docs.bank.example/", None),
             ("a@bank.example", "mailto:a@bank.example", None),
             ("main.rs", "https://code.example/src/main.rs", None),
+            ("main.rs#L10", "https://code.example/src/main.rs", None),
+            ("asyncio.gather", "https://docs.example", None),
+            ("Array.prototype.map", "https://docs.example", None),
+            ("System.Net", "https://docs.example", None),
+            ("App.tsx", "https://code.example", None),
+            ("config.yaml", "https://code.example", None),
+            ("例子.中国", "https://evil.example", Some("evil.example")),
             ("e.g. 1.2", "https://code.example", None),
             ("#1", "#fn-1", None),
         ] {

@@ -34,18 +34,53 @@ enum Mark {
     Letter,
 }
 
-/// Returns the source with what is text marked as text; `is_typed` says that it was typed by a person.
-pub(crate) fn literal(markdown: &str, options: Options, is_typed: bool) -> Cow<'_, str> {
+/// A source with what is text marked as text.
+pub(crate) struct Literal<'a> {
+    pub(crate) text: Cow<'a, str>,
+    source: &'a str,
+    /// Where something else than in the source ends, there and in the source.
+    changes: Vec<(usize, usize)>,
+}
+
+impl<'a> Literal<'a> {
+    fn unchanged(source: &'a str) -> Self {
+        Literal {
+            text: Cow::Borrowed(source),
+            source,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Returns what stands in the source for a range of the text.
+    pub(crate) fn source(&self, range: Range<usize>) -> &'a str {
+        let place = |at: usize| {
+            let next = self.changes.partition_point(|(end, _)| *end <= at);
+            let (end, source_end) = match next.checked_sub(1) {
+                Some(last) => self.changes[last],
+                None => (0, 0),
+            };
+            let limit = self.changes.get(next).map_or(self.source.len(), |it| it.1);
+            (source_end + at - end).min(limit)
+        };
+        let range = place(range.start)..place(range.end);
+        self.source.get(range).unwrap_or_default()
+    }
+}
+
+/// Marks what is text in the source as text; `is_typed` says that it was typed by a person.
+pub(crate) fn literal(markdown: &str, options: Options, is_typed: bool) -> Literal<'_> {
     let has = |texts: &[&str]| texts.iter().any(|text| markdown.contains(text));
     let is_east_asian = || markdown.bytes().any(|byte| byte >= EAST_ASIAN_BYTE);
     let needs_marks = memchr::memchr2(b'\\', b'$', markdown.as_bytes()).is_some()
         || is_typed && has(&["__", "\n ", "\n\t"])
         || has(&["**"]) && is_east_asian();
     if !needs_marks {
-        return Cow::Borrowed(markdown);
+        return Literal::unchanged(markdown);
     }
     let mut marks = vec![Mark::Plain; markdown.len()];
     let mut indentation = Indentation::default();
+    // The text of such a link is its label, which is compared as it is written.
+    let mut label_end = 0;
     for (event, range) in Parser::new_ext(markdown, options).into_offset_iter() {
         if is_typed {
             indentation.event(&event, range.start, markdown.as_bytes(), &mut marks);
@@ -61,11 +96,19 @@ pub(crate) fn literal(markdown: &str, options: Options, is_typed: bool) -> Cow<'
                 },
             ) => marks[range].fill(Mark::Code),
             Event::InlineHtml(_) | Event::Start(Tag::Table(_)) => marks[range].fill(Mark::Markup),
-            Event::Start(Tag::Strong) if is_typed && markdown[range.clone()].starts_with('_') => {
+            Event::Start(Tag::Link {
+                link_type: LinkType::Shortcut | LinkType::Collapsed,
+                ..
+            }) => label_end = range.end,
+            Event::Start(Tag::Strong)
+                if is_typed
+                    && range.start >= label_end
+                    && markdown[range.clone()].starts_with('_') =>
+            {
                 marks[range.start..range.start + 2].fill(Mark::Escaped);
                 marks[range.end - 2..range.end].fill(Mark::Escaped);
             }
-            Event::Text(_) if marks[range.start] != Mark::Code => {
+            Event::Text(_) if range.start >= label_end && marks[range.start] != Mark::Code => {
                 mark_letters(markdown, range, &mut marks)
             }
             _ => {}
@@ -79,12 +122,13 @@ pub(crate) fn literal(markdown: &str, options: Options, is_typed: bool) -> Cow<'
 }
 
 /// Writes the source as its marks say.
-fn written<'a>(markdown: &'a str, marks: &[Mark]) -> Cow<'a, str> {
+fn written<'a>(markdown: &'a str, marks: &[Mark]) -> Literal<'a> {
     let is_changed = |mark: &Mark| matches!(mark, Mark::Escaped | Mark::Blank | Mark::Letter);
     if !marks.iter().any(is_changed) {
-        return Cow::Borrowed(markdown);
+        return Literal::unchanged(markdown);
     }
     let mut out = String::with_capacity(markdown.len() + markdown.len() / 8);
+    let mut changes = Vec::new();
     for (at, c) in markdown.char_indices() {
         match (marks[at], c) {
             (Mark::Blank, '\t') => out.push_str(&NO_BREAK_SPACE.repeat(TAB_COLUMNS)),
@@ -93,8 +137,15 @@ fn written<'a>(markdown: &'a str, marks: &[Mark]) -> Cow<'a, str> {
             (Mark::Letter, c) => _ = write!(out, "&#{};", u32::from(c)),
             (_, c) => out.push(c),
         }
+        if is_changed(&marks[at]) {
+            changes.push((out.len(), at + c.len_utf8()));
+        }
     }
-    Cow::Owned(out)
+    Literal {
+        text: Cow::Owned(out),
+        source: markdown,
+        changes,
+    }
 }
 
 /// Marks the letter outside of each `**` that the parser left as text, because punctuation stands on its other side.
@@ -125,7 +176,13 @@ fn mark_letters(markdown: &str, text: Range<usize>, marks: &mut [Mark]) {
         if is_punctuation(before) && after.is_alphanumeric() {
             marks[at] = Mark::Letter;
         } else if before.is_alphanumeric() && is_punctuation(after) {
-            marks[start - before.len_utf8()] = Mark::Letter;
+            let letter = start - before.len_utf8();
+            marks[letter] = Mark::Letter;
+            let backslashes = source[..letter].iter().rev();
+            if backslashes.take_while(|byte| **byte == b'\\').count() % 2 == 1 {
+                // It would make the `&` of the entity text.
+                marks[letter - 1] = Mark::Escaped;
+            }
         }
     }
 }
@@ -224,16 +281,25 @@ impl Indentation {
 
 /// The column at which a place of the source stands in its line.
 fn column(source: &[u8], at: usize) -> usize {
-    let line = memchr::memrchr(b'\n', &source[..at]).map_or(0, |end| end + 1);
+    let line = memchr::memrchr2(b'\n', b'\r', &source[..at]).map_or(0, |end| end + 1);
     source[line..at].iter().fold(0, |column, byte| match byte {
         b'\t' => column + TAB_COLUMNS - column % TAB_COLUMNS,
         _ => column + 1,
     })
 }
 
-/// Where mathematics of each kind has begun.
+/// Where mathematics of each kind has begun, and the line that is read.
 #[derive(Default)]
 struct Mathematics {
+    open: Open,
+    /// Where the text of the line begins, behind the marks of quotes and lists.
+    line: usize,
+    /// True where the line begins an item of a list.
+    is_item: bool,
+}
+
+#[derive(Default)]
+struct Open {
     /// `\(`
     inline: Option<usize>,
     /// `\[`
@@ -242,67 +308,95 @@ struct Mathematics {
     dollar: Option<usize>,
     /// `$$`
     dollars: Option<usize>,
+    /// True where `$$` has its line for itself, so that what looks like items of lists is mathematics.
+    is_fence: bool,
 }
 
 impl Mathematics {
-    /// Marks `\(…\)`, `\[…\]`, `$…$` and `$$…$$`. They end in the paragraph in which they begin, `$…$` in its line.
+    /// Marks `\(…\)`, `\[…\]`, `$…$` and `$$…$$` that can be nothing but mathematics: dollars are prices and levels of them, variables of
+    /// shells, too, and escaped brackets are brackets.
+    ///
+    /// All end in the paragraph or cell in which they begin, `$…$` in its line; `$$…$$` has its lines for itself.
     fn mark(mut self, source: &[u8], marks: &mut [Mark]) {
         let mut at = 0;
-        while at < source.len() {
-            if marks[at] == Mark::Code {
-                self = Self::default();
-                at += 1;
-                continue;
-            }
-            let begun = match &source[at..] {
-                [b'\\', b')', ..] => self.inline.take(),
-                [b'\\', b']', ..] => self.display.take(),
-                [b'$', b'$', ..] if self.dollars.is_some() => self.dollars.take(),
-                [b'$', ..] if self.closes(source, at) => self.dollar.take(),
-                rest => {
-                    self.open(source, at, rest);
-                    None
-                }
-            };
-            let length = match source[at..] {
-                [b'\\', _, ..] | [b'$', b'$', ..] => 2,
+        self.begin_line(source, at);
+        while let [byte, rest @ ..] = &source[at..] {
+            let start = at;
+            at += match rest {
+                [next, ..] if *byte == b'\\' && next.is_ascii_punctuation() => 2,
+                _ if *byte == b'$' => 1 + rest.iter().take_while(|next| **next == b'$').count(),
                 _ => 1,
             };
-            at += length;
-            if let Some(begun) = begun {
-                mark_text(&source[begun..at], &mut marks[begun..at]);
-                self.forget(|open| open > begun);
+            let is_markup = marks[start] == Mark::Markup;
+            if is_line_end(source, start) {
+                if is_markup {
+                    self.open = Open::default();
+                }
+                self.begin_line(source, at);
+                continue;
+            }
+            if marks[start] == Mark::Code || is_markup && *byte == b'|' {
+                self.open = Open::default();
+                continue;
+            }
+            let begun = match &source[start..at] {
+                b"\\)" => self.open.inline.take(),
+                b"\\]" => self.open.display.take(),
+                b"$" if closes(source, start) => self.open.dollar.take(),
+                b"$$" if self.ends_block(source, start) => self.open.dollars.take(),
+                _ => None,
+            };
+            match begun {
+                Some(begun) if is_mathematics(&source[begun..at]) => {
+                    mark_text(&source[begun..at], &mut marks[begun..at]);
+                    self.open.forget(|open| open > begun);
+                }
+                _ => self.begin(source, start..at),
             }
         }
     }
 
     /// Notes what begins here, and lets go of what cannot end any more.
-    fn open(&mut self, source: &[u8], at: usize, rest: &[u8]) {
-        match rest {
-            [b'\\', b'(', ..] => self.inline = Some(at),
-            [b'\\', b'[', ..] => self.display = Some(at),
-            [b'$', b'$', ..] => self.dollars = Some(at),
-            // A price, or a variable behind its name's end, is none: `US$`, `$ 5`.
-            [b'$', next, ..] => {
-                let is_begin = !next.is_ascii_whitespace() && !is_word(source, at.wrapping_sub(1));
-                self.dollar = is_begin.then_some(at);
+    fn begin(&mut self, source: &[u8], sign: Range<usize>) {
+        let at = sign.start;
+        match &source[sign] {
+            b"\\(" => self.open.inline = Some(at),
+            b"\\[" => self.open.display = Some(at),
+            b"$" => self.open.dollar = opens(source, at).then_some(at),
+            b"$$" => {
+                self.open.dollar = None;
+                self.open.dollars = (at == self.line).then_some(at);
+                self.open.is_fence = !self.is_item && is_blank_behind(source, at + 2);
             }
-            [b'\n', rest @ ..] => {
-                self.dollar = None;
-                let next = rest.iter().find(|byte| !b" \t\r>".contains(byte));
-                if matches!(next, None | Some(b'\n')) {
-                    *self = Self::default();
-                }
+            [b'$', ..] => {
+                self.open.dollar = None;
+                self.open.dollars = None;
             }
+            b"|" => self.open.dollar = None,
             _ => {}
         }
     }
 
-    /// True where the dollar sign at `at` ends what the last one began: `$a$`, and not `$A and $B`.
-    fn closes(&self, source: &[u8], at: usize) -> bool {
-        self.dollar.is_some() && !source[at - 1].is_ascii_whitespace() && !is_word(source, at + 1)
+    fn begin_line(&mut self, source: &[u8], at: usize) {
+        (self.line, self.is_item) = line_text(source, at);
+        self.open.dollar = None;
+        if self.is_item && !self.open.is_fence {
+            self.open.dollars = None;
+        }
+        if !self.is_item && is_blank_behind(source, self.line) {
+            self.open = Open::default();
+        }
     }
 
+    /// True where `$$` at `at` ends its line, and is not all that an item of a list has.
+    fn ends_block(&self, source: &[u8], at: usize) -> bool {
+        self.open.dollars.is_some()
+            && is_blank_behind(source, at + 2)
+            && !(self.is_item && at == self.line)
+    }
+}
+
+impl Open {
     fn forget(&mut self, is_forgotten: impl Fn(usize) -> bool) {
         for open in [
             &mut self.inline,
@@ -313,6 +407,92 @@ impl Mathematics {
             *open = open.filter(|open| !is_forgotten(*open));
         }
     }
+}
+
+/// Returns where the text of the line begins that begins at `at`, and whether it is an item of a list.
+fn line_text(source: &[u8], mut at: usize) -> (usize, bool) {
+    let mut is_item = false;
+    loop {
+        let rest = &source[at..];
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        at += match rest {
+            [b' ' | b'\t' | b'>', ..] => 1,
+            [b'-' | b'+' | b'*', b' ' | b'\t', ..] => {
+                is_item = true;
+                1
+            }
+            _ if digits > 0 && matches!(rest[digits..], [b'.' | b')', b' ' | b'\t', ..]) => {
+                is_item = true;
+                digits + 1
+            }
+            _ => return (at, is_item),
+        };
+    }
+}
+
+/// True for the last byte of a line.
+fn is_line_end(source: &[u8], at: usize) -> bool {
+    match source[at..] {
+        [b'\r', b'\n', ..] => false,
+        [byte, ..] => matches!(byte, b'\n' | b'\r'),
+        [] => true,
+    }
+}
+
+/// True where the line has nothing any more from `at` on.
+fn is_blank_behind(source: &[u8], at: usize) -> bool {
+    let mut rest = source[at..].iter();
+    matches!(
+        rest.find(|byte| !b" \t".contains(byte)),
+        None | Some(b'\n' | b'\r')
+    )
+}
+
+/// True where a dollar sign can begin mathematics: no price, no variable, no sign on its own.
+fn opens(source: &[u8], at: usize) -> bool {
+    let next = source.get(at + 1);
+    next.is_some_and(|next| !next.is_ascii_whitespace() && !b")]},.;:!?*_|'\"{".contains(next))
+        && !is_word(source, at.wrapping_sub(1))
+}
+
+/// True where a dollar sign can end mathematics.
+fn closes(source: &[u8], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|before| source[before]);
+    before.is_some_and(|before| !before.is_ascii_whitespace() && !b"([{*_|\"".contains(&before))
+        && !is_word(source, at + 1)
+        && source.get(at + 1) != Some(&b'{')
+}
+
+/// True where what stands between two signs, which are given along with it, cannot be prose.
+fn is_mathematics(source: &[u8]) -> bool {
+    let is_dollar = source[0] == b'$';
+    let length = if source[1] == b'$' || !is_dollar {
+        2
+    } else {
+        1
+    };
+    let content = source
+        .get(length..source.len() - length)
+        .unwrap_or_default();
+    let is_prose = content.windows(2).any(|pair| match pair {
+        b"](" => true,
+        b"**" | b"${" | [b'`', _] | [_, b'`'] => is_dollar,
+        _ => false,
+    });
+    let mut at = 0;
+    while !is_prose && at < content.len() {
+        at += match content[at..] {
+            // What Markdown escapes says nothing.
+            [b'\\', next, ..] if b"*_[]()`#+-.>~=".contains(&next) => 2,
+            [b'\\' | b'^' | b'_' | b'{', ..] => return true,
+            [b'=', ..] if !is_dollar => return true,
+            [a, b'*', b, ..] if is_dollar && a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
+                return true;
+            }
+            _ => 1,
+        };
+    }
+    false
 }
 
 fn is_word(source: &[u8], at: usize) -> bool {
@@ -328,11 +508,10 @@ fn mark_text(source: &[u8], marks: &mut [Mark]) {
             // The mark of a quote that goes on.
             b'>' if is_line_begin => false,
             b' ' | b'\t' => false,
-            b'\n' => {
+            b'\n' | b'\r' => {
                 is_line_begin = true;
-                is_block && source[at - 1] != b'\r'
+                is_block && !source[..at].ends_with(b"\r")
             }
-            b'\r' => is_block && source.get(at + 1) == Some(&b'\n'),
             byte => {
                 is_line_begin = false;
                 byte.is_ascii_punctuation()

@@ -17,7 +17,7 @@ use pulldown_cmark::{
 use crate::highlight::{Highlighter, language_token};
 use crate::html::{escape_attribute, escape_code, escape_text};
 use crate::linkify::{host, linkify_into, open_link, safe_href, unsaid_host};
-use crate::literal::literal;
+use crate::literal::{Literal, literal};
 
 /// Longest text that is parsed; longer ones are shown plain.
 pub(crate) const MAX_MARKDOWN_BYTES: usize = 1_000_000;
@@ -63,7 +63,7 @@ pub(crate) fn markdown_into(out: &mut String, markdown: &str, context: &Markdown
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_GFM;
     let markdown = literal(markdown, options, context.is_typed);
-    let mut events = Parser::new_ext(&markdown, options).into_offset_iter();
+    let mut events = Parser::new_ext(&markdown.text, options).into_offset_iter();
     let mut writer = Writer::new(out, &markdown, context);
     while let Some((event, range)) = events.next() {
         writer.note_definition(&event, &events);
@@ -296,7 +296,7 @@ struct Footnotes {
 /// Writes events as HTML.
 struct Writer<'a, 'c> {
     out: &'a mut String,
-    source: &'a str,
+    source: &'a Literal<'a>,
     context: &'a MarkdownContext<'c>,
     /// Prose not written yet: the parser cuts it at every special character, which would cut addresses too.
     text: String,
@@ -316,8 +316,8 @@ struct Writer<'a, 'c> {
 }
 
 impl<'a, 'c> Writer<'a, 'c> {
-    fn new(out: &'a mut String, source: &'a str, context: &'a MarkdownContext<'c>) -> Self {
-        out.reserve(source.len() + source.len() / 4);
+    fn new(out: &'a mut String, source: &'a Literal<'a>, context: &'a MarkdownContext<'c>) -> Self {
+        out.reserve(source.text.len() + source.text.len() / 4);
         Writer {
             out,
             source,
@@ -500,7 +500,7 @@ impl<'a, 'c> Writer<'a, 'c> {
 
     /// Writes an element that lies too deep as its source, and skips what is in it.
     fn start_plain(&mut self, tag: &Tag<'_>, range: Range<usize>) -> bool {
-        let source = self.source.get(range).unwrap_or_default();
+        let source = self.source.source(range);
         match tag {
             Tag::Paragraph
             | Tag::Heading { .. }
@@ -808,10 +808,7 @@ impl Writer<'_, '_> {
         let cells = self.empty_cell().repeat(empty);
         self.out.push_str(&cells);
         // The parser drops cells beyond the columns of the head; here they stay.
-        let rest = self
-            .source
-            .get(self.table.source_end..range.end)
-            .unwrap_or_default();
+        let rest = self.source.source(self.table.source_end..range.end);
         let rest = rest.trim_matches(|c: char| c == '|' || c.is_whitespace());
         if !rest.is_empty() && self.table.column > 0 {
             self.out.push_str("<td class=\"excess\">");
@@ -936,7 +933,7 @@ impl Writer<'_, '_> {
         unused.sort_by_key(|span| span.start);
         for span in unused {
             self.out.push_str("<p class=\"link-definition\">");
-            linkify_into(self.out, self.source.get(span).unwrap_or_default().trim());
+            linkify_into(self.out, self.source.source(span).trim());
             self.out.push_str("</p>\n");
         }
     }
@@ -1306,7 +1303,9 @@ mod tests {
                 r"\[ f(\text{\(x\)}) = *a* \]",
                 r"\[ f(\text{\(x\)}) = *a* \]",
             ),
-            (r"\(a<b>c\) <b>", "\\(a&lt;b&gt;c\\) &lt;b&gt;"),
+            (r"\(a_1<b>c\) <b>", "\\(a_1&lt;b&gt;c\\) &lt;b&gt;"),
+            ("$$\ra_1\r- b\r$$", "$$<br>\na_1<br>\n- b<br>\n$$"),
+            ("$$ a_1 \\\\ *b* $$ ", r"$$ a_1 \\ *b* $$"),
         ] {
             assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
         }
@@ -1331,13 +1330,54 @@ mod tests {
                 r"<code>\(</code> <em>a</em> <code>\)</code>",
             ),
             (r"\\(*a*\\)", r"\(<em>a</em>\)"),
+            (
+                "cheap ($), **mid** ($$), dear ($$$)",
+                "cheap ($), <strong>mid</strong> ($$), dear ($$$)",
+            ),
+            (
+                "**A** ($$) and **B** ($$$)",
+                "<strong>A</strong> ($$) and <strong>B</strong> ($$$)",
+            ),
+            ("the *$* sign and *$*", "the <em>$</em> sign and <em>$</em>"),
+            ("$$ *a_1* and *b* $$$", "$$ <em>a_1</em> and <em>b</em> $$$"),
+            ("$5 *to* $6_", "$5 <em>to</em> $6_"),
+            ("${A_B} *and* ${C}", "${A_B} <em>and</em> ${C}"),
+            ("$a_b **c** d$", "$a_b <strong>c</strong> d$"),
+            (r"\[1\], \(x\), \[*a*\]", "[1], (x), [<em>a</em>]"),
+            (r"\[a\_b **c**\]", "[a_b <strong>c</strong>]"),
+            (
+                r"\[[*edit*](https://b.c/d_e=f)\]",
+                "[<a href=\"https://b.c/d_e=f\"><em>edit</em></a>]",
+            ),
         ] {
             assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
         }
-        assert_eq!(
-            html("\\[ *a*\n\n*b* \\]"),
-            "<p>[ <em>a</em></p>\n<p><em>b</em> ]</p>\n"
-        );
+        for (markdown, text) in [
+            (
+                "- **A** – $$ – *cozy_1*\n- **B** – $$ – *lively*\n- $$\n- *c_1* $$",
+                "\nA – $$ – cozy_1\nB – $$ – lively\n$$\nc_1 $$\n\n",
+            ),
+            ("- $$ *a_1*\n- *b* $$", "\n$$ a_1\nb $$\n\n"),
+            ("- \\[ \\] *a_1*\n- \\[x\\] b", "\n[ ] a_1\n[x] b\n\n"),
+            (
+                "\\[ *a_1*\n\n*b* \\]\n\n\\( *a_1*\\\n\n*b* \\)",
+                "[ a_1\nb ]\n( a_1\\\nb )\n",
+            ),
+            ("\\( *a_1*\r\r*b* \\)", "( a_1\nb )\n"),
+        ] {
+            assert_eq!(text_of(&html(markdown)), text, "{markdown}");
+        }
+        for (row, cells) in [
+            ("| *A* | $$ | *b_1* |", ["A", "$$", "b_1"]),
+            ("|${A}|${B_1}|*c*|", ["${A}", "${B_1}", "c"]),
+            ("|$(pwd)|$(date_1)|*c*|", ["$(pwd)", "$(date_1)", "c"]),
+            ("| \\(*a_1* | *b* \\) | c |", ["(a_1", "b )", "c"]),
+            ("| $$ | a_1 | *$$* |", ["$$", "a_1", "$$"]),
+        ] {
+            let table = text_of(&html(&format!("|1|2|3|\n|-|-|-|\n{row}\n{row}")));
+            let row = cells.concat();
+            assert_eq!(table, format!("\n123\n{row}\n{row}\n\n"));
+        }
         assert!(html("```\n\\(*a*\\)\n```").contains("<code>\\(*a*\\)</code>"));
     }
 
@@ -1384,6 +1424,7 @@ mod tests {
         assert!(table.contains("<td>b | c</td>"), "{table}");
         for hostile in [
             "> ".repeat(2_000) + &"\n  a".repeat(20_000),
+            "\\".to_owned() + &"a\r".repeat(300_000),
             "\\".repeat(100_000),
             "|a".repeat(100_000),
         ] {
@@ -1410,12 +1451,37 @@ mod tests {
             ("`**注意：**请`", "<code>**注意：**请</code>"),
             ("a**(b)**c 文", "a**(b)**c 文"),
             (r"\*\*注意：\*\*请", "**注意：**请"),
+            (r"\n**「a」**请", r"\n<strong>「a」</strong>请"),
+            (r"\\n**「a」**请", r"\n<strong>「a」</strong>请"),
             ("** 注意：** 请", "** 注意：** 请"),
         ] {
             assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
         }
         check_well_formed_fast(&html(&"**注：".repeat(20_000)));
         check_well_formed_fast(&html(&("文".to_owned() + &"*".repeat(100_000) + "「")));
+    }
+
+    #[test]
+    fn what_is_shown_as_source_is_the_source() {
+        for (markdown, is_typed, text) in [
+            ("[Error]: C:\\logs\\app", true, "[Error]: C:\\logs\\app\n"),
+            (
+                "|a|b|\n|-|-|\n|1|2| $x_1$ | \\(y_1\\) |",
+                false,
+                "\nab\n12$x_1$ | \\(y_1\\)\n\n",
+            ),
+            (
+                "[__init__] [a][]\n\n[__init__]: https://b.c\n[a]: https://d.e",
+                true,
+                "init a\n",
+            ),
+        ] {
+            assert_eq!(text_of(&html_with(markdown, is_typed, None)), text);
+        }
+        let text = "\\a __b__\n  c 文**「d」**文 $x_1$";
+        let deep = "> ".repeat(MAX_DEPTH + 1) + text;
+        let html = html_with(&deep, true, None);
+        assert!(html.contains(text), "{html}");
     }
 
     #[test]
@@ -1495,6 +1561,9 @@ mod tests {
             "x\u{202e}".repeat(20_000),
             "\\(".repeat(50_000),
             "\\[$$".repeat(20_000),
+            "$$".to_owned() + &" ".repeat(50_000) + &"\n- a_".repeat(20_000),
+            "\n$$ a_1 $$".repeat(10_000),
+            "$a_ ".repeat(50_000),
             "$a".repeat(50_000),
             "\\(a\\)".repeat(10_000),
             "\n>".repeat(50_000) + "\\(",
