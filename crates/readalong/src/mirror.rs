@@ -10,7 +10,7 @@ use std::{
         Arc,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -99,11 +99,13 @@ impl Mirror {
         let publications = Publications::of(&data)?;
         let keeper = Keeper {
             client: Client::of_server(running),
+            config: config.clone(),
             data,
             publications,
             mirror: self,
             refused: BTreeSet::new(),
             has_asked: false,
+            asking: None,
             lost: BTreeSet::new(),
         };
         thread::spawn(move || keeper.run());
@@ -114,12 +116,15 @@ impl Mirror {
 struct Keeper {
     mirror: Mirror,
     client: Client,
+    config: Config,
     data: std::path::PathBuf,
     publications: Publications,
     /// Private shares of which the log has said that they are not there.
     refused: BTreeSet<ShareId>,
     /// Whether the place was asked what it has, since we began and since there was no site: it may have been emptied, or be another one.
     has_asked: bool,
+    /// The question, while there is no answer yet.
+    asking: Option<JoinHandle<anyhow::Result<Option<BTreeSet<ShareId>>>>>,
     /// Shares that were sent, and that it does not have.
     lost: BTreeSet<ShareId>,
 }
@@ -147,9 +152,14 @@ impl Keeper {
                 }
                 switch = (Some(Instant::now()), is_public);
             }
-            if looked_at.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
+            let is_answered = self.asking.as_ref().is_some_and(JoinHandle::is_finished);
+            if is_answered || looked_at.is_none_or(|at| at.elapsed() > LOOK_EVERY) {
                 looked_at = Some(Instant::now());
-                match self.ask().and_then(|()| self.others(None)) {
+                if let Err(error) = self.ask() {
+                    let name = self.mirror.place.target.name();
+                    tracing::warn!("{name} does not say which shares it has: {error:#}");
+                }
+                match self.others(None) {
                     Ok(shares) => pending.extend(shares.into_iter().map(Touched::Share)),
                     Err(error) => {
                         tracing::warn!("the shares to be mirrored cannot be listed: {error:#}")
@@ -179,28 +189,25 @@ impl Keeper {
         }
     }
 
-    /// Asks the place, once, which of the shares it has that were sent there.
+    /// Asks the place, once, which of the shares it has that were sent there. It may take minutes to say so, and nothing waits for it.
     fn ask(&mut self) -> anyhow::Result<()> {
         if self.has_asked {
             return Ok(());
         }
-        self.publications = Publications::of(&self.data)?;
-        let place = &self.mirror.place;
-        let key = place.key();
-        let sent = self.publications.all.iter();
-        let sent = sent.filter(|one| one.target == key && one.source == SOURCE);
-        let mut lost: BTreeSet<ShareId> = sent.map(|one| one.share.clone()).collect();
-        if !lost.is_empty() {
-            let there = match shares(place.target.as_ref(), &Progress::removing()) {
-                // It may be away.
-                Err(PublishError::NoSite { .. }) => return Ok(()),
-                there => there?.0,
-            };
-            for one in there {
-                lost.remove(&one.share);
+        if let Some(asked) = self.asking.take_if(|asking| asking.is_finished()) {
+            let answer = asked.join().unwrap_or_else(|_| Err(anyhow!("it panicked")));
+            if let Some(lost) = answer? {
+                (self.lost, self.has_asked) = (lost, true);
             }
+        } else if self.asking.is_none() {
+            self.publications = Publications::of(&self.data)?;
+            let key = self.mirror.place.key();
+            let sent = self.publications.all.iter();
+            let sent = sent.filter(|one| one.target == key && one.source == SOURCE);
+            let sent = sent.map(|one| one.share.clone()).collect();
+            let config = self.config.clone();
+            self.asking = Some(thread::spawn(move || lost(sent, &config)));
         }
-        (self.lost, self.has_asked) = (lost, true);
         Ok(())
     }
 
@@ -375,6 +382,22 @@ impl Keeper {
     }
 }
 
+/// Those of the shares that were sent to the mirror's place that it does not have; `None` where the place may be away.
+fn lost(mut sent: BTreeSet<ShareId>, config: &Config) -> anyhow::Result<Option<BTreeSet<ShareId>>> {
+    let (false, Some(to)) = (sent.is_empty(), &config.mirror) else {
+        return Ok(Some(sent));
+    };
+    let place = Place::of(to, config)?;
+    let there = match shares(place.target.as_ref(), &Progress::removing()) {
+        Err(PublishError::NoSite { .. }) => return Ok(None),
+        there => there?.0,
+    };
+    for one in there {
+        sent.remove(&one.share);
+    }
+    Ok(Some(sent))
+}
+
 /// True for a share that a server of this data folder keeps at a place: taken back there, it would be sent again within the minute.
 ///
 /// # Errors
@@ -383,7 +406,8 @@ pub(crate) fn keeps(config: &Config, place: &Place, share: &ShareId) -> anyhow::
     let Some(to) = &config.mirror else {
         return Ok(false);
     };
-    if Place::of(to, config)?.key() != place.key() {
+    // What cannot be opened is another place.
+    if !Place::of(to, config).is_ok_and(|kept| kept.key() == place.key()) {
         return Ok(false);
     }
     let client = Client::of(config)?;
