@@ -76,7 +76,14 @@ impl Followers {
             if !followers[place].is_to_begin_anew(service, &kept) {
                 return Ok(());
             }
-            followers.swap_remove(place).follower.stop();
+            let replaced = followers.swap_remove(place);
+            // It may have to read a file to its end first; nobody else waits for that.
+            drop(followers);
+            replaced.follower.stop();
+            followers = self.followers();
+            if followers.iter().any(|known| known.path == path) {
+                return Ok(());
+            }
         }
         let store = service.store.clone();
         // Who names a file wants its chat; a folder does not bring back what was deleted.
