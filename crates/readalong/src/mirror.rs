@@ -436,3 +436,34 @@ fn form(entry: &Value, is_public: bool, encrypts: bool) -> Form {
 fn short(share: &ShareId) -> &str {
     &share.as_str()[..8]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_opened_keeps_nothing_at_another() {
+        let config = Config {
+            mirror: Some("ftp://nowhere".to_owned()),
+            ..Config::default()
+        };
+        let other = Place::of("/srv/other", &config).unwrap();
+        let share = ShareId::from_random([1; 16]);
+        assert!(!keeps(&config, &other, &share).unwrap());
+    }
+
+    #[test]
+    fn a_place_that_may_be_away_has_lost_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            mirror: Some(folder.path().display().to_string()),
+            ..Config::default()
+        };
+        let sent = BTreeSet::from([ShareId::from_random([1; 16])]);
+        assert_eq!(
+            lost(BTreeSet::new(), &config).unwrap(),
+            Some(BTreeSet::new())
+        );
+        assert_eq!(lost(sent, &config).unwrap(), None);
+    }
+}
