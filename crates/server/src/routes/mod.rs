@@ -20,9 +20,11 @@ mod viewer;
 use std::{
     io,
     net::IpAddr,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    thread,
     time::Duration,
 };
 
@@ -35,13 +37,14 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode, Uri,
     header::{CONTENT_TYPE, LOCATION},
     uri::PathAndQuery,
 };
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::{task::JoinError, time::Sleep};
+use tokio::{runtime::Handle, time::Sleep};
 use tower::util::MapRequest;
 
 use crate::{
@@ -51,7 +54,7 @@ use crate::{
     error::{self, ApiError},
     headers,
     limits::Asker,
-    service::{Service, ServiceError},
+    service::Service,
 };
 
 /// Seconds after which an address that asked too often may ask again.
@@ -218,24 +221,18 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
             tracing::error!("nobody can be signed in: {error}");
         }
         let request = with_patience(request, service.limits.body_timeout);
-        // In a task of its own, which goes on where the client goes away: nothing that was asked for is done by half, and no turn is given back while the
-        // work that it was for goes on.
         let answer = async move {
             let _permit = permit;
             next.run(request).await
         };
         let answer = tracing::Instrument::instrument(answer, span.clone());
-        match tokio::spawn(answer)
-            .await
-            .map_err(JoinError::try_into_panic)
-        {
+        match ToItsEnd(Some(AssertUnwindSafe(answer).catch_unwind().boxed())).await {
             Ok(response) => response,
-            Err(Ok(panic)) => {
+            Err(panic) => {
                 service.metrics.panics.add(1);
                 let told = error::of_panic(panic);
                 if for_programs { told } else { errors::failed() }
             }
-            Err(Err(_)) => ApiError::from(ServiceError::Stopping).into_response(),
         }
     } else {
         service.metrics.refused.add(1);
@@ -254,6 +251,33 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
     service.metrics.requests[usize::from(status / 100).min(5)].add(1);
     span.in_scope(|| tracing::debug!(status, "answered"));
     response
+}
+
+/// An answer that is made to its end, also where whoever asked goes away meanwhile: then a task of its own goes on with it. Nothing that was asked for is
+/// done by half, and no turn is given back while the work that it was for goes on.
+struct ToItsEnd(Option<Answering>);
+
+type Answering = Pin<Box<dyn Future<Output = thread::Result<Response>> + Send>>;
+
+impl Future for ToItsEnd {
+    type Output = thread::Result<Response>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answering = self.0.as_mut().expect("it is not polled after its end");
+        let answer = ready!(answering.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for ToItsEnd {
+    fn drop(&mut self) {
+        if let Some(rest) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(rest);
+        }
+    }
 }
 
 /// True as long as there is no account, for all but whoever makes it.
