@@ -28,6 +28,9 @@ pub(crate) fn perform(connection: &Connection, now: Timestamp, write: Write) -> 
             end_sessions(connection, user)?;
         }
         Write::SetRole { user, role } => {
+            if role != UserRole::Admin {
+                check_admin_stays(connection, user)?;
+            }
             let sql = "UPDATE users SET role = ?2 WHERE id = ?1";
             found(run(connection, sql, (user.0, role.as_str()))?)?;
         }
@@ -106,6 +109,17 @@ pub(crate) fn perform(connection: &Connection, now: Timestamp, write: Write) -> 
 /// Refuses users that do not exist.
 pub(crate) fn check_user(connection: &Connection, user: UserId) -> Result<()> {
     let sql = "SELECT 1 FROM users WHERE id = ?1";
+/// Refuses to leave the server without anybody who may do all.
+pub(crate) fn check_admin_stays(connection: &Connection, leaves: UserId) -> Result<()> {
+    let sql = "SELECT 1 FROM users WHERE id = ?1 AND role = ?2
+        AND NOT EXISTS (SELECT 1 FROM users WHERE id <> ?1 AND role = ?2)";
+    let values = (leaves.0, UserRole::Admin.as_str());
+    match sql::one(connection, sql, values, |_| Ok(()))? {
+        Some(()) => Err(StoreError::LastAdmin),
+        None => Ok(()),
+    }
+}
+
     sql::one(connection, sql, [user.0], |_| Ok(()))?.ok_or(StoreError::NotFound)
 }
 

@@ -164,14 +164,14 @@ pub enum Write {
         /// The password as argon2 writes it (PHC string).
         password_hash: Option<String>,
     },
-    /// Changes what a user may do.
+    /// Changes what a user may do. The last admin stays one.
     SetRole {
         /// The user.
         user: UserId,
         /// What the user may do from now on.
         role: UserRole,
     },
-    /// Removes a user with all tokens and sessions, and with its chats or only where it has none.
+    /// Removes a user with all tokens and sessions, and with its chats or only where it has none. The last admin stays.
     RemoveUser {
         /// The user.
         user: UserId,

@@ -68,6 +68,42 @@ fn users_have_one_name_and_a_password_that_nobody_prints() {
 }
 
 #[test]
+fn of_two_admins_who_leave_one_stays() {
+    let world = World::new();
+    let admin = |name: &str| {
+        let create = Write::CreateUser {
+            name: name.into(),
+            role: UserRole::Admin,
+            password_hash: None,
+        };
+        world.write(create).user.unwrap()
+    };
+    let leaves: [fn(UserId) -> Write; 2] = [
+        |user| Write::SetRole {
+            user,
+            role: UserRole::Owner,
+        },
+        |user| Write::RemoveUser {
+            user,
+            with_chats: true,
+        },
+    ];
+    let first = admin("first");
+    for (number, leaves) in leaves.into_iter().enumerate() {
+        let second = admin(&format!("second {number}"));
+        world.write(leaves(second));
+        let error = world.refused(leaves(first));
+        assert!(matches!(error, StoreError::LastAdmin), "{error}");
+    }
+    world.write(Write::SetRole {
+        user: first,
+        role: UserRole::Admin,
+    });
+    let user = world.read(|reader| reader.user(first)).unwrap();
+    assert_eq!(user.role, UserRole::Admin);
+}
+
+#[test]
 fn sessions_end() {
     let world = World::new();
     let begin = |name: &str, expires_at| {
