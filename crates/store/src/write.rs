@@ -260,14 +260,16 @@ pub enum Write {
         /// Digest of the token or cookie.
         sha256: Digest,
     },
-    /// Says who somebody is to a provider that signs people in. What was said before stays.
-    Identify {
+    /// Makes a user of somebody whom a provider signs in. Whoever was made before is answered.
+    SignUp {
         /// The provider.
         issuer: String,
         /// Who they are to it.
         subject: String,
-        /// Who they are here.
-        user: UserId,
+        /// The name to sign in with.
+        name: String,
+        /// What they may do.
+        role: UserRole,
     },
     /// Changes the showcase.
     Showcase(ShowcaseWrite),

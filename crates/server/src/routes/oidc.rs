@@ -17,7 +17,7 @@ use super::{errors, signin};
 use crate::{
     accounts::{self, Agent, SignInError},
     auth::{self, Caller},
-    oidc::{Answer, OidcError},
+    oidc::{Answer, Oidc, OidcError},
     service::Service,
 };
 
@@ -29,6 +29,9 @@ const BACK: &str = "/signin/oidc/callback";
 const COOKIE: &str = "readalong-oidc";
 /// Seconds that it lasts.
 const COOKIE_LASTS_S: u32 = 15 * 60;
+
+/// Characters of a failure in the log.
+const TOLD_CHARS_MAX: usize = 1_000;
 
 const NOT_BEGUN: &str = "That sign-in was not begun in this browser, or too long ago. Try again.";
 const NOT_SIGNED_IN: &str = "The provider signed nobody in. Try again.";
@@ -56,17 +59,11 @@ async fn begin(
     let Query(asked) = asked.unwrap_or_default();
     let next = signin::path_of(asked.next.as_deref()).to_owned();
     let come_back = come_back(&service, &headers);
-    let asking = service.clone();
     let wanted = next.clone();
-    let begun = spawn_blocking(move || {
-        let oidc = asking.oidc.as_ref()?;
-        Some(oidc.begin(&come_back, wanted))
-    });
+    let begun = ask(&service, &next, move |oidc| oidc.begin(&come_back, wanted));
     let begun = match begun.await {
-        Ok(Some(Ok(begun))) => begun,
-        Ok(Some(Err(error))) => return failed(&service, &error, &next),
-        Ok(None) => return errors::gone(),
-        Err(_) => return errors::failed(),
+        Ok(begun) => begun,
+        Err(response) => return response,
     };
     let Ok(to) = HeaderValue::try_from(begun.url) else {
         return errors::failed();
@@ -86,17 +83,11 @@ async fn back(
     let jar = CookieJar::from_headers(&headers);
     let known_by = jar.get(COOKIE).map(|cookie| cookie.value().to_owned());
     let come_back = come_back(&service, &headers);
-    let asking = service.clone();
-    let finished = spawn_blocking(move || {
-        let oidc = asking.oidc.as_ref()?;
-        let known_by = known_by.unwrap_or_default();
-        Some(oidc.finish(&known_by, &come_back, answer))
-    });
-    let person = match finished.await {
-        Ok(Some(Ok(person))) => person,
-        Ok(Some(Err(error))) => return failed(&service, &error, "/"),
-        Ok(None) => return errors::gone(),
-        Err(_) => return errors::failed(),
+    let known_by = known_by.unwrap_or_default();
+    let finish = move |oidc: &Oidc| oidc.finish(&known_by, &come_back, answer);
+    let person = match ask(&service, "/", finish).await {
+        Ok(person) => person,
+        Err(response) => return response,
     };
     let next = person.next.clone();
     let agent = Agent::of(&headers);
@@ -115,6 +106,30 @@ async fn back(
 
 /// The address that the provider sends people back to, as they see it.
 fn come_back(service: &Service, headers: &HeaderMap) -> String {
+/// Asks the provider, on a thread for that; where it cannot be asked, gives the page that says so.
+async fn ask<T: Send + 'static>(
+    service: &Arc<Service>,
+    next: &str,
+    ask: impl FnOnce(&Oidc) -> Result<T, OidcError> + Send + 'static,
+) -> Result<T, Response> {
+    let Some(turn) = service.accounts.turn_to_ask().await else {
+        tracing::warn!("a sign-in gave up: the provider lets too many wait");
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        return Err(signin::form_with(service, status, next, NOT_REACHED));
+    };
+    let asking = service.clone();
+    let asked = spawn_blocking(move || {
+        let _turn = turn;
+        asking.oidc.as_ref().map(ask)
+    });
+    match asked.await {
+        Ok(Some(Ok(answer))) => Ok(answer),
+        Ok(Some(Err(error))) => Err(failed(service, &error, next)),
+        Ok(None) => Err(errors::gone()),
+        Err(_) => Err(errors::failed()),
+    }
+}
+
     format!("{}{BACK}", service.url_seen_by(headers))
 }
 
@@ -124,12 +139,19 @@ fn failed(service: &Service, error: &OidcError, next: &str) -> Response {
         OidcError::Unknown => (StatusCode::BAD_REQUEST, NOT_BEGUN),
         OidcError::Refused(_) | OidcError::Invalid(_) => (StatusCode::FORBIDDEN, NOT_SIGNED_IN),
     };
-    tracing::warn!("a sign-in with the provider failed: {error}");
+    let told = in_one_line(&error.to_string());
+    tracing::warn!("a sign-in with the provider failed: {told}");
     signin::form_with(service, status, next, words)
 }
 
 /// A cookie that comes along when the provider sends somebody back.
 fn cookie(service: &Service, value: &str, lasts_s: u32) -> HeaderValue {
+/// What somebody else says, for the log: it makes no lines of its own there.
+fn in_one_line(text: &str) -> String {
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(TOLD_CHARS_MAX).collect()
+}
+
     let path = service.path("/signin");
     let secure = match auth::is_https(service) {
         true => "; Secure",
@@ -138,4 +160,16 @@ fn cookie(service: &Service, value: &str, lasts_s: u32) -> HeaderValue {
     let text =
         format!("{COOKIE}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={lasts_s}{secure}");
     HeaderValue::try_from(text).expect("Base64 and attributes are visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_provider_says_makes_no_lines_of_the_log() {
+        let forged = "denied\r\n2026-01-01 ERROR\u{1b}[2J\u{85}x";
+        assert_eq!(in_one_line(forged), "denied  2026-01-01 ERROR [2J x");
+        assert_eq!(in_one_line(&"x".repeat(10_000)).len(), TOLD_CHARS_MAX);
+    }
 }

@@ -1,8 +1,17 @@
 //! Signing in and out as browsers do, and what other sites cannot do with it.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use axum::{body::Body, http::header};
+use readalong_server::OidcOptions;
 use serde_json::json;
 
 use crate::world::{Answer, World, cookie};
@@ -345,4 +354,53 @@ async fn a_form_that_is_none_is_refused_politely() {
     answer.expect(400);
     let session = json!({"name": "ada", "password": "password of ada"});
     world.post("/signin", "", session).await.expect(400);
+}
+
+/// It takes connections and says nothing. What asks it waits on a thread that others need.
+#[tokio::test]
+async fn a_provider_that_hangs_holds_few_threads() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let world = World::with(|options| {
+        options.signin.oidc = Some(OidcOptions {
+            issuer: format!("http://{address}"),
+            client_id: "readalong".to_owned(),
+            client_secret: None,
+            name: "It".to_owned(),
+        });
+    })
+    .await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let asked_there = asked.clone();
+    let provider = thread::spawn(move || {
+        listener.set_nonblocking(true).unwrap();
+        let mut held = Vec::new();
+        while ends.recv_timeout(Duration::from_millis(1)).is_err() {
+            held.extend(listener.accept());
+            asked_there.store(held.len(), Ordering::SeqCst);
+        }
+    });
+    let sign_ins: Vec<_> = (0..40)
+        .map(|_| {
+            let request = World::request("GET", "/signin/oidc", "");
+            let request = request.body(Body::empty()).unwrap();
+            tokio::spawn(tower::ServiceExt::oneshot(world.router.clone(), request))
+        })
+        .collect();
+    let begun = Instant::now();
+    while asked.load(Ordering::SeqCst) < 8 {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..50 {
+        world.get("/api/v1/chats", &world.ada).await.expect(200);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 8);
+    end.send(()).unwrap();
+    provider.join().unwrap();
+    for sign_in in sign_ins {
+        let answer = sign_in.await.unwrap().unwrap();
+        assert_eq!(answer.status(), 502);
+    }
 }
