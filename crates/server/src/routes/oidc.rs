@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const PATH: &str = "/signin/oidc";
 /// Where the provider sends people back to.
 const BACK: &str = "/signin/oidc/callback";
-/// Names the cookie that a browser is known by meanwhile.
+/// How the cookie is called that a browser is known by meanwhile.
 const COOKIE: &str = "readalong-oidc";
 /// Seconds that it lasts.
 const COOKIE_LASTS_S: u32 = 15 * 60;
@@ -81,7 +81,9 @@ async fn back(
 ) -> Response {
     let Query(answer) = answer.unwrap_or_default();
     let jar = CookieJar::from_headers(&headers);
-    let known_by = jar.get(COOKIE).map(|cookie| cookie.value().to_owned());
+    let known_by = jar
+        .get(&auth::named_for(&service, COOKIE))
+        .map(|cookie| cookie.value().to_owned());
     let come_back = come_back(&service, &headers);
     let known_by = known_by.unwrap_or_default();
     let finish = move |oidc: &Oidc| oidc.finish(&known_by, &come_back, answer);
@@ -104,8 +106,6 @@ async fn back(
     response
 }
 
-/// The address that the provider sends people back to, as they see it.
-fn come_back(service: &Service, headers: &HeaderMap) -> String {
 /// Asks the provider, on a thread for that; where it cannot be asked, gives the page that says so.
 async fn ask<T: Send + 'static>(
     service: &Arc<Service>,
@@ -130,6 +130,8 @@ async fn ask<T: Send + 'static>(
     }
 }
 
+/// The address that the provider sends people back to, as they see it.
+fn come_back(service: &Service, headers: &HeaderMap) -> String {
     format!("{}{BACK}", service.url_seen_by(headers))
 }
 
@@ -144,21 +146,22 @@ fn failed(service: &Service, error: &OidcError, next: &str) -> Response {
     signin::form_with(service, status, next, words)
 }
 
-/// A cookie that comes along when the provider sends somebody back.
-fn cookie(service: &Service, value: &str, lasts_s: u32) -> HeaderValue {
 /// What somebody else says, for the log: it makes no lines of its own there.
 fn in_one_line(text: &str) -> String {
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     line.take(TOLD_CHARS_MAX).collect()
 }
 
+/// A cookie that comes along when the provider sends somebody back.
+fn cookie(service: &Service, value: &str, lasts_s: u32) -> HeaderValue {
     let path = service.path("/signin");
     let secure = match auth::is_https(service) {
         true => "; Secure",
         false => "",
     };
+    let name = auth::named_for(service, COOKIE);
     let text =
-        format!("{COOKIE}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={lasts_s}{secure}");
+        format!("{name}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={lasts_s}{secure}");
     HeaderValue::try_from(text).expect("Base64 and attributes are visible ASCII")
 }
 

@@ -47,7 +47,7 @@ async fn a_session_is_a_cookie_that_scripts_cannot_read() {
     assert_eq!(signed_in.header(header::LOCATION), "/s/x/");
     let cookie_line = signed_in.header(header::SET_COOKIE).to_owned();
     for part in [
-        "readalong=",
+        "readalong-",
         "HttpOnly",
         "SameSite=Lax",
         "Path=/",
@@ -60,7 +60,10 @@ async fn a_session_is_a_cookie_that_scripts_cannot_read() {
         "{cookie_line}"
     );
     let session = cookie(&signed_in);
-    assert!(session.len() >= "readalong=".len() + 43, "{session}");
+    assert!(
+        session.len() >= "readalong-01234567=".len() + 43,
+        "{session}"
+    );
     with_cookie(&world, "GET", "/api/v1/chats", &session, &[])
         .await
         .expect(200);
@@ -70,6 +73,38 @@ async fn a_session_is_a_cookie_that_scripts_cannot_read() {
     with_cookie(&world, "GET", "/api/v1/chats", &session, &[])
         .await
         .expect_error(401, "unauthorized");
+}
+
+/// Browsers send the cookies of a host to all its ports.
+#[tokio::test]
+async fn two_servers_of_one_host_leave_each_others_sessions() {
+    let mut sessions = Vec::new();
+    let mut worlds = Vec::new();
+    for url in [
+        "http://chats.test:8080",
+        "http://chats.test:8081",
+        "http://chats.test:8080/b",
+    ] {
+        let world = World::with(|options| options.base_url = Some(url.to_owned())).await;
+        let signed_in = world
+            .sign_in("ada", "password of ada", "/")
+            .await
+            .expect(303);
+        sessions.push(cookie(&signed_in));
+        worlds.push(world);
+    }
+    let all = sessions.join("; ");
+    for world in &worlds {
+        with_cookie(world, "GET", "/api/v1/chats", &all, &[])
+            .await
+            .expect(200);
+    }
+    let out = with_cookie(&worlds[1], "POST", "/signout", &all, &[])
+        .await
+        .expect(303);
+    let gone = cookie(&out);
+    let [first, second, third] = [0, 1, 2].map(|place| sessions[place].starts_with(&gone));
+    assert!(second && !first && !third, "{gone}: {sessions:?}");
 }
 
 #[tokio::test]
@@ -97,8 +132,10 @@ async fn on_https_the_cookie_is_bound_to_the_host() {
 #[tokio::test]
 async fn a_session_is_new_at_every_sign_in() {
     let world = World::new().await;
-    let planted = "readalong=planted-by-somebody-else";
-    with_cookie(&world, "GET", "/api/v1/chats", planted, &[])
+    let session = cookie(&world.sign_in("bob", "password of bob", "/").await);
+    let (name, _) = session.split_once('=').unwrap();
+    let planted = format!("{name}=planted-by-somebody-else");
+    with_cookie(&world, "GET", "/api/v1/chats", &planted, &[])
         .await
         .expect(401);
     let first = cookie(
