@@ -1627,6 +1627,10 @@ class MirrorTest(unittest.TestCase):
             self.until(lambda: self.is_there(root, after))
             self.assertIsNone(get(f"s/{private}/index.html"))
             first = whole(get, after)
+            # Whoever is just loading a page of the version before can go on.
+            versions = lambda: sorted(name for name in os.listdir(root / "s" / after) if len(name) == 16)  # noqa: E731
+            self.assertEqual(len(versions()), 2)
+            self.until(lambda: len(versions()) == 1)
             publisher.ok("update", after, "--name", "Called otherwise")
             self.until(lambda: self.is_there(root, after) not in (None, False, first))
             publisher.ok("update", after, "--private")
