@@ -16,7 +16,9 @@ use pulldown_cmark::{
 
 use crate::highlight::{Highlighter, language_token};
 use crate::html::{escape_attribute, escape_code, escape_text};
-use crate::linkify::{host, linkify_into, open_link, safe_href, unsaid_host};
+use crate::linkify::{
+    host, linkify_into, open_link, push_target, safe_href, shown_host, unsaid_host,
+};
 use crate::literal::{Literal, literal};
 
 /// Longest text that is parsed; longer ones are shown plain.
@@ -637,21 +639,15 @@ impl<'a> Writer<'a, '_> {
         if !link.is_refused {
             self.out.push_str("</a>");
             if let Some(host) = unsaid_host(&link.text, &link.url) {
-                self.link_target(host);
+                push_target(self.out, &host);
             }
             return;
         }
         let url = shown_url(&link.url);
         if !url.is_empty() && url != link.text {
-            self.link_target(&url);
+            push_target(self.out, &url);
         }
         self.out.push_str("</span>");
-    }
-
-    fn link_target(&mut self, target: &str) {
-        self.out.push_str(" <span class=\"link-target\">(");
-        escape_code(self.out, target);
-        self.out.push_str(")</span>");
     }
 
     fn title(&mut self, title: &str) {
@@ -713,11 +709,11 @@ impl<'a> Writer<'a, '_> {
             .url
             .get(..5)
             .is_some_and(|start| start.eq_ignore_ascii_case("data:"));
-        match host(&image.url) {
+        match shown_host(&image.url) {
             _ if is_data => self.out.push_str("Inline image, not shown"),
             Some(host) => {
                 self.out.push_str("Image from ");
-                escape_code(self.out, host);
+                escape_code(self.out, &host);
                 self.out.push_str(", not loaded");
             }
             None if image.url.is_empty() => self.out.push_str("Image without an address"),
