@@ -1417,6 +1417,11 @@ mod tests {
             assert_eq!(html_with(markdown, true, None), expected, "{markdown}");
         }
         let table = html_with("|a|\n|-|\n|b \\| c|", true, None);
+            (
+                r"so $$a*b*c_1$$, and $$ \frac{a}{b} *c* $$.",
+                r"so $$a*b*c_1$$, and $$ \frac{a}{b} *c* $$.",
+            ),
+            ("$$a_1*b*c$$ is *it*", "$$a_1*b*c$$ is <em>it</em>"),
         assert!(table.contains("<td>b | c</td>"), "{table}");
         for hostile in [
             "> ".repeat(2_000) + &"\n  a".repeat(20_000),
@@ -1452,6 +1457,11 @@ mod tests {
             ("** 注意：** 请", "** 注意：** 请"),
         ] {
             assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
+            (
+                "A – $$ – *cozy_1*, B ($$) *b_1* ($$)",
+                "A – $$ – <em>cozy_1</em>, B ($$) <em>b_1</em> ($$)",
+            ),
+            ("kill $$; *a_1* $$", "kill $$; <em>a_1</em> $$"),
         }
         check_well_formed_fast(&html(&"**注：".repeat(20_000)));
         check_well_formed_fast(&html(&("文".to_owned() + &"*".repeat(100_000) + "「")));
