@@ -107,8 +107,6 @@ class Place:
         self.assertIn("Seen by &lt;all&gt;", index)
         self.assertIn(f"s/{one['share']}/", index)
         self.assertNotIn(two["share"], index + self.get("catalogue.json").decode())
-        publisher.publish(publisher.data / "one.jsonl", self.target, "--listed", "--title", " ")
-        self.assertIn("Untitled chat", self.get("index.html").decode())
         _, err = publisher.ok("publish", publisher.data / "one.jsonl", "--to", self.target, "--title", "Seen by <all>")
         self.assertIn("It is not listed on the site's first page any more", err)
         # Without a listed share there is no list, or an empty one.
@@ -1627,12 +1625,12 @@ class MirrorTest(unittest.TestCase):
             self.until(lambda: self.is_there(root, after))
             self.assertIsNone(get(f"s/{private}/index.html"))
             first = whole(get, after)
+            publisher.ok("update", after, "--name", "Called otherwise")
+            self.until(lambda: self.is_there(root, after) not in (None, False, first))
             # Whoever is just loading a page of the version before can go on.
             versions = lambda: sorted(name for name in os.listdir(root / "s" / after) if len(name) == 16)  # noqa: E731
             self.assertEqual(len(versions()), 2)
             self.until(lambda: len(versions()) == 1)
-            publisher.ok("update", after, "--name", "Called otherwise")
-            self.until(lambda: self.is_there(root, after) not in (None, False, first))
             publisher.ok("update", after, "--private")
             self.until(lambda: self.is_taken_back(root, after))
             publisher.ok("rm", before, "--yes")

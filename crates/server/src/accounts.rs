@@ -16,7 +16,7 @@ use argon2::{
 };
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, HeaderValue, header::USER_AGENT};
-use readalong_model::{Digest, Timestamp, UserId};
+use readalong_model::{Digest, Timestamp, UserId, can_be_seen};
 use readalong_store::{Reader, StoreError, User, UserRole, Write};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
@@ -446,21 +446,22 @@ pub(crate) async fn is_password(
     Ok(matches)
 }
 
-/// True for what can be a user's or token's name: short, one line, no spaces around it.
+/// True for what can be a user's or token's name: short, one line with something to see, no spaces around it.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
         && name.trim() == name
         && !name.chars().any(char::is_control)
+        && can_be_seen(name)
 }
 
 impl Accounts {
-    /// Verifies a password; without a hash it takes as long and is wrong.
     /// The right to ask a provider; `None` where it lets too many wait. It goes with the work: whoever asked may hang up.
     pub(crate) async fn turn_to_ask(&self) -> Option<OwnedSemaphorePermit> {
         let turn = timeout(ASKING_WAIT, self.asking.clone().acquire_owned());
         turn.await.ok()?.ok()
     }
 
+    /// Verifies a password; without a hash it takes as long and is wrong.
     async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, ApiError> {
         if password.len() > PASSWORD_BYTES_MAX {
             return Ok(false);
@@ -677,7 +678,7 @@ mod tests {
         for name in ["ada", "Ada Lovelace", "李"] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", " ada", "a\nb", "a\u{0}", &"a".repeat(101)] {
+        for name in ["", " ada", "a\nb", "a\u{0}", "\u{200b}", &"a".repeat(101)] {
             assert!(!is_name(name), "{name}");
         }
     }

@@ -26,6 +26,7 @@ async fn users_are_made_and_removed_by_admins() {
         json!({"name": "", "role": "viewer"}),
         json!({"name": " x", "role": "viewer"}),
         json!({"name": "x\ny", "role": "viewer"}),
+        json!({"name": "\u{200b}\u{2060}", "role": "viewer"}),
         json!({"name": "x", "role": "king"}),
         json!({"name": "x", "role": "viewer", "password": "short"}),
         json!({"name": "x", "role": "viewer", "password": "x".repeat(1001)}),

@@ -145,7 +145,7 @@ pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
     match accounts::is_name(name) {
         true => Ok(()),
         false => Err(ApiError::bad_request(format!(
-            "`name` is one line of 1 to {} bytes without spaces around it",
+            "the name is one line of 1 to {} bytes, with something to see in it and no spaces around it",
             accounts::NAME_BYTES_MAX
         ))),
     }
