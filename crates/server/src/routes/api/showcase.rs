@@ -502,7 +502,7 @@ fn description(text: &str) -> Result<String, ApiError> {
     match (1..=DESCRIPTION_BYTES_MAX).contains(&text.len()) {
         true => Ok(text.to_owned()),
         false => Err(ApiError::bad_request(format!(
-            "`description` has 1 to {DESCRIPTION_BYTES_MAX} bytes"
+            "the description has 1 to {DESCRIPTION_BYTES_MAX} bytes"
         ))),
     }
 }

@@ -226,11 +226,11 @@ async fn check_current(
         };
     }
     let Some(current) = current else {
-        return Err(ApiError::bad_request("`current_password` is needed"));
+        return Err(ApiError::bad_request("the current password is needed"));
     };
     match accounts::is_password(service, &caller.user, current).await? {
         true => Ok(()),
-        false => Err(ApiError::forbidden("`current_password` is wrong")),
+        false => Err(ApiError::forbidden("the current password is wrong")),
     }
 }
 
