@@ -26,6 +26,8 @@ export async function look(page, name) {
     await page.setViewportSize({ width, height: width < 700 ? 844 : width > 2000 ? 2160 : 800 });
     await page.screenshot({ path: `${OUTPUT}/pictures/desk-${name}-${scheme}-${width}.png` });
     const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    const nav = await page.evaluate(() => [...document.querySelectorAll(".desk-nav")].map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth));
+    expect(Math.max(0, ...nav), `${name} at ${width} px hides where the navigation leads`).toBe(0);
     expect(beyond, `${name} at ${width} px is wider than the window`).toBeLessThanOrEqual(0);
     if (EXTREMES.includes(width)) continue;
     await page.evaluate(axe);

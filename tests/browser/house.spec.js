@@ -229,6 +229,8 @@ test("a share is featured, seen by everybody, put in order, and taken away", asy
   await page.goto(`${server.url}/admin`);
   await page.getByLabel("Showcase of featured shares").selectOption("public");
   await expect(page.locator("#said")).toContainText("Done");
+  await page.goto(`${server.url}/showcase`);
+  await look(page, "showcase-admin");
 
   const anybody = await browser.newContext();
   const reader = await anybody.newPage();

@@ -173,6 +173,9 @@ test("an empty chat begins", async ({ page, live }) => {
   live.put(message(1, "Hello", { prompt: true }));
   await expect(page.locator("main > [data-item]")).toHaveCount(1);
   await expect(page.getByText("no messages")).toHaveCount(0);
+  live.push({ remove: { item: key(1) } });
+  await expect(page.getByText("no messages")).toBeVisible();
+  await expect(page.locator(".end")).toHaveCount(1);
 });
 
 test("an older page changes where its items do, and says what came elsewhere", async ({ page, live }) => {

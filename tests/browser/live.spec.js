@@ -213,6 +213,16 @@ test("a chat that begins while its page is open", async ({ page, server }) => {
   await expect(page.locator("main")).not.toContainText("no messages");
 });
 
+test("a chat whose only message goes while its page is open says that it has none", async ({ page, server }) => {
+  const chat = await server.liveChat(1);
+  await open([page], chat);
+  const path = `chats/${chat.chat}/messages`;
+  for (const { message } of await server.api("GET", path)) await server.api("PATCH", `${path}/${message.id}`, { hidden: true });
+  await expect(page.locator("main")).toContainText("no messages");
+  for (const { message } of await server.api("GET", path)) await server.api("PATCH", `${path}/${message.id}`, { hidden: false });
+  await expect(page.locator("main")).not.toContainText("no messages");
+});
+
 for (const policy of ["with", "without"]) {
   test(`hostile chats that come while the page is open, ${policy} the policy: nothing runs, nothing loads`, async ({ browser, server }, info) => {
     const context = await browser.newContext({ bypassCSP: policy === "without" });

@@ -180,6 +180,16 @@ fn a_proxy_that_is_named_says_who_people_are_and_nobody_else_does() {
     assert_eq!(me(&server, &[("X-Forwarded-User", " ")]), None);
     done_on(&data, &["user", "role", "ada", "owner"]);
     assert_eq!(me(&server, &as_ada).unwrap().1, "owner");
+    let page = |path: &str, headers| {
+        let page = try_ask("GET", &format!("{}{path}", server.api.url), headers, &[]);
+        page.unwrap().text()
+    };
+    let desk = page("/chats", &as_ada);
+    assert!(desk.contains("Signed in as"), "{desk}");
+    assert!(
+        !desk.contains("signout"),
+        "the proxy would sign them in again: {desk}"
+    );
     drop(server);
 
     let refusing =

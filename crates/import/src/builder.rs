@@ -8,7 +8,7 @@ use std::{
 use readalong_model::{
     Artifact, ArtifactId, ArtifactRole, Author, AuthorKind, Availability, Chat, ChatHead, Digest,
     Message, MessageId, Part, Place, RawJson, Role, Thread, ThreadId, ThreadKind, Timestamp,
-    Visibility, Warning,
+    Visibility, Warning, can_be_seen,
 };
 
 use crate::{
@@ -484,7 +484,7 @@ impl ChatBuilder {
         let times = chat.messages.iter().filter_map(|message| message.at);
         chat.created_at = chat.created_at.or_else(|| times.clone().min());
         chat.updated_at = chat.updated_at.or_else(|| times.max());
-        if chat.title.trim().is_empty() {
+        if !can_be_seen(&chat.title) {
             let title = chat.messages.iter().find_map(title_of);
             chat.title = title.unwrap_or_else(|| UNTITLED.to_owned());
         }
@@ -524,7 +524,7 @@ impl ChatBuilder {
         head.damaged_records += damaged_records;
         head.created_at = head.created_at.or(self.seen.first_at);
         head.updated_at = head.updated_at.or(self.seen.last_at);
-        if head.title.trim().is_empty() {
+        if !can_be_seen(&head.title) {
             let first = self.seen.titles.first_key_value();
             head.title = first.map_or_else(|| UNTITLED.to_owned(), |(_, title)| title.clone());
         }
@@ -598,7 +598,7 @@ pub(crate) fn shorten(text: &str, chars_max: usize) -> Option<String> {
             line.trim()
                 .trim_start_matches(['#', '>', '*', '-', '`', ' '])
         })
-        .find(|line| !line.is_empty())?;
+        .find(|line| can_be_seen(line))?;
     if line.chars().count() <= chars_max {
         return Some(line.to_owned());
     }

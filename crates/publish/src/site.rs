@@ -684,7 +684,7 @@ pub(crate) fn site_files(
     Ok(())
 }
 
-/// Brings the catalogue to what it is to say of a share. A site without listed shares has none; a first page that somebody else put there stays, and so does what
+/// Brings the catalogue to what it is to say of a share. A site without listed shares has none, or an empty one; a first page that somebody else put there stays, and so does what
 /// is called like the catalogue and is none: no share that is not to be listed is in there.
 pub(crate) fn list_in_catalogue(
     changes: &mut Changes,
@@ -722,7 +722,8 @@ pub(crate) fn list_in_catalogue(
             target: target.name().to_owned(),
         });
     }
-    if new.shares.is_empty() {
+    // Where somebody may list a share meanwhile, the empty list stays.
+    if new.shares.is_empty() && session.removes_what_was_read() {
         // The list last: without it the page would be somebody else's.
         changes.removed.extend(is_ours.then_some(index));
         changes.removed.push(path);
@@ -925,7 +926,8 @@ pub(crate) mod tests {
                 publish(target.as_ref(), &unlisted, &Plain, &Unseen).unwrap();
             }
             let mut session = target.begin(&Unseen).unwrap();
-            assert_eq!(session.read(&SitePath::root(INDEX)).unwrap(), None);
+            let index = session.read(&SitePath::root(INDEX)).unwrap();
+            assert_eq!(index.unwrap_or_default(), Plain.catalogue(&[]));
         }
     }
 
@@ -1063,6 +1065,29 @@ pub(crate) mod tests {
         })
         .unwrap();
         assert_eq!(shares_of(target.as_ref()), [c.share, b.share.clone()]);
+    }
+
+    #[test]
+    fn a_share_that_is_listed_while_the_last_one_is_taken_back_stays_listed() {
+        let target = open("memory:///site").unwrap();
+        let [a, b] = [1, 2].map(|n| One::new(n, n.into()));
+        publish(target.as_ref(), &a.listed(), &Plain, &Unseen).unwrap();
+        let is_first = Cell::new(true);
+        repeat(target.as_ref(), &Unseen, &a.share, |target| {
+            let planned = Plan::unpublish(target, &a.share, &Plain, &Unseen);
+            if is_first.replace(false) {
+                publish(target, &b.listed(), &Plain, &Unseen)?;
+            }
+            planned
+        })
+        .unwrap();
+        let mut session = target.begin(&Unseen).unwrap();
+        let catalogue = session.read(&SitePath::root(CATALOGUE)).unwrap().unwrap();
+        let catalogue: Catalogue = serde_json::from_slice(&catalogue).unwrap();
+        let listed: Vec<&ShareId> = catalogue.shares.iter().map(|one| &one.share).collect();
+        assert_eq!(listed, [&b.share]);
+        let index = session.read(&SitePath::root(INDEX)).unwrap().unwrap();
+        assert_eq!(index, Plain.catalogue(&catalogue.shares));
     }
 
     /// A place without room, as long as the folder of a version is there.

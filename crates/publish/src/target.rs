@@ -66,6 +66,11 @@ pub trait Session {
         true
     }
 
+    /// False where a file that is removed may be another by then than the one that was read, though one that is written over may not.
+    fn removes_what_was_read(&self) -> bool {
+        true
+    }
+
     /// Makes changes. After an error or a crash readers see what they saw before, or all that is new.
     ///
     /// # Errors

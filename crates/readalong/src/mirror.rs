@@ -131,13 +131,17 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self) {
-        let mut pending = BTreeSet::new();
+        let mut pending: Vec<Touched> = Vec::new();
         let mut looked_at: Option<Instant> = None;
         let mut switch: (Option<Instant>, bool) = (None, true);
         while !cancel::is_cancelled() {
-            match self.mirror.touched.recv_timeout(CANCEL_LOOK_EVERY) {
+            let wait = match pending.is_empty() {
+                true => CANCEL_LOOK_EVERY,
+                false => Duration::ZERO,
+            };
+            match self.mirror.touched.recv_timeout(wait) {
                 Ok(touched) => {
-                    pending.insert(touched);
+                    pending.push(touched);
                     pending.extend(self.mirror.touched.try_iter());
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -166,25 +170,25 @@ impl Keeper {
                     }
                 }
             }
-            for touched in std::mem::take(&mut pending) {
-                if cancel::is_cancelled() {
-                    return;
-                }
-                // What fails now is found again by the next look at all, and a fault in one share keeps no other from being mirrored.
-                let followed = panic::catch_unwind(AssertUnwindSafe(|| self.follow(&touched)));
-                if let Err(error) = followed.unwrap_or_else(|_| Err(anyhow!("it panicked"))) {
-                    let name = self.mirror.place.target.name();
-                    let advice = match error.downcast_ref() {
-                        Some(PublishError::NoSite { .. }) => {
-                            self.has_asked = false;
-                            format!(
-                                "; if it is to begin anew there, `readalong publish SHARE --to {name}` makes a site"
-                            )
-                        }
-                        _ => String::new(),
-                    };
-                    tracing::warn!("{name} is not in step with this server: {error:#}{advice}");
-                }
+            // The newest first: what is taken back waits for one share that is sent, and for its readers, and not for all.
+            let Some(touched) = pending.pop() else {
+                continue;
+            };
+            pending.retain(|other| *other != touched);
+            // What fails now is found again by the next look at all, and a fault in one share keeps no other from being mirrored.
+            let followed = panic::catch_unwind(AssertUnwindSafe(|| self.follow(&touched)));
+            if let Err(error) = followed.unwrap_or_else(|_| Err(anyhow!("it panicked"))) {
+                let name = self.mirror.place.target.name();
+                let advice = match error.downcast_ref() {
+                    Some(PublishError::NoSite { .. }) => {
+                        self.has_asked = false;
+                        format!(
+                            "; if it is to begin anew there, `readalong publish SHARE --to {name}` makes a site"
+                        )
+                    }
+                    _ => String::new(),
+                };
+                tracing::warn!("{name} is not in step with this server: {error:#}{advice}");
             }
         }
     }
@@ -313,6 +317,11 @@ impl Keeper {
         let at = moment::now();
         let link = place.link(share);
         let key = place.key();
+        // Who may not read it in this form any more does not go on reading the version before.
+        let progress = match self.publications.of_share(share, &key) {
+            Some(before) if before.is_sealed() != seal.is_some() => Progress::removing(),
+            _ => Progress::publishing(),
+        };
         let mut ours = self.publications.all.iter();
         let has_site = ours.any(|one| one.target == key && one.published_at.is_some());
         // Before it is there: a key that was lost could open nothing.
@@ -341,7 +350,7 @@ impl Keeper {
             place.target.as_ref(),
             &publication,
             &self.mirror.pages,
-            &Progress::removing(),
+            &progress,
         )?;
         if !published.changes.is_empty() {
             tracing::info!(

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use indicatif::{HumanBytes, ProgressBar};
 use readalong_bundle::{MANIFEST, VerifiedBundle, verify};
-use readalong_model::ShareId;
+use readalong_model::{ShareId, can_be_seen};
 use readalong_publish::{Changes, Listing, Origin, SitePages, Target, Watch};
 use readalong_render::{Renderer, SitePage};
 
@@ -125,9 +125,9 @@ impl SitePages for Pages {
         let shares: Vec<_> = shares
             .iter()
             .map(|one| {
-                let title = match one.title.trim() {
-                    "" => UNTITLED,
-                    _ => &one.title,
+                let title = match can_be_seen(&one.title) {
+                    true => &one.title,
+                    false => UNTITLED,
                 };
                 (
                     format!("s/{}/index.html", one.share),
@@ -338,4 +338,23 @@ pub(crate) fn is_sharing_public(client: &Client) -> anyhow::Result<bool> {
 /// It cannot be read.
 pub(crate) fn manifest_bytes(bundle: &VerifiedBundle) -> anyhow::Result<u64> {
     Ok(std::fs::metadata(bundle.path.join(MANIFEST))?.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use readalong_model::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_chat_whose_title_nobody_sees_has_a_link_to_click() {
+        let pages = Pages::new(&Config::default()).unwrap();
+        let unseen = Listing {
+            share: ShareId::from_random([1; 16]),
+            title: " \u{200b}".to_owned(),
+            published_at: Timestamp::from_millis(0).unwrap(),
+        };
+        let page = String::from_utf8(pages.catalogue(&[unseen])).unwrap();
+        assert!(page.contains(">Untitled chat</a>"), "{page}");
+    }
 }

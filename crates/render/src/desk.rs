@@ -30,6 +30,8 @@ pub struct DeskPage<'a> {
     pub nav: &'a [DeskEntry],
     /// Who is signed in.
     pub user: &'a str,
+    /// Whether they can sign out here.
+    pub signs_out: bool,
     /// Where the server's own paths begin, with a slash at its end.
     pub root: &'a str,
 }
@@ -45,6 +47,7 @@ struct Around<'a> {
     here: &'a str,
     nav: &'a [DeskEntry],
     user: &'a str,
+    signs_out: bool,
     root: &'a str,
     styles: Vec<String>,
     scripts: Vec<String>,
@@ -70,6 +73,7 @@ impl Renderer {
                 here: page.here,
                 nav: page.nav,
                 user: page.user,
+                signs_out: page.signs_out,
                 root: page.root,
                 styles: below(&self.assets.desk_styles),
                 scripts: below(&self.assets.desk_scripts),

@@ -183,6 +183,14 @@ pub(crate) fn has_lookalikes(text: &str) -> bool {
     chars.any(|(at, c)| passes_for_latin(c, text, at))
 }
 
+/// Tells whether a word has letters of another alphabet, and none that does not look like a Latin one.
+pub(crate) fn passes_for_latin_word(word: &str) -> bool {
+    word.contains(is_lookalike)
+        && word
+            .chars()
+            .all(|c| is_lookalike(c) || c.is_ascii_digit() || c == '-')
+}
+
 /// Letters of a word that are looked at around one of another alphabet, so that a long word takes linear time.
 const WORD_CHARS_MAX: usize = 32;
 

@@ -10,6 +10,7 @@ mod copies;
 mod data;
 mod desk;
 mod diff;
+mod direction;
 mod fragment;
 mod highlight;
 mod html;

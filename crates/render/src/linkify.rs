@@ -3,9 +3,15 @@
 //! The allow-list here is the only place that decides what becomes an `href` from the content of a chat. Nothing is
 //! ever fetched, and an address that is not allowed stays visible as text.
 
+use std::borrow::Cow;
+
+use idna::punycode;
 use memchr::memchr3;
 
-use crate::html::{escape_attribute, escape_code, escape_text, has_lookalikes, is_hidden_char};
+use crate::html::{
+    escape_attribute, escape_code, escape_text, has_lookalikes, is_hidden_char,
+    passes_for_latin_word,
+};
 
 /// Longest address that becomes a link; browsers and servers give up not far beyond.
 const MAX_URL_BYTES: usize = 8_000;
@@ -49,6 +55,31 @@ pub(crate) fn host(url: &str) -> Option<&str> {
     authority(rest).filter(|authority| is_plain_authority(authority))
 }
 
+/// Returns the host of an `http` or `https` address as [`unmasked`] writes it.
+pub(crate) fn shown_host(url: &str) -> Option<Cow<'_, str>> {
+    host(url).map(unmasked)
+}
+
+/// Writes a host in the ASCII form of names where a part of it, in letters of another alphabet, looks like a Latin name in every font.
+///
+/// Below an ending of that alphabet such a part is what it seems.
+fn unmasked(host: &str) -> Cow<'_, str> {
+    const SEPARATORS: [char; 3] = ['.', ':', '@'];
+    let ending = bare_host(host).rsplit('.').next().unwrap_or_default();
+    let is_masked = ending.is_ascii() && host.split(SEPARATORS).any(passes_for_latin_word);
+    if !is_masked {
+        return Cow::Borrowed(host);
+    }
+    let parts = host.split_inclusive(SEPARATORS).map(|part| {
+        let label = part.trim_end_matches(SEPARATORS);
+        match punycode::encode_str(&label.to_lowercase()) {
+            Some(ascii) if !label.is_ascii() => format!("xn--{ascii}{}", &part[label.len()..]),
+            _ => part.to_owned(),
+        }
+    });
+    Cow::Owned(parts.collect())
+}
+
 /// Endings of hosts that are known as such without a word more; those that functions and files have, too, are left out.
 const HOST_ENDINGS: [&str; 24] = [
     "ai", "app", "br", "ca", "ch", "cn", "co", "com", "de", "dev", "edu", "eu", "fr", "gov", "io",
@@ -57,7 +88,7 @@ const HOST_ENDINGS: [&str; 24] = [
 
 /// Returns where an address leads, for people to read, if the text of its link seems to say something else: the text names another host,
 /// or the host passes for another one.
-pub(crate) fn unsaid_host<'u>(text: &str, url: &'u str) -> Option<&'u str> {
+pub(crate) fn unsaid_host<'u>(text: &str, url: &'u str) -> Option<Cow<'u, str>> {
     let mail = |url: &'u str| {
         let (scheme, rest) = url.split_once(':')?;
         let address = rest.split('?').next()?;
@@ -65,7 +96,8 @@ pub(crate) fn unsaid_host<'u>(text: &str, url: &'u str) -> Option<&'u str> {
     };
     let target = host(url).or_else(|| mail(url))?;
     let is_said = named_host(text).is_none_or(|named| leads_to(target, named));
-    (!is_said || has_lookalikes(target)).then_some(target)
+    let shown = unmasked(target);
+    (!is_said || has_lookalikes(target) || shown != target).then_some(shown)
 }
 
 /// The host that the text of a link names, where it looks like an address.
@@ -125,6 +157,13 @@ pub(crate) fn open_link(out: &mut String, href: &str, title: &str) {
     out.push_str("\">");
 }
 
+/// Writes where the link before it leads.
+pub(crate) fn push_target(out: &mut String, target: &str) {
+    out.push_str(" <span class=\"link-target\">(");
+    escape_code(out, target);
+    out.push_str(")</span>");
+}
+
 /// Writes prose escaped, with bare addresses (`https://…`, `www.…`, mail) as links.
 pub(crate) fn linkify_into(out: &mut String, text: &str) {
     let bytes = text.as_bytes();
@@ -145,6 +184,9 @@ pub(crate) fn linkify_into(out: &mut String, text: &str) {
                 open_link(out, &href, "");
                 escape_code(out, &text[start..end]);
                 out.push_str("</a>");
+                if let Some(Cow::Owned(host)) = shown_host(&href) {
+                    push_target(out, &host);
+                }
                 written = end;
                 at = end;
             }
@@ -584,6 +626,31 @@ mod tests {
                 "https://p\u{430}ypal.example",
                 Some("p\u{430}ypal.example"),
             ),
+            (
+                "https://\u{430}\u{440}\u{440}\u{4cf}\u{435}.com/",
+                "https://\u{430}\u{440}\u{440}\u{4cf}\u{435}.com/",
+                Some("xn--80ak6aa92e.com"),
+            ),
+            (
+                "the shop",
+                "http://www.\u{410}\u{440}\u{440}\u{4cf}\u{435}.com:80",
+                Some("www.xn--80ak6aa92e.com:80"),
+            ),
+            (
+                "mail",
+                "mailto:a@\u{441}\u{43e}\u{440}.com",
+                Some("a@xn--n1aeb.com"),
+            ),
+            (
+                "\u{441}\u{43e}\u{440}",
+                "https://\u{441}\u{43e}\u{440}.\u{440}\u{444}",
+                None,
+            ),
+            (
+                "ru",
+                "https://\u{43c}\u{43e}\u{441}\u{43a}\u{432}\u{430}.com",
+                None,
+            ),
             ("the bank", "https://evil.example", None),
             ("HTTPS://WWW.Bank.example/a", "https://bank.example/b", None),
             ("bank.example", "https://www.bank.example:443/", None),
@@ -600,8 +667,21 @@ mod tests {
             ("e.g. 1.2", "https://code.example", None),
             ("#1", "#fn-1", None),
         ] {
-            assert_eq!(unsaid_host(text, url), host, "{text} {url}");
+            assert_eq!(unsaid_host(text, url).as_deref(), host, "{text} {url}");
         }
+    }
+
+    #[test]
+    fn a_bare_address_whose_host_passes_for_a_latin_one_says_what_it_is() {
+        let apple = "https://\u{430}\u{440}\u{440}\u{4cf}\u{435}.com/";
+        assert_eq!(
+            links(&format!("See {apple}.")),
+            format!(
+                "See <a href=\"{apple}\">{apple}</a> <span class=\"link-target\">(xn--80ak6aa92e.com)</span>."
+            )
+        );
+        let russian = "https://\u{43c}\u{43e}\u{441}\u{43a}\u{432}\u{430}.com/";
+        assert!(!links(russian).contains("link-target"));
     }
 
     #[test]

@@ -306,8 +306,10 @@ struct Open {
     display: Option<usize>,
     /// `$`
     dollar: Option<usize>,
-    /// `$$`
+    /// `$$` that begins a block.
     dollars: Option<usize>,
+    /// `$$` within a sentence.
+    pair: Option<usize>,
     /// True where `$$` has its line for itself, so that what looks like items of lists is mathematics.
     is_fence: bool,
 }
@@ -316,7 +318,7 @@ impl Mathematics {
     /// Marks `\(…\)`, `\[…\]`, `$…$` and `$$…$$` that can be nothing but mathematics: dollars are prices and levels of them, variables of
     /// shells, too, and escaped brackets are brackets.
     ///
-    /// All end in the paragraph or cell in which they begin, `$…$` in its line; `$$…$$` has its lines for itself.
+    /// All end in the paragraph or cell in which they begin, `$…$` in its line; `$$…$$` too, or it has its lines for itself.
     fn mark(mut self, source: &[u8], marks: &mut [Mark]) {
         let mut at = 0;
         self.begin_line(source, at);
@@ -344,12 +346,13 @@ impl Mathematics {
                 b"\\]" => self.open.display.take(),
                 b"$" if closes(source, start) => self.open.dollar.take(),
                 b"$$" if self.ends_block(source, start) => self.open.dollars.take(),
+                b"$$" => (self.open.pair.take()).filter(|begun| is_pair(source, *begun, start)),
                 _ => None,
             };
             match begun {
                 Some(begun) if is_mathematics(&source[begun..at]) => {
                     mark_text(&source[begun..at], &mut marks[begun..at]);
-                    self.open.forget(|open| open > begun);
+                    self.open.forget(|open| open >= begun);
                 }
                 _ => self.begin(source, start..at),
             }
@@ -365,11 +368,13 @@ impl Mathematics {
             b"$" => self.open.dollar = opens(source, at).then_some(at),
             b"$$" => {
                 self.open.dollar = None;
+                self.open.pair = Some(at);
                 self.open.dollars = (at == self.line).then_some(at);
                 self.open.is_fence = !self.is_item && is_blank_behind(source, at + 2);
             }
             [b'$', ..] => {
                 self.open.dollar = None;
+                self.open.pair = None;
                 self.open.dollars = None;
             }
             b"|" => self.open.dollar = None,
@@ -380,6 +385,7 @@ impl Mathematics {
     fn begin_line(&mut self, source: &[u8], at: usize) {
         (self.line, self.is_item) = line_text(source, at);
         self.open.dollar = None;
+        self.open.pair = None;
         if self.is_item && !self.open.is_fence {
             self.open.dollars = None;
         }
@@ -403,6 +409,7 @@ impl Open {
             &mut self.display,
             &mut self.dollar,
             &mut self.dollars,
+            &mut self.pair,
         ] {
             *open = open.filter(|open| !is_forgotten(*open));
         }
@@ -461,6 +468,19 @@ fn closes(source: &[u8], at: usize) -> bool {
     before.is_some_and(|before| !before.is_ascii_whitespace() && !b"([{*_|\"".contains(&before))
         && !is_word(source, at + 1)
         && source.get(at + 1) != Some(&b'{')
+}
+
+/// True where `$$` at `begin` and at `end` can enclose mathematics in a sentence. Where blanks stand inside of them they can be two levels of prices, too,
+/// unless something stands between that only mathematics has.
+fn is_pair(source: &[u8], begin: usize, end: usize) -> bool {
+    let content = &source[begin + 2..end];
+    let is_tight = opens(source, begin + 1) && closes(source, end);
+    let is_command = |pair: &[u8]| pair[0] == b'\\' && pair[1].is_ascii_alphabetic();
+    let is_marked = content.contains(&b'^') || content.windows(2).any(is_command);
+    let is_spaced = content.starts_with(b" ") && content.ends_with(b" ");
+    (is_tight || is_marked && is_spaced)
+        && !is_word(source, begin.wrapping_sub(1))
+        && !is_word(source, end + 2)
 }
 
 /// True where what stands between two signs, which are given along with it, cannot be prose.

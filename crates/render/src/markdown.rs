@@ -14,9 +14,12 @@ use pulldown_cmark::{
     Parser, Tag, TagEnd,
 };
 
+use crate::direction::{RIGHT_TO_LEFT_MARK, Words, has_right_to_left};
 use crate::highlight::{Highlighter, language_token};
 use crate::html::{escape_attribute, escape_code, escape_text};
-use crate::linkify::{host, linkify_into, open_link, safe_href, unsaid_host};
+use crate::linkify::{
+    host, linkify_into, open_link, push_target, safe_href, shown_host, unsaid_host,
+};
 use crate::literal::{Literal, literal};
 
 /// Longest text that is parsed; longer ones are shown plain.
@@ -256,6 +259,22 @@ struct OpenList {
     number: u64,
 }
 
+/// A paragraph, heading, item of a list or cell that is open.
+#[derive(Default)]
+struct OpenParagraph {
+    /// Where its first words stand in the output.
+    start: usize,
+    words: Words,
+}
+
+/// A list, quote or table that is open.
+struct OpenBlock {
+    /// Where its element's attributes go in the output.
+    attributes: usize,
+    /// Words that came before it.
+    before: Words,
+}
+
 /// An image whose alternative text is being collected.
 struct OpenImage {
     url: String,
@@ -298,6 +317,12 @@ struct Writer<'a, 'c> {
     out: &'a mut String,
     source: &'a Literal<'a>,
     context: &'a MarkdownContext<'c>,
+    /// Whether anything runs from right to left.
+    has_right_to_left: bool,
+    /// All words so far, where something does.
+    words: Words,
+    paragraphs: Vec<OpenParagraph>,
+    blocks: Vec<OpenBlock>,
     /// Prose not written yet: the parser cuts it at every special character, which would cut addresses too.
     text: String,
     depth: usize,
@@ -322,6 +347,10 @@ impl<'a, 'c> Writer<'a, 'c> {
             out,
             source,
             context,
+            has_right_to_left: has_right_to_left(&source.text),
+            words: Words::default(),
+            paragraphs: Vec::new(),
+            blocks: Vec::new(),
             text: String::new(),
             depth: 0,
             skipped: 0,
@@ -380,6 +409,15 @@ impl<'a, 'c> Writer<'a, 'c> {
         if self.text.is_empty() {
             return;
         }
+        if self.has_right_to_left {
+            self.words.add(&self.text);
+            if let Some(paragraph) = self.paragraphs.last_mut() {
+                if paragraph.words.is_empty() {
+                    paragraph.start = self.out.len();
+                }
+                paragraph.words.add(&self.text);
+            }
+        }
         match &mut self.link {
             Some(link) => {
                 link.text.push_str(&self.text);
@@ -390,18 +428,54 @@ impl<'a, 'c> Writer<'a, 'c> {
         self.text.clear();
     }
 
+    fn open_paragraph(&mut self, html: &str) {
+        self.raw(html);
+        self.paragraphs.push(OpenParagraph::default());
+    }
+
+    /// Ends a paragraph; one that would run the wrong way gets a mark before its first words.
+    fn close_paragraph(&mut self, html: &str) {
+        self.flush_text();
+        if let Some(paragraph) = self.paragraphs.pop()
+            && paragraph.words.need_mark()
+        {
+            self.out.insert(paragraph.start, RIGHT_TO_LEFT_MARK);
+        }
+        self.out.push_str(html);
+    }
+
+    /// Begins an element whose items or paragraphs have marks at the side from which they run.
+    fn open_block(&mut self, name: &str, attributes: &str) {
+        self.raw(name);
+        self.blocks.push(OpenBlock {
+            attributes: self.out.len(),
+            before: self.words,
+        });
+        self.out.push_str(attributes);
+    }
+
+    fn close_block(&mut self, html: &str) {
+        self.flush_text();
+        if let Some(block) = self.blocks.pop()
+            && self.words.run_right_to_left_since(block.before)
+        {
+            self.out.insert_str(block.attributes, " dir=\"rtl\"");
+        }
+        self.out.push_str(html);
+    }
+
     fn start(&mut self, tag: Tag<'a>, range: Range<usize>) {
         if self.depth >= MAX_DEPTH && self.start_plain(&tag, range.clone()) {
             return;
         }
         self.depth += 1;
         match tag {
-            Tag::Paragraph => self.raw("<p>"),
+            Tag::Paragraph => self.open_paragraph("<p>"),
             Tag::Heading { level, .. } => {
                 let level = self.heading_level(level);
-                self.raw(&format!("<h{level}>"));
+                self.open_paragraph(&format!("<h{level}>"));
             }
-            Tag::BlockQuote(None) => self.raw("<blockquote>\n"),
+            Tag::BlockQuote(None) => self.open_block("<blockquote", ">\n"),
             Tag::BlockQuote(Some(kind)) => self.start_alert(kind),
             Tag::CodeBlock(kind) => {
                 self.flush_text();
@@ -415,7 +489,7 @@ impl<'a, 'c> Writer<'a, 'c> {
             }
             Tag::HtmlBlock => self.raw("<p class=\"raw-html\">"),
             Tag::List(start) => self.start_list(start),
-            Tag::Item => self.raw("<li>"),
+            Tag::Item => self.open_paragraph("<li>"),
             Tag::FootnoteDefinition(label) => self.start_footnote(&label),
             Tag::Table(alignments) => self.start_table(alignments),
             Tag::TableHead => self.start_row(true, &range),
@@ -453,13 +527,13 @@ impl<'a, 'c> Writer<'a, 'c> {
 
     fn end(&mut self, tag: TagEnd, range: Range<usize>) {
         match tag {
-            TagEnd::Paragraph => self.raw("</p>\n"),
+            TagEnd::Paragraph => self.close_paragraph("</p>\n"),
             TagEnd::Heading(level) => {
                 let level = self.heading_level(level);
-                self.raw(&format!("</h{level}>\n"));
+                self.close_paragraph(&format!("</h{level}>\n"));
             }
-            TagEnd::BlockQuote(None) => self.raw("</blockquote>\n"),
-            TagEnd::BlockQuote(Some(_)) => self.raw("</div>\n"),
+            TagEnd::BlockQuote(None) => self.close_block("</blockquote>\n"),
+            TagEnd::BlockQuote(Some(_)) => self.close_block("</div>\n"),
             TagEnd::CodeBlock => {
                 if let Some((info, code)) = self.code.take() {
                     code_block_into(self.out, &code, info.as_deref(), self.context.highlighter);
@@ -468,13 +542,13 @@ impl<'a, 'c> Writer<'a, 'c> {
             TagEnd::HtmlBlock => self.end_html_block(),
             TagEnd::List(_) => self.end_list(),
             TagEnd::Item => {
-                self.raw("</li>\n");
+                self.close_paragraph("</li>\n");
                 if let Some(Some(list)) = self.lists.last_mut() {
                     list.number += 1;
                 }
             }
             TagEnd::FootnoteDefinition => self.end_footnote(),
-            TagEnd::Table => self.raw("</tbody></table></div>\n"),
+            TagEnd::Table => self.close_block("</tbody></table></div>\n"),
             TagEnd::TableHead => {
                 self.end_row(&range);
                 self.raw("</tr></thead>\n<tbody>");
@@ -541,18 +615,19 @@ impl<'a, 'c> Writer<'a, 'c> {
             BlockQuoteKind::Warning => ("warning", "Warning"),
             BlockQuoteKind::Caution => ("caution", "Caution"),
         };
-        self.raw(&format!(
-            "<div class=\"alert alert-{class}\" role=\"note\"><p class=\"alert-title\">{title}</p>\n"
-        ));
+        let attributes = format!(
+            " class=\"alert alert-{class}\" role=\"note\"><p class=\"alert-title\">{title}</p>\n"
+        );
+        self.open_block("<div", &attributes);
     }
 
     fn start_list(&mut self, start: Option<u64>) {
         let Some(number) = start else {
-            self.raw("<ul>\n");
+            self.open_block("<ul", ">\n");
             self.lists.push(None);
             return;
         };
-        self.raw("<ol");
+        self.open_block("<ol", "");
         let attributes = self.out.len();
         if number != 1 {
             let _ = write!(self.out, " start=\"{number}\"");
@@ -563,10 +638,10 @@ impl<'a, 'c> Writer<'a, 'c> {
 
     fn end_list(&mut self) {
         let Some(Some(list)) = self.lists.pop() else {
-            self.raw("</ul>\n");
+            self.close_block("</ul>\n");
             return;
         };
-        self.raw("</ol>\n");
+        self.close_block("</ol>\n");
         if list.number > MIN_LONG_NUMBER {
             self.out
                 .insert_str(list.attributes, " class=\"long-numbers\"");
@@ -637,21 +712,15 @@ impl<'a> Writer<'a, '_> {
         if !link.is_refused {
             self.out.push_str("</a>");
             if let Some(host) = unsaid_host(&link.text, &link.url) {
-                self.link_target(host);
+                push_target(self.out, &host);
             }
             return;
         }
         let url = shown_url(&link.url);
         if !url.is_empty() && url != link.text {
-            self.link_target(&url);
+            push_target(self.out, &url);
         }
         self.out.push_str("</span>");
-    }
-
-    fn link_target(&mut self, target: &str) {
-        self.out.push_str(" <span class=\"link-target\">(");
-        escape_code(self.out, target);
-        self.out.push_str(")</span>");
     }
 
     fn title(&mut self, title: &str) {
@@ -713,11 +782,11 @@ impl<'a> Writer<'a, '_> {
             .url
             .get(..5)
             .is_some_and(|start| start.eq_ignore_ascii_case("data:"));
-        match host(&image.url) {
+        match shown_host(&image.url) {
             _ if is_data => self.out.push_str("Inline image, not shown"),
             Some(host) => {
                 self.out.push_str("Image from ");
-                escape_code(self.out, host);
+                escape_code(self.out, &host);
                 self.out.push_str(", not loaded");
             }
             None if image.url.is_empty() => self.out.push_str("Image without an address"),
@@ -742,7 +811,10 @@ fn shown_url(url: &str) -> String {
 /// Tables.
 impl Writer<'_, '_> {
     fn start_table(&mut self, alignments: Vec<Alignment>) {
-        self.raw("<div class=\"table-scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\"><table>\n");
+        self.open_block(
+            "<div",
+            " class=\"table-scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\"><table>\n",
+        );
         self.table = OpenTable {
             alignments,
             ..OpenTable::default()
@@ -773,10 +845,11 @@ impl Writer<'_, '_> {
                 Some(Alignment::None) | None => ">",
             });
         self.table.cell = (cell_start, self.out.len());
+        self.paragraphs.push(OpenParagraph::default());
     }
 
     fn end_cell(&mut self, range: &Range<usize>) {
-        self.flush_text();
+        self.close_paragraph("");
         let (cell_start, content_start) = self.table.cell;
         if self.out.len() == content_start {
             // Empty cells wait until it is clear that something follows in the row.
@@ -1099,6 +1172,44 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_from_right_to_left_runs_so_though_it_begins_with_a_latin_word() {
+        for (markdown, expected) in [
+            (
+                "React היא **ספרייה**",
+                "<p>\u{200f}React היא <strong>ספרייה</strong></p>\n",
+            ),
+            (
+                "# **React** ו-*Redux* בקצרה",
+                "<h3><strong>\u{200f}React</strong> ו-<em>Redux</em> בקצרה</h3>\n",
+            ),
+            ("`npm` מתקין", "<p><code>npm</code> מתקין</p>\n"),
+            (
+                "- [x] Docker מותקן כאן\n- npm install\n\n  1. Rust שפה טובה",
+                "<ul dir=\"rtl\">\n<li class=\"task\"><p><input type=\"checkbox\" disabled checked aria-label=\"Done\"> \
+                 \u{200f}Docker מותקן כאן</p>\n</li>\n<li><p>npm install</p>\n<ol dir=\"rtl\">\n\
+                 <li>\u{200f}Rust שפה טובה</li>\n</ol>\n</li>\n</ul>\n",
+            ),
+            (
+                "> CSS זה קל",
+                "<blockquote dir=\"rtl\">\n<p>\u{200f}CSS זה קל</p>\n</blockquote>\n",
+            ),
+            (
+                "| א | ב |\n|-|-|\n| | CSS זה קל |",
+                "<div dir=\"rtl\" class=\"table-scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\"><table>\n\
+                 <thead><tr><th scope=\"col\">א</th><th scope=\"col\">ב</th></tr></thead>\n\
+                 <tbody><tr><td></td><td>\u{200f}CSS זה קל</td></tr>\n</tbody></table></div>\n",
+            ),
+            (
+                "The word שלום means peace\n\n- a ב c",
+                "<p>The word שלום means peace</p>\n<ul>\n<li>a ב c</li>\n</ul>\n",
+            ),
+        ] {
+            assert_eq!(html(markdown), expected, "{markdown}");
+            check_well_formed(&html(markdown));
+        }
+    }
+
+    #[test]
     fn raw_html_is_text() {
         for (markdown, expected) in [
             (
@@ -1306,6 +1417,11 @@ mod tests {
             (r"\(a_1<b>c\) <b>", "\\(a_1&lt;b&gt;c\\) &lt;b&gt;"),
             ("$$\ra_1\r- b\r$$", "$$<br>\na_1<br>\n- b<br>\n$$"),
             ("$$ a_1 \\\\ *b* $$ ", r"$$ a_1 \\ *b* $$"),
+            (
+                r"so $$a*b*c_1$$, and $$ \frac{a}{b} *c* $$.",
+                r"so $$a*b*c_1$$, and $$ \frac{a}{b} *c* $$.",
+            ),
+            ("$$a_1*b*c$$ is *it*", "$$a_1*b*c$$ is <em>it</em>"),
         ] {
             assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");
         }
@@ -1341,6 +1457,11 @@ mod tests {
             ("the *$* sign and *$*", "the <em>$</em> sign and <em>$</em>"),
             ("$$ *a_1* and *b* $$$", "$$ <em>a_1</em> and <em>b</em> $$$"),
             ("$5 *to* $6_", "$5 <em>to</em> $6_"),
+            (
+                "A – $$ – *cozy_1*, B ($$) *b_1* ($$)",
+                "A – $$ – <em>cozy_1</em>, B ($$) <em>b_1</em> ($$)",
+            ),
+            ("kill $$; *a_1* $$", "kill $$; <em>a_1</em> $$"),
             ("${A_B} *and* ${C}", "${A_B} <em>and</em> ${C}"),
             ("$a_b **c** d$", "$a_b <strong>c</strong> d$"),
             (r"\[1\], \(x\), \[*a*\]", "[1], (x), [<em>a</em>]"),

@@ -1,6 +1,6 @@
 //! Parts of messages as what templates get: calls and their input, results, images, files, sources, notices.
 
-use std::{cell::Cell, fmt::Write as _, io};
+use std::{borrow::Cow, cell::Cell, fmt::Write as _, io};
 
 use data_encoding::BASE64;
 use minijinja::Value;
@@ -466,7 +466,10 @@ pub(crate) fn push_source(
     let url = url.and_then(linkify::safe_href);
     let source = Source {
         title: title.to_owned(),
-        host: url.as_deref().and_then(linkify::host).map(str::to_owned),
+        host: url
+            .as_deref()
+            .and_then(linkify::shown_host)
+            .map(Cow::into_owned),
         url,
         excerpt: excerpt.map(str::to_owned),
     };

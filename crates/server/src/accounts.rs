@@ -16,9 +16,12 @@ use argon2::{
 };
 use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, HeaderValue, header::USER_AGENT};
-use readalong_model::{Digest, Timestamp, UserId};
+use readalong_model::{Digest, Timestamp, UserId, can_be_seen};
 use readalong_store::{Reader, StoreError, User, UserRole, Write};
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
+    time::timeout,
+};
 
 use crate::{
     auth::Proof,
@@ -32,6 +35,10 @@ use crate::{
 const HASHINGS_MAX: usize = 2;
 /// Sign-ins that wait for that at most; more get 429 at once, so that they cannot pile up.
 const HASHINGS_WAITING_MAX: usize = 64;
+/// Sign-ins that ask a provider at once, each on a thread: one that hangs must not hold all threads of the server.
+const ASKINGS_MAX: usize = 8;
+/// How long a sign-in waits until it may ask.
+const ASKING_WAIT: Duration = Duration::from_secs(10);
 /// Wrong passwords for a name from an address before tries have to wait.
 const FREE_FAILURES: u32 = 5;
 /// Wrong passwords from an address, for whatever names, before tries have to wait: an office shares an address.
@@ -111,6 +118,7 @@ impl Agent {
 pub(crate) struct Accounts {
     hashing: Semaphore,
     waiting: Semaphore,
+    asking: Arc<Semaphore>,
     failures: Mutex<Failures>,
 }
 
@@ -119,6 +127,7 @@ impl Default for Accounts {
         Self {
             hashing: Semaphore::new(HASHINGS_MAX),
             waiting: Semaphore::new(HASHINGS_WAITING_MAX),
+            asking: Arc::new(Semaphore::new(ASKINGS_MAX)),
             failures: Mutex::default(),
         }
     }
@@ -236,30 +245,13 @@ pub(crate) async fn sign_in_elsewhere(
     person: Person,
     agent: &Agent,
 ) -> Result<Secret, SignInError> {
-    let Person {
-        issuer,
-        subject,
-        name,
-        ..
-    } = person;
-    let known = {
-        let (issuer, subject) = (issuer.clone(), subject.clone());
-        service
-            .read(move |r| r.identified(&issuer, &subject))
-            .await?
-    };
-    let user = match known {
+    let (issuer, subject) = (person.issuer.clone(), person.subject.clone());
+    let known = service.read(move |r| r.identified(&issuer, &subject));
+    let user = match known.await? {
         Some(user) => user.id,
         None => {
-            let user = new_user(service, &name).await?;
-            let user = user.ok_or(SignInError::Wrong)?;
-            let identify = Write::Identify {
-                issuer,
-                subject,
-                user,
-            };
-            service.write(identify).await?;
-            user
+            let user = new_user(service, &person).await?;
+            user.ok_or(SignInError::Wrong)?
         }
     };
     Ok(new_session(service, user, agent).await?)
@@ -296,11 +288,11 @@ fn role_of_new(service: &Service) -> Option<UserRole> {
 }
 
 /// Makes an account under a name like the one that is wanted: somebody else's name is nobody's way into their account.
-async fn new_user(service: &Arc<Service>, wanted: &str) -> Result<Option<UserId>, ApiError> {
+async fn new_user(service: &Arc<Service>, person: &Person) -> Result<Option<UserId>, ApiError> {
     let Some(role) = role_of_new(service) else {
         return Ok(None);
     };
-    let line: String = wanted.chars().filter(|c| !c.is_control()).collect();
+    let line: String = person.name.chars().filter(|c| !c.is_control()).collect();
     let mut line: String = line.trim().chars().take(NAME_CHARS_OF_NEW_MAX).collect();
     if !is_name(&line) {
         line = "viewer".to_owned();
@@ -310,12 +302,14 @@ async fn new_user(service: &Arc<Service>, wanted: &str) -> Result<Option<UserId>
             1 => line.clone(),
             number => format!("{line} ({number})"),
         };
-        let create = Write::CreateUser {
+        // Who signs in twice at once for the first time is one person.
+        let sign_up = Write::SignUp {
+            issuer: person.issuer.clone(),
+            subject: person.subject.clone(),
             name,
             role,
-            password_hash: None,
         };
-        match service.write(create).await {
+        match service.write(sign_up).await {
             Ok(written) => return Ok(written.user),
             Err(ServiceError::Store(StoreError::Exists { .. })) => {}
             Err(error) => return Err(error.into()),
@@ -452,14 +446,21 @@ pub(crate) async fn is_password(
     Ok(matches)
 }
 
-/// True for what can be a user's or token's name: short, one line, no spaces around it.
+/// True for what can be a user's or token's name: short, one line with something to see, no spaces around it.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
         && name.trim() == name
         && !name.chars().any(char::is_control)
+        && can_be_seen(name)
 }
 
 impl Accounts {
+    /// The right to ask a provider; `None` where it lets too many wait. It goes with the work: whoever asked may hang up.
+    pub(crate) async fn turn_to_ask(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = timeout(ASKING_WAIT, self.asking.clone().acquire_owned());
+        turn.await.ok()?.ok()
+    }
+
     /// Verifies a password; without a hash it takes as long and is wrong.
     async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, ApiError> {
         if password.len() > PASSWORD_BYTES_MAX {
@@ -677,7 +678,7 @@ mod tests {
         for name in ["ada", "Ada Lovelace", "李"] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", " ada", "a\nb", "a\u{0}", &"a".repeat(101)] {
+        for name in ["", " ada", "a\nb", "a\u{0}", "\u{200b}", &"a".repeat(101)] {
             assert!(!is_name(name), "{name}");
         }
     }

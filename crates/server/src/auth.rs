@@ -28,8 +28,10 @@ use crate::{
 const COOKIE_BELOW: &str = "__Secure-readalong";
 /// Name of the session cookie on https: a browser takes it only with `Secure`, from this host and for all of it.
 const COOKIE_SECURE: &str = "__Host-readalong";
-/// Name of the session cookie on http, where browsers do not take the other one.
+/// How the session cookie is called on http, where browsers do not take the other ones.
 const COOKIE_PLAIN: &str = "readalong";
+/// Digits that tell servers of one host apart.
+const SERVER_DIGITS: usize = 8;
 /// How long a browser keeps the cookie, in days: as long as the session lasts.
 const COOKIE_DAYS: i64 = 30;
 /// How exactly it is known when a token or session was used last: a write for each request would be dear.
@@ -357,16 +359,23 @@ fn header_of(text: String) -> HeaderValue {
 
 fn session_cookie(service: &Service, headers: &HeaderMap) -> Option<String> {
     let jar = CookieJar::from_headers(headers);
-    let cookie = jar.get(cookie_name(service))?;
+    let cookie = jar.get(&cookie_name(service))?;
     (!cookie.value().is_empty()).then(|| cookie.value().to_owned())
 }
 
-fn cookie_name(service: &Service) -> &'static str {
+fn cookie_name(service: &Service) -> String {
     match (is_https(service), service.root()) {
-        (true, "/") => COOKIE_SECURE,
-        (true, _) => COOKIE_BELOW,
-        (false, _) => COOKIE_PLAIN,
+        (true, "/") => COOKIE_SECURE.to_owned(),
+        (true, _) => COOKIE_BELOW.to_owned(),
+        (false, _) => named_for(service, COOKIE_PLAIN),
     }
+}
+
+/// The name of a cookie that this server alone is to have: on http a browser sends it to all ports of a host, and to all paths below its own.
+pub(crate) fn named_for(service: &Service, name: &str) -> String {
+    let url = service.base_url().unwrap_or_default();
+    let server = Digest::of(url.as_bytes()).short(SERVER_DIGITS);
+    format!("{name}-{server}")
 }
 
 /// True where people reach the server over https.

@@ -230,6 +230,7 @@ impl From<StoreError> for ApiError {
             StoreError::NotFound => Self::not_found("thing"),
             StoreError::Exists { .. }
             | StoreError::OwnsChats { .. }
+            | StoreError::LastAdmin
             | StoreError::Superseded { .. } => Self::conflict(error.to_string()),
             StoreError::Full => {
                 tracing::error!("a request was refused: {error}");

@@ -28,6 +28,9 @@ pub(crate) fn perform(connection: &Connection, now: Timestamp, write: Write) -> 
             end_sessions(connection, user)?;
         }
         Write::SetRole { user, role } => {
+            if role != UserRole::Admin {
+                check_admin_stays(connection, user)?;
+            }
             let sql = "UPDATE users SET role = ?2 WHERE id = ?1";
             found(run(connection, sql, (user.0, role.as_str()))?)?;
         }
@@ -82,15 +85,12 @@ pub(crate) fn perform(connection: &Connection, now: Timestamp, write: Write) -> 
                 run(connection, sql, (sha256.as_bytes(), now.millis()))?;
             }
         }
-        Write::Identify {
+        Write::SignUp {
             issuer,
             subject,
-            user,
-        } => {
-            check_user(connection, user)?;
-            let sql = "INSERT INTO identities (issuer, subject, user) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-            run(connection, sql, (issuer, subject, user.0))?;
-        }
+            name,
+            role,
+        } => return sign_up(connection, now, (&issuer, &subject), &name, role),
         Write::Showcase(write) => return showcase::perform(connection, now, write),
         Write::Setting { key, value } => set(connection, &key, value)?,
         Write::ImportLegacy(links) => {
@@ -107,6 +107,17 @@ pub(crate) fn perform(connection: &Connection, now: Timestamp, write: Write) -> 
 pub(crate) fn check_user(connection: &Connection, user: UserId) -> Result<()> {
     let sql = "SELECT 1 FROM users WHERE id = ?1";
     sql::one(connection, sql, [user.0], |_| Ok(()))?.ok_or(StoreError::NotFound)
+}
+
+/// Refuses to leave the server without anybody who may do all.
+pub(crate) fn check_admin_stays(connection: &Connection, leaves: UserId) -> Result<()> {
+    let sql = "SELECT 1 FROM users WHERE id = ?1 AND role = ?2
+        AND NOT EXISTS (SELECT 1 FROM users WHERE id <> ?1 AND role = ?2)";
+    let values = (leaves.0, UserRole::Admin.as_str());
+    match sql::one(connection, sql, values, |_| Ok(()))? {
+        Some(()) => Err(StoreError::LastAdmin),
+        None => Ok(()),
+    }
 }
 
 /// Removes a user and what signs it in.
@@ -151,6 +162,32 @@ fn create_user(
             ..Written::default()
         }),
     }
+}
+
+fn sign_up(
+    connection: &Connection,
+    now: Timestamp,
+    identity: (&str, &str),
+    name: &str,
+    role: UserRole,
+) -> Result<Written> {
+    let sql = "SELECT user FROM identities WHERE issuer = ?1 AND subject = ?2";
+    let known = sql::one(connection, sql, identity, |row| Ok(UserId(row.get(0)?)))?;
+    if known.is_some() {
+        return Ok(Written {
+            user: known,
+            ..Written::default()
+        });
+    }
+    let written = create_user(connection, now, name, role, None)?;
+    let sql = "INSERT INTO identities (issuer, subject, user) VALUES (?1, ?2, ?3)";
+    let (issuer, subject) = identity;
+    run(
+        connection,
+        sql,
+        (issuer, subject, written.user.map(|user| user.0)),
+    )?;
+    Ok(written)
 }
 
 fn rename(connection: &Connection, user: UserId, name: String) -> Result<()> {

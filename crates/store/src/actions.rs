@@ -528,6 +528,7 @@ fn delete_shares(log: &mut Log<'_>, mut ids: Vec<ShareId>, by: Option<UserId>) -
 
 fn remove_user(log: &mut Log<'_>, user: UserId, with_chats: bool) -> Result<()> {
     accounts::check_user(log.connection, user)?;
+    accounts::check_admin_stays(log.connection, user)?;
     let sql = "SELECT id, key FROM chats WHERE owner = ?1 ORDER BY key";
     let chats = sql::all(log.connection, sql, [user.0], |row| {
         Ok((sql::chat_id(row, 0)?, ChatKey(row.get(1)?)))

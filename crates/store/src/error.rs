@@ -45,6 +45,9 @@ pub enum StoreError {
         /// How many.
         chats: u64,
     },
+    /// The last admin was to be removed, or to become something else.
+    #[error("the last admin stays; make another one first")]
+    LastAdmin,
     /// A share was to be frozen at an event whose state of the chat is not there any more.
     #[error("the chat changed after event {seq}, and what it was then is not kept")]
     Superseded {

@@ -164,14 +164,14 @@ pub enum Write {
         /// The password as argon2 writes it (PHC string).
         password_hash: Option<String>,
     },
-    /// Changes what a user may do.
+    /// Changes what a user may do. The last admin stays one.
     SetRole {
         /// The user.
         user: UserId,
         /// What the user may do from now on.
         role: UserRole,
     },
-    /// Removes a user with all tokens and sessions, and with its chats or only where it has none.
+    /// Removes a user with all tokens and sessions, and with its chats or only where it has none. The last admin stays.
     RemoveUser {
         /// The user.
         user: UserId,
@@ -260,14 +260,16 @@ pub enum Write {
         /// Digest of the token or cookie.
         sha256: Digest,
     },
-    /// Says who somebody is to a provider that signs people in. What was said before stays.
-    Identify {
+    /// Makes a user of somebody whom a provider signs in. Whoever was made before is answered.
+    SignUp {
         /// The provider.
         issuer: String,
         /// Who they are to it.
         subject: String,
-        /// Who they are here.
-        user: UserId,
+        /// The name to sign in with.
+        name: String,
+        /// What they may do.
+        role: UserRole,
     },
     /// Changes the showcase.
     Showcase(ShowcaseWrite),

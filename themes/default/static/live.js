@@ -139,13 +139,21 @@
     go();
     if (!isGoing) requestAnimationFrame(step);
   };
+  /** Says that there is no message, as end.html does, as long as there is none. */
+  const sayEmpty = () => {
+    const [empty] = all(".end-empty", main);
+    if (items().length) return empty?.remove();
+    if (empty || all(".pages, .aside-of", main).length) return;
+    const end = all(".end", main)[0] || main.appendChild(h("footer", { className: "end" }));
+    end.prepend(h("p", { className: "end-empty" }, "This chat has no messages."));
+  };
   /** Changes the page; what is read stays where it is. @param {() => void} change */
   const keepPlace = (change) => {
     const follows = isFollowing();
     const read = follows ? [] : items().map((item) => ({ item, box: item.getBoundingClientRect() })).filter(({ box }) => box.bottom > bar.offsetHeight);
     root.style.overflowAnchor = "none";
     change();
-    for (const empty of items().length ? all(".end-empty", main) : []) empty.remove();
+    sayEmpty();
     const mark = read.find(({ item }) => item.isConnected);
     if (follows) toEnd();
     else if (mark) scrollBy({ top: mark.item.getBoundingClientRect().top - mark.box.top, behavior: "instant" });

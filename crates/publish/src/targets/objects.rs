@@ -376,6 +376,10 @@ impl Session for ObjectsSession<'_> {
         Ok(names.collect())
     }
 
+    fn removes_what_was_read(&self) -> bool {
+        false
+    }
+
     fn apply(&mut self, changes: &Changes, watch: &dyn Watch) -> Result<(), PublishError> {
         let objects = self.objects;
         objects.runtime.block_on(async {

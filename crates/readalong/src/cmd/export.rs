@@ -13,6 +13,7 @@ use readalong_bundle::{BundleWriter, Spool, WrittenBundle};
 use readalong_import::{ImportError, Imported, Pick, Transcript};
 use readalong_model::{
     Artifact, Branches, Chat, MessageRange, Snapshot, SnapshotOptions, ThreadId, Warning,
+    can_be_seen,
 };
 use readalong_redact::{Known, Redactor, Report};
 use readalong_render::{Output, OutputError, RenderStats, Renderer};
@@ -74,7 +75,7 @@ pub(crate) struct HowToExport {
     format: Option<String>,
 
     /// Title of the chat instead of its own
-    #[arg(long)]
+    #[arg(long, value_parser = parse_title)]
     title: Option<String>,
 
     /// Built-in theme, or folder of your own (see `readalong theme`); else the default one
@@ -431,6 +432,14 @@ pub(crate) fn list_chats(transcript: &Transcript) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// A title is there to be seen.
+fn parse_title(text: &str) -> Result<String, String> {
+    match can_be_seen(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a title needs something to see in it".to_owned()),
+    }
 }
 
 /// Reads `5..20`, `5..`, `..20` or `7`.

@@ -17,7 +17,7 @@ use super::{errors, signin};
 use crate::{
     accounts::{self, Agent, SignInError},
     auth::{self, Caller},
-    oidc::{Answer, OidcError},
+    oidc::{Answer, Oidc, OidcError},
     service::Service,
 };
 
@@ -25,10 +25,13 @@ use crate::{
 pub(crate) const PATH: &str = "/signin/oidc";
 /// Where the provider sends people back to.
 const BACK: &str = "/signin/oidc/callback";
-/// Names the cookie that a browser is known by meanwhile.
+/// How the cookie is called that a browser is known by meanwhile.
 const COOKIE: &str = "readalong-oidc";
 /// Seconds that it lasts.
 const COOKIE_LASTS_S: u32 = 15 * 60;
+
+/// Characters of a failure in the log.
+const TOLD_CHARS_MAX: usize = 1_000;
 
 const NOT_BEGUN: &str = "That sign-in was not begun in this browser, or too long ago. Try again.";
 const NOT_SIGNED_IN: &str = "The provider signed nobody in. Try again.";
@@ -56,17 +59,11 @@ async fn begin(
     let Query(asked) = asked.unwrap_or_default();
     let next = signin::path_of(asked.next.as_deref()).to_owned();
     let come_back = come_back(&service, &headers);
-    let asking = service.clone();
     let wanted = next.clone();
-    let begun = spawn_blocking(move || {
-        let oidc = asking.oidc.as_ref()?;
-        Some(oidc.begin(&come_back, wanted))
-    });
+    let begun = ask(&service, &next, move |oidc| oidc.begin(&come_back, wanted));
     let begun = match begun.await {
-        Ok(Some(Ok(begun))) => begun,
-        Ok(Some(Err(error))) => return failed(&service, &error, &next),
-        Ok(None) => return errors::gone(),
-        Err(_) => return errors::failed(),
+        Ok(begun) => begun,
+        Err(response) => return response,
     };
     let Ok(to) = HeaderValue::try_from(begun.url) else {
         return errors::failed();
@@ -84,19 +81,15 @@ async fn back(
 ) -> Response {
     let Query(answer) = answer.unwrap_or_default();
     let jar = CookieJar::from_headers(&headers);
-    let known_by = jar.get(COOKIE).map(|cookie| cookie.value().to_owned());
+    let known_by = jar
+        .get(&auth::named_for(&service, COOKIE))
+        .map(|cookie| cookie.value().to_owned());
     let come_back = come_back(&service, &headers);
-    let asking = service.clone();
-    let finished = spawn_blocking(move || {
-        let oidc = asking.oidc.as_ref()?;
-        let known_by = known_by.unwrap_or_default();
-        Some(oidc.finish(&known_by, &come_back, answer))
-    });
-    let person = match finished.await {
-        Ok(Some(Ok(person))) => person,
-        Ok(Some(Err(error))) => return failed(&service, &error, "/"),
-        Ok(None) => return errors::gone(),
-        Err(_) => return errors::failed(),
+    let known_by = known_by.unwrap_or_default();
+    let finish = move |oidc: &Oidc| oidc.finish(&known_by, &come_back, answer);
+    let person = match ask(&service, "/", finish).await {
+        Ok(person) => person,
+        Err(response) => return response,
     };
     let next = person.next.clone();
     let agent = Agent::of(&headers);
@@ -113,6 +106,30 @@ async fn back(
     response
 }
 
+/// Asks the provider, on a thread for that; where it cannot be asked, gives the page that says so.
+async fn ask<T: Send + 'static>(
+    service: &Arc<Service>,
+    next: &str,
+    ask: impl FnOnce(&Oidc) -> Result<T, OidcError> + Send + 'static,
+) -> Result<T, Response> {
+    let Some(turn) = service.accounts.turn_to_ask().await else {
+        tracing::warn!("a sign-in gave up: the provider lets too many wait");
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        return Err(signin::form_with(service, status, next, NOT_REACHED));
+    };
+    let asking = service.clone();
+    let asked = spawn_blocking(move || {
+        let _turn = turn;
+        asking.oidc.as_ref().map(ask)
+    });
+    match asked.await {
+        Ok(Some(Ok(answer))) => Ok(answer),
+        Ok(Some(Err(error))) => Err(failed(service, &error, next)),
+        Ok(None) => Err(errors::gone()),
+        Err(_) => Err(errors::failed()),
+    }
+}
+
 /// The address that the provider sends people back to, as they see it.
 fn come_back(service: &Service, headers: &HeaderMap) -> String {
     format!("{}{BACK}", service.url_seen_by(headers))
@@ -124,8 +141,15 @@ fn failed(service: &Service, error: &OidcError, next: &str) -> Response {
         OidcError::Unknown => (StatusCode::BAD_REQUEST, NOT_BEGUN),
         OidcError::Refused(_) | OidcError::Invalid(_) => (StatusCode::FORBIDDEN, NOT_SIGNED_IN),
     };
-    tracing::warn!("a sign-in with the provider failed: {error}");
+    let told = in_one_line(&error.to_string());
+    tracing::warn!("a sign-in with the provider failed: {told}");
     signin::form_with(service, status, next, words)
+}
+
+/// What somebody else says, for the log: it makes no lines of its own there.
+fn in_one_line(text: &str) -> String {
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(TOLD_CHARS_MAX).collect()
 }
 
 /// A cookie that comes along when the provider sends somebody back.
@@ -135,7 +159,20 @@ fn cookie(service: &Service, value: &str, lasts_s: u32) -> HeaderValue {
         true => "; Secure",
         false => "",
     };
+    let name = auth::named_for(service, COOKIE);
     let text =
-        format!("{COOKIE}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={lasts_s}{secure}");
+        format!("{name}={value}; Path={path}; HttpOnly; SameSite=Lax; Max-Age={lasts_s}{secure}");
     HeaderValue::try_from(text).expect("Base64 and attributes are visible ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_provider_says_makes_no_lines_of_the_log() {
+        let forged = "denied\r\n2026-01-01 ERROR\u{1b}[2J\u{85}x";
+        assert_eq!(in_one_line(forged), "denied  2026-01-01 ERROR [2J x");
+        assert_eq!(in_one_line(&"x".repeat(10_000)).len(), TOLD_CHARS_MAX);
+    }
 }

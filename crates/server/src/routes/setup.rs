@@ -83,7 +83,7 @@ async fn make_owner(
     let name = entered.name.trim().to_owned();
     if !accounts::is_name(&name) {
         return Err(ApiError::bad_request(
-            "A name is one line of 1 to 100 bytes.",
+            "A name is one line of 1 to 100 bytes, with something to see in it.",
         ));
     }
     let hash = accounts::hash_password(service, entered.password.clone()).await?;

@@ -80,6 +80,40 @@ async fn a_chat_is_made_listed_renamed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_name_has_something_to_see() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let share = world.share(&world.ada, &chat, "live", "public").await;
+    let unseen = "\u{200b}\u{feff} \u{2060}";
+    let new = json!({"chat": chat, "updates": "live", "visibility": "public", "name": unseen});
+    for (method, path, body, what) in [
+        ("POST", "chats", json!({"title": unseen}), "title"),
+        (
+            "PATCH",
+            &format!("chats/{chat}"),
+            json!({"title": unseen}),
+            "title",
+        ),
+        ("POST", "shares", new, "name"),
+        (
+            "PATCH",
+            &format!("shares/{share}"),
+            json!({"name": unseen}),
+            "name",
+        ),
+    ] {
+        let path = format!("/api/v1/{path}");
+        let refused = world.json(method, &path, &world.ada, body).await;
+        let refused = refused.expect_error(400, "bad_request").json();
+        let told = format!("the {what} has 1 to 1000 bytes, with something to see in it");
+        assert_eq!(refused["message"], told, "{path}");
+    }
+    let source = json!({"source": "a", "head": {"title": unseen}});
+    let made = world.post("/api/v1/chats", &world.ada, source).await;
+    assert_eq!(made.expect(201).json()["title"], "Untitled chat");
+}
+
+#[tokio::test]
 async fn lists_are_paged_within_a_limit() {
     let world = World::new().await;
     for number in 0..5 {
@@ -341,6 +375,37 @@ async fn messages_are_read_from_a_place_on() {
         world.get(&path, &world.ada).await.expect(200).json(),
         json!([])
     );
+}
+
+#[tokio::test]
+async fn a_list_of_long_messages_ends_early_and_says_where_it_goes_on() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let path = format!("/api/v1/chats/{chat}/messages");
+    for number in 0..8 {
+        let text = format!("{number} {}", "long ".repeat(200_000));
+        let message = json!({"id": format!("long {number}"), "role": "user", "text": text});
+        world.post(&path, &world.ada, message).await.expect(200);
+    }
+    let mut from = Some("0".to_owned());
+    let mut ids = Vec::new();
+    let mut answers = 0;
+    while let Some(place) = from {
+        let asked = format!("{path}?limit=1000&from={place}");
+        let answer = world.get(&asked, &world.ada).await.expect(200);
+        assert!(answer.body.len() < 6 << 20, "{}", answer.body.len());
+        let entries = answer.json();
+        let entries = entries.as_array().unwrap();
+        ids.extend(entries.iter().map(|entry| entry["message"]["id"].clone()));
+        let next = answer.headers.get("x-next");
+        from = next.map(|next| next.to_str().unwrap().to_owned());
+        answers += 1;
+    }
+    assert_eq!((ids.len(), answers), (10, 2), "{ids:?}");
+    let first = world.get(&format!("{path}?limit=1"), &world.ada).await;
+    assert_eq!(first.headers["x-next"], "1");
+    let last = world.get(&format!("{path}?from=9"), &world.ada).await;
+    assert!(!last.headers.contains_key("x-next"));
 }
 
 #[tokio::test]

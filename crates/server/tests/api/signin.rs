@@ -1,8 +1,17 @@
 //! Signing in and out as browsers do, and what other sites cannot do with it.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use axum::{body::Body, http::header};
+use readalong_server::OidcOptions;
 use serde_json::json;
 
 use crate::world::{Answer, World, cookie};
@@ -38,7 +47,7 @@ async fn a_session_is_a_cookie_that_scripts_cannot_read() {
     assert_eq!(signed_in.header(header::LOCATION), "/s/x/");
     let cookie_line = signed_in.header(header::SET_COOKIE).to_owned();
     for part in [
-        "readalong=",
+        "readalong-",
         "HttpOnly",
         "SameSite=Lax",
         "Path=/",
@@ -51,7 +60,10 @@ async fn a_session_is_a_cookie_that_scripts_cannot_read() {
         "{cookie_line}"
     );
     let session = cookie(&signed_in);
-    assert!(session.len() >= "readalong=".len() + 43, "{session}");
+    assert!(
+        session.len() >= "readalong-01234567=".len() + 43,
+        "{session}"
+    );
     with_cookie(&world, "GET", "/api/v1/chats", &session, &[])
         .await
         .expect(200);
@@ -61,6 +73,38 @@ async fn a_session_is_a_cookie_that_scripts_cannot_read() {
     with_cookie(&world, "GET", "/api/v1/chats", &session, &[])
         .await
         .expect_error(401, "unauthorized");
+}
+
+/// Browsers send the cookies of a host to all its ports.
+#[tokio::test]
+async fn two_servers_of_one_host_leave_each_others_sessions() {
+    let mut sessions = Vec::new();
+    let mut worlds = Vec::new();
+    for url in [
+        "http://chats.test:8080",
+        "http://chats.test:8081",
+        "http://chats.test:8080/b",
+    ] {
+        let world = World::with(|options| options.base_url = Some(url.to_owned())).await;
+        let signed_in = world
+            .sign_in("ada", "password of ada", "/")
+            .await
+            .expect(303);
+        sessions.push(cookie(&signed_in));
+        worlds.push(world);
+    }
+    let all = sessions.join("; ");
+    for world in &worlds {
+        with_cookie(world, "GET", "/api/v1/chats", &all, &[])
+            .await
+            .expect(200);
+    }
+    let out = with_cookie(&worlds[1], "POST", "/signout", &all, &[])
+        .await
+        .expect(303);
+    let gone = cookie(&out);
+    let [first, second, third] = [0, 1, 2].map(|place| sessions[place].starts_with(&gone));
+    assert!(second && !first && !third, "{gone}: {sessions:?}");
 }
 
 #[tokio::test]
@@ -88,8 +132,10 @@ async fn on_https_the_cookie_is_bound_to_the_host() {
 #[tokio::test]
 async fn a_session_is_new_at_every_sign_in() {
     let world = World::new().await;
-    let planted = "readalong=planted-by-somebody-else";
-    with_cookie(&world, "GET", "/api/v1/chats", planted, &[])
+    let session = cookie(&world.sign_in("bob", "password of bob", "/").await);
+    let (name, _) = session.split_once('=').unwrap();
+    let planted = format!("{name}=planted-by-somebody-else");
+    with_cookie(&world, "GET", "/api/v1/chats", &planted, &[])
         .await
         .expect(401);
     let first = cookie(
@@ -345,4 +391,53 @@ async fn a_form_that_is_none_is_refused_politely() {
     answer.expect(400);
     let session = json!({"name": "ada", "password": "password of ada"});
     world.post("/signin", "", session).await.expect(400);
+}
+
+/// It takes connections and says nothing. What asks it waits on a thread that others need.
+#[tokio::test]
+async fn a_provider_that_hangs_holds_few_threads() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let world = World::with(|options| {
+        options.signin.oidc = Some(OidcOptions {
+            issuer: format!("http://{address}"),
+            client_id: "readalong".to_owned(),
+            client_secret: None,
+            name: "It".to_owned(),
+        });
+    })
+    .await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let asked_there = asked.clone();
+    let provider = thread::spawn(move || {
+        listener.set_nonblocking(true).unwrap();
+        let mut held = Vec::new();
+        while ends.recv_timeout(Duration::from_millis(1)).is_err() {
+            held.extend(listener.accept());
+            asked_there.store(held.len(), Ordering::SeqCst);
+        }
+    });
+    let sign_ins: Vec<_> = (0..40)
+        .map(|_| {
+            let request = World::request("GET", "/signin/oidc", "");
+            let request = request.body(Body::empty()).unwrap();
+            tokio::spawn(tower::ServiceExt::oneshot(world.router.clone(), request))
+        })
+        .collect();
+    let begun = Instant::now();
+    while asked.load(Ordering::SeqCst) < 8 {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..50 {
+        world.get("/api/v1/chats", &world.ada).await.expect(200);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 8);
+    end.send(()).unwrap();
+    provider.join().unwrap();
+    for sign_in in sign_ins {
+        let answer = sign_in.await.unwrap().unwrap();
+        assert_eq!(answer.status(), 502);
+    }
 }

@@ -26,6 +26,7 @@ async fn users_are_made_and_removed_by_admins() {
         json!({"name": "", "role": "viewer"}),
         json!({"name": " x", "role": "viewer"}),
         json!({"name": "x\ny", "role": "viewer"}),
+        json!({"name": "\u{200b}\u{2060}", "role": "viewer"}),
         json!({"name": "x", "role": "king"}),
         json!({"name": "x", "role": "viewer", "password": "short"}),
         json!({"name": "x", "role": "viewer", "password": "x".repeat(1001)}),
@@ -385,5 +386,30 @@ async fn a_token_makes_none_that_outlives_it() {
     ] {
         let answer = world.post("/api/v1/tokens", &short, wish).await;
         answer.expect(status);
+    }
+}
+
+#[tokio::test]
+async fn what_is_entered_on_the_desk_is_refused_in_words_and_not_by_names_of_the_api() {
+    let world = World::new().await;
+    let me = world.get("/api/v1/users/me", &world.ada).await.json();
+    let path = format!("/api/v1/users/{}", me["id"]);
+    let wrong = json!({"password": "a new password", "current_password": "a wrong one"});
+    let past = json!({"name": "laptop", "expires_at": "2001-01-01T00:00:00Z"});
+    for (method, path, body) in [
+        ("PATCH", path.as_str(), wrong),
+        (
+            "PATCH",
+            path.as_str(),
+            json!({"password": "a new password"}),
+        ),
+        ("POST", "/api/v1/tokens", json!({"name": " "})),
+        ("POST", "/api/v1/tokens", past),
+        ("POST", "/api/v1/chats", json!({"title": " "})),
+    ] {
+        let refused = world.json(method, path, &world.ada, body).await.json();
+        let message = refused["message"].as_str().unwrap();
+        assert!(refused["code"].as_u64() > Some(399), "{refused}");
+        assert!(!message.contains(['`', '_']), "{message}");
     }
 }

@@ -68,6 +68,42 @@ fn users_have_one_name_and_a_password_that_nobody_prints() {
 }
 
 #[test]
+fn of_two_admins_who_leave_one_stays() {
+    let world = World::new();
+    let admin = |name: &str| {
+        let create = Write::CreateUser {
+            name: name.into(),
+            role: UserRole::Admin,
+            password_hash: None,
+        };
+        world.write(create).user.unwrap()
+    };
+    let leaves: [fn(UserId) -> Write; 2] = [
+        |user| Write::SetRole {
+            user,
+            role: UserRole::Owner,
+        },
+        |user| Write::RemoveUser {
+            user,
+            with_chats: true,
+        },
+    ];
+    let first = admin("first");
+    for (number, leaves) in leaves.into_iter().enumerate() {
+        let second = admin(&format!("second {number}"));
+        world.write(leaves(second));
+        let error = world.refused(leaves(first));
+        assert!(matches!(error, StoreError::LastAdmin), "{error}");
+    }
+    world.write(Write::SetRole {
+        user: first,
+        role: UserRole::Admin,
+    });
+    let user = world.read(|reader| reader.user(first)).unwrap();
+    assert_eq!(user.role, UserRole::Admin);
+}
+
+#[test]
 fn sessions_end() {
     let world = World::new();
     let begin = |name: &str, expires_at| {
@@ -245,23 +281,27 @@ fn sessions_are_told_apart_and_end_one_by_one() {
 #[test]
 fn whom_a_provider_knows_stays_the_same_user() {
     let world = World::new();
-    let identify = |user| Write::Identify {
-        issuer: "https://a".to_owned(),
-        subject: "1".to_owned(),
-        user,
+    let sign_up = |name: &str| {
+        world.write(Write::SignUp {
+            issuer: "https://a".to_owned(),
+            subject: "1".to_owned(),
+            name: name.to_owned(),
+            role: UserRole::Viewer,
+        })
     };
-    let nobody = world.refused(identify(UserId(999)));
-    assert!(matches!(nobody, StoreError::NotFound));
-    world.write(identify(world.owner));
+    let first = sign_up("Eve");
+    let again = sign_up("Eve (2)");
+    assert_eq!((again.user, again.created), (first.user, false));
+    assert_eq!(world.read(|reader| reader.users()).len(), 2);
     let known = |issuer: &str, subject: &str| {
         let found = world.read(|reader| reader.identified(issuer, subject));
         found.map(|user| user.id)
     };
-    assert_eq!(known("https://a", "1"), Some(world.owner));
+    assert_eq!(known("https://a", "1"), first.user);
     assert_eq!(known("https://b", "1"), None);
     assert_eq!(known("https://a", "2"), None);
     world.write(Write::RemoveUser {
-        user: world.owner,
+        user: first.user.unwrap(),
         with_chats: true,
     });
     assert_eq!(known("https://a", "1"), None);

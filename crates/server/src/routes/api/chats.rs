@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use readalong_model::{ChatHead, ChatId, Seq, Timestamp};
+use readalong_model::{ChatHead, ChatId, Seq, Timestamp, can_be_seen};
 use readalong_redact::Finding;
 use readalong_store::{ChatFilter, ChatFound, ChatOrder, ChatPage, ChatRecord, Write};
 use serde::{Deserialize, Serialize};
@@ -446,9 +446,9 @@ pub(super) fn of_chat(error: impl Into<ApiError>) -> ApiError {
 /// A title of foreign text: never refused, cut where it is too long.
 pub(super) fn shortened_title(title: String) -> String {
     let title = beginning(&title, super::TITLE_BYTES_MAX);
-    match title.trim().is_empty() {
-        true => UNTITLED.to_owned(),
-        false => title.to_owned(),
+    match can_be_seen(title) {
+        true => title.to_owned(),
+        false => UNTITLED.to_owned(),
     }
 }
 

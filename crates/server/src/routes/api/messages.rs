@@ -2,7 +2,12 @@
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-use axum::{Json, body::Bytes, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+};
 use readalong_model::{
     Author, ChangeSet, ChatId, Message, MessageId, Part, Role, Seq, Status, Timestamp, UserId,
     Visibility,
@@ -14,7 +19,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Range, chat_id,
+    Range, X_NEXT, chat_id,
     chats::{of_chat, record},
 };
 use crate::{
@@ -26,6 +31,8 @@ use crate::{
 
 /// Messages of one request: a batch, not an archive.
 pub(super) const MESSAGES_MAX: usize = 10_000;
+/// Bytes of a list of messages, beyond which it ends with the message that it has come to: messages can be long.
+const LIST_BYTES_MAX: usize = 4 << 20;
 /// Bytes of a message's id: native ids have 30 to 100.
 const ID_BYTES_MAX: usize = 512;
 
@@ -292,20 +299,42 @@ pub(crate) struct Entry {
 
 /// Messages in their order.
 #[utoipa::path(get, path = "/api/v1/chats/{chat}/messages", tag = "messages", params(("chat" = String, Path), Listed), responses(
-    (status = 200, description = "Messages.", body = [Entry]),
+    (status = 200, description = "Messages. The header `x-next` says the place from which the list goes on.", body = [Entry]),
 ))]
 pub(crate) async fn list(
     State(service): State<Arc<Service>>,
     owner: Owner,
     ApiPath(chat): ApiPath<String>,
     ApiQuery(listed): ApiQuery<Listed>,
-) -> Result<Json<Vec<Entry>>, ApiError> {
+) -> Result<(HeaderMap, Vec<u8>), ApiError> {
     let range = Range::new(listed.from, listed.limit)?;
-    let chat = record(&service, &owner, chat_id(&chat)?).await?.id;
-    let places = range.offset..range.offset.saturating_add(range.limit);
-    let entries = service.read(move |r| {
+    let chat = chat_id(&chat)?;
+    let written = service.read(move |r| written(r, owner.id, &chat, range));
+    let (json, next) = written.await.map_err(of_chat)?;
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(next) = next {
+        headers.insert(X_NEXT, HeaderValue::from(next));
+    }
+    Ok((headers, json))
+}
+
+/// A list of messages as JSON, and the place at which it goes on.
+fn written(
+    reader: &Reader<'_>,
+    owner: UserId,
+    chat: &ChatId,
+    range: Range,
+) -> Result<(Vec<u8>, Option<u32>), StoreError> {
+    let Some((end, _)) = reader.end(owner, chat)? else {
+        return Err(StoreError::NotFound);
+    };
+    let wanted = range.offset.saturating_add(range.limit).min(end);
+    let mut json = b"[".to_vec();
+    let mut place = range.offset;
+    while place < wanted && json.len() < LIST_BYTES_MAX {
         let mut entries = Vec::new();
-        r.messages(&chat, places, &mut |stored| {
+        reader.messages(chat, place..place + 1, &mut |stored| {
             if !stored.erased {
                 entries.push(Entry {
                     place: stored.place,
@@ -316,9 +345,16 @@ pub(crate) async fn list(
                 });
             }
         })?;
-        Ok(entries)
-    });
-    Ok(Json(entries.await?))
+        for entry in entries {
+            if json.len() > 1 {
+                json.push(b',');
+            }
+            serde_json::to_writer(&mut json, &entry)?;
+        }
+        place += 1;
+    }
+    json.push(b']');
+    Ok((json, (place < end).then_some(place)))
 }
 
 /// One message as the source has it.

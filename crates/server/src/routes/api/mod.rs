@@ -29,7 +29,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use readalong_model::{ChatId, ShareId};
+use readalong_model::{ChatId, ShareId, can_be_seen};
 use readalong_store::Cursor;
 use serde::{Deserialize, Deserializer};
 use tower_http::csrf::CsrfLayer;
@@ -330,13 +330,13 @@ fn share_id(text: &str) -> Result<ShareId, ApiError> {
 /// A title or name as it may stand in a heading.
 ///
 /// # Errors
-/// It is empty or too long.
+/// There is nothing to see in it, or it is too long.
 fn heading(what: &str, text: String) -> Result<String, ApiError> {
     let text = text.trim().to_owned();
-    match (1..=TITLE_BYTES_MAX).contains(&text.len()) {
+    match text.len() <= TITLE_BYTES_MAX && can_be_seen(&text) {
         true => Ok(text),
         false => Err(ApiError::bad_request(format!(
-            "`{what}` has 1 to {TITLE_BYTES_MAX} bytes"
+            "the {what} has 1 to {TITLE_BYTES_MAX} bytes, with something to see in it"
         ))),
     }
 }

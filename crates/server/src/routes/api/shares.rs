@@ -149,7 +149,7 @@ pub(crate) fn new_id() -> Result<ShareId, ApiError> {
 
 fn later(expires_at: Option<Timestamp>) -> Result<Option<Timestamp>, ApiError> {
     match expires_at {
-        Some(at) if at <= now() => Err(ApiError::bad_request("`expires_at` has passed")),
+        Some(at) if at <= now() => Err(ApiError::bad_request("its end has passed already")),
         expires_at => Ok(expires_at),
     }
 }

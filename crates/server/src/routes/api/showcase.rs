@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use data_encoding::HEXLOWER;
-use readalong_model::{Digest, ShareId, ShareVisibility, Timestamp, Updates};
+use readalong_model::{Digest, ShareId, ShareVisibility, Timestamp, Updates, can_be_seen};
 use readalong_store::{
     ShowcaseEntry, ShowcaseFilter, ShowcaseWords, ShowcaseWrite, StoreError, Thumbnail, Write,
 };
@@ -483,10 +483,11 @@ async fn write(service: &Arc<Service>, write: ShowcaseWrite) -> Result<StatusCod
 
 fn line(what: &str, text: &str) -> Result<String, ApiError> {
     let text = text.trim();
-    match (1..=TITLE_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control) {
+    let is_line = text.len() <= TITLE_BYTES_MAX && !text.contains(char::is_control);
+    match is_line && can_be_seen(text) {
         true => Ok(text.to_owned()),
         false => Err(ApiError::bad_request(format!(
-            "`{what}` is one line of 1 to {TITLE_BYTES_MAX} bytes"
+            "the {what} is one line of 1 to {TITLE_BYTES_MAX} bytes, with something to see in it"
         ))),
     }
 }
@@ -501,7 +502,7 @@ fn description(text: &str) -> Result<String, ApiError> {
     match (1..=DESCRIPTION_BYTES_MAX).contains(&text.len()) {
         true => Ok(text.to_owned()),
         false => Err(ApiError::bad_request(format!(
-            "`description` has 1 to {DESCRIPTION_BYTES_MAX} bytes"
+            "the description has 1 to {DESCRIPTION_BYTES_MAX} bytes"
         ))),
     }
 }

@@ -110,7 +110,7 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<ShownToken>), ApiError> {
     check_name(&new.name)?;
     if new.expires_at.is_some_and(|at| at <= now()) {
-        return Err(ApiError::bad_request("`expires_at` has passed"));
+        return Err(ApiError::bad_request("its end has passed already"));
     }
     let user = new.user.map_or(caller.user.id, UserId);
     if user != caller.user.id && !accounts::is_admin(&caller.user, caller.proof) {

@@ -202,7 +202,7 @@ pub(crate) fn page<T: Serialize>(
     };
     let nav = NAVIGATION.iter().filter(is_theirs);
     let nav: Vec<DeskEntry> = nav.map(|entry| entry.entry).collect();
-    rendered(service, (&nav, &visitor.user.name), what, content)
+    rendered(service, (&nav, Some(visitor)), what, content)
 }
 
 /// A page in the desk's look for somebody who is not signed in.
@@ -211,12 +211,12 @@ pub(crate) fn page_for_all<T: Serialize>(
     what: (&str, &str),
     content: &T,
 ) -> Response {
-    rendered(service, (&[], ""), what, content)
+    rendered(service, (&[], None), what, content)
 }
 
 fn rendered<T: Serialize>(
     service: &Service,
-    (nav, user): (&[DeskEntry], &str),
+    (nav, visitor): (&[DeskEntry], Option<&Visitor>),
     (template, here): (&str, &str),
     content: &T,
 ) -> Response {
@@ -224,7 +224,9 @@ fn rendered<T: Serialize>(
         template,
         here,
         nav,
-        user,
+        user: visitor.map_or("", |visitor| &visitor.user.name),
+        // Whom a proxy has signed in, it signs in again.
+        signs_out: visitor.is_some_and(|visitor| visitor.proof != Proof::Proxy),
         root: service.root(),
     };
     match service.renderer.desk_page(&around, content) {
