@@ -558,13 +558,16 @@ fn status_of(source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Status {
     }
 }
 
-/// Hidden is what the product hides: its own instructions, the owner's profile, and messages that are out of the context.
+/// Hidden is what the product hides: its own instructions, the owner's profile, and messages that are out of the context. A picture that was
+/// drawn is out of the context and shown.
 fn visibility_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Visibility {
     let kind = source.content.as_ref().map_or("", ContentIn::kind);
     let profile = matches!(kind, "user_editable_context" | "model_editable_context");
     let flagged = metadata.is_visually_hidden_from_conversation || metadata.is_user_system_message;
     let instructions = role == Role::System && kind != "system_error";
-    match profile || flagged || instructions || source.weight == Some(0.0) {
+    let parts = source.content.iter().flat_map(|content| &content.parts);
+    let draws = role == Role::Tool && parts.into_iter().any(PartIn::is_drawn);
+    match profile || flagged || instructions || source.weight == Some(0.0) && !draws {
         true => Visibility::Hidden,
         false => Visibility::Shown,
     }

@@ -173,6 +173,11 @@ impl<'a> PartIn<'a> {
             None => Self::Other(raw),
         })
     }
+
+    /// True for a picture that the product drew.
+    pub(super) fn is_drawn(&self) -> bool {
+        matches!(self, Self::Object(_, members) if members.is_drawn())
+    }
 }
 
 /// The members of a part that is no text: a pointer to a file, or what was said aloud.
@@ -198,6 +203,16 @@ pub(super) struct PartMembers<'a> {
 pub(super) struct PartMetadata<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::object")]
     pub(super) dalle: Option<Dalle<'a>>,
+    #[serde(borrow, default, deserialize_with = "lenient::members")]
+    generation: Option<Members<'a>>,
+}
+
+impl PartMembers<'_> {
+    /// True for a picture that the product drew.
+    pub(super) fn is_drawn(&self) -> bool {
+        let metadata = self.metadata.as_ref();
+        metadata.is_some_and(|metadata| metadata.dalle.is_some() || metadata.generation.is_some())
+    }
 }
 
 /// What a picture was made from.
