@@ -12,6 +12,8 @@ pub(super) struct Context {
     pub(super) call: Option<Rc<str>>,
     /// The canvas document that is being worked on.
     pub(super) document: Option<Rc<str>>,
+    /// The parts of the report that was read last: its window tells of it again and again.
+    pub(super) report: Option<Rc<str>>,
 }
 
 /// True where a message to this recipient is a call.

@@ -16,7 +16,7 @@ use super::{
     assets::{self, Assets, Hint},
     calls::{self, Context},
     citations::{self, Marks},
-    wire::{AttachmentIn, ContentIn, MessageIn, Metadata, PartIn, PartMembers},
+    wire::{AttachmentIn, ContentIn, MessageIn, Metadata, PartIn, PartMembers, WindowState},
 };
 use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
 
@@ -24,6 +24,9 @@ use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
 const SANDBOX: &str = "sandbox:/mnt/data/";
 /// Files of that kind that one message can name.
 const SANDBOX_LINKS_MAX: usize = 100;
+
+/// What the product tells its model before the state of a tool's window.
+const WINDOW_STATE: &str = "The latest state of the widget is: ";
 
 /// What is at hand while a message is made.
 pub(super) struct Making<'m> {
@@ -45,8 +48,48 @@ struct Piece<'a, 'm> {
 }
 
 impl Making<'_> {
+    /// The messages of a node, each after the one before, without the parent of the first.
+    pub(super) fn messages(&mut self, id: &str, source: &MessageIn<'_>) -> io::Result<Vec<Message>> {
+        let message = self.message(id, source)?;
+        let report = self.report(&message, source)?;
+        Ok([Some(message), report].into_iter().flatten().collect())
+    }
+
+    /// The report that a tool's message holds as the state of its window, hidden or not: to a reader it is the answer.
+    fn report(
+        &mut self,
+        message: &Message,
+        source: &MessageIn<'_>,
+    ) -> io::Result<Option<Message>> {
+        let Some(state) = window_state(message.role, source) else {
+            return Ok(None);
+        };
+        let state = serde_json::Deserializer::from_str(state).into_iter().next();
+        let report = match state {
+            Some(Ok(WindowState { report_message })) => report_message,
+            Some(Err(_)) => {
+                self.chat.warn("what a tool's window showed could not be read");
+                None
+            }
+            None => None,
+        };
+        let Some(report) = report else {
+            return Ok(None);
+        };
+        let mut report = self.message(&format!("{}~report", message.id.0), &report)?;
+        report.at = report.at.or(message.at);
+        let text = format!("{:?}", report.parts);
+        let is_new = self.context.report.as_deref() != Some(&text);
+        let is_answer = report.role == Role::Assistant && report.visibility == Visibility::Shown;
+        if !is_answer || !is_new || report.parts.is_empty() {
+            return Ok(None);
+        }
+        self.context.report = Some(text.into());
+        Ok(Some(report))
+    }
+
     /// The message of a node, without its parent.
-    pub(super) fn message<'a>(&mut self, id: &str, source: &MessageIn<'a>) -> io::Result<Message> {
+    fn message<'a>(&mut self, id: &str, source: &MessageIn<'a>) -> io::Result<Message> {
         let empty = Metadata::default();
         let metadata: &Metadata<'a> = source.metadata.as_ref().unwrap_or(&empty);
         let native_role = source
@@ -520,6 +563,20 @@ impl ContentIn<'_> {
             .iter()
             .any(|(key, raw)| !matches!(key.as_ref(), "parts" | "thoughts") && is_filled(raw))
     }
+}
+
+/// What the window of a tool shows, as JSON: beside the tool's message, or told to the model as its text.
+fn window_state<'m>(role: Role, source: &'m MessageIn<'_>) -> Option<&'m str> {
+    let metadata = source.metadata.as_ref().filter(|_| role == Role::Tool)?;
+    let window = metadata.chatgpt_sdk.as_ref();
+    let beside = window.and_then(|window| window.widget_state.as_deref());
+    let mut parts = source.content.iter().flat_map(|content| &content.parts);
+    beside.or_else(|| {
+        parts.find_map(|part| match part {
+            PartIn::Text(text) => text.strip_prefix(WINDOW_STATE),
+            _ => None,
+        })
+    })
 }
 
 fn author_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Author {

@@ -250,6 +250,22 @@ pub(super) struct Metadata<'a> {
     pub(super) aggregate_result: Option<RunResult<'a>>,
     #[serde(borrow, default, deserialize_with = "lenient::object")]
     pub(super) finish_details: Option<FinishDetails<'a>>,
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
+    pub(super) chatgpt_sdk: Option<Window<'a>>,
+}
+
+/// The window that a tool shows in the product.
+#[derive(Deserialize)]
+pub(super) struct Window<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub(super) widget_state: Option<Cow<'a, str>>,
+}
+
+/// What is shown there.
+#[derive(Deserialize)]
+pub(super) struct WindowState<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
+    pub(super) report_message: Option<MessageIn<'a>>,
 }
 
 /// A mark in the text and what it stands for.
