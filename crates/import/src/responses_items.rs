@@ -553,31 +553,56 @@ impl Items {
     }
 }
 
-/// What programs put into the user's mouth: no person wrote it.
+/// What programs put into the user's mouth: no person wrote it. A tag that nothing closes is of a person who writes about it.
 pub(crate) fn is_injected(text: &str) -> bool {
-    const BEGINNINGS: [&str; 12] = [
-        "# AGENTS.md instructions",
-        "<environment_context>",
-        "<user_instructions>",
-        "<INSTRUCTIONS>",
-        "<permissions instructions>",
-        "<collaboration_mode>",
-        "<turn_aborted>",
-        "<skill>",
-        "<skills_instructions>",
-        "<apps_instructions>",
-        "<subagent_notification>",
-        "<model_switch>",
+    const TAGS: [&str; 11] = [
+        "environment_context",
+        "user_instructions",
+        "INSTRUCTIONS",
+        "permissions instructions",
+        "collaboration_mode",
+        "turn_aborted",
+        "skill",
+        "skills_instructions",
+        "apps_instructions",
+        "subagent_notification",
+        "model_switch",
     ];
     let text = text.trim_start();
-    BEGINNINGS
-        .iter()
-        .any(|beginning| text.starts_with(beginning))
+    if let Some(instructions) = text.strip_prefix("# AGENTS.md instructions") {
+        return instructions.starts_with(" for /") || instructions.contains("</INSTRUCTIONS>");
+    }
+    TAGS.iter().any(|tag| in_tag(text, tag).is_some())
+}
+
+/// What a tag that begins the text holds, and what follows the tag.
+pub(crate) fn in_tag<'t>(text: &'t str, tag: &str) -> Option<(&'t str, &'t str)> {
+    let inner = text.strip_prefix('<')?.strip_prefix(tag)?.strip_prefix('>')?;
+    inner.split_once(&format!("</{tag}>"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_injected_where_its_tag_is_closed() {
+        for text in [
+            "\n<environment_context>\ncwd\n</environment_context>",
+            "<permissions instructions>sandboxed</permissions instructions>",
+            "# AGENTS.md instructions for /home/dev/app\nUse tabs.",
+            "# AGENTS.md instructions\n\n<INSTRUCTIONS>\nUse tabs.\n</INSTRUCTIONS>\n<environment_context>x</environment_context>",
+        ] {
+            assert!(is_injected(text), "{text}");
+        }
+        for text in [
+            "<environment_context> appears in my prompt. Why?",
+            "<skills>a</skills>",
+            "# AGENTS.md instructions are ignored by the agent.",
+        ] {
+            assert!(!is_injected(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_call_id_that_occurs_again_gets_a_number_whatever_ids_there_are() {

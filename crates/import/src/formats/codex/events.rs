@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::twins::{Known, Voice};
-use crate::responses_items::members as lenient;
+use crate::responses_items::{in_tag, members as lenient};
 
 /// An event, as far as it matters.
 pub(super) enum Event<'a> {
@@ -199,12 +199,13 @@ fn said_event<'a>(said: Option<(Voice, String)>, known: Known) -> Event<'a> {
     })
 }
 
-/// Events tell of the person's words, but for those whose kind or beginning says otherwise.
+/// Events tell of the person's words, but for those whose kind says otherwise, or that are one tag of the program from beginning to end.
 fn is_human(text: &str, kind: Option<&str>) -> bool {
-    let injected = ["<environment_context>", "<user_instructions>"]
-        .iter()
-        .any(|beginning| text.trim_start().starts_with(beginning));
-    !injected && kind.is_none_or(|kind| kind == "plain")
+    let is_all = |tag: &&str| {
+        in_tag(text.trim_start(), tag).is_some_and(|(_, after)| after.trim().is_empty())
+    };
+    let injected = ["environment_context", "user_instructions"];
+    !injected.iter().any(is_all) && kind.is_none_or(|kind| kind == "plain")
 }
 
 fn tokens(info: &TokenInfo) -> Event<'static> {

@@ -145,6 +145,29 @@ tool
 }
 
 #[test]
+fn prompts_that_begin_like_injected_texts_are_shown() {
+    check(
+        "own-words.jsonl",
+        r##"
+# <environment_context> is in my prompt. Why?
+user hidden
+  text "# AGENTS.md instructions for /home/dev/app\n\n<INSTRUCTIONS>\nUse tabs.\n</INSTRUCTIONS>"
+  text "<environment_context>\n<cwd>/home/dev/app</cwd>\n</environment_context>"
+user
+  text "<environment_context> is in my prompt. Why?"
+assistant
+  text "It tells me the folder."
+user
+  text "# AGENTS.md instructions are ignored."
+user hidden
+  text "<environment_context>\n<cwd>/home/dev</cwd>\n</environment_context>\n"
+assistant
+  text "I read them now."
+"##,
+    );
+}
+
+#[test]
 fn events_without_items_are_shown_once() {
     check(
         "events-only.jsonl",
