@@ -337,6 +337,9 @@ impl CodexReader {
         around: &Circumstances<'_>,
         to: (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
+        if is_by_model(&draft) {
+            self.twins.answered();
+        }
         let draft = match draft {
             Draft::Message {
                 role: Role::User,
@@ -505,7 +508,7 @@ impl CodexReader {
         around: &Circumstances<'_>,
         (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
-        // With the first event it is clear that items without one are not a person's words.
+        // With the first event it is clear that items without one are not a person's words, back to where the model spoke.
         for id in self.twins.first_event() {
             if let Some(message) = chat.message(&id) {
                 message.visibility = Visibility::Hidden;
@@ -590,6 +593,12 @@ impl CodexReader {
             message.parent = from;
         }
     }
+}
+
+/// True for what the model says, thinks or does.
+fn is_by_model(draft: &Draft) -> bool {
+    let says = matches!(draft, Draft::Message { role, .. } if *role == Role::Assistant);
+    says || matches!(draft, Draft::Reasoning { .. } | Draft::Call { .. })
 }
 
 /// A command that the person ran in the program, and what it said.

@@ -168,6 +168,34 @@ assistant
 }
 
 #[test]
+fn prompts_from_before_there_were_events_are_shown() {
+    check(
+        "mixed.jsonl",
+        r##"
+# one
+user hidden
+  text "<user_instructions>\nUse tabs.\n</user_instructions>"
+user
+  text "one"
+assistant
+  text "first"
+user
+  text "two"
+assistant
+  call c1 shell Run { command: "ls", language: None, purpose: None } NoResult
+user hidden
+  text "A context of a kind that nobody has seen before"
+user
+  text "three"
+assistant
+  text "third"
+user hidden
+  text "Another context of that kind"
+"##,
+    );
+}
+
+#[test]
 fn events_without_items_are_shown_once() {
     check(
         "events-only.jsonl",
