@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod events;
+mod plans;
 mod replay;
 mod twins;
 
@@ -347,18 +348,9 @@ impl CodexReader {
             } => return self.take_users_item(pieces, around, to),
             Draft::Message {
                 role: Role::Assistant,
-                mut pieces,
+                pieces,
             } => {
-                let said = pieces.iter().fold(String::new(), |all, piece| {
-                    if let Piece::Text(text) = piece {
-                        all + text
-                    } else {
-                        all
-                    }
-                });
-                if self.twins.say(Voice::Assistant, Known::Item, &said) == Said::Before {
-                    pieces.retain(|piece| !matches!(piece, Piece::Text(_)));
-                }
+                let pieces = self.take_said(pieces);
                 Draft::Message {
                     role: Role::Assistant,
                     pieces,
@@ -378,6 +370,33 @@ impl CodexReader {
         };
         self.items.put(draft, id, around, to)?;
         Ok(Taken::Mapped)
+    }
+
+    /// What of an assistant's item is not there yet. Events tell its text without the plan in it, and the plan on its own.
+    fn take_said(&mut self, pieces: Vec<Piece>) -> Vec<Piece> {
+        let mut said = String::new();
+        let mut cut: Vec<(bool, Piece)> = Vec::new();
+        for piece in pieces {
+            let Piece::Text(text) = piece else {
+                cut.push((false, piece));
+                continue;
+            };
+            for (is_plan, text) in plans::cut(&text) {
+                if !is_plan {
+                    said.push_str(text);
+                }
+                cut.push((is_plan, Piece::Text(text.to_owned())));
+            }
+        }
+        let is_new = self.twins.say(Voice::Assistant, Known::Item, &said) == Said::Now;
+        cut.retain(|(is_plan, piece)| match piece {
+            Piece::Text(plan) if *is_plan => {
+                self.twins.say(Voice::Assistant, Known::Item, plan) == Said::Now
+            }
+            Piece::Text(_) => is_new,
+            _ => true,
+        });
+        cut.into_iter().map(|(_, piece)| piece).collect()
     }
 
     /// Takes an item that speaks as the user: a person's words, or what the program says in the person's place.

@@ -134,6 +134,8 @@ struct Finished<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    text: Option<Cow<'a, str>>,
 }
 
 /// Reads an event; `Err` with its type where that is unknown.
@@ -259,6 +261,10 @@ fn finished<'a>(item: &RawValue) -> Result<Event<'a>, serde_json::Error> {
             files: Vec::new(),
             known: Known::Finished,
         },
+        Some("Plan") => said_event(
+            item.text.map(|plan| (Voice::Assistant, plan.into_owned())),
+            Known::Finished,
+        ),
         Some("AgentMessage") if !text.trim().is_empty() => Event::Said {
             voice: Voice::Assistant,
             text: text.into(),

@@ -196,6 +196,31 @@ user hidden
 }
 
 #[test]
+fn plans_stand_once_and_without_their_tags() {
+    check(
+        "plans.jsonl",
+        r##"
+# Plan it
+user
+  text "Plan it"
+assistant
+  text "I read the code.\n\n"
+  text "# Plan\n\n- one"
+user
+  text "Again"
+assistant
+  text "First:\n"
+  text "# Plan\n\n- two"
+  text "Good?\n"
+user
+  text "And where are no items?"
+assistant
+  text "# Plan\n\n- three\n"
+"##,
+    );
+}
+
+#[test]
 fn events_without_items_are_shown_once() {
     check(
         "events-only.jsonl",

@@ -102,8 +102,10 @@ impl Twins {
     }
 }
 
+/// The words of a text: what is cut out of an event leaves blanks there that the item does not have.
 fn key(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.trim().hash(&mut hasher);
+    text.split_whitespace()
+        .for_each(|word| word.hash(&mut hasher));
     hasher.finish()
 }
