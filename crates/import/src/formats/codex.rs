@@ -634,27 +634,31 @@ fn users_command(text: &str) -> Option<String> {
     Some(plain.trim().to_owned())
 }
 
-/// Takes what an editor puts before a prompt (open files, selections) out of it: the context was not written by the person.
-fn split_context(parts: &mut [Part]) -> Option<String> {
-    const REQUEST: &str = "## My request for Codex:";
-    let Some(Part::Text { markdown }) = parts
-        .iter_mut()
-        .find(|part| matches!(part, Part::Text { .. }))
-    else {
+/// Takes what the program's windows put before a prompt (open files and tabs, selections) out of it: the context was not written by the person.
+fn split_context(parts: &mut Vec<Part>) -> Option<String> {
+    const CONTEXTS: [&str; 3] = [
+        "# Context from my IDE setup:",
+        "# Files mentioned by the user:",
+        "# In app browser:",
+    ];
+    const REQUESTS: [&str; 2] = ["\n## My request for Codex:", "\n## My request:"];
+    let is_text = |part: &Part| matches!(part, Part::Text { .. });
+    let place = parts.iter().position(is_text)?;
+    let Some(Part::Text { markdown }) = parts.get_mut(place) else {
         return None;
     };
-    if !markdown
-        .trim_start()
-        .starts_with("# Context from my IDE setup:")
-    {
+    let begin = markdown.trim_start();
+    if !CONTEXTS.iter().any(|heading| begin.starts_with(heading)) {
         return None;
     }
-    let (context, request) = markdown.split_once(REQUEST)?;
+    let splits = REQUESTS.iter().filter_map(|end| markdown.split_once(end));
+    let (context, request) = splits.min_by_key(|(context, _)| context.len())?;
     let (context, request) = (context.trim_end().to_owned(), request.trim().to_owned());
     if request.is_empty() {
-        return None;
+        parts.remove(place);
+    } else {
+        *markdown = request;
     }
-    *markdown = request;
     Some(context)
 }
 

@@ -221,6 +221,30 @@ assistant
 }
 
 #[test]
+fn what_windows_put_before_a_prompt_is_hidden() {
+    check(
+        "windows.jsonl",
+        r##"
+# Describe it
+system hidden
+  text "\n# Files mentioned by the user:\n\n## a.png: /home/dev/a.png"
+user
+  text "Describe it"
+system hidden
+  text "# In app browser:\n- Current URL: http://localhost:3000/"
+user
+  text "Make it blue\n\n## My request for Codex:\nis a heading"
+system hidden
+  text "# Files mentioned by the user:\n\n## b.png: /home/dev/b.png"
+user
+  image image.png image/png (8 bytes)
+user
+  text "# In app browser: what is it?"
+"##,
+    );
+}
+
+#[test]
 fn events_without_items_are_shown_once() {
     check(
         "events-only.jsonl",
