@@ -42,6 +42,8 @@ pub(crate) struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(crate) role: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
+    author: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(crate) name: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(crate) call_id: Option<Cow<'a, str>>,
@@ -87,6 +89,8 @@ pub(crate) struct Fields<'a> {
 pub(crate) enum Draft {
     /// Something that was said.
     Message { role: Role, pieces: Vec<Piece> },
+    /// What another agent said to this one.
+    Agent { name: String, pieces: Vec<Piece> },
     /// Thoughts or their summaries.
     Reasoning { texts: Vec<String> },
     /// A call, and its answer where the item holds both.
@@ -172,9 +176,22 @@ impl<'a> Fields<'a> {
             | "mcp_tool_call_output" => Draft::Answer(self.answer()?),
             "compaction" | "compaction_summary" | "context_compaction" => Draft::Compaction,
             "item_reference" => Draft::Reference(self.id.as_deref().unwrap_or_default().to_owned()),
-            "ghost_snapshot" | "mcp_list_tools" => Draft::Nothing,
+            "agent_message" => Draft::Agent {
+                name: self.author.as_deref().unwrap_or_default().to_owned(),
+                pieces: self.pieces()?,
+            },
+            "ghost_snapshot" | "mcp_list_tools" | "compaction_trigger" | "configuration_update" => {
+                Draft::Nothing
+            }
+            // Of any other kind these are instructions for the model, such as tools that it may call.
+            _ if matches!(self.role.as_deref(), Some("developer" | "system")) => Draft::Nothing,
             _ => return self.hosted(kind),
         }))
+    }
+
+    fn pieces(&self) -> Result<Vec<Piece>, serde_json::Error> {
+        let pieces = self.content.map(pieces::content).transpose()?;
+        Ok(pieces.unwrap_or_default())
     }
 
     fn message(&self) -> Result<Option<Draft>, serde_json::Error> {
@@ -184,11 +201,7 @@ impl<'a> Fields<'a> {
             Some("system" | "developer") => Role::System,
             _ => return Ok(None),
         };
-        let pieces = self
-            .content
-            .map(pieces::content)
-            .transpose()?
-            .unwrap_or_default();
+        let pieces = self.pieces()?;
         Ok(Some(Draft::Message { role, pieces }))
     }
 
@@ -299,6 +312,17 @@ impl Items {
                 } else {
                     self.human_spoke(chat);
                     self.put_message(role, parts, Visibility::Shown, around, chat);
+                }
+            }
+            Draft::Agent { name, pieces } => {
+                let parts = pieces::assistant_parts(pieces, (&mut *chat, surroundings))?;
+                if parts.is_empty() {
+                    return Ok(());
+                }
+                let id = self.put_message(Role::Assistant, parts, Visibility::Shown, around, chat);
+                if let Some(message) = chat.message(&id) {
+                    message.author.model = None;
+                    message.author.name = Some(name).filter(|name| !name.is_empty());
                 }
             }
             Draft::Reasoning { texts } => {
@@ -577,7 +601,10 @@ pub(crate) fn is_injected(text: &str) -> bool {
 
 /// What a tag that begins the text holds, and what follows the tag.
 pub(crate) fn in_tag<'t>(text: &'t str, tag: &str) -> Option<(&'t str, &'t str)> {
-    let inner = text.strip_prefix('<')?.strip_prefix(tag)?.strip_prefix('>')?;
+    let inner = text
+        .strip_prefix('<')?
+        .strip_prefix(tag)?
+        .strip_prefix('>')?;
     inner.split_once(&format!("</{tag}>"))
 }
 

@@ -241,7 +241,7 @@ fn read(bytes: &[u8]) -> Result<(Entry<'_>, Option<Timestamp>), Refusal> {
         "compacted" => {
             Entry::Compacted(serde_json::from_str::<Compacted<'_>>(payload.get())?.message)
         }
-        "world_state" | "ghost_snapshot" => Entry::Nothing,
+        "world_state" | "ghost_snapshot" | "inter_agent_communication_metadata" => Entry::Nothing,
         "response_item" => item(serde_json::from_str(payload.get())?)?,
         "event_msg" => match events::read(payload.get())? {
             Ok(event) => Entry::Event(event),

@@ -245,6 +245,28 @@ user
 }
 
 #[test]
+fn agents_speak_and_declarations_of_tools_are_left_out() {
+    check(
+        "agents.jsonl",
+        r##"
+# Review it with two agents
+user
+  text "Review it with two agents"
+assistant gpt-x
+  call a1 spawn_agent Other Done {"task_name":"review"}
+tool
+  result a1
+    text "{\"task_name\":\"/lead/review\"}"
+assistant /lead/review
+  text "Message Type: FINAL_ANSWER\nPayload:\n"
+  text "A key is missing."
+assistant gpt-x
+  text "One key is missing."
+"##,
+    );
+}
+
+#[test]
 fn events_without_items_are_shown_once() {
     check(
         "events-only.jsonl",
