@@ -314,6 +314,29 @@ fn news_of_a_task_is_no_prompt_and_stands_there_once() {
 }
 
 #[test]
+fn lines_that_begin_with_damage_are_lines() {
+    let line = |uuid: &str, text: &str| {
+        let message = serde_json::json!({"role": "user", "content": text});
+        let record = serde_json::json!({"type": "user", "uuid": uuid, "sessionId": "s-torn", "message": message});
+        record.to_string()
+    };
+    let long = "x".repeat(400_000);
+    let lines = [
+        line("u1", "one") + &line("u2", "two"),
+        line("u3", &long),
+        r#"{"type":"user","uuid":"lost","message":{"role":"us"#.to_owned() + &line("u4", "four"),
+        line("u5", "five"),
+    ];
+    let imported = transcript(lines.join("\n").into_bytes())
+        .read(&Pick::Only, &mut crate::Discard)
+        .unwrap();
+    let messages = imported.chat.messages.iter();
+    let ids: Vec<&str> = messages.map(|message| message.id.0.as_str()).collect();
+    assert_eq!(ids, ["u1", "u2", "u3", "u4", "u5"]);
+    assert_eq!(imported.stats.damaged, 1);
+}
+
+#[test]
 fn a_command_that_the_model_answers_is_a_prompt() {
     check_outline(&fixtures("claude-code").join("commands.jsonl"));
 }
