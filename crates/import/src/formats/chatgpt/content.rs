@@ -621,7 +621,11 @@ fn visibility_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) ->
     let kind = source.content.as_ref().map_or("", ContentIn::kind);
     let profile = matches!(kind, "user_editable_context" | "model_editable_context");
     let flagged = metadata.is_visually_hidden_from_conversation || metadata.is_user_system_message;
-    let instructions = role == Role::System && kind != "system_error";
+    let instructions = match role {
+        Role::System => kind != "system_error",
+        Role::Tool => matches!(metadata.command.as_deref(), Some("prompt" | "context_stuff")),
+        _ => false,
+    };
     let parts = source.content.iter().flat_map(|content| &content.parts);
     let draws = role == Role::Tool && parts.into_iter().any(PartIn::is_drawn);
     match profile || flagged || instructions || source.weight == Some(0.0) && !draws {

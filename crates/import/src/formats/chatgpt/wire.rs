@@ -229,6 +229,9 @@ pub(super) struct Metadata<'a> {
     pub(super) is_visually_hidden_from_conversation: bool,
     #[serde(default, deserialize_with = "lenient::flag")]
     pub(super) is_user_system_message: bool,
+    /// What a tool's message is for.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub(super) command: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(super) model_slug: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::objects")]
