@@ -615,11 +615,14 @@ fn status_of(source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Status {
     }
 }
 
-/// Hidden is what the product hides: its own instructions, the owner's profile, and messages that are out of the context. A picture that was
-/// drawn is out of the context and shown.
+/// Hidden is what the product hides: its own instructions, the owner's profile and other windows, and messages that are out of the context.
+/// A picture that was drawn is out of the context and shown.
 fn visibility_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Visibility {
     let kind = source.content.as_ref().map_or("", ContentIn::kind);
-    let profile = matches!(kind, "user_editable_context" | "model_editable_context");
+    let context = matches!(
+        kind,
+        "user_editable_context" | "model_editable_context" | "app_pairing_content"
+    );
     let flagged = metadata.is_visually_hidden_from_conversation || metadata.is_user_system_message;
     let instructions = match role {
         Role::System => kind != "system_error",
@@ -628,7 +631,7 @@ fn visibility_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) ->
     };
     let parts = source.content.iter().flat_map(|content| &content.parts);
     let draws = role == Role::Tool && parts.into_iter().any(PartIn::is_drawn);
-    match profile || flagged || instructions || source.weight == Some(0.0) && !draws {
+    match context || flagged || instructions || source.weight == Some(0.0) && !draws {
         true => Visibility::Hidden,
         false => Visibility::Shown,
     }
