@@ -47,8 +47,9 @@ pub(crate) struct Block<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     text: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "lenient::text")]
-    thinking: Option<Cow<'a, str>>,
+    /// A text; of other vendors that took the blocks over a list of texts.
+    #[serde(borrow, default)]
+    thinking: Content<'a>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     id: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -262,10 +263,13 @@ impl<'a> Element<'a> {
                 put_text(parts, block.text.unwrap_or_default());
                 put_citations(parts, block.citations);
             }
-            "thinking" => parts.push(Part::Reasoning {
-                markdown: block.thinking.unwrap_or_default().into_owned(),
-                duration_ms: None,
-            }),
+            "thinking" if !matches!(block.thinking, Content::Object(_)) => {
+                block.thinking.parse().ok();
+                parts.push(Part::Reasoning {
+                    markdown: block.thinking.texts().join("\n\n"),
+                    duration_ms: None,
+                });
+            }
             "redacted_thinking" => parts.push(Part::Reasoning {
                 markdown: String::new(),
                 duration_ms: None,
@@ -582,7 +586,7 @@ impl<'a> Block<'a> {
         Self {
             kind: Some(Cow::Borrowed("text")),
             text: Some(text),
-            thinking: None,
+            thinking: Content::Nothing,
             id: None,
             name: None,
             tool_use_id: None,

@@ -7,6 +7,21 @@ use super::super::outline::{
 use crate::Layout;
 
 #[test]
+fn thoughts_have_several_names() {
+    for answer in [
+        r#""content": "So.", "thinking": "Hm.", "tool_calls": []"#,
+        r#""content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "So."}]"#,
+    ] {
+        let messages = format!(
+            r#"[{{"role": "system", "content": "Think."}}, {{"role": "user", "content": "Why?"}}, {{"role": "assistant", {answer}}}]"#
+        );
+        let imported = read_bytes(messages.into_bytes());
+        let cut = "assistant\n  reasoning \"Hm.\"\n  text \"So.\"";
+        assert!(outline(&imported.chat).ends_with(cut), "{answer}");
+    }
+}
+
+#[test]
 fn fixtures_give_their_outlines() {
     for name in ["messages.jsonl", "array.json", "object.json", "many.jsonl"] {
         check_outline(&fixtures("openai-chat").join(name));
