@@ -21,6 +21,14 @@ pub(super) fn is_tool(recipient: &str) -> bool {
     !matches!(recipient, "" | "all" | "user" | "assistant")
 }
 
+/// What people call a tool.
+pub(super) fn name_of(tool: &str) -> &str {
+    match tool {
+        "t2uay3k.sj1i4kz" => "image_gen",
+        _ => tool,
+    }
+}
+
 /// What a call does, and the input that is left.
 pub(super) fn action_of(
     tool: &str,

@@ -45,22 +45,32 @@ struct Piece<'a, 'm> {
     attachments: HashMap<&'m str, &'m AttachmentIn<'a>>,
     /// Ids of files that are in the message already.
     shown: HashSet<String>,
+    /// Pictures that a tool drew.
+    drawn: Vec<Part>,
 }
 
 impl Making<'_> {
     /// The messages of a node, each after the one before, without the parent of the first.
-    pub(super) fn messages(&mut self, id: &str, source: &MessageIn<'_>) -> io::Result<Vec<Message>> {
-        let message = self.message(id, source)?;
+    pub(super) fn messages(
+        &mut self,
+        id: &str,
+        source: &MessageIn<'_>,
+    ) -> io::Result<Vec<Message>> {
+        let (message, drawn) = self.message(id, source)?;
         let report = self.report(&message, source)?;
-        Ok([Some(message), report].into_iter().flatten().collect())
+        // What was asked for is the answer, not the result of a call.
+        let pictures = (!drawn.is_empty()).then(|| Message {
+            at: message.at,
+            visibility: message.visibility,
+            parts: drawn,
+            ..Message::new(format!("{id}~drawn"), Role::Assistant)
+        });
+        let all = [Some(message), pictures, report];
+        Ok(all.into_iter().flatten().collect())
     }
 
     /// The report that a tool's message holds as the state of its window, hidden or not: to a reader it is the answer.
-    fn report(
-        &mut self,
-        message: &Message,
-        source: &MessageIn<'_>,
-    ) -> io::Result<Option<Message>> {
+    fn report(&mut self, message: &Message, source: &MessageIn<'_>) -> io::Result<Option<Message>> {
         let Some(state) = window_state(message.role, source) else {
             return Ok(None);
         };
@@ -68,7 +78,8 @@ impl Making<'_> {
         let report = match state {
             Some(Ok(WindowState { report_message })) => report_message,
             Some(Err(_)) => {
-                self.chat.warn("what a tool's window showed could not be read");
+                self.chat
+                    .warn("what a tool's window showed could not be read");
                 None
             }
             None => None,
@@ -76,7 +87,7 @@ impl Making<'_> {
         let Some(report) = report else {
             return Ok(None);
         };
-        let mut report = self.message(&format!("{}~report", message.id.0), &report)?;
+        let (mut report, _) = self.message(&format!("{}~report", message.id.0), &report)?;
         report.at = report.at.or(message.at);
         let text = format!("{:?}", report.parts);
         let is_new = self.context.report.as_deref() != Some(&text);
@@ -88,8 +99,12 @@ impl Making<'_> {
         Ok(Some(report))
     }
 
-    /// The message of a node, without its parent.
-    fn message<'a>(&mut self, id: &str, source: &MessageIn<'a>) -> io::Result<Message> {
+    /// The message of a node, without its parent, and the pictures that a tool drew.
+    fn message<'a>(
+        &mut self,
+        id: &str,
+        source: &MessageIn<'a>,
+    ) -> io::Result<(Message, Vec<Part>)> {
         let empty = Metadata::default();
         let metadata: &Metadata<'a> = source.metadata.as_ref().unwrap_or(&empty);
         let native_role = source
@@ -117,13 +132,14 @@ impl Making<'_> {
                 .filter_map(|attachment| Some((attachment.id.as_deref()?, attachment)))
                 .collect(),
             shown: HashSet::new(),
+            drawn: Vec::new(),
         };
         let recipient = source.recipient.as_deref().unwrap_or("all");
         if role == Role::Assistant && calls::is_tool(recipient) {
             message.parts = self.call(id, recipient, source.content.as_ref(), &mut piece)?;
             self.warn_of_marks(&piece);
             self.context.call = Some(id.into());
-            return Ok(message);
+            return Ok((message, piece.drawn));
         }
         let mut parts = match &source.content {
             Some(content) => self.parts(content, &mut piece)?,
@@ -142,7 +158,7 @@ impl Making<'_> {
         );
         match role {
             Role::Tool => {
-                self.add_run_pictures(&mut parts, &mut piece)?;
+                self.add_run_pictures(&mut piece)?;
                 let call_id = self.context.call.as_deref().unwrap_or(id).to_owned();
                 message.parts.push(Part::ToolResult {
                     call_id,
@@ -160,7 +176,7 @@ impl Making<'_> {
                 message.parts = parts;
             }
         }
-        Ok(message)
+        Ok((message, piece.drawn))
     }
 
     fn warn_of_marks(&mut self, piece: &Piece<'_, '_>) {
@@ -200,7 +216,7 @@ impl Making<'_> {
         let (action, input) = calls::action_of(tool, &citations::clean(&input), &mut self.context);
         let call = ToolCall {
             call_id: id.to_owned(),
-            name: tool.to_owned(),
+            name: calls::name_of(tool).to_owned(),
             action,
             input,
             state: CallState::NoResult,
@@ -384,7 +400,10 @@ impl Making<'_> {
             (Ok(Some(members)), _) if members.asset_pointer.is_some() => {
                 self.push_pointer(&members, piece, parts)
             }
-            (_, Ok(Some(pointer))) => self.push_asset(&pointer, None, piece, parts),
+            (_, Ok(Some(pointer))) => {
+                parts.push(self.asset(&pointer, None, piece)?);
+                Ok(())
+            }
             _ if raw.get() == "null" => Ok(()),
             _ => {
                 parts.push(unknown("asset_pointer", raw));
@@ -416,17 +435,22 @@ impl Making<'_> {
                 .filter(|prompt| !prompt.is_empty())
                 .map(|prompt| citations::clean(prompt).into_owned())
         });
-        self.push_asset(pointer, alt, piece, parts)
+        let part = self.asset(pointer, alt, piece)?;
+        if piece.role == Role::Tool && members.is_drawn() {
+            piece.drawn.push(part);
+        } else {
+            parts.push(part);
+        }
+        Ok(())
     }
 
     /// A file by its pointer: a picture where `alt` says so, else by what its bytes are.
-    fn push_asset(
+    fn asset(
         &mut self,
         pointer: &str,
         alt: Option<Option<String>>,
         piece: &mut Piece<'_, '_>,
-        parts: &mut Vec<Part>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Part> {
         let id = assets::id_in(pointer);
         let attachment = piece.attachments.get(id).copied();
         let hint = Hint {
@@ -436,11 +460,10 @@ impl Making<'_> {
         };
         let artifact = self.assets.add(id, hint, self.chat, self.surroundings)?;
         piece.shown.insert(id.to_owned());
-        parts.push(match alt {
+        Ok(match alt {
             Some(alt) => Part::Image { artifact, alt },
             None => self.file_part(artifact),
-        });
-        Ok(())
+        })
     }
 
     fn file_part(&self, artifact: readalong_model::ArtifactId) -> Part {
@@ -518,11 +541,7 @@ impl Making<'_> {
     }
 
     /// Pictures that a run of the code interpreter drew.
-    fn add_run_pictures(
-        &mut self,
-        parts: &mut Vec<Part>,
-        piece: &mut Piece<'_, '_>,
-    ) -> io::Result<()> {
+    fn add_run_pictures(&mut self, piece: &mut Piece<'_, '_>) -> io::Result<()> {
         let Some(run) = &piece.metadata.aggregate_result else {
             return Ok(());
         };
@@ -535,7 +554,8 @@ impl Making<'_> {
                 continue;
             };
             if !piece.shown.contains(assets::id_in(pointer)) {
-                self.push_asset(pointer, Some(None), piece, parts)?;
+                let picture = self.asset(pointer, Some(None), piece)?;
+                piece.drawn.push(picture);
             }
         }
         Ok(())
@@ -626,7 +646,10 @@ fn visibility_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) ->
     let flagged = metadata.is_visually_hidden_from_conversation || metadata.is_user_system_message;
     let instructions = match role {
         Role::System => kind != "system_error",
-        Role::Tool => matches!(metadata.command.as_deref(), Some("prompt" | "context_stuff")),
+        Role::Tool => matches!(
+            metadata.command.as_deref(),
+            Some("prompt" | "context_stuff")
+        ),
         _ => false,
     };
     let parts = source.content.iter().flat_map(|content| &content.parts);
