@@ -429,6 +429,15 @@ test("deep lists and long numbers are not cut off on a phone", async ({ page }) 
   await expect(page.locator("ol").last()).toHaveCSS("list-style-position", "inside");
 });
 
+test("a line between paragraphs is as wide as they are", async ({ page }) => {
+  await page.goto(fileUrl(bundle("prose"), "index.html"));
+  const edges = (/** @type {string} */ selector) => page.locator(selector).last().evaluate((element) => {
+    const { left, right } = element.getBoundingClientRect();
+    return [left, right].map(Math.round);
+  });
+  expect(await edges(".answer .text hr")).toEqual(await edges(".answer .text > p"));
+});
+
 for (const [kind, url] of Object.entries(KINDS)) {
   for (const width of [390, 320]) {
     test(`${kind} at ${width} px does not scroll sideways`, async ({ page }) => {
