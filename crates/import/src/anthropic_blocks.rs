@@ -276,11 +276,12 @@ impl<'a> Element<'a> {
             }),
             "tool_use" | "server_tool_use" | "mcp_tool_use" if block.name.is_some() => {
                 let call_id = world.calls.declare(block.id.as_deref().unwrap_or_default());
-                parts.push(Part::ToolCall(tools::tool_call(
-                    call_id,
-                    block.name.as_deref().unwrap_or_default(),
-                    block.input,
-                )));
+                let name = block.name.as_deref().unwrap_or_default();
+                let mut call = tools::tool_call(call_id, name, block.input);
+                if let Some(plan) = tools::take_plan(&mut call) {
+                    put_text(parts, plan.into());
+                }
+                parts.push(Part::ToolCall(call));
             }
             "image" if block.source.is_some() => {
                 let artifact = read_file(block.source, "", Some("image/png"), role, world)?;

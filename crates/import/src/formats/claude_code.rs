@@ -545,7 +545,8 @@ impl ClaudeCode {
                     mut parts,
                     is_error,
                 } => {
-                    let reminders = self.settle_result(&call_id, &mut parts, chat, surroundings)?;
+                    let result = (call_id.as_str(), is_error);
+                    let others = self.settle_result(result, &mut parts, chat, surroundings)?;
                     put(
                         None,
                         Part::ToolResult {
@@ -554,9 +555,9 @@ impl ClaudeCode {
                             is_error,
                         },
                     );
-                    reminders
-                        .into_iter()
-                        .for_each(|markdown| put(Some(Said::Hidden), Part::Text { markdown }));
+                    for (said, markdown) in others {
+                        put(Some(said), Part::Text { markdown });
+                    }
                 }
                 Part::Text { markdown } if line.is_compact_summary => {
                     put(Some(Said::Compaction), Part::Text { markdown })
@@ -675,32 +676,39 @@ impl ClaudeCode {
         }
     }
 
-    /// Restores a big output, takes reminders out, and marks a refused call. Gives the reminders.
+    /// Restores a big output, takes reminders and the human's words out, and marks a refused call. Gives what was taken out.
     fn settle_result(
         &mut self,
-        call_id: &str,
+        (call_id, is_error): (&str, bool),
         parts: &mut Vec<Part>,
         chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
-    ) -> io::Result<Vec<String>> {
-        let mut hidden = Vec::new();
+    ) -> io::Result<Vec<(Said, String)>> {
+        let mut others = Vec::new();
         for part in parts.iter_mut() {
             let Part::Text { markdown } = part else {
                 continue;
             };
-            if words::is_refusal(markdown) {
-                self.mark_denied(call_id, chat);
-            }
             let (body, reminders) = words::without_trailing_reminders(markdown);
             if !reminders.is_empty() {
-                hidden.extend(reminders.into_iter().map(str::to_owned));
+                let reminders = reminders.into_iter().map(str::to_owned);
+                others.extend(reminders.map(|reminder| (Said::Hidden, reminder)));
                 *markdown = body.to_owned();
             }
+            let words = if words::is_refusal(markdown) {
+                self.mark_denied(call_id, chat);
+                is_error.then(|| words::take_refusal(markdown)).flatten()
+            } else if words::is_answered(markdown) && self.is_question(call_id, chat) {
+                words::take_answers(markdown)
+            } else {
+                None
+            };
+            others.extend(words.map(|words| (Said::Prompt, words)));
         }
         let inside = self.inside.map(|(thread, _)| thread);
         self.outputs
             .restore(parts, (&self.stem, inside), chat, surroundings)?;
-        Ok(hidden)
+        Ok(others)
     }
 
     fn mark_denied(&self, call_id: &str, chat: &mut ChatBuilder) {
@@ -716,6 +724,17 @@ impl ClaudeCode {
             Some(Part::ToolCall(call)) if call.call_id == call_id => call.state = CallState::Denied,
             _ => {}
         }
+    }
+
+    /// True for a call that asks the human.
+    fn is_question(&self, call_id: &str, chat: &mut ChatBuilder) -> bool {
+        let place = self.call_places.get(call_id).map(|place| place as usize);
+        let message = place.and_then(|place| chat.peek_at(place));
+        message.is_some_and(|message| {
+            message.parts.iter().any(|part| {
+                matches!(part, Part::ToolCall(call) if call.call_id == call_id && call.name == words::QUESTION)
+            })
+        })
     }
 
     /// Takes what stands in an assistant record; the place of its first message and whether it begins with words in a message of its own.

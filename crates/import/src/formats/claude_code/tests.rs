@@ -314,6 +314,11 @@ fn news_of_a_task_is_no_prompt_and_stands_there_once() {
 }
 
 #[test]
+fn what_humans_say_to_calls_is_theirs() {
+    check_outline(&fixtures("claude-code").join("refusals.jsonl"));
+}
+
+#[test]
 fn lines_that_begin_with_damage_are_lines() {
     let line = |uuid: &str, text: &str| {
         let message = serde_json::json!({"role": "user", "content": text});
