@@ -94,6 +94,7 @@ fn subagents_and_big_outputs_beside_the_session() {
             (ThreadKind::Subagent, Some("Explore"), Some("t1")),
             (ThreadKind::Subagent, Some("Count"), Some("t2")),
             (ThreadKind::Compaction, None, None),
+            (ThreadKind::Subagent, Some("Check"), None),
             (ThreadKind::Subagent, Some("Old"), Some("t3")),
         ]
     );
@@ -116,8 +117,10 @@ fn subagents_and_big_outputs_beside_the_session() {
             (1, "Inline done."),
             (2, "Found two."),
             (3, "Forty."),
-            (5, "Old ways, more words"),
-            (5, "Old answer.")
+            (5, "Check it"),
+            (5, "It holds."),
+            (6, "Old ways, more words"),
+            (6, "Old answer.")
         ]
     );
     assert_eq!(chat.damaged_records, 1);
