@@ -12,7 +12,12 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{builder::ChatBuilder, formats::lenient, names::Names, surroundings::Surroundings};
+use crate::{
+    builder::{ChatBuilder, is_web_url},
+    formats::lenient,
+    names::Names,
+    surroundings::Surroundings,
+};
 
 mod tools;
 
@@ -442,7 +447,7 @@ fn read_file(
                     .add_data_url(name, &url, role, world.surroundings)?
                 {
                     Some(artifact) => artifact,
-                    None if is_web(&url) => {
+                    None if is_web_url(&url) => {
                         world
                             .chat
                             .add_external(name_in_url(name, &url), declared, role, &url)
@@ -458,10 +463,6 @@ fn read_file(
             (None, None, None) => return Ok(None),
         };
     Ok(Some(artifact))
-}
-
-fn is_web(url: &str) -> bool {
-    url.starts_with("https://") || url.starts_with("http://")
 }
 
 fn name_in_url<'u>(name: &'u str, url: &'u str) -> &'u str {

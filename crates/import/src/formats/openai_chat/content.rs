@@ -9,7 +9,7 @@ use super::{
     input_of,
     turns::{Input, Media, MediaContent, MediaKind, Piece, Turn},
 };
-use crate::formats::lenient;
+use crate::{builder::is_data_url, formats::lenient};
 
 /// A content part, of the API or of a dataset.
 #[derive(Deserialize)]
@@ -236,7 +236,7 @@ fn push_media<'a>(
 }
 
 fn data_or_url(data: Cow<'_, str>) -> MediaContent<'_> {
-    if data.starts_with("data:") {
+    if is_data_url(&data) {
         MediaContent::Location(data)
     } else {
         MediaContent::Base64(data)

@@ -7,6 +7,31 @@ use super::super::outline::{
 use crate::Layout;
 
 #[test]
+fn addresses_are_the_same_in_capitals() {
+    let picture = "iVBORw0KGgo=";
+    let messages = serde_json::json!([
+        {"role": "system", "content": "Look."},
+        {"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": format!("data:IMAGE/PNG;charset=x;BASE64,{picture}")}},
+            {"type": "image_url", "image_url": {"url": format!("DATA:image/png;base64,{picture}")}},
+            {"type": "image_url", "image_url": {"url": "HTTPS://example.org/a.png"}},
+        ]},
+        {"role": "user", "content": "And these?", "images": [picture, "iVBORw0KGgo/none"]},
+    ]);
+    let imported = read_bytes(messages.to_string().into_bytes());
+    let text = outline(&imported.chat);
+    assert_eq!(
+        text.matches("image image.png image/png (8 bytes)").count(),
+        3,
+        "{text}"
+    );
+    assert!(
+        text.contains("a.png image/png (at HTTPS://example.org/a.png)"),
+        "{text}"
+    );
+}
+
+#[test]
 fn thoughts_have_several_names() {
     for answer in [
         r#""content": "So.", "thinking": "Hm.", "tool_calls": []"#,
