@@ -113,9 +113,11 @@ pub(crate) fn list_of(raw: &RawValue) -> Vec<&RawValue> {
     }
 }
 
-/// True where the framework can repair what the error complains of: half of a surrogate pair. The record is refused then and comes again.
+/// True where the framework can repair what the error complains of: half of a surrogate pair, a name that stands twice. The record is refused
+/// then and comes again.
 pub(crate) fn is_repairable(error: &serde_json::Error) -> bool {
-    error.to_string().contains("hex escape")
+    let reason = error.to_string();
+    reason.contains("hex escape") || reason.contains("duplicate field")
 }
 
 /// What of a JSON value fits into one word.

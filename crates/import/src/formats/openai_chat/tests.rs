@@ -7,6 +7,18 @@ use super::super::outline::{
 use crate::Layout;
 
 #[test]
+fn names_that_stand_twice_and_no_numbers_lose_no_message() {
+    let messages = br#"[{"role":"system","content":"S"},{"role":"user","role":"user","content":"one","content":"two"},{"role":"assistant","content":"three","score":NaN}]"#;
+    let imported = read_bytes(messages.to_vec());
+    let text = outline(&imported.chat);
+    assert!(
+        text.ends_with("user\n  text \"two\"\nassistant\n  text \"three\""),
+        "{text}"
+    );
+    assert_eq!((imported.stats.damaged, imported.warnings.len()), (0, 2));
+}
+
+#[test]
 fn addresses_are_the_same_in_capitals() {
     let picture = "iVBORw0KGgo=";
     let messages = serde_json::json!([
