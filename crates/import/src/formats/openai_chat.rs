@@ -178,12 +178,13 @@ impl Marks {
     }
 }
 
+/// The roles of the API, and what models' own templates and other vendors call them.
 fn role_of(role: &str) -> Option<Role> {
-    Some(match role {
-        "user" => Role::User,
-        "assistant" => Role::Assistant,
+    Some(match role.to_ascii_lowercase().as_str() {
+        "user" | "human" => Role::User,
+        "assistant" | "model" => Role::Assistant,
         "system" | "developer" => Role::System,
-        "tool" | "function" => Role::Tool,
+        "tool" | "function" | "ipython" => Role::Tool,
         _ => return None,
     })
 }

@@ -7,6 +7,38 @@ use super::super::outline::{
 use crate::Layout;
 
 #[test]
+fn roles_have_several_names() {
+    let said = |role: &str| serde_json::json!({"role": role, "content": role});
+    let messages: Vec<_> = [
+        "System",
+        "User",
+        "model",
+        "human",
+        "ASSISTANT",
+        "ipython",
+        "boss",
+    ]
+    .map(said)
+    .into();
+    let imported = read_bytes(serde_json::json!(messages).to_string().into_bytes());
+    let text = outline(&imported.chat);
+    let lines = text.lines().filter(|line| !line.starts_with(' '));
+    let roles: Vec<&str> = lines.skip(1).collect();
+    assert_eq!(
+        roles,
+        [
+            "system hidden",
+            "user",
+            "assistant",
+            "user",
+            "assistant",
+            "tool",
+            "system meta"
+        ]
+    );
+}
+
+#[test]
 fn names_that_stand_twice_and_no_numbers_lose_no_message() {
     let messages = br#"[{"role":"system","content":"S"},{"role":"user","role":"user","content":"one","content":"two"},{"role":"assistant","content":"three","score":NaN}]"#;
     let imported = read_bytes(messages.to_vec());
