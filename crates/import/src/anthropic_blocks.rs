@@ -143,6 +143,11 @@ impl CallIds {
         Self::name(native, uses)
     }
 
+    /// True where there is a call with that native id.
+    pub(crate) fn knows(&self, native: &str) -> bool {
+        self.uses.get(native).is_some()
+    }
+
     /// The name of the call that a result answers.
     pub(crate) fn answered(&self, native: &str) -> String {
         match self.uses.get(native) {
@@ -200,14 +205,34 @@ impl<'a> Content<'a> {
         }
     }
 
+    /// The thoughts of the content.
+    pub(crate) fn thoughts(&self) -> Vec<&str> {
+        self.blocks()
+            .flat_map(|block| block.thinking.texts())
+            .collect()
+    }
+
+    /// The native ids of the calls in the content.
+    pub(crate) fn calls(&self) -> Vec<&str> {
+        let is_call = |block: &&Block<'_>| {
+            let kind = block.kind.as_deref();
+            kind.is_some_and(|kind| kind.ends_with("tool_use"))
+        };
+        let calls = self.blocks().filter(is_call);
+        calls.filter_map(|block| block.id.as_deref()).collect()
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &Block<'a>> {
+        let elements = match self {
+            Self::Blocks(elements) => elements.as_slice(),
+            _ => &[],
+        };
+        elements.iter().filter_map(|element| element.block.as_ref())
+    }
+
     /// The first native id of a call that the content answers.
     pub(crate) fn answered_call(&self) -> Option<&str> {
-        let Self::Blocks(elements) = self else {
-            return None;
-        };
-        elements
-            .iter()
-            .find_map(|element| element.block.as_ref()?.tool_use_id.as_deref())
+        self.blocks().find_map(|block| block.tool_use_id.as_deref())
     }
 
     /// The content as parts. Tool results among them are for the caller to put into messages of their own.

@@ -482,7 +482,9 @@ impl ClaudeCode {
                 .flat_map(|message| &message.parts)
             {
                 match part {
-                    Part::Text { markdown } => _ = texts.insert(state.hash_one(markdown)),
+                    Part::Text { markdown } | Part::Reasoning { markdown, .. } => {
+                        _ = texts.insert(state.hash_one(markdown))
+                    }
                     Part::Notice { text, .. } if notices.len() < REPEATED_NOTICES_MAX => {
                         notices.push(text.clone())
                     }
@@ -503,7 +505,11 @@ impl ClaudeCode {
                         .filter(|(said, _)| *said == Said::Prompt)
                         .all(|(_, text)| holds(&text))
         };
-        line.is_meta || line.message.content.texts().into_iter().all(is_there)
+        let content = &line.message.content;
+        let says_no_more = content.texts().into_iter().all(is_there)
+            && content.thoughts().into_iter().all(is_there)
+            && content.calls().into_iter().all(|id| self.calls.knows(id));
+        line.is_meta || says_no_more
     }
 
     fn envelope(&self, line: &Line<'_>, json: &str, chat: &ChatBuilder) -> Envelope {

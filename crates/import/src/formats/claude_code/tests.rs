@@ -322,6 +322,25 @@ fn what_humans_say_to_calls_is_theirs() {
 }
 
 #[test]
+fn a_record_with_the_id_of_another_is_a_replay_where_it_says_the_same() {
+    let call = |id: &str| serde_json::json!({"type": "tool_use", "id": id, "name": "Bash", "input": {"command": id}});
+    let thought = |text: &str| serde_json::json!({"type": "thinking", "thinking": text});
+    let of_model = |block: Value| serde_json::json!({"uuid": "same", "message": {"role": "assistant", "content": [block]}});
+    let imported = session(&[
+        ("user", says("user", "Go on")),
+        ("assistant", of_model(call("t1"))),
+        ("assistant", of_model(call("t2"))),
+        ("assistant", of_model(call("t1"))),
+        ("assistant", of_model(thought("Hm."))),
+        ("assistant", of_model(call("t2"))),
+    ]);
+    let text = outline(&imported.chat);
+    for expected in ["call t1 ", "call t2 ", "reasoning \"Hm.\""] {
+        assert_eq!(text.matches(expected).count(), 1, "{text}");
+    }
+}
+
+#[test]
 fn lines_that_begin_with_damage_are_lines() {
     let line = |uuid: &str, text: &str| {
         let message = serde_json::json!({"role": "user", "content": text});

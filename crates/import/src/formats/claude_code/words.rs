@@ -29,12 +29,13 @@ pub(super) enum Said {
 const REMINDER: &str = "<system-reminder>";
 const REMINDER_END: &str = "</system-reminder>";
 /// Tags that the program puts around its own texts.
-const TAGS: [(&str, Said); 18] = [
+const TAGS: [(&str, Said); 20] = [
     ("command-name", Said::Command),
     ("command-message", Said::Command),
     ("command-args", Said::Command),
     ("command-contents", Said::Command),
     ("bash-input", Said::Command),
+    ("user-memory-input", Said::Command),
     ("local-command-stdout", Said::Output),
     ("local-command-stderr", Said::Output),
     ("bash-stdout", Said::Output),
@@ -48,6 +49,7 @@ const TAGS: [(&str, Said); 18] = [
     ("task-notification", Said::Info),
     ("teammate-message", Said::Info),
     ("cross-session-message", Said::Info),
+    ("mcp-resource-update", Said::Info),
 ];
 /// Beginnings of texts that the program writes without tags.
 const BEGINNINGS: [(&str, Said); 3] = [
@@ -57,7 +59,7 @@ const BEGINNINGS: [(&str, Said); 3] = [
         Said::Hidden,
     ),
     (
-        "This session is being continued from a previous conversation",
+        "This session is being continued from a previous conversation that ran out of context",
         Said::Compaction,
     ),
 ];
@@ -102,7 +104,8 @@ pub(super) fn said(text: &str) -> Vec<(Said, Cow<'_, str>)> {
     // Nobody types on behind news: the program says there where more of it is.
     let is_news = matches!(found.last(), Some((Said::Info, _)));
     match BEGINNINGS.iter().find(begins) {
-        Some((_, Said::Interrupted)) if !rest.trim_end().ends_with(']') => {
+        // It is one bracket, and a human who quotes it says more.
+        Some((_, Said::Interrupted)) if rest.trim().find(']') != Some(rest.trim().len() - 1) => {
             put(&mut found, Said::Prompt, Cow::Borrowed(rest))
         }
         Some((_, said)) => put(&mut found, *said, Cow::Borrowed(rest.trim())),
@@ -260,6 +263,7 @@ impl<'t> CommandLine<'t> {
             "command-name" => self.name = inner,
             "command-args" => self.args = inner,
             "bash-input" => (self.name, self.args) = ("!", inner),
+            "user-memory-input" => (self.name, self.args) = ("#", inner),
             // Older versions write that in the place of the name.
             "command-message" if inner.ends_with("is running\u{2026}") => {}
             _ => self.more.push(inner),
@@ -364,6 +368,35 @@ mod tests {
             ),
             ("<local-command-stdout></local-command-stdout>", vec![]),
             ("<bash-input>ls</bash-input>", vec![(Said::Command, "! ls")]),
+            (
+                "<user-memory-input>use pnpm</user-memory-input>",
+                vec![(Said::Command, "# use pnpm")],
+            ),
+            (
+                "<mcp-resource-update server=\"x\">news</mcp-resource-update>",
+                vec![(Said::Info, "news")],
+            ),
+            (
+                "[Request interrupted by user] is what I see [why?]",
+                vec![(
+                    Said::Prompt,
+                    "[Request interrupted by user] is what I see [why?]",
+                )],
+            ),
+            (
+                "This session is being continued from a previous conversation of mine.",
+                vec![(
+                    Said::Prompt,
+                    "This session is being continued from a previous conversation of mine.",
+                )],
+            ),
+            (
+                "This session is being continued from a previous conversation that ran out of context. So:",
+                vec![(
+                    Said::Compaction,
+                    "This session is being continued from a previous conversation that ran out of context. So:",
+                )],
+            ),
             (
                 "<bash-stdout>a</bash-stdout><bash-stderr></bash-stderr>",
                 vec![(Said::Output, "a")],
