@@ -521,7 +521,7 @@ impl ClaudeCode {
         Envelope {
             id,
             thread: self.own_thread(),
-            at: line.at(),
+            at: line.timestamp,
             first: chat.len(),
         }
     }

@@ -4,6 +4,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use readalong_model::Timestamp;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -36,15 +37,19 @@ pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     ))
 }
 
-/// A point in time as RFC 3339 text or as a number.
+/// A point in time as RFC 3339 text or as a number, which may be a text; what is before 1970 says that nothing is known.
 pub(crate) fn time<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<readalong_model::Timestamp>, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
-        Scalar::Text(text) => text.parse().ok(),
-        Scalar::Number(number) => readalong_model::Timestamp::from_number(number).ok(),
+) -> Result<Option<Timestamp>, D::Error> {
+    let from_number = |number| Timestamp::from_number(number).ok();
+    let time = match Scalar::deserialize(deserializer)? {
+        Scalar::Text(text) => {
+            (text.parse().ok()).or_else(|| text.trim().parse().ok().and_then(from_number))
+        }
+        Scalar::Number(number) => from_number(number),
         _ => None,
-    })
+    };
+    Ok(time.filter(|time| time.millis() > 0))
 }
 
 /// The elements of an array; anything else has none.
@@ -267,6 +272,28 @@ mod tests {
             all(r#"{"text":"plain"}"#).text,
             Some(Cow::Borrowed("plain"))
         ));
+    }
+
+    #[test]
+    fn times_are_texts_or_numbers_or_both() {
+        #[derive(Deserialize)]
+        struct At(#[serde(deserialize_with = "time")] Option<Timestamp>);
+        let millis = |json: &str| {
+            let At(at) = serde_json::from_str(json).unwrap();
+            at.map(Timestamp::millis)
+        };
+        for json in [
+            r#""2023-11-14T22:13:20.250Z""#,
+            "1700000000.25",
+            r#""1700000000.25""#,
+            "1700000000250",
+            "1700000000250000",
+        ] {
+            assert_eq!(millis(json), Some(1_700_000_000_250), "{json}");
+        }
+        for json in ["0", "-5", r#""0001-01-01T00:00:00Z""#, "true", r#""soon""#] {
+            assert_eq!(millis(json), None, "{json}");
+        }
     }
 
     #[test]

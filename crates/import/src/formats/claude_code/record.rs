@@ -25,8 +25,8 @@ pub(super) struct Line<'a> {
     pub(super) parent_uuid: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::text")]
     pub(super) session_id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::text")]
-    pub(super) timestamp: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "lenient::time")]
+    pub(super) timestamp: Option<Timestamp>,
     #[serde(borrow, deserialize_with = "lenient::text")]
     pub(super) version: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::text")]
@@ -131,10 +131,6 @@ pub(super) struct Outcome<'a> {
 }
 
 impl Line<'_> {
-    pub(super) fn at(&self) -> Option<Timestamp> {
-        self.timestamp.as_deref().and_then(|time| time.parse().ok())
-    }
-
     pub(super) fn session(&self) -> Option<&str> {
         self.session_id
             .as_deref()

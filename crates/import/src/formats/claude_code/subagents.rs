@@ -543,7 +543,7 @@ fn begun_at(start: &[u8]) -> Option<Timestamp> {
     start
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Line<'_>>(framer::trim(line)).ok())
-        .find_map(|line| line.at())
+        .find_map(|line| line.timestamp)
 }
 
 fn damaged(reason: String, chat: &mut ChatBuilder) {
