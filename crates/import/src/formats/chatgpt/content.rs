@@ -145,6 +145,9 @@ impl Making<'_> {
             Some(content) => self.parts(content, &mut piece)?,
             None => Vec::new(),
         };
+        if let Some(passage) = (metadata.targeted_reply.as_deref()).filter(|_| role == Role::User) {
+            parts.insert(0, quotation(passage));
+        }
         self.add_attachments(&mut parts, &mut piece)?;
         if role == Role::Assistant {
             self.add_sandbox_files(id, &mut parts)?;
@@ -365,7 +368,9 @@ impl Making<'_> {
             {
                 self.push_pointer(members, piece, parts)?;
             }
-            "audio_transcription" => parts.extend(text(&members.text, &piece.marks)),
+            "audio_transcription" | "text" if members.text.is_some() => {
+                parts.extend(text(&members.text, &piece.marks))
+            }
             "real_time_user_audio_video_asset_pointer" => {
                 let single = [
                     members.audio_asset_pointer,
@@ -721,6 +726,18 @@ fn page(content: &ContentIn<'_>) -> Part {
         title: citations::clean(title).into_owned(),
         url: url.map(str::to_owned),
         excerpt,
+    }
+}
+
+fn quotation(passage: &str) -> Part {
+    let passage = citations::clean(passage);
+    let lines: Vec<String> = passage
+        .trim()
+        .lines()
+        .map(|line| format!("> {line}"))
+        .collect();
+    Part::Text {
+        markdown: lines.join("\n"),
     }
 }
 

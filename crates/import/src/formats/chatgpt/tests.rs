@@ -18,6 +18,7 @@ fn fixtures_give_their_outlines() {
         "drawn.json",
         "report.json",
         "injected.json",
+        "odd.json",
     ] {
         let path = fixtures("chatgpt").join(name);
         assert_eq!(open(&path).detection().format.name, "chatgpt", "{name}");

@@ -90,10 +90,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for ContentIn<'a> {
         let members: ContentMembers<'_> = lenient::object_of(raw)
             .map_err(Error::custom)?
             .unwrap_or_default();
-        let parts = members
-            .parts
-            .iter()
-            .map(|part| PartIn::of(part))
+        // A list; some programs write its only part in its place.
+        let list = match members.parts {
+            Some(list) if list.get().starts_with('[') => lenient::list_of(list),
+            Some(part) if part.get().starts_with(['"', '{']) => vec![part],
+            _ => Vec::new(),
+        };
+        let parts = list
+            .into_iter()
+            .map(PartIn::of)
             .collect::<Result<_, _>>()
             .map_err(Error::custom)?;
         Ok(Self {
@@ -109,8 +114,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for ContentIn<'a> {
 pub(super) struct ContentMembers<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(super) content_type: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "lenient::list")]
-    pub(super) parts: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    parts: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(super) text: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -253,6 +258,9 @@ pub(super) struct Metadata<'a> {
     pub(super) aggregate_result: Option<RunResult<'a>>,
     #[serde(borrow, default, deserialize_with = "lenient::object")]
     pub(super) finish_details: Option<FinishDetails<'a>>,
+    /// The passage that a prompt answers to.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub(super) targeted_reply: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::object")]
     pub(super) chatgpt_sdk: Option<Window<'a>>,
 }
