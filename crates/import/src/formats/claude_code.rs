@@ -341,18 +341,16 @@ impl ClaudeCode {
         json: &str,
         chat: &mut ChatBuilder,
     ) -> Result<Taken, Refusal> {
-        let text = line.result.as_deref().unwrap_or_default();
+        let texts = (line.errors.iter()).filter_map(|error| lenient::text_of(error).ok().flatten());
+        let text = match line.result.as_deref().unwrap_or_default() {
+            "" => texts.collect::<Vec<_>>().join("\n"),
+            result => result.to_owned(),
+        };
         if !line.is_error || text.is_empty() {
             return Ok(Taken::Bookkeeping);
         }
         let envelope = self.envelope(line, json, chat);
-        self.put_notice(
-            &envelope,
-            NoticeKind::Error,
-            text.to_owned(),
-            Visibility::Shown,
-            chat,
-        );
+        self.put_notice(&envelope, NoticeKind::Error, text, Visibility::Shown, chat);
         Ok(Taken::Mapped)
     }
 

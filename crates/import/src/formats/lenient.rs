@@ -29,12 +29,13 @@ pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     })
 }
 
-/// A truth value; anything but `true` is false.
+/// A truth value, which may be a text; anything but `true` is false.
 pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(matches!(
-        Scalar::deserialize(deserializer)?,
-        Scalar::Flag(true)
-    ))
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Flag(flag) => flag,
+        Scalar::Text(text) => text.eq_ignore_ascii_case("true"),
+        _ => false,
+    })
 }
 
 /// A point in time as RFC 3339 text or as a number, which may be a text; what is before 1970 says that nothing is known.
@@ -268,6 +269,7 @@ mod tests {
                 "{json}"
             );
         }
+        assert!(all(r#"{"flag":"True"}"#).flag && !all(r#"{"flag":"no"}"#).flag);
         assert!(matches!(
             all(r#"{"text":"plain"}"#).text,
             Some(Cow::Borrowed("plain"))

@@ -79,6 +79,8 @@ pub(super) struct Line<'a> {
     /// What a stream ends with.
     #[serde(borrow, deserialize_with = "lenient::text")]
     pub(super) result: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::list")]
+    pub(super) errors: Vec<&'a RawValue>,
     #[serde(rename = "is_error", deserialize_with = "lenient::flag")]
     pub(super) is_error: bool,
     /// In streams.

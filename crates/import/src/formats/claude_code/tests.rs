@@ -341,6 +341,19 @@ fn a_record_with_the_id_of_another_is_a_replay_where_it_says_the_same() {
 }
 
 #[test]
+fn a_stream_that_failed_says_why() {
+    let imported = session(&[
+        ("user", says("user", "Go on")),
+        (
+            "result",
+            serde_json::json!({"subtype": "error_during_execution", "is_error": true, "errors": ["No network", 7]}),
+        ),
+    ]);
+    let text = outline(&imported.chat);
+    assert!(text.ends_with("notice Error \"No network\""), "{text}");
+}
+
+#[test]
 fn lines_that_begin_with_damage_are_lines() {
     let line = |uuid: &str, text: &str| {
         let message = serde_json::json!({"role": "user", "content": text});
