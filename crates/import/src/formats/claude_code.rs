@@ -107,9 +107,11 @@ pub(super) fn is_line(record: &HeadRecord) -> bool {
     let Some(kind) = record.string("type") else {
         return false;
     };
+    // Streams of older versions have no `uuid`.
+    let stream = ["uuid", "parent_tool_use_id", "subtype"];
     let tree = record.has("sessionId")
         || record.has("parentUuid")
-        || (record.has("uuid") && record.has("session_id"));
+        || (record.has("session_id") && stream.iter().any(|key| record.has(key)));
     match kind.as_str() {
         "user" | "assistant" => record.has("message") && (tree || record.has("uuid")),
         "system" => record.has("subtype") && (tree || record.has("uuid")),

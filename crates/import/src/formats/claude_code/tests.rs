@@ -354,6 +354,25 @@ fn a_stream_that_failed_says_why() {
 }
 
 #[test]
+fn streams_of_older_versions_have_no_ids() {
+    let stream = std::fs::read_to_string(fixtures("claude-code").join("stream.jsonl")).unwrap();
+    let without_ids = |line: &str| {
+        let mut record: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+        record.remove("uuid");
+        serde_json::to_string(&record).unwrap() + "\n"
+    };
+    let lines: String = stream.lines().map(without_ids).collect();
+    let transcript = transcript(lines.into_bytes());
+    assert_eq!(transcript.detection().format.name, "claude-code");
+    let imported = transcript.read(&Pick::Only, &mut crate::Discard).unwrap();
+    let text = outline(&imported.chat);
+    assert!(
+        text.contains("text \"Stream it\"") && text.contains("text \"Streamed.\""),
+        "{text}"
+    );
+}
+
+#[test]
 fn lines_that_begin_with_damage_are_lines() {
     let line = |uuid: &str, text: &str| {
         let message = serde_json::json!({"role": "user", "content": text});
