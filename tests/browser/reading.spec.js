@@ -429,6 +429,26 @@ test("deep lists and long numbers are not cut off on a phone", async ({ page }) 
   await expect(page.locator("ol").last()).toHaveCSS("list-style-position", "inside");
 });
 
+test("at the top of the page the rail marks the first prompt", async ({ page }) => {
+  await page.setViewportSize({ width: 1280, height: 4500 });
+  await page.goto(fileUrl(long(), "index.html"));
+  const prompt = (/** @type {number} */ at) => page.locator("article.prompt").nth(at);
+  const marks = async (/** @type {number} */ at) => expect(page.locator("#rail [aria-current]")).toHaveAttribute("href", `#${await prompt(at).getAttribute("id")}`);
+  expect((await prompt(1).boundingBox())?.y, "two are in sight").toBeLessThan(1500);
+  await marks(0);
+  await prompt(2).evaluate((element) => element.scrollIntoView());
+  await marks(2);
+});
+
+test("a line between paragraphs is as wide as they are", async ({ page }) => {
+  await page.goto(fileUrl(bundle("prose"), "index.html"));
+  const edges = (/** @type {string} */ selector) => page.locator(selector).last().evaluate((element) => {
+    const { left, right } = element.getBoundingClientRect();
+    return [left, right].map(Math.round);
+  });
+  expect(await edges(".answer .text hr")).toEqual(await edges(".answer .text > p"));
+});
+
 for (const [kind, url] of Object.entries(KINDS)) {
   for (const width of [390, 320]) {
     test(`${kind} at ${width} px does not scroll sideways`, async ({ page }) => {

@@ -190,7 +190,7 @@ function prose(folder) {
     { role: "user", content: "מה ההבדל בין README.md ל-CHANGELOG.md?" },
     { role: "assistant", content: "הקובץ README.md מתאר.\n\n- ראשון\n\nAnd in English.\n\n```\nlet a;\n```" },
     { role: "user", content: "And in English?" },
-    { role: "assistant", content: `Deep:\n\n${nested}\n\nThen:\n\n1986. A great year!` },
+    { role: "assistant", content: `Deep:\n\n${nested}\n\nThen:\n\n---\n\n1986. A great year!` },
   ];
   writeFileSync(file, JSON.stringify(messages));
   return file;

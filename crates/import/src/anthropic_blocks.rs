@@ -12,7 +12,12 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{builder::ChatBuilder, formats::lenient, names::Names, surroundings::Surroundings};
+use crate::{
+    builder::{ChatBuilder, is_web_url},
+    formats::lenient,
+    names::Names,
+    surroundings::Surroundings,
+};
 
 mod tools;
 
@@ -47,8 +52,9 @@ pub(crate) struct Block<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     text: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "lenient::text")]
-    thinking: Option<Cow<'a, str>>,
+    /// A text; of other vendors that took the blocks over a list of texts.
+    #[serde(borrow, default)]
+    thinking: Content<'a>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     id: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -137,6 +143,11 @@ impl CallIds {
         Self::name(native, uses)
     }
 
+    /// True where there is a call with that native id.
+    pub(crate) fn knows(&self, native: &str) -> bool {
+        self.uses.get(native).is_some()
+    }
+
     /// The name of the call that a result answers.
     pub(crate) fn answered(&self, native: &str) -> String {
         match self.uses.get(native) {
@@ -194,14 +205,34 @@ impl<'a> Content<'a> {
         }
     }
 
+    /// The thoughts of the content.
+    pub(crate) fn thoughts(&self) -> Vec<&str> {
+        self.blocks()
+            .flat_map(|block| block.thinking.texts())
+            .collect()
+    }
+
+    /// The native ids of the calls in the content.
+    pub(crate) fn calls(&self) -> Vec<&str> {
+        let is_call = |block: &&Block<'_>| {
+            let kind = block.kind.as_deref();
+            kind.is_some_and(|kind| kind.ends_with("tool_use"))
+        };
+        let calls = self.blocks().filter(is_call);
+        calls.filter_map(|block| block.id.as_deref()).collect()
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &Block<'a>> {
+        let elements = match self {
+            Self::Blocks(elements) => elements.as_slice(),
+            _ => &[],
+        };
+        elements.iter().filter_map(|element| element.block.as_ref())
+    }
+
     /// The first native id of a call that the content answers.
     pub(crate) fn answered_call(&self) -> Option<&str> {
-        let Self::Blocks(elements) = self else {
-            return None;
-        };
-        elements
-            .iter()
-            .find_map(|element| element.block.as_ref()?.tool_use_id.as_deref())
+        self.blocks().find_map(|block| block.tool_use_id.as_deref())
     }
 
     /// The content as parts. Tool results among them are for the caller to put into messages of their own.
@@ -262,21 +293,25 @@ impl<'a> Element<'a> {
                 put_text(parts, block.text.unwrap_or_default());
                 put_citations(parts, block.citations);
             }
-            "thinking" => parts.push(Part::Reasoning {
-                markdown: block.thinking.unwrap_or_default().into_owned(),
-                duration_ms: None,
-            }),
+            "thinking" if !matches!(block.thinking, Content::Object(_)) => {
+                block.thinking.parse().ok();
+                parts.push(Part::Reasoning {
+                    markdown: block.thinking.texts().join("\n\n"),
+                    duration_ms: None,
+                });
+            }
             "redacted_thinking" => parts.push(Part::Reasoning {
                 markdown: String::new(),
                 duration_ms: None,
             }),
             "tool_use" | "server_tool_use" | "mcp_tool_use" if block.name.is_some() => {
                 let call_id = world.calls.declare(block.id.as_deref().unwrap_or_default());
-                parts.push(Part::ToolCall(tools::tool_call(
-                    call_id,
-                    block.name.as_deref().unwrap_or_default(),
-                    block.input,
-                )));
+                let name = block.name.as_deref().unwrap_or_default();
+                let mut call = tools::tool_call(call_id, name, block.input);
+                if let Some(plan) = tools::take_plan(&mut call) {
+                    put_text(parts, plan.into());
+                }
+                parts.push(Part::ToolCall(call));
             }
             "image" if block.source.is_some() => {
                 let artifact = read_file(block.source, "", Some("image/png"), role, world)?;
@@ -437,7 +472,7 @@ fn read_file(
                     .add_data_url(name, &url, role, world.surroundings)?
                 {
                     Some(artifact) => artifact,
-                    None if is_web(&url) => {
+                    None if is_web_url(&url) => {
                         world
                             .chat
                             .add_external(name_in_url(name, &url), declared, role, &url)
@@ -453,10 +488,6 @@ fn read_file(
             (None, None, None) => return Ok(None),
         };
     Ok(Some(artifact))
-}
-
-fn is_web(url: &str) -> bool {
-    url.starts_with("https://") || url.starts_with("http://")
 }
 
 fn name_in_url<'u>(name: &'u str, url: &'u str) -> &'u str {
@@ -582,7 +613,7 @@ impl<'a> Block<'a> {
         Self {
             kind: Some(Cow::Borrowed("text")),
             text: Some(text),
-            thinking: None,
+            thinking: Content::Nothing,
             id: None,
             name: None,
             tool_use_id: None,

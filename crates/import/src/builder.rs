@@ -349,17 +349,15 @@ impl ChatBuilder {
         role: ArtifactRole,
         surroundings: &mut dyn Surroundings,
     ) -> io::Result<Option<ArtifactId>> {
-        let Some((header, data)) = url
-            .strip_prefix("data:")
-            .and_then(|rest| rest.split_once(','))
-        else {
+        let rest = url.get(DATA.len()..).filter(|_| is_data_url(url));
+        let Some((header, data)) = rest.and_then(|rest| rest.split_once(',')) else {
             return Ok(None);
         };
         let media_type = header
             .split(';')
             .next()
             .filter(|essence| !essence.is_empty());
-        let bytes = if header.ends_with(";base64") {
+        let bytes = if header.to_ascii_lowercase().ends_with(";base64") {
             decode_base64(data)
         } else {
             Some(percent_decode(data))
@@ -646,7 +644,26 @@ fn default_name(media_type: &str) -> String {
     format!("{class}.{extension}")
 }
 
-fn decode_base64(data: &str) -> Option<Vec<u8>> {
+/// The scheme of an address that holds the file itself.
+const DATA: &str = "data:";
+
+/// True for an address that holds the file itself.
+pub(crate) fn is_data_url(url: &str) -> bool {
+    has_scheme(url, DATA)
+}
+
+/// True for an address on the web.
+pub(crate) fn is_web_url(url: &str) -> bool {
+    has_scheme(url, "https://") || has_scheme(url, "http://")
+}
+
+/// Schemes are the same in capitals.
+fn has_scheme(url: &str, scheme: &str) -> bool {
+    url.get(..scheme.len())
+        .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+}
+
+pub(crate) fn decode_base64(data: &str) -> Option<Vec<u8>> {
     use base64::{
         Engine, engine::DecodePaddingMode, engine::GeneralPurpose, engine::GeneralPurposeConfig,
     };

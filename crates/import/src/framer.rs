@@ -360,6 +360,15 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
 /// Gets what can be had out of a piece that is not one JSON value as it stands.
 pub(crate) fn salvage(piece: &[u8]) -> Vec<Salvaged> {
     let (text, note) = repair(piece);
+    // JSON as it stood: what was refused is a name that stands twice, of which the last counts.
+    if note.is_none()
+        && let Ok(value) = serde_json::from_str::<serde_json::Value>(&text)
+    {
+        return vec![Salvaged::Value {
+            json: value.to_string(),
+            note: Some("of names that stand twice in an object the last was read"),
+        }];
+    }
     let mut found = Vec::new();
     let mut at = 0;
     let mut lost_from = 0;
@@ -442,7 +451,38 @@ fn repair(piece: &[u8]) -> (String, Option<&'static str>) {
         text = whole;
         note = note.or(Some("halves of surrogate pairs were replaced"));
     }
+    if let Some(whole) = replace_no_numbers(&text) {
+        text = whole;
+        note = note.or(Some("numbers that JSON does not have were dropped"));
+    }
     (text, note)
+}
+
+/// Replaces the numbers that some programs write and JSON does not have by `null`; `None` where there are none.
+fn replace_no_numbers(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut copied = 0;
+    let mut scanner = Scanner::default();
+    let mut at = 0;
+    while let Some(step) = text.get(at..).and_then(|rest| rest.find(['"', 'N', 'I'])) {
+        at += step;
+        let rest = &text[at..];
+        if rest.starts_with('"') {
+            scanner.in_string = true;
+            at = scanner.scan_string(text.as_bytes(), at + 1);
+            continue;
+        }
+        let word = ["NaN", "Infinity"]
+            .into_iter()
+            .find(|word| rest.starts_with(word));
+        if let Some(word) = word {
+            out.push_str(text[copied..at].trim_end_matches('-'));
+            out.push_str("null");
+            copied = at + word.len();
+        }
+        at += word.map_or(1, str::len);
+    }
+    (copied > 0).then(|| out + &text[copied..])
 }
 
 /// Replaces `\ud800` to `\udfff` escapes without a partner by `\ufffd`; `None` where there are none.
@@ -598,8 +638,20 @@ mod tests {
                 b"{\"a\":\"\xff\"}",
                 &["{\"a\":\"\u{fffd}\"} (bytes that are not UTF-8 were replaced)"],
             ),
-            (br#"{"a":"\ud83d\ude00"}"#, &[r#"{"a":"\ud83d\ude00"}"#]),
+            (
+                br#"{"a":"\ud83d\ude00","b":1,"b":2}"#,
+                &[
+                    "{\"a\":\"\u{1f600}\",\"b\":2} (of names that stand twice in an object the last was read)",
+                ],
+            ),
+            (
+                br#"{"a":[NaN,-Infinity,1],"b":"NaN \" NaN"}"#,
+                &[
+                    r#"{"a":[null,null,1],"b":"NaN \" NaN"} (numbers that JSON does not have were dropped)"#,
+                ],
+            ),
             (b"not json", &["lost 8"]),
+            (b"NaN Infinity \"", &["lost 11"]),
             ("Ünlesbar".as_bytes(), &["lost 9"]),
             (b"\xff\xfe", &["lost 6"]),
             (

@@ -42,6 +42,8 @@ pub(crate) struct Fields<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(crate) role: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
+    author: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(crate) name: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(crate) call_id: Option<Cow<'a, str>>,
@@ -87,6 +89,8 @@ pub(crate) struct Fields<'a> {
 pub(crate) enum Draft {
     /// Something that was said.
     Message { role: Role, pieces: Vec<Piece> },
+    /// What another agent said to this one.
+    Agent { name: String, pieces: Vec<Piece> },
     /// Thoughts or their summaries.
     Reasoning { texts: Vec<String> },
     /// A call, and its answer where the item holds both.
@@ -172,9 +176,22 @@ impl<'a> Fields<'a> {
             | "mcp_tool_call_output" => Draft::Answer(self.answer()?),
             "compaction" | "compaction_summary" | "context_compaction" => Draft::Compaction,
             "item_reference" => Draft::Reference(self.id.as_deref().unwrap_or_default().to_owned()),
-            "ghost_snapshot" | "mcp_list_tools" => Draft::Nothing,
+            "agent_message" => Draft::Agent {
+                name: self.author.as_deref().unwrap_or_default().to_owned(),
+                pieces: self.pieces()?,
+            },
+            "ghost_snapshot" | "mcp_list_tools" | "compaction_trigger" | "configuration_update" => {
+                Draft::Nothing
+            }
+            // Of any other kind these are instructions for the model, such as tools that it may call.
+            _ if matches!(self.role.as_deref(), Some("developer" | "system")) => Draft::Nothing,
             _ => return self.hosted(kind),
         }))
+    }
+
+    fn pieces(&self) -> Result<Vec<Piece>, serde_json::Error> {
+        let pieces = self.content.map(pieces::content).transpose()?;
+        Ok(pieces.unwrap_or_default())
     }
 
     fn message(&self) -> Result<Option<Draft>, serde_json::Error> {
@@ -184,11 +201,7 @@ impl<'a> Fields<'a> {
             Some("system" | "developer") => Role::System,
             _ => return Ok(None),
         };
-        let pieces = self
-            .content
-            .map(pieces::content)
-            .transpose()?
-            .unwrap_or_default();
+        let pieces = self.pieces()?;
         Ok(Some(Draft::Message { role, pieces }))
     }
 
@@ -299,6 +312,17 @@ impl Items {
                 } else {
                     self.human_spoke(chat);
                     self.put_message(role, parts, Visibility::Shown, around, chat);
+                }
+            }
+            Draft::Agent { name, pieces } => {
+                let parts = pieces::assistant_parts(pieces, (&mut *chat, surroundings))?;
+                if parts.is_empty() {
+                    return Ok(());
+                }
+                let id = self.put_message(Role::Assistant, parts, Visibility::Shown, around, chat);
+                if let Some(message) = chat.message(&id) {
+                    message.author.model = None;
+                    message.author.name = Some(name).filter(|name| !name.is_empty());
                 }
             }
             Draft::Reasoning { texts } => {
@@ -553,31 +577,59 @@ impl Items {
     }
 }
 
-/// What programs put into the user's mouth: no person wrote it.
+/// What programs put into the user's mouth: no person wrote it. A tag that nothing closes is of a person who writes about it.
 pub(crate) fn is_injected(text: &str) -> bool {
-    const BEGINNINGS: [&str; 12] = [
-        "# AGENTS.md instructions",
-        "<environment_context>",
-        "<user_instructions>",
-        "<INSTRUCTIONS>",
-        "<permissions instructions>",
-        "<collaboration_mode>",
-        "<turn_aborted>",
-        "<skill>",
-        "<skills_instructions>",
-        "<apps_instructions>",
-        "<subagent_notification>",
-        "<model_switch>",
+    const TAGS: [&str; 11] = [
+        "environment_context",
+        "user_instructions",
+        "INSTRUCTIONS",
+        "permissions instructions",
+        "collaboration_mode",
+        "turn_aborted",
+        "skill",
+        "skills_instructions",
+        "apps_instructions",
+        "subagent_notification",
+        "model_switch",
     ];
     let text = text.trim_start();
-    BEGINNINGS
-        .iter()
-        .any(|beginning| text.starts_with(beginning))
+    if let Some(instructions) = text.strip_prefix("# AGENTS.md instructions") {
+        return instructions.starts_with(" for /") || instructions.contains("</INSTRUCTIONS>");
+    }
+    TAGS.iter().any(|tag| in_tag(text, tag).is_some())
+}
+
+/// What a tag that begins the text holds, and what follows the tag.
+pub(crate) fn in_tag<'t>(text: &'t str, tag: &str) -> Option<(&'t str, &'t str)> {
+    let inner = text
+        .strip_prefix('<')?
+        .strip_prefix(tag)?
+        .strip_prefix('>')?;
+    inner.split_once(&format!("</{tag}>"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_injected_where_its_tag_is_closed() {
+        for text in [
+            "\n<environment_context>\ncwd\n</environment_context>",
+            "<permissions instructions>sandboxed</permissions instructions>",
+            "# AGENTS.md instructions for /home/dev/app\nUse tabs.",
+            "# AGENTS.md instructions\n\n<INSTRUCTIONS>\nUse tabs.\n</INSTRUCTIONS>\n<environment_context>x</environment_context>",
+        ] {
+            assert!(is_injected(text), "{text}");
+        }
+        for text in [
+            "<environment_context> appears in my prompt. Why?",
+            "<skills>a</skills>",
+            "# AGENTS.md instructions are ignored by the agent.",
+        ] {
+            assert!(!is_injected(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_call_id_that_occurs_again_gets_a_number_whatever_ids_there_are() {

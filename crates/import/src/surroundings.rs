@@ -30,7 +30,7 @@ pub trait Surroundings {
         Ok(bytes)
     }
 
-    /// Names of the files in a folder beside the transcript, sorted; empty where there is none.
+    /// Names of what lies in a folder beside the transcript, sorted, those of folders with `/` at the end; empty where there is none.
     fn names_in(&mut self, folder: &str) -> Vec<String>;
 }
 

@@ -563,17 +563,20 @@ fn framing_of(probe: &[u8]) -> Result<Framing, Option<String>> {
         // A `chat.json` of ours has a message a line within one value.
         Some(b'{') if text.starts_with(b"{\"readalong\":") => Ok(Framing::Values),
         Some(b'{') => {
-            let (whole, broken): (Vec<&[u8]>, Vec<&[u8]>) = lines()
-                .filter(|line| line.first() == Some(&b'{'))
-                .partition(|line| complete(line));
+            // A record's line ends as it begins, though it may be torn in between. The last line is cut where the probe ends.
+            let is_record = |line: &&[u8]| framer::trim(line).ends_with(b"}");
+            let begun: Vec<&[u8]> = lines().filter(|line| line.starts_with(b"{")).collect();
+            let records = begun.iter().copied().filter(is_record).count();
+            let cut = lines()
+                .next_back()
+                .filter(|line| line.starts_with(b"{") && !is_record(line));
+            let broken = begun.len() - records - usize::from(cut.is_some());
             let is_one_line = lines().nth(1).is_none();
-            Ok(
-                if is_one_line || (!whole.is_empty() && whole.len() >= broken.len()) {
-                    Framing::Lines
-                } else {
-                    Framing::Values
-                },
-            )
+            Ok(if is_one_line || (records > 0 && records >= broken) {
+                Framing::Lines
+            } else {
+                Framing::Values
+            })
         }
         Some(_) if probe.starts_with(b"SQLite format 3\0") => {
             Err(Some("it is a SQLite database".to_owned()))

@@ -44,15 +44,16 @@ impl Timestamp {
         Self(jiff::Timestamp::MAX.as_second() * 1000)
     }
 
-    /// Reads a number as foreign transcripts write it: seconds (with fraction) or milliseconds since 1970.
+    /// Reads a number as foreign transcripts write it: seconds (with fraction), milliseconds, microseconds or nanoseconds since 1970.
     ///
     /// # Errors
     /// The number is not finite or outside of the calendar.
     pub fn from_number(number: f64) -> Result<Self, TimestampError> {
-        let millis = if number.abs() < SECONDS_MAX {
-            number * 1000.0
-        } else {
-            number
+        let millis = match number.abs() {
+            seconds if seconds < SECONDS_MAX => number * 1e3,
+            millis if millis < SECONDS_MAX * 1e3 => number,
+            micros if micros < SECONDS_MAX * 1e6 => number / 1e3,
+            _ => number / 1e6,
         };
         if !millis.is_finite() || millis.abs() > 1e15 {
             return Err(TimestampError(number.to_string()));
@@ -154,6 +155,9 @@ mod tests {
             (time.date().as_str(), time.clock().as_str()),
             ("2023-11-14", "22:13")
         );
+        for number in [1_700_000_000_500_000.0, 1_700_000_000_500_000_000.0] {
+            assert_eq!(time, Timestamp::from_number(number).unwrap());
+        }
         assert!(Timestamp::from_number(f64::NAN).is_err());
         assert!(Timestamp::from_number(1e30).is_err());
     }

@@ -165,11 +165,18 @@ impl Surroundings for Neighbours {
             .into_iter()
             .flatten()
             .flatten();
-        let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-        let mut names: Vec<String> = files
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
+        let mut names: Vec<String> = entries.filter_map(|entry| name_of(&entry)).collect();
         names.sort();
         names
+    }
+}
+
+/// The name of a file, or of a folder with `/` at the end; `None` for a link and anything else.
+fn name_of(entry: &fs::DirEntry) -> Option<String> {
+    let name = entry.file_name().to_string_lossy().into_owned();
+    match entry.file_type() {
+        Ok(kind) if kind.is_file() => Some(name),
+        Ok(kind) if kind.is_dir() => Some(name + "/"),
+        _ => None,
     }
 }

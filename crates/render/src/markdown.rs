@@ -489,7 +489,7 @@ impl<'a, 'c> Writer<'a, 'c> {
             }
             Tag::HtmlBlock => self.raw("<p class=\"raw-html\">"),
             Tag::List(start) => self.start_list(start),
-            Tag::Item => self.open_paragraph("<li>"),
+            Tag::Item => self.start_item(range),
             Tag::FootnoteDefinition(label) => self.start_footnote(&label),
             Tag::Table(alignments) => self.start_table(alignments),
             Tag::TableHead => self.start_row(true, &range),
@@ -634,6 +634,28 @@ impl<'a, 'c> Writer<'a, 'c> {
         }
         self.out.push_str(">\n");
         self.lists.push(Some(OpenList { attributes, number }));
+    }
+
+    /// An item, which keeps its number: what was typed always, and what a model wrote where it goes on after a gap. Models number all items 1.
+    fn start_item(&mut self, range: Range<usize>) {
+        let Some(Some(list)) = self.lists.last_mut() else {
+            self.open_paragraph("<li>");
+            return;
+        };
+        let source = self.source.source(range).trim_start();
+        let digits = source.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
+        let written = source.get(..digits).and_then(|digits| digits.parse().ok());
+        let is_kept = |written: &u64| match self.context.is_typed {
+            true => *written != list.number,
+            false => *written > list.number,
+        };
+        match written.filter(is_kept) {
+            Some(written) => {
+                list.number = written;
+                self.open_paragraph(&format!("<li value=\"{written}\">"));
+            }
+            None => self.open_paragraph("<li>"),
+        }
     }
 
     fn end_list(&mut self) {
@@ -1551,6 +1573,31 @@ mod tests {
         ] {
             check_well_formed_fast(&html_with(&hostile, true, None));
         }
+    }
+
+    #[test]
+    fn items_keep_their_numbers() {
+        for (markdown, is_typed, expected) in [
+            (
+                "1. a\n3. c\n3. d",
+                true,
+                "<ol>\n<li>a</li>\n<li value=\"3\">c</li>\n<li value=\"3\">d</li>\n</ol>\n",
+            ),
+            (
+                "2) a\n1) b",
+                true,
+                "<ol start=\"2\">\n<li>a</li>\n<li value=\"1\">b</li>\n</ol>\n",
+            ),
+            (
+                "9. a\n10. b\n1. c\n20. d",
+                false,
+                "<ol start=\"9\">\n<li>a</li>\n<li>b</li>\n<li>c</li>\n<li value=\"20\">d</li>\n</ol>\n",
+            ),
+            ("- 1\n- 3", true, "<ul>\n<li>1</li>\n<li>3</li>\n</ul>\n"),
+        ] {
+            assert_eq!(html_with(markdown, is_typed, None), expected, "{markdown}");
+        }
+        assert!(html_with("> 1. a\n>\n>  5. __b", true, None).contains("<li value=\"5\">"));
     }
 
     #[test]

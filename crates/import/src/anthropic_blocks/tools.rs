@@ -28,6 +28,18 @@ pub(crate) fn tool_call(call_id: String, name: &str, input: Option<&RawValue>) -
     }
 }
 
+/// Takes out of a call what it shows to the human: a plan to agree to.
+pub(crate) fn take_plan(call: &mut ToolCall) -> Option<String> {
+    let input = call
+        .input
+        .as_ref()
+        .filter(|_| call.name == "ExitPlanMode")?;
+    let mut input: Input = serde_json::from_str(input.get()).ok()?;
+    let plan = take(&mut input, "plan")?;
+    call.input = (!input.is_empty()).then(|| RawJson::from(&Value::Object(input)));
+    Some(plan)
+}
+
 fn action(name: &str, input: &mut Input) -> Option<Action> {
     match name {
         "Read" | "NotebookRead" => {

@@ -183,7 +183,7 @@ fn put_nodes(
         } else {
             format!("{key}#{}", step.node)
         };
-        let message = match read {
+        let messages = match read {
             Read::Node(node) => {
                 let mut making = Making {
                     chat,
@@ -191,28 +191,25 @@ fn put_nodes(
                     surroundings,
                     context,
                 };
-                let message = node.message.as_ref();
-                let made = message.map(|message| making.message(&id, message));
-                let made = made.transpose()?;
+                let made = match &node.message {
+                    Some(message) => making.messages(&id, message)?,
+                    None => Vec::new(),
+                };
                 set(&mut contexts, step.node, making.context);
                 made
             }
-            Read::Broken("null") => None,
+            Read::Broken("null") => Vec::new(),
             Read::Broken(json) => {
                 chat.warn("a message that could not be read was kept as it is");
-                Some(broken(&id, json)?)
+                vec![broken(&id, json)?]
             }
         };
-        let stands = match message {
-            Some(mut message) => {
-                message.parent = above;
-                let id = message.id.clone();
-                chat.put(message);
-                put_any = true;
-                Some(id)
-            }
-            None => above,
-        };
+        let mut stands = above;
+        for mut message in messages {
+            message.parent = stands.replace(message.id.clone());
+            chat.put(message);
+            put_any = true;
+        }
         set(&mut standing, step.node, stands);
     }
     let current = conversation

@@ -107,9 +107,11 @@ pub(super) fn is_line(record: &HeadRecord) -> bool {
     let Some(kind) = record.string("type") else {
         return false;
     };
+    // Streams of older versions have no `uuid`.
+    let stream = ["uuid", "parent_tool_use_id", "subtype"];
     let tree = record.has("sessionId")
         || record.has("parentUuid")
-        || (record.has("uuid") && record.has("session_id"));
+        || (record.has("session_id") && stream.iter().any(|key| record.has(key)));
     match kind.as_str() {
         "user" | "assistant" => record.has("message") && (tree || record.has("uuid")),
         "system" => record.has("subtype") && (tree || record.has("uuid")),
@@ -341,18 +343,16 @@ impl ClaudeCode {
         json: &str,
         chat: &mut ChatBuilder,
     ) -> Result<Taken, Refusal> {
-        let text = line.result.as_deref().unwrap_or_default();
+        let texts = (line.errors.iter()).filter_map(|error| lenient::text_of(error).ok().flatten());
+        let text = match line.result.as_deref().unwrap_or_default() {
+            "" => texts.collect::<Vec<_>>().join("\n"),
+            result => result.to_owned(),
+        };
         if !line.is_error || text.is_empty() {
             return Ok(Taken::Bookkeeping);
         }
         let envelope = self.envelope(line, json, chat);
-        self.put_notice(
-            &envelope,
-            NoticeKind::Error,
-            text.to_owned(),
-            Visibility::Shown,
-            chat,
-        );
+        self.put_notice(&envelope, NoticeKind::Error, text, Visibility::Shown, chat);
         Ok(Taken::Mapped)
     }
 
@@ -482,7 +482,9 @@ impl ClaudeCode {
                 .flat_map(|message| &message.parts)
             {
                 match part {
-                    Part::Text { markdown } => _ = texts.insert(state.hash_one(markdown)),
+                    Part::Text { markdown } | Part::Reasoning { markdown, .. } => {
+                        _ = texts.insert(state.hash_one(markdown))
+                    }
                     Part::Notice { text, .. } if notices.len() < REPEATED_NOTICES_MAX => {
                         notices.push(text.clone())
                     }
@@ -503,7 +505,11 @@ impl ClaudeCode {
                         .filter(|(said, _)| *said == Said::Prompt)
                         .all(|(_, text)| holds(&text))
         };
-        line.is_meta || line.message.content.texts().into_iter().all(is_there)
+        let content = &line.message.content;
+        let says_no_more = content.texts().into_iter().all(is_there)
+            && content.thoughts().into_iter().all(is_there)
+            && content.calls().into_iter().all(|id| self.calls.knows(id));
+        line.is_meta || says_no_more
     }
 
     fn envelope(&self, line: &Line<'_>, json: &str, chat: &ChatBuilder) -> Envelope {
@@ -515,7 +521,7 @@ impl ClaudeCode {
         Envelope {
             id,
             thread: self.own_thread(),
-            at: line.at(),
+            at: line.timestamp,
             first: chat.len(),
         }
     }
@@ -545,7 +551,8 @@ impl ClaudeCode {
                     mut parts,
                     is_error,
                 } => {
-                    let reminders = self.settle_result(&call_id, &mut parts, chat, surroundings)?;
+                    let result = (call_id.as_str(), is_error);
+                    let others = self.settle_result(result, &mut parts, chat, surroundings)?;
                     put(
                         None,
                         Part::ToolResult {
@@ -554,9 +561,9 @@ impl ClaudeCode {
                             is_error,
                         },
                     );
-                    reminders
-                        .into_iter()
-                        .for_each(|markdown| put(Some(Said::Hidden), Part::Text { markdown }));
+                    for (said, markdown) in others {
+                        put(Some(said), Part::Text { markdown });
+                    }
                 }
                 Part::Text { markdown } if line.is_compact_summary => {
                     put(Some(Said::Compaction), Part::Text { markdown })
@@ -675,32 +682,39 @@ impl ClaudeCode {
         }
     }
 
-    /// Restores a big output, takes reminders out, and marks a refused call. Gives the reminders.
+    /// Restores a big output, takes reminders and the human's words out, and marks a refused call. Gives what was taken out.
     fn settle_result(
         &mut self,
-        call_id: &str,
+        (call_id, is_error): (&str, bool),
         parts: &mut Vec<Part>,
         chat: &mut ChatBuilder,
         surroundings: &mut dyn Surroundings,
-    ) -> io::Result<Vec<String>> {
-        let mut hidden = Vec::new();
+    ) -> io::Result<Vec<(Said, String)>> {
+        let mut others = Vec::new();
         for part in parts.iter_mut() {
             let Part::Text { markdown } = part else {
                 continue;
             };
-            if words::is_refusal(markdown) {
-                self.mark_denied(call_id, chat);
-            }
             let (body, reminders) = words::without_trailing_reminders(markdown);
             if !reminders.is_empty() {
-                hidden.extend(reminders.into_iter().map(str::to_owned));
+                let reminders = reminders.into_iter().map(str::to_owned);
+                others.extend(reminders.map(|reminder| (Said::Hidden, reminder)));
                 *markdown = body.to_owned();
             }
+            let words = if words::is_refusal(markdown) {
+                self.mark_denied(call_id, chat);
+                is_error.then(|| words::take_refusal(markdown)).flatten()
+            } else if words::is_answered(markdown) && self.is_question(call_id, chat) {
+                words::take_answers(markdown)
+            } else {
+                None
+            };
+            others.extend(words.map(|words| (Said::Prompt, words)));
         }
         let inside = self.inside.map(|(thread, _)| thread);
         self.outputs
             .restore(parts, (&self.stem, inside), chat, surroundings)?;
-        Ok(hidden)
+        Ok(others)
     }
 
     fn mark_denied(&self, call_id: &str, chat: &mut ChatBuilder) {
@@ -716,6 +730,17 @@ impl ClaudeCode {
             Some(Part::ToolCall(call)) if call.call_id == call_id => call.state = CallState::Denied,
             _ => {}
         }
+    }
+
+    /// True for a call that asks the human.
+    fn is_question(&self, call_id: &str, chat: &mut ChatBuilder) -> bool {
+        let place = self.call_places.get(call_id).map(|place| place as usize);
+        let message = place.and_then(|place| chat.peek_at(place));
+        message.is_some_and(|message| {
+            message.parts.iter().any(|part| {
+                matches!(part, Part::ToolCall(call) if call.call_id == call_id && call.name == words::QUESTION)
+            })
+        })
     }
 
     /// Takes what stands in an assistant record; the place of its first message and whether it begins with words in a message of its own.

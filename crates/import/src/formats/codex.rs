@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod events;
+mod plans;
 mod replay;
 mod twins;
 
@@ -240,7 +241,7 @@ fn read(bytes: &[u8]) -> Result<(Entry<'_>, Option<Timestamp>), Refusal> {
         "compacted" => {
             Entry::Compacted(serde_json::from_str::<Compacted<'_>>(payload.get())?.message)
         }
-        "world_state" | "ghost_snapshot" => Entry::Nothing,
+        "world_state" | "ghost_snapshot" | "inter_agent_communication_metadata" => Entry::Nothing,
         "response_item" => item(serde_json::from_str(payload.get())?)?,
         "event_msg" => match events::read(payload.get())? {
             Ok(event) => Entry::Event(event),
@@ -337,6 +338,9 @@ impl CodexReader {
         around: &Circumstances<'_>,
         to: (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
+        if is_by_model(&draft) {
+            self.twins.answered();
+        }
         let draft = match draft {
             Draft::Message {
                 role: Role::User,
@@ -344,18 +348,9 @@ impl CodexReader {
             } => return self.take_users_item(pieces, around, to),
             Draft::Message {
                 role: Role::Assistant,
-                mut pieces,
+                pieces,
             } => {
-                let said = pieces.iter().fold(String::new(), |all, piece| {
-                    if let Piece::Text(text) = piece {
-                        all + text
-                    } else {
-                        all
-                    }
-                });
-                if self.twins.say(Voice::Assistant, Known::Item, &said) == Said::Before {
-                    pieces.retain(|piece| !matches!(piece, Piece::Text(_)));
-                }
+                let pieces = self.take_said(pieces);
                 Draft::Message {
                     role: Role::Assistant,
                     pieces,
@@ -375,6 +370,33 @@ impl CodexReader {
         };
         self.items.put(draft, id, around, to)?;
         Ok(Taken::Mapped)
+    }
+
+    /// What of an assistant's item is not there yet. Events tell its text without the plan in it, and the plan on its own.
+    fn take_said(&mut self, pieces: Vec<Piece>) -> Vec<Piece> {
+        let mut said = String::new();
+        let mut cut: Vec<(bool, Piece)> = Vec::new();
+        for piece in pieces {
+            let Piece::Text(text) = piece else {
+                cut.push((false, piece));
+                continue;
+            };
+            for (is_plan, text) in plans::cut(&text) {
+                if !is_plan {
+                    said.push_str(text);
+                }
+                cut.push((is_plan, Piece::Text(text.to_owned())));
+            }
+        }
+        let is_new = self.twins.say(Voice::Assistant, Known::Item, &said) == Said::Now;
+        cut.retain(|(is_plan, piece)| match piece {
+            Piece::Text(plan) if *is_plan => {
+                self.twins.say(Voice::Assistant, Known::Item, plan) == Said::Now
+            }
+            Piece::Text(_) => is_new,
+            _ => true,
+        });
+        cut.into_iter().map(|(_, piece)| piece).collect()
     }
 
     /// Takes an item that speaks as the user: a person's words, or what the program says in the person's place.
@@ -505,7 +527,7 @@ impl CodexReader {
         around: &Circumstances<'_>,
         (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
-        // With the first event it is clear that items without one are not a person's words.
+        // With the first event it is clear that items without one are not a person's words, back to where the model spoke.
         for id in self.twins.first_event() {
             if let Some(message) = chat.message(&id) {
                 message.visibility = Visibility::Hidden;
@@ -592,6 +614,12 @@ impl CodexReader {
     }
 }
 
+/// True for what the model says, thinks or does.
+fn is_by_model(draft: &Draft) -> bool {
+    let says = matches!(draft, Draft::Message { role, .. } if *role == Role::Assistant);
+    says || matches!(draft, Draft::Reasoning { .. } | Draft::Call { .. })
+}
+
 /// A command that the person ran in the program, and what it said.
 fn users_command(text: &str) -> Option<String> {
     let inner = text
@@ -606,27 +634,31 @@ fn users_command(text: &str) -> Option<String> {
     Some(plain.trim().to_owned())
 }
 
-/// Takes what an editor puts before a prompt (open files, selections) out of it: the context was not written by the person.
-fn split_context(parts: &mut [Part]) -> Option<String> {
-    const REQUEST: &str = "## My request for Codex:";
-    let Some(Part::Text { markdown }) = parts
-        .iter_mut()
-        .find(|part| matches!(part, Part::Text { .. }))
-    else {
+/// Takes what the program's windows put before a prompt (open files and tabs, selections) out of it: the context was not written by the person.
+fn split_context(parts: &mut Vec<Part>) -> Option<String> {
+    const CONTEXTS: [&str; 3] = [
+        "# Context from my IDE setup:",
+        "# Files mentioned by the user:",
+        "# In app browser:",
+    ];
+    const REQUESTS: [&str; 2] = ["\n## My request for Codex:", "\n## My request:"];
+    let is_text = |part: &Part| matches!(part, Part::Text { .. });
+    let place = parts.iter().position(is_text)?;
+    let Some(Part::Text { markdown }) = parts.get_mut(place) else {
         return None;
     };
-    if !markdown
-        .trim_start()
-        .starts_with("# Context from my IDE setup:")
-    {
+    let begin = markdown.trim_start();
+    if !CONTEXTS.iter().any(|heading| begin.starts_with(heading)) {
         return None;
     }
-    let (context, request) = markdown.split_once(REQUEST)?;
+    let splits = REQUESTS.iter().filter_map(|end| markdown.split_once(end));
+    let (context, request) = splits.min_by_key(|(context, _)| context.len())?;
     let (context, request) = (context.trim_end().to_owned(), request.trim().to_owned());
     if request.is_empty() {
-        return None;
+        parts.remove(place);
+    } else {
+        *markdown = request;
     }
-    *markdown = request;
     Some(context)
 }
 

@@ -4,6 +4,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use readalong_model::Timestamp;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -28,23 +29,28 @@ pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     })
 }
 
-/// A truth value; anything but `true` is false.
+/// A truth value, which may be a text; anything but `true` is false.
 pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(matches!(
-        Scalar::deserialize(deserializer)?,
-        Scalar::Flag(true)
-    ))
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Flag(flag) => flag,
+        Scalar::Text(text) => text.eq_ignore_ascii_case("true"),
+        _ => false,
+    })
 }
 
-/// A point in time as RFC 3339 text or as a number.
+/// A point in time as RFC 3339 text or as a number, which may be a text; what is before 1970 says that nothing is known.
 pub(crate) fn time<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<readalong_model::Timestamp>, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
-        Scalar::Text(text) => text.parse().ok(),
-        Scalar::Number(number) => readalong_model::Timestamp::from_number(number).ok(),
+) -> Result<Option<Timestamp>, D::Error> {
+    let from_number = |number| Timestamp::from_number(number).ok();
+    let time = match Scalar::deserialize(deserializer)? {
+        Scalar::Text(text) => {
+            (text.parse().ok()).or_else(|| text.trim().parse().ok().and_then(from_number))
+        }
+        Scalar::Number(number) => from_number(number),
         _ => None,
-    })
+    };
+    Ok(time.filter(|time| time.millis() > 0))
 }
 
 /// The elements of an array; anything else has none.
@@ -113,9 +119,11 @@ pub(crate) fn list_of(raw: &RawValue) -> Vec<&RawValue> {
     }
 }
 
-/// True where the framework can repair what the error complains of: half of a surrogate pair. The record is refused then and comes again.
+/// True where the framework can repair what the error complains of: half of a surrogate pair, a name that stands twice. The record is refused
+/// then and comes again.
 pub(crate) fn is_repairable(error: &serde_json::Error) -> bool {
-    error.to_string().contains("hex escape")
+    let reason = error.to_string();
+    reason.contains("hex escape") || reason.contains("duplicate field")
 }
 
 /// What of a JSON value fits into one word.
@@ -261,10 +269,33 @@ mod tests {
                 "{json}"
             );
         }
+        assert!(all(r#"{"flag":"True"}"#).flag && !all(r#"{"flag":"no"}"#).flag);
         assert!(matches!(
             all(r#"{"text":"plain"}"#).text,
             Some(Cow::Borrowed("plain"))
         ));
+    }
+
+    #[test]
+    fn times_are_texts_or_numbers_or_both() {
+        #[derive(Deserialize)]
+        struct At(#[serde(deserialize_with = "time")] Option<Timestamp>);
+        let millis = |json: &str| {
+            let At(at) = serde_json::from_str(json).unwrap();
+            at.map(Timestamp::millis)
+        };
+        for json in [
+            r#""2023-11-14T22:13:20.250Z""#,
+            "1700000000.25",
+            r#""1700000000.25""#,
+            "1700000000250",
+            "1700000000250000",
+        ] {
+            assert_eq!(millis(json), Some(1_700_000_000_250), "{json}");
+        }
+        for json in ["0", "-5", r#""0001-01-01T00:00:00Z""#, "true", r#""soon""#] {
+            assert_eq!(millis(json), None, "{json}");
+        }
     }
 
     #[test]

@@ -178,12 +178,13 @@ impl Marks {
     }
 }
 
+/// The roles of the API, and what models' own templates and other vendors call them.
 fn role_of(role: &str) -> Option<Role> {
-    Some(match role {
-        "user" => Role::User,
-        "assistant" => Role::Assistant,
+    Some(match role.to_ascii_lowercase().as_str() {
+        "user" | "human" => Role::User,
+        "assistant" | "model" => Role::Assistant,
         "system" | "developer" => Role::System,
-        "tool" | "function" => Role::Tool,
+        "tool" | "function" | "ipython" => Role::Tool,
         _ => return None,
     })
 }
@@ -230,6 +231,8 @@ struct MessageOrChat<'a> {
     reasoning_content: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     reasoning: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    thinking: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::list")]
     reasoning_details: Vec<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -398,11 +401,13 @@ fn push_reasoning<'a>(
     message: &MessageOrChat<'a>,
     turn: &mut Turn<'a>,
 ) -> Result<(), serde_json::Error> {
-    let texts = [&message.reasoning_content, &message.reasoning]
-        .into_iter()
-        .flatten()
-        .filter(|text| !text.is_empty());
-    let mut found: Vec<&Cow<'a, str>> = texts.collect();
+    let names = [
+        &message.reasoning_content,
+        &message.reasoning,
+        &message.thinking,
+    ];
+    let texts = names.into_iter().flatten();
+    let mut found: Vec<&Cow<'a, str>> = texts.filter(|text| !text.is_empty()).collect();
     found.dedup();
     if found.is_empty() {
         for detail in &message.reasoning_details {

@@ -35,10 +35,11 @@ impl Surroundings for Folder {
             .into_iter()
             .flatten()
             .flatten();
-        let files = entries.filter(|entry| entry.path().is_file());
-        let mut names: Vec<String> = files
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
+        let name_of = |entry: fs::DirEntry| {
+            let end = if entry.path().is_dir() { "/" } else { "" };
+            Some(entry.file_name().into_string().ok()? + end)
+        };
+        let mut names: Vec<String> = entries.filter_map(name_of).collect();
         names.sort();
         names
     }

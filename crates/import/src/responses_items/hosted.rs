@@ -11,7 +11,10 @@ use super::{
     pieces::{self, Piece},
     tools,
 };
-use crate::responses_items::members as lenient;
+use crate::{
+    builder::{is_data_url, is_web_url},
+    responses_items::members as lenient,
+};
 
 impl Fields<'_> {
     /// Reads an item of a kind that names its tool; `None` where the kind is unknown.
@@ -233,7 +236,7 @@ impl Fields<'_> {
             .flatten()
             .filter(|data| !data.is_empty())
         {
-            Some(url) if url.starts_with("http") || url.starts_with("data:") => {
+            Some(url) if is_web_url(&url) || is_data_url(&url) => {
                 Ok(Draft::Made(vec![Piece::Image {
                     url: url.into_owned(),
                     alt,

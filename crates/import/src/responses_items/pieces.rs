@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 
 use super::AnswerDraft;
 use crate::{
-    builder::ChatBuilder, responses_items::members as lenient, surroundings::Surroundings,
+    builder::{ChatBuilder, is_data_url, is_web_url},
+    responses_items::members as lenient,
+    surroundings::Surroundings,
 };
 
 /// Lines at the beginning of a command's answer that tell its exit code.
@@ -248,7 +250,7 @@ fn image(fields: &Fields<'_>, raw: &RawValue) -> Result<Piece, serde_json::Error
 
 fn file(fields: &Fields<'_>) -> Piece {
     let content = match (&fields.file_data, &fields.file_url) {
-        (Some(data), _) if data.starts_with("data:") => Content::DataUrl(data.clone().into_owned()),
+        (Some(data), _) if is_data_url(data) => Content::DataUrl(data.clone().into_owned()),
         (Some(data), _) if !data.is_empty() => Content::Base64(data.clone().into_owned()),
         (_, Some(url)) => Content::External(url.clone().into_owned()),
         _ => Content::Missing,
@@ -597,7 +599,7 @@ fn add_image(
     role: ArtifactRole,
     (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings),
 ) -> io::Result<readalong_model::ArtifactId> {
-    if url.starts_with("data:") {
+    if is_data_url(url) {
         return Ok(match chat.add_data_url("", url, role, surroundings)? {
             Some(artifact) => artifact,
             None => {
@@ -606,7 +608,7 @@ fn add_image(
             }
         });
     }
-    if url.starts_with("http://") || url.starts_with("https://") {
+    if is_web_url(url) {
         return Ok(chat.add_external(last_segment(url), None, role, url));
     }
     Ok(chat.add_missing(last_segment(url), None, role))

@@ -47,6 +47,30 @@ fn a_request_is_a_chat_with_hidden_instructions() {
     );
 }
 
+#[test]
+fn thoughts_may_be_a_list() {
+    let message = |thinking: &str| {
+        format!(
+            r#"[{{"role":"user","content":"Why?"}},{{"role":"assistant","content":[{{"type":"thinking","thinking":{thinking}}},{{"type":"text","text":"So."}}]}}]"#
+        )
+    };
+    for (thinking, part) in [
+        (r#""one""#, "  reasoning \"one\""),
+        (r#""""#, "  reasoning \"\""),
+        (
+            r#"[{"type":"text","text":"one"},{"type":"text","text":"two"}]"#,
+            "  reasoning \"one\\n\\ntwo\"",
+        ),
+        (
+            r#"{"a":1}"#,
+            r#"  unknown thinking {"type":"thinking","thinking":{"a":1}}"#,
+        ),
+    ] {
+        let imported = read_bytes(message(thinking).into_bytes());
+        assert!(outline(&imported.chat).contains(part), "{thinking}");
+    }
+}
+
 /// A request as agents send it: reminders before and behind what people and tools say.
 #[test]
 fn what_a_program_injects_is_hidden() {

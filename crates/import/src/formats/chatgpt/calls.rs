@@ -12,11 +12,21 @@ pub(super) struct Context {
     pub(super) call: Option<Rc<str>>,
     /// The canvas document that is being worked on.
     pub(super) document: Option<Rc<str>>,
+    /// The parts of the report that was read last: its window tells of it again and again.
+    pub(super) report: Option<Rc<str>>,
 }
 
 /// True where a message to this recipient is a call.
 pub(super) fn is_tool(recipient: &str) -> bool {
     !matches!(recipient, "" | "all" | "user" | "assistant")
+}
+
+/// What people call a tool.
+pub(super) fn name_of(tool: &str) -> &str {
+    match tool {
+        "t2uay3k.sj1i4kz" => "image_gen",
+        _ => tool,
+    }
 }
 
 /// What a call does, and the input that is left.

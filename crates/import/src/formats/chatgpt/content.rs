@@ -16,7 +16,7 @@ use super::{
     assets::{self, Assets, Hint},
     calls::{self, Context},
     citations::{self, Marks},
-    wire::{AttachmentIn, ContentIn, MessageIn, Metadata, PartIn, PartMembers},
+    wire::{AttachmentIn, ContentIn, MessageIn, Metadata, PartIn, PartMembers, WindowState},
 };
 use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
 
@@ -24,6 +24,9 @@ use crate::{builder::ChatBuilder, formats::lenient, surroundings::Surroundings};
 const SANDBOX: &str = "sandbox:/mnt/data/";
 /// Files of that kind that one message can name.
 const SANDBOX_LINKS_MAX: usize = 100;
+
+/// What the product tells its model before the state of a tool's window.
+const WINDOW_STATE: &str = "The latest state of the widget is: ";
 
 /// What is at hand while a message is made.
 pub(super) struct Making<'m> {
@@ -42,11 +45,66 @@ struct Piece<'a, 'm> {
     attachments: HashMap<&'m str, &'m AttachmentIn<'a>>,
     /// Ids of files that are in the message already.
     shown: HashSet<String>,
+    /// Pictures that a tool drew.
+    drawn: Vec<Part>,
 }
 
 impl Making<'_> {
-    /// The message of a node, without its parent.
-    pub(super) fn message<'a>(&mut self, id: &str, source: &MessageIn<'a>) -> io::Result<Message> {
+    /// The messages of a node, each after the one before, without the parent of the first.
+    pub(super) fn messages(
+        &mut self,
+        id: &str,
+        source: &MessageIn<'_>,
+    ) -> io::Result<Vec<Message>> {
+        let (message, drawn) = self.message(id, source)?;
+        let report = self.report(&message, source)?;
+        // What was asked for is the answer, not the result of a call.
+        let pictures = (!drawn.is_empty()).then(|| Message {
+            at: message.at,
+            visibility: message.visibility,
+            parts: drawn,
+            ..Message::new(format!("{id}~drawn"), Role::Assistant)
+        });
+        let all = [Some(message), pictures, report];
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    /// The report that a tool's message holds as the state of its window, hidden or not: to a reader it is the answer.
+    fn report(&mut self, message: &Message, source: &MessageIn<'_>) -> io::Result<Option<Message>> {
+        let Some(state) = window_state(message.role, source) else {
+            return Ok(None);
+        };
+        let state = serde_json::Deserializer::from_str(state).into_iter().next();
+        let report = match state {
+            Some(Ok(WindowState { report_message })) => report_message,
+            Some(Err(_)) => {
+                self.chat
+                    .warn("what a tool's window showed could not be read");
+                None
+            }
+            None => None,
+        };
+        let Some(report) = report else {
+            return Ok(None);
+        };
+        let (mut report, _) = self.message(&format!("{}~report", message.id.0), &report)?;
+        report.at = report.at.or(message.at);
+        let text = format!("{:?}", report.parts);
+        let is_new = self.context.report.as_deref() != Some(&text);
+        let is_answer = report.role == Role::Assistant && report.visibility == Visibility::Shown;
+        if !is_answer || !is_new || report.parts.is_empty() {
+            return Ok(None);
+        }
+        self.context.report = Some(text.into());
+        Ok(Some(report))
+    }
+
+    /// The message of a node, without its parent, and the pictures that a tool drew.
+    fn message<'a>(
+        &mut self,
+        id: &str,
+        source: &MessageIn<'a>,
+    ) -> io::Result<(Message, Vec<Part>)> {
         let empty = Metadata::default();
         let metadata: &Metadata<'a> = source.metadata.as_ref().unwrap_or(&empty);
         let native_role = source
@@ -74,18 +132,22 @@ impl Making<'_> {
                 .filter_map(|attachment| Some((attachment.id.as_deref()?, attachment)))
                 .collect(),
             shown: HashSet::new(),
+            drawn: Vec::new(),
         };
         let recipient = source.recipient.as_deref().unwrap_or("all");
         if role == Role::Assistant && calls::is_tool(recipient) {
             message.parts = self.call(id, recipient, source.content.as_ref(), &mut piece)?;
             self.warn_of_marks(&piece);
             self.context.call = Some(id.into());
-            return Ok(message);
+            return Ok((message, piece.drawn));
         }
         let mut parts = match &source.content {
             Some(content) => self.parts(content, &mut piece)?,
             None => Vec::new(),
         };
+        if let Some(passage) = (metadata.targeted_reply.as_deref()).filter(|_| role == Role::User) {
+            parts.insert(0, quotation(passage));
+        }
         self.add_attachments(&mut parts, &mut piece)?;
         if role == Role::Assistant {
             self.add_sandbox_files(id, &mut parts)?;
@@ -99,7 +161,7 @@ impl Making<'_> {
         );
         match role {
             Role::Tool => {
-                self.add_run_pictures(&mut parts, &mut piece)?;
+                self.add_run_pictures(&mut piece)?;
                 let call_id = self.context.call.as_deref().unwrap_or(id).to_owned();
                 message.parts.push(Part::ToolResult {
                     call_id,
@@ -117,7 +179,7 @@ impl Making<'_> {
                 message.parts = parts;
             }
         }
-        Ok(message)
+        Ok((message, piece.drawn))
     }
 
     fn warn_of_marks(&mut self, piece: &Piece<'_, '_>) {
@@ -157,7 +219,7 @@ impl Making<'_> {
         let (action, input) = calls::action_of(tool, &citations::clean(&input), &mut self.context);
         let call = ToolCall {
             call_id: id.to_owned(),
-            name: tool.to_owned(),
+            name: calls::name_of(tool).to_owned(),
             action,
             input,
             state: CallState::NoResult,
@@ -306,7 +368,9 @@ impl Making<'_> {
             {
                 self.push_pointer(members, piece, parts)?;
             }
-            "audio_transcription" => parts.extend(text(&members.text, &piece.marks)),
+            "audio_transcription" | "text" if members.text.is_some() => {
+                parts.extend(text(&members.text, &piece.marks))
+            }
             "real_time_user_audio_video_asset_pointer" => {
                 let single = [
                     members.audio_asset_pointer,
@@ -341,7 +405,10 @@ impl Making<'_> {
             (Ok(Some(members)), _) if members.asset_pointer.is_some() => {
                 self.push_pointer(&members, piece, parts)
             }
-            (_, Ok(Some(pointer))) => self.push_asset(&pointer, None, piece, parts),
+            (_, Ok(Some(pointer))) => {
+                parts.push(self.asset(&pointer, None, piece)?);
+                Ok(())
+            }
             _ if raw.get() == "null" => Ok(()),
             _ => {
                 parts.push(unknown("asset_pointer", raw));
@@ -373,17 +440,22 @@ impl Making<'_> {
                 .filter(|prompt| !prompt.is_empty())
                 .map(|prompt| citations::clean(prompt).into_owned())
         });
-        self.push_asset(pointer, alt, piece, parts)
+        let part = self.asset(pointer, alt, piece)?;
+        if piece.role == Role::Tool && members.is_drawn() {
+            piece.drawn.push(part);
+        } else {
+            parts.push(part);
+        }
+        Ok(())
     }
 
     /// A file by its pointer: a picture where `alt` says so, else by what its bytes are.
-    fn push_asset(
+    fn asset(
         &mut self,
         pointer: &str,
         alt: Option<Option<String>>,
         piece: &mut Piece<'_, '_>,
-        parts: &mut Vec<Part>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Part> {
         let id = assets::id_in(pointer);
         let attachment = piece.attachments.get(id).copied();
         let hint = Hint {
@@ -393,11 +465,10 @@ impl Making<'_> {
         };
         let artifact = self.assets.add(id, hint, self.chat, self.surroundings)?;
         piece.shown.insert(id.to_owned());
-        parts.push(match alt {
+        Ok(match alt {
             Some(alt) => Part::Image { artifact, alt },
             None => self.file_part(artifact),
-        });
-        Ok(())
+        })
     }
 
     fn file_part(&self, artifact: readalong_model::ArtifactId) -> Part {
@@ -475,11 +546,7 @@ impl Making<'_> {
     }
 
     /// Pictures that a run of the code interpreter drew.
-    fn add_run_pictures(
-        &mut self,
-        parts: &mut Vec<Part>,
-        piece: &mut Piece<'_, '_>,
-    ) -> io::Result<()> {
+    fn add_run_pictures(&mut self, piece: &mut Piece<'_, '_>) -> io::Result<()> {
         let Some(run) = &piece.metadata.aggregate_result else {
             return Ok(());
         };
@@ -492,7 +559,8 @@ impl Making<'_> {
                 continue;
             };
             if !piece.shown.contains(assets::id_in(pointer)) {
-                self.push_asset(pointer, Some(None), piece, parts)?;
+                let picture = self.asset(pointer, Some(None), piece)?;
+                piece.drawn.push(picture);
             }
         }
         Ok(())
@@ -520,6 +588,20 @@ impl ContentIn<'_> {
             .iter()
             .any(|(key, raw)| !matches!(key.as_ref(), "parts" | "thoughts") && is_filled(raw))
     }
+}
+
+/// What the window of a tool shows, as JSON: beside the tool's message, or told to the model as its text.
+fn window_state<'m>(role: Role, source: &'m MessageIn<'_>) -> Option<&'m str> {
+    let metadata = source.metadata.as_ref().filter(|_| role == Role::Tool)?;
+    let window = metadata.chatgpt_sdk.as_ref();
+    let beside = window.and_then(|window| window.widget_state.as_deref());
+    let mut parts = source.content.iter().flat_map(|content| &content.parts);
+    beside.or_else(|| {
+        parts.find_map(|part| match part {
+            PartIn::Text(text) => text.strip_prefix(WINDOW_STATE),
+            _ => None,
+        })
+    })
 }
 
 fn author_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Author {
@@ -558,13 +640,26 @@ fn status_of(source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Status {
     }
 }
 
-/// Hidden is what the product hides: its own instructions, the owner's profile, and messages that are out of the context.
+/// Hidden is what the product hides: its own instructions, the owner's profile and other windows, and messages that are out of the context.
+/// A picture that was drawn is out of the context and shown.
 fn visibility_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Visibility {
     let kind = source.content.as_ref().map_or("", ContentIn::kind);
-    let profile = matches!(kind, "user_editable_context" | "model_editable_context");
+    let context = matches!(
+        kind,
+        "user_editable_context" | "model_editable_context" | "app_pairing_content"
+    );
     let flagged = metadata.is_visually_hidden_from_conversation || metadata.is_user_system_message;
-    let instructions = role == Role::System && kind != "system_error";
-    match profile || flagged || instructions || source.weight == Some(0.0) {
+    let instructions = match role {
+        Role::System => kind != "system_error",
+        Role::Tool => matches!(
+            metadata.command.as_deref(),
+            Some("prompt" | "context_stuff")
+        ),
+        _ => false,
+    };
+    let parts = source.content.iter().flat_map(|content| &content.parts);
+    let draws = role == Role::Tool && parts.into_iter().any(PartIn::is_drawn);
+    match context || flagged || instructions || source.weight == Some(0.0) && !draws {
         true => Visibility::Hidden,
         false => Visibility::Shown,
     }
@@ -631,6 +726,18 @@ fn page(content: &ContentIn<'_>) -> Part {
         title: citations::clean(title).into_owned(),
         url: url.map(str::to_owned),
         excerpt,
+    }
+}
+
+fn quotation(passage: &str) -> Part {
+    let passage = citations::clean(passage);
+    let lines: Vec<String> = passage
+        .trim()
+        .lines()
+        .map(|line| format!("> {line}"))
+        .collect();
+    Part::Text {
+        markdown: lines.join("\n"),
     }
 }
 

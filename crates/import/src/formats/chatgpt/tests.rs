@@ -12,7 +12,14 @@ use crate::{Pick, Source, Surroundings, Transcript};
 
 #[test]
 fn fixtures_give_their_outlines() {
-    for name in ["conversations.json", "one.json"] {
+    for name in [
+        "conversations.json",
+        "one.json",
+        "drawn.json",
+        "report.json",
+        "injected.json",
+        "odd.json",
+    ] {
         let path = fixtures("chatgpt").join(name);
         assert_eq!(open(&path).detection().format.name, "chatgpt", "{name}");
         check_outline(&path);

@@ -90,10 +90,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for ContentIn<'a> {
         let members: ContentMembers<'_> = lenient::object_of(raw)
             .map_err(Error::custom)?
             .unwrap_or_default();
-        let parts = members
-            .parts
-            .iter()
-            .map(|part| PartIn::of(part))
+        // A list; some programs write its only part in its place.
+        let list = match members.parts {
+            Some(list) if list.get().starts_with('[') => lenient::list_of(list),
+            Some(part) if part.get().starts_with(['"', '{']) => vec![part],
+            _ => Vec::new(),
+        };
+        let parts = list
+            .into_iter()
+            .map(PartIn::of)
             .collect::<Result<_, _>>()
             .map_err(Error::custom)?;
         Ok(Self {
@@ -109,8 +114,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for ContentIn<'a> {
 pub(super) struct ContentMembers<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(super) content_type: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "lenient::list")]
-    pub(super) parts: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    parts: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(super) text: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -173,6 +178,11 @@ impl<'a> PartIn<'a> {
             None => Self::Other(raw),
         })
     }
+
+    /// True for a picture that the product drew.
+    pub(super) fn is_drawn(&self) -> bool {
+        matches!(self, Self::Object(_, members) if members.is_drawn())
+    }
 }
 
 /// The members of a part that is no text: a pointer to a file, or what was said aloud.
@@ -198,6 +208,16 @@ pub(super) struct PartMembers<'a> {
 pub(super) struct PartMetadata<'a> {
     #[serde(borrow, default, deserialize_with = "lenient::object")]
     pub(super) dalle: Option<Dalle<'a>>,
+    #[serde(borrow, default, deserialize_with = "lenient::members")]
+    generation: Option<Members<'a>>,
+}
+
+impl PartMembers<'_> {
+    /// True for a picture that the product drew.
+    pub(super) fn is_drawn(&self) -> bool {
+        let metadata = self.metadata.as_ref();
+        metadata.is_some_and(|metadata| metadata.dalle.is_some() || metadata.generation.is_some())
+    }
 }
 
 /// What a picture was made from.
@@ -214,6 +234,9 @@ pub(super) struct Metadata<'a> {
     pub(super) is_visually_hidden_from_conversation: bool,
     #[serde(default, deserialize_with = "lenient::flag")]
     pub(super) is_user_system_message: bool,
+    /// What a tool's message is for.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub(super) command: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
     pub(super) model_slug: Option<Cow<'a, str>>,
     #[serde(borrow, default, deserialize_with = "lenient::objects")]
@@ -235,6 +258,25 @@ pub(super) struct Metadata<'a> {
     pub(super) aggregate_result: Option<RunResult<'a>>,
     #[serde(borrow, default, deserialize_with = "lenient::object")]
     pub(super) finish_details: Option<FinishDetails<'a>>,
+    /// The passage that a prompt answers to.
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub(super) targeted_reply: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
+    pub(super) chatgpt_sdk: Option<Window<'a>>,
+}
+
+/// The window that a tool shows in the product.
+#[derive(Deserialize)]
+pub(super) struct Window<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    pub(super) widget_state: Option<Cow<'a, str>>,
+}
+
+/// What is shown there.
+#[derive(Deserialize)]
+pub(super) struct WindowState<'a> {
+    #[serde(borrow, default, deserialize_with = "lenient::object")]
+    pub(super) report_message: Option<MessageIn<'a>>,
 }
 
 /// A mark in the text and what it stands for.

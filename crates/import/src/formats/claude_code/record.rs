@@ -25,8 +25,8 @@ pub(super) struct Line<'a> {
     pub(super) parent_uuid: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::text")]
     pub(super) session_id: Option<Cow<'a, str>>,
-    #[serde(borrow, deserialize_with = "lenient::text")]
-    pub(super) timestamp: Option<Cow<'a, str>>,
+    #[serde(deserialize_with = "lenient::time")]
+    pub(super) timestamp: Option<Timestamp>,
     #[serde(borrow, deserialize_with = "lenient::text")]
     pub(super) version: Option<Cow<'a, str>>,
     #[serde(borrow, deserialize_with = "lenient::text")]
@@ -79,6 +79,8 @@ pub(super) struct Line<'a> {
     /// What a stream ends with.
     #[serde(borrow, deserialize_with = "lenient::text")]
     pub(super) result: Option<Cow<'a, str>>,
+    #[serde(borrow, deserialize_with = "lenient::list")]
+    pub(super) errors: Vec<&'a RawValue>,
     #[serde(rename = "is_error", deserialize_with = "lenient::flag")]
     pub(super) is_error: bool,
     /// In streams.
@@ -131,10 +133,6 @@ pub(super) struct Outcome<'a> {
 }
 
 impl Line<'_> {
-    pub(super) fn at(&self) -> Option<Timestamp> {
-        self.timestamp.as_deref().and_then(|time| time.parse().ok())
-    }
-
     pub(super) fn session(&self) -> Option<&str> {
         self.session_id
             .as_deref()

@@ -197,7 +197,8 @@ impl ClaudeCode {
         }
     }
 
-    /// The files of subagents that lie beside the session: in a folder of its own, in older sessions beside it among those of other sessions.
+    /// The files of subagents that lie beside the session: in a folder of its own and in those of its workflows, in older sessions beside it
+    /// among those of other sessions.
     pub(super) fn subagent_files(
         &mut self,
         surroundings: &mut dyn Surroundings,
@@ -205,17 +206,24 @@ impl ClaudeCode {
         if !is_plain(&self.stem) || self.exported_agent.is_some() {
             return Ok(Vec::new());
         }
-        let folder = format!("{}/subagents", self.stem);
-        let names = surroundings.names_in(&folder);
-        let agents = names
-            .iter()
-            .filter_map(|name| agent_of(name))
-            .take(FILES_MAX);
+        let mut folders = vec![format!("{}/subagents/", self.stem)];
+        // Those that a workflow starts have a folder for each of its runs.
+        let runs = format!("{}/subagents/workflows/", self.stem);
+        let names = surroundings.names_in(runs.trim_end_matches('/'));
+        let names = names.into_iter().filter(|name| name.ends_with('/'));
+        folders.extend(names.take(FILES_MAX).map(|name| runs.clone() + &name));
+        let mut found: Vec<(String, String)> = Vec::new();
+        for folder in folders {
+            let names = surroundings.names_in(folder.trim_end_matches('/'));
+            let agents = names.iter().filter_map(|name| agent_of(name));
+            let paths =
+                agents.map(|agent| (agent.to_owned(), format!("{folder}agent-{agent}.jsonl")));
+            found.extend(paths.take(FILES_MAX - found.len()));
+        }
         let mut new: Vec<(Option<Timestamp>, String)> = Vec::new();
-        for agent in agents {
-            let path = format!("{folder}/agent-{agent}.jsonl");
-            if !self.subagents.known.contains(agent) {
-                self.subagents.known.insert(agent.to_owned());
+        for (agent, path) in found {
+            if !self.subagents.known.contains(&agent) {
+                self.subagents.known.insert(agent);
                 let start = surroundings.beside_start(&path, START_BYTES)?;
                 new.push((start.as_deref().and_then(begun_at), path));
             }
@@ -535,7 +543,7 @@ fn begun_at(start: &[u8]) -> Option<Timestamp> {
     start
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Line<'_>>(framer::trim(line)).ok())
-        .find_map(|line| line.at())
+        .find_map(|line| line.timestamp)
 }
 
 fn damaged(reason: String, chat: &mut ChatBuilder) {

@@ -94,6 +94,7 @@ fn subagents_and_big_outputs_beside_the_session() {
             (ThreadKind::Subagent, Some("Explore"), Some("t1")),
             (ThreadKind::Subagent, Some("Count"), Some("t2")),
             (ThreadKind::Compaction, None, None),
+            (ThreadKind::Subagent, Some("Check"), None),
             (ThreadKind::Subagent, Some("Old"), Some("t3")),
         ]
     );
@@ -116,8 +117,10 @@ fn subagents_and_big_outputs_beside_the_session() {
             (1, "Inline done."),
             (2, "Found two."),
             (3, "Forty."),
-            (5, "Old ways, more words"),
-            (5, "Old answer.")
+            (5, "Check it"),
+            (5, "It holds."),
+            (6, "Old ways, more words"),
+            (6, "Old answer.")
         ]
     );
     assert_eq!(chat.damaged_records, 1);
@@ -311,6 +314,85 @@ fn news_of_a_task_is_no_prompt_and_stands_there_once() {
     assert_eq!(seen.len(), 3, "{seen:#?}");
     assert!(seen[1].contains("Info") && seen[1].contains("<task-id>t"));
     assert!(seen[2].contains("Info") && seen[2].contains("Read the output"));
+}
+
+#[test]
+fn what_humans_say_to_calls_is_theirs() {
+    check_outline(&fixtures("claude-code").join("refusals.jsonl"));
+}
+
+#[test]
+fn a_record_with_the_id_of_another_is_a_replay_where_it_says_the_same() {
+    let call = |id: &str| serde_json::json!({"type": "tool_use", "id": id, "name": "Bash", "input": {"command": id}});
+    let thought = |text: &str| serde_json::json!({"type": "thinking", "thinking": text});
+    let of_model = |block: Value| serde_json::json!({"uuid": "same", "message": {"role": "assistant", "content": [block]}});
+    let imported = session(&[
+        ("user", says("user", "Go on")),
+        ("assistant", of_model(call("t1"))),
+        ("assistant", of_model(call("t2"))),
+        ("assistant", of_model(call("t1"))),
+        ("assistant", of_model(thought("Hm."))),
+        ("assistant", of_model(call("t2"))),
+    ]);
+    let text = outline(&imported.chat);
+    for expected in ["call t1 ", "call t2 ", "reasoning \"Hm.\""] {
+        assert_eq!(text.matches(expected).count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_stream_that_failed_says_why() {
+    let imported = session(&[
+        ("user", says("user", "Go on")),
+        (
+            "result",
+            serde_json::json!({"subtype": "error_during_execution", "is_error": true, "errors": ["No network", 7]}),
+        ),
+    ]);
+    let text = outline(&imported.chat);
+    assert!(text.ends_with("notice Error \"No network\""), "{text}");
+}
+
+#[test]
+fn streams_of_older_versions_have_no_ids() {
+    let stream = std::fs::read_to_string(fixtures("claude-code").join("stream.jsonl")).unwrap();
+    let without_ids = |line: &str| {
+        let mut record: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+        record.remove("uuid");
+        serde_json::to_string(&record).unwrap() + "\n"
+    };
+    let lines: String = stream.lines().map(without_ids).collect();
+    let transcript = transcript(lines.into_bytes());
+    assert_eq!(transcript.detection().format.name, "claude-code");
+    let imported = transcript.read(&Pick::Only, &mut crate::Discard).unwrap();
+    let text = outline(&imported.chat);
+    assert!(
+        text.contains("text \"Stream it\"") && text.contains("text \"Streamed.\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn lines_that_begin_with_damage_are_lines() {
+    let line = |uuid: &str, text: &str| {
+        let message = serde_json::json!({"role": "user", "content": text});
+        let record = serde_json::json!({"type": "user", "uuid": uuid, "sessionId": "s-torn", "message": message});
+        record.to_string()
+    };
+    let long = "x".repeat(400_000);
+    let lines = [
+        line("u1", "one") + &line("u2", "two"),
+        line("u3", &long),
+        r#"{"type":"user","uuid":"lost","message":{"role":"us"#.to_owned() + &line("u4", "four"),
+        line("u5", "five"),
+    ];
+    let imported = transcript(lines.join("\n").into_bytes())
+        .read(&Pick::Only, &mut crate::Discard)
+        .unwrap();
+    let messages = imported.chat.messages.iter();
+    let ids: Vec<&str> = messages.map(|message| message.id.0.as_str()).collect();
+    assert_eq!(ids, ["u1", "u2", "u3", "u4", "u5"]);
+    assert_eq!(imported.stats.damaged, 1);
 }
 
 #[test]

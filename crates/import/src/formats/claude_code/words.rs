@@ -29,12 +29,13 @@ pub(super) enum Said {
 const REMINDER: &str = "<system-reminder>";
 const REMINDER_END: &str = "</system-reminder>";
 /// Tags that the program puts around its own texts.
-const TAGS: [(&str, Said); 18] = [
+const TAGS: [(&str, Said); 20] = [
     ("command-name", Said::Command),
     ("command-message", Said::Command),
     ("command-args", Said::Command),
     ("command-contents", Said::Command),
     ("bash-input", Said::Command),
+    ("user-memory-input", Said::Command),
     ("local-command-stdout", Said::Output),
     ("local-command-stderr", Said::Output),
     ("bash-stdout", Said::Output),
@@ -48,6 +49,7 @@ const TAGS: [(&str, Said); 18] = [
     ("task-notification", Said::Info),
     ("teammate-message", Said::Info),
     ("cross-session-message", Said::Info),
+    ("mcp-resource-update", Said::Info),
 ];
 /// Beginnings of texts that the program writes without tags.
 const BEGINNINGS: [(&str, Said); 3] = [
@@ -57,7 +59,7 @@ const BEGINNINGS: [(&str, Said); 3] = [
         Said::Hidden,
     ),
     (
-        "This session is being continued from a previous conversation",
+        "This session is being continued from a previous conversation that ran out of context",
         Said::Compaction,
     ),
 ];
@@ -68,6 +70,16 @@ const REFUSALS: [&str; 4] = [
     "Claude requested permissions to ",
     "Permission to use ",
 ];
+
+/// What stands in a refused call's result before the human's words, and what the program may say behind them.
+const REFUSAL_SAID: &str = "the user said:\n";
+const REFUSAL_NOTE: &str = "\n\nNote: The user's next message";
+/// What the program says there in the human's place.
+const NO_WORDS: &str = "The user wants to clarify these questions.";
+/// The tool that asks the human, and how the result of it begins.
+pub(super) const QUESTION: &str = "AskUserQuestion";
+const ANSWERED: &str = "User has answered your questions: ";
+const ANSWERS_END: &str = ". You can now continue";
 
 /// Cuts a text into what the program and what the human said.
 pub(super) fn said(text: &str) -> Vec<(Said, Cow<'_, str>)> {
@@ -92,7 +104,8 @@ pub(super) fn said(text: &str) -> Vec<(Said, Cow<'_, str>)> {
     // Nobody types on behind news: the program says there where more of it is.
     let is_news = matches!(found.last(), Some((Said::Info, _)));
     match BEGINNINGS.iter().find(begins) {
-        Some((_, Said::Interrupted)) if !rest.trim_end().ends_with(']') => {
+        // It is one bracket, and a human who quotes it says more.
+        Some((_, Said::Interrupted)) if rest.trim().find(']') != Some(rest.trim().len() - 1) => {
             put(&mut found, Said::Prompt, Cow::Borrowed(rest))
         }
         Some((_, said)) => put(&mut found, *said, Cow::Borrowed(rest.trim())),
@@ -112,6 +125,42 @@ pub(super) fn said(text: &str) -> Vec<(Said, Cow<'_, str>)> {
 pub(super) fn is_refusal(text: &str) -> bool {
     REFUSALS.iter().any(|beginning| text.starts_with(beginning))
         && (text.starts_with("The user") || text.contains("grant") || text.contains("denied"))
+}
+
+/// Takes out of a refused call's result what the human said to it.
+pub(super) fn take_refusal(result: &mut String) -> Option<String> {
+    let start = result.find(REFUSAL_SAID)? + REFUSAL_SAID.len();
+    let said = result.get(start..)?;
+    let end = start + said.find(REFUSAL_NOTE).unwrap_or(said.len());
+    let words = result.get(start..end)?.trim();
+    if words.is_empty() || words.starts_with(NO_WORDS) {
+        return None;
+    }
+    let words = words.to_owned();
+    result.replace_range(start..end, "");
+    Some(words)
+}
+
+/// True for the result of a call that asked the human and was answered.
+pub(super) fn is_answered(text: &str) -> bool {
+    text.starts_with(ANSWERED)
+}
+
+/// Takes out of the result of a call that asked the human what the human answered: each question as a quotation, and its answer.
+pub(super) fn take_answers(result: &mut String) -> Option<String> {
+    let said = result.strip_prefix(ANSWERED)?;
+    let end = said.rfind(ANSWERS_END).unwrap_or(said.len());
+    let pairs = said.get(..end)?.trim();
+    let quoted = pairs.strip_prefix('"')?.strip_suffix('"')?;
+    let answer = |pair: &str| {
+        let (question, answer) = pair.split_once("\"=\"")?;
+        let question = question.trim().replace('\n', "\n> ");
+        Some(format!("> {question}\n\n{answer}"))
+    };
+    let answers: Option<Vec<String>> = quoted.split("\", \"").map(answer).collect();
+    let answers = answers?.join("\n\n");
+    result.truncate(ANSWERED.len());
+    Some(answers)
 }
 
 /// Takes out of parts that a message array has in a human's place what the program put there for its model only, and gives that.
@@ -214,6 +263,7 @@ impl<'t> CommandLine<'t> {
             "command-name" => self.name = inner,
             "command-args" => self.args = inner,
             "bash-input" => (self.name, self.args) = ("!", inner),
+            "user-memory-input" => (self.name, self.args) = ("#", inner),
             // Older versions write that in the place of the name.
             "command-message" if inner.ends_with("is running\u{2026}") => {}
             _ => self.more.push(inner),
@@ -265,6 +315,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_humans_say_to_calls_is_taken_out_of_the_results() {
+        let refused = "The user doesn't want to proceed with this tool use. To tell you how to proceed, the user said:\n";
+        for (said, expected) in [
+            ("Not so.\n\nDo y.", Some("Not so.\n\nDo y.")),
+            (
+                "No.\n\nNote: The user's next message may be one.",
+                Some("No."),
+            ),
+            ("The user wants to clarify these questions.\n    This", None),
+            ("", None),
+        ] {
+            let mut result = format!("{refused}{said}");
+            assert_eq!(take_refusal(&mut result).as_deref(), expected);
+            let is_kept = expected.is_none();
+            assert_eq!(result == format!("{refused}{said}"), is_kept, "{result}");
+        }
+        let answered = "User has answered your questions: \"Which\none?\"=\"a, b\", \"How?\"=\"so\". You can now continue with it.";
+        for (result, expected) in [
+            (answered, Some("> Which\n> one?\n\na, b\n\n> How?\n\nso")),
+            ("User has answered your questions: none", None),
+        ] {
+            let mut text = result.to_owned();
+            assert_eq!(take_answers(&mut text).as_deref(), expected);
+            assert_eq!(text == result, expected.is_none());
+        }
+    }
+
+    #[test]
     fn tells_humans_from_the_program() {
         for (text, expected) in [
             ("  fix it\n", vec![(Said::Prompt, "  fix it\n")]),
@@ -290,6 +368,35 @@ mod tests {
             ),
             ("<local-command-stdout></local-command-stdout>", vec![]),
             ("<bash-input>ls</bash-input>", vec![(Said::Command, "! ls")]),
+            (
+                "<user-memory-input>use pnpm</user-memory-input>",
+                vec![(Said::Command, "# use pnpm")],
+            ),
+            (
+                "<mcp-resource-update server=\"x\">news</mcp-resource-update>",
+                vec![(Said::Info, "news")],
+            ),
+            (
+                "[Request interrupted by user] is what I see [why?]",
+                vec![(
+                    Said::Prompt,
+                    "[Request interrupted by user] is what I see [why?]",
+                )],
+            ),
+            (
+                "This session is being continued from a previous conversation of mine.",
+                vec![(
+                    Said::Prompt,
+                    "This session is being continued from a previous conversation of mine.",
+                )],
+            ),
+            (
+                "This session is being continued from a previous conversation that ran out of context. So:",
+                vec![(
+                    Said::Compaction,
+                    "This session is being continued from a previous conversation that ran out of context. So:",
+                )],
+            ),
             (
                 "<bash-stdout>a</bash-stdout><bash-stderr></bash-stderr>",
                 vec![(Said::Output, "a")],

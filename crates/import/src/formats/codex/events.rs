@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::twins::{Known, Voice};
-use crate::responses_items::members as lenient;
+use crate::responses_items::{in_tag, members as lenient};
 
 /// An event, as far as it matters.
 pub(super) enum Event<'a> {
@@ -134,6 +134,8 @@ struct Finished<'a> {
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "lenient::text")]
+    text: Option<Cow<'a, str>>,
 }
 
 /// Reads an event; `Err` with its type where that is unknown.
@@ -199,12 +201,13 @@ fn said_event<'a>(said: Option<(Voice, String)>, known: Known) -> Event<'a> {
     })
 }
 
-/// Events tell of the person's words, but for those whose kind or beginning says otherwise.
+/// Events tell of the person's words, but for those whose kind says otherwise, or that are one tag of the program from beginning to end.
 fn is_human(text: &str, kind: Option<&str>) -> bool {
-    let injected = ["<environment_context>", "<user_instructions>"]
-        .iter()
-        .any(|beginning| text.trim_start().starts_with(beginning));
-    !injected && kind.is_none_or(|kind| kind == "plain")
+    let is_all = |tag: &&str| {
+        in_tag(text.trim_start(), tag).is_some_and(|(_, after)| after.trim().is_empty())
+    };
+    let injected = ["environment_context", "user_instructions"];
+    !injected.iter().any(is_all) && kind.is_none_or(|kind| kind == "plain")
 }
 
 fn tokens(info: &TokenInfo) -> Event<'static> {
@@ -258,6 +261,10 @@ fn finished<'a>(item: &RawValue) -> Result<Event<'a>, serde_json::Error> {
             files: Vec::new(),
             known: Known::Finished,
         },
+        Some("Plan") => said_event(
+            item.text.map(|plan| (Voice::Assistant, plan.into_owned())),
+            Known::Finished,
+        ),
         Some("AgentMessage") if !text.trim().is_empty() => Event::Said {
             voice: Voice::Assistant,
             text: text.into(),

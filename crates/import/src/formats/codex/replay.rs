@@ -5,7 +5,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Entry, events::Event};
+use super::{Entry, events::Event, is_by_model};
 use crate::responses_items::Draft;
 
 /// Bytes at both ends of a long member that it is recognised by.
@@ -105,14 +105,7 @@ pub(super) fn mark(entry: &Entry<'_>) -> Option<Mark> {
             for member in members.into_iter().flatten() {
                 sample(member.get(), &mut hasher);
             }
-            matches!(
-                draft,
-                Draft::Message {
-                    role: readalong_model::Role::Assistant,
-                    ..
-                } | Draft::Reasoning { .. }
-                    | Draft::Call { .. }
-            )
+            is_by_model(draft)
         }
         Entry::Event(Event::User { text, .. }) => {
             sample(text, &mut hasher);

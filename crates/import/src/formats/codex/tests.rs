@@ -145,6 +145,128 @@ tool
 }
 
 #[test]
+fn prompts_that_begin_like_injected_texts_are_shown() {
+    check(
+        "own-words.jsonl",
+        r##"
+# <environment_context> is in my prompt. Why?
+user hidden
+  text "# AGENTS.md instructions for /home/dev/app\n\n<INSTRUCTIONS>\nUse tabs.\n</INSTRUCTIONS>"
+  text "<environment_context>\n<cwd>/home/dev/app</cwd>\n</environment_context>"
+user
+  text "<environment_context> is in my prompt. Why?"
+assistant
+  text "It tells me the folder."
+user
+  text "# AGENTS.md instructions are ignored."
+user hidden
+  text "<environment_context>\n<cwd>/home/dev</cwd>\n</environment_context>\n"
+assistant
+  text "I read them now."
+"##,
+    );
+}
+
+#[test]
+fn prompts_from_before_there_were_events_are_shown() {
+    check(
+        "mixed.jsonl",
+        r##"
+# one
+user hidden
+  text "<user_instructions>\nUse tabs.\n</user_instructions>"
+user
+  text "one"
+assistant
+  text "first"
+user
+  text "two"
+assistant
+  call c1 shell Run { command: "ls", language: None, purpose: None } NoResult
+user hidden
+  text "A context of a kind that nobody has seen before"
+user
+  text "three"
+assistant
+  text "third"
+user hidden
+  text "Another context of that kind"
+"##,
+    );
+}
+
+#[test]
+fn plans_stand_once_and_without_their_tags() {
+    check(
+        "plans.jsonl",
+        r##"
+# Plan it
+user
+  text "Plan it"
+assistant
+  text "I read the code.\n\n"
+  text "# Plan\n\n- one"
+user
+  text "Again"
+assistant
+  text "First:\n"
+  text "# Plan\n\n- two"
+  text "Good?\n"
+user
+  text "And where are no items?"
+assistant
+  text "# Plan\n\n- three\n"
+"##,
+    );
+}
+
+#[test]
+fn what_windows_put_before_a_prompt_is_hidden() {
+    check(
+        "windows.jsonl",
+        r##"
+# Describe it
+system hidden
+  text "\n# Files mentioned by the user:\n\n## a.png: /home/dev/a.png"
+user
+  text "Describe it"
+system hidden
+  text "# In app browser:\n- Current URL: http://localhost:3000/"
+user
+  text "Make it blue\n\n## My request for Codex:\nis a heading"
+system hidden
+  text "# Files mentioned by the user:\n\n## b.png: /home/dev/b.png"
+user
+  image image.png image/png (8 bytes)
+user
+  text "# In app browser: what is it?"
+"##,
+    );
+}
+
+#[test]
+fn agents_speak_and_declarations_of_tools_are_left_out() {
+    check(
+        "agents.jsonl",
+        r##"
+# Review it with two agents
+user
+  text "Review it with two agents"
+assistant gpt-x
+  call a1 spawn_agent Other Done {"task_name":"review"}
+tool
+  result a1
+    text "{\"task_name\":\"/lead/review\"}"
+assistant /lead/review
+  text "Message Type: FINAL_ANSWER\nPayload:\n"
+  text "A key is missing."
+assistant gpt-x
+  text "One key is missing."
+"##,
+    );
+}
+
+#[test]
 fn events_without_items_are_shown_once() {
     check(
         "events-only.jsonl",

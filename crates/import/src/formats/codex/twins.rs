@@ -37,6 +37,8 @@ pub(super) enum Said {
 pub(super) struct Twins {
     said: HashMap<(Voice, u64), [u32; 3]>,
     users: HashMap<u64, UsersText>,
+    /// The user's messages that the model has not answered, while no event was seen.
+    unanswered: Vec<String>,
     events_seen: bool,
 }
 
@@ -73,6 +75,9 @@ impl Twins {
 
     /// Notes the message that was put for a user's text.
     pub(super) fn put_user(&mut self, text: &str, message: String) {
+        if !self.events_seen {
+            self.unanswered.push(message.clone());
+        }
         self.users
             .entry(key(text))
             .or_default()
@@ -85,20 +90,22 @@ impl Twins {
         self.events_seen
     }
 
-    /// With the first event: the user's messages that came before it.
+    /// The model goes on from what the user's messages say.
+    pub(super) fn answered(&mut self) {
+        self.unanswered.clear();
+    }
+
+    /// With the first event: the user's messages that came before it since the model spoke. Those that it answered are of a time without events.
     pub(super) fn first_event(&mut self) -> Vec<String> {
-        if std::mem::replace(&mut self.events_seen, true) {
-            return Vec::new();
-        }
-        self.users
-            .values()
-            .flat_map(|text| text.messages.iter().cloned())
-            .collect()
+        self.events_seen = true;
+        std::mem::take(&mut self.unanswered)
     }
 }
 
+/// The words of a text: what is cut out of an event leaves blanks there that the item does not have.
 fn key(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.trim().hash(&mut hasher);
+    text.split_whitespace()
+        .for_each(|word| word.hash(&mut hasher));
     hasher.finish()
 }

@@ -9,7 +9,7 @@ use super::{
     input_of,
     turns::{Input, Media, MediaContent, MediaKind, Piece, Turn},
 };
-use crate::formats::lenient;
+use crate::{builder::is_data_url, formats::lenient};
 
 /// A content part, of the API or of a dataset.
 #[derive(Deserialize)]
@@ -149,15 +149,16 @@ fn push_part<'a>(raw: &'a RawValue, turn: &mut Turn<'a>) -> Result<(), serde_jso
             .pieces
             .extend(text_in(part.refusal.or(part.value))?.map(Piece::Text)),
         "reasoning" | "thinking" | "think" => {
-            turn.pieces.extend(
-                text_in(
-                    part.reasoning
-                        .or(part.thinking)
-                        .or(part.text)
-                        .or(part.value),
-                )?
-                .map(Piece::Reasoning),
-            );
+            let thought = part
+                .reasoning
+                .or(part.thinking)
+                .or(part.text)
+                .or(part.value);
+            turn.pieces.extend(text_in(thought)?.map(Piece::Reasoning));
+            // Some providers write a list of texts.
+            for text in thought.map(lenient::list_of).unwrap_or_default() {
+                turn.pieces.extend(thought_of(text)?.map(Piece::Reasoning));
+            }
         }
         "tool_call" | "function_call" => push_value_calls(part.value, turn)?,
         "image_url" | "image" | "input_image" => push_media(
@@ -235,7 +236,7 @@ fn push_media<'a>(
 }
 
 fn data_or_url(data: Cow<'_, str>) -> MediaContent<'_> {
-    if data.starts_with("data:") {
+    if is_data_url(&data) {
         MediaContent::Location(data)
     } else {
         MediaContent::Base64(data)

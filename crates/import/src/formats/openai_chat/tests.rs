@@ -7,6 +7,90 @@ use super::super::outline::{
 use crate::Layout;
 
 #[test]
+fn roles_have_several_names() {
+    let said = |role: &str| serde_json::json!({"role": role, "content": role});
+    let messages: Vec<_> = [
+        "System",
+        "User",
+        "model",
+        "human",
+        "ASSISTANT",
+        "ipython",
+        "boss",
+    ]
+    .map(said)
+    .into();
+    let imported = read_bytes(serde_json::json!(messages).to_string().into_bytes());
+    let text = outline(&imported.chat);
+    let lines = text.lines().filter(|line| !line.starts_with(' '));
+    let roles: Vec<&str> = lines.skip(1).collect();
+    assert_eq!(
+        roles,
+        [
+            "system hidden",
+            "user",
+            "assistant",
+            "user",
+            "assistant",
+            "tool",
+            "system meta"
+        ]
+    );
+}
+
+#[test]
+fn names_that_stand_twice_and_no_numbers_lose_no_message() {
+    let messages = br#"[{"role":"system","content":"S"},{"role":"user","role":"user","content":"one","content":"two"},{"role":"assistant","content":"three","score":NaN}]"#;
+    let imported = read_bytes(messages.to_vec());
+    let text = outline(&imported.chat);
+    assert!(
+        text.ends_with("user\n  text \"two\"\nassistant\n  text \"three\""),
+        "{text}"
+    );
+    assert_eq!((imported.stats.damaged, imported.warnings.len()), (0, 2));
+}
+
+#[test]
+fn addresses_are_the_same_in_capitals() {
+    let picture = "iVBORw0KGgo=";
+    let messages = serde_json::json!([
+        {"role": "system", "content": "Look."},
+        {"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": format!("data:IMAGE/PNG;charset=x;BASE64,{picture}")}},
+            {"type": "image_url", "image_url": {"url": format!("DATA:image/png;base64,{picture}")}},
+            {"type": "image_url", "image_url": {"url": "HTTPS://example.org/a.png"}},
+        ]},
+        {"role": "user", "content": "And these?", "images": [picture, "iVBORw0KGgo/none"]},
+    ]);
+    let imported = read_bytes(messages.to_string().into_bytes());
+    let text = outline(&imported.chat);
+    assert_eq!(
+        text.matches("image image.png image/png (8 bytes)").count(),
+        3,
+        "{text}"
+    );
+    assert!(
+        text.contains("a.png image/png (at HTTPS://example.org/a.png)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn thoughts_have_several_names() {
+    for answer in [
+        r#""content": "So.", "thinking": "Hm.", "tool_calls": []"#,
+        r#""content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "So."}]"#,
+    ] {
+        let messages = format!(
+            r#"[{{"role": "system", "content": "Think."}}, {{"role": "user", "content": "Why?"}}, {{"role": "assistant", {answer}}}]"#
+        );
+        let imported = read_bytes(messages.into_bytes());
+        let cut = "assistant\n  reasoning \"Hm.\"\n  text \"So.\"";
+        assert!(outline(&imported.chat).ends_with(cut), "{answer}");
+    }
+}
+
+#[test]
 fn fixtures_give_their_outlines() {
     for name in ["messages.jsonl", "array.json", "object.json", "many.jsonl"] {
         check_outline(&fixtures("openai-chat").join(name));

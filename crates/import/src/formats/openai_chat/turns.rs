@@ -16,7 +16,7 @@ use readalong_model::{
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    builder::ChatBuilder,
+    builder::{ChatBuilder, decode_base64, is_data_url, is_web_url},
     formats::{claude_code::words, lenient},
     surroundings::Surroundings,
 };
@@ -589,7 +589,7 @@ fn keep(
         }
         MediaContent::Location(location) => location.as_ref(),
     };
-    if location.starts_with("data:") {
+    if is_data_url(location) {
         return Ok(
             match chat.add_data_url(name.unwrap_or_default(), location, role, surroundings)? {
                 Some(artifact) => artifact,
@@ -600,8 +600,14 @@ fn keep(
             },
         );
     }
-    if location.len() > PATH_BYTES_MAX && !location.starts_with("http") {
-        // Some programs list pictures as bare base64.
+    // Some programs list pictures as bare base64.
+    let is_media = |data: &str| {
+        let bytes = decode_base64(data);
+        let kind = bytes.and_then(|bytes| infer::get(&bytes));
+        kind.zip(class)
+            .is_some_and(|(kind, class)| kind.mime_type().starts_with(class))
+    };
+    if !is_web_url(location) && (location.len() > PATH_BYTES_MAX || is_media(location)) {
         return chat.add_base64(
             name.unwrap_or_default(),
             declared,
@@ -611,7 +617,7 @@ fn keep(
         );
     }
     let name = name.unwrap_or_else(|| base_name(location));
-    if location.starts_with("http://") || location.starts_with("https://") {
+    if is_web_url(location) {
         return Ok(chat.add_external(name, declared, role, location));
     }
     // A transcript from elsewhere could name any file beside it: only real media are taken, never a text that happens to lie there.
