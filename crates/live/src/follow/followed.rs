@@ -4,8 +4,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read, Seek, SeekFrom},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -15,7 +17,7 @@ use readalong_import::{
 use readalong_model::{ChangeSet, Chat, ChatHead, MessageId};
 
 use super::{
-    Circumstances,
+    Circumstances, Shared,
     around::{Around, ChatOf, sink_error},
     files::{Look, Unread},
     lines::{Lines, OPEN_LINE_IS_BROKEN, OPEN_LINE_STANDS, Piece, Rest},
@@ -152,8 +154,8 @@ impl From<Unread> for Trouble {
     }
 }
 
-impl From<std::io::Error> for Trouble {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
         match sink_error(&error) {
             Some(error) => error.clone().into(),
             None => Self::Later(error.to_string()),
@@ -393,10 +395,14 @@ impl Followed {
 
     fn open(&self, around: &Circumstances) -> Result<Transcript, ImportError> {
         let (root, path) = (around.root.clone(), self.path.clone());
+        let shared = Arc::clone(&around.shared);
         let open = move || match root.open(&path) {
-            Ok((file, _)) => Ok(Box::new(file) as Box<dyn ReadSeek>),
-            Err(Unread::Gone) => Err(std::io::ErrorKind::NotFound.into()),
-            Err(Unread::Never(words)) => Err(std::io::Error::other(words)),
+            Ok((file, _)) => {
+                let shared = Arc::clone(&shared);
+                Ok(Box::new(Stoppable { file, shared }) as Box<dyn ReadSeek>)
+            }
+            Err(Unread::Gone) => Err(io::ErrorKind::NotFound.into()),
+            Err(Unread::Never(words)) => Err(io::Error::other(words)),
             Err(Unread::Now(error)) => Err(error),
         };
         let source = Source {
@@ -743,6 +749,8 @@ impl Followed {
         let read = self
             .open(around)
             .and_then(|transcript| transcript.read(&Pick::Only, &mut beside));
+        // What was read until then is not all.
+        around.check()?;
         let read = match read {
             Ok(imported) => imported.chat,
             // A file that is just being written may be empty or cut.
@@ -850,6 +858,27 @@ impl Growing {
             Piece::Nothing(_) => Ok(false),
             Piece::Replaced => Err(Trouble::Again),
         }
+    }
+}
+
+/// A file that is read no further once the follower is to stop: reading it whole may take minutes.
+struct Stoppable {
+    file: File,
+    shared: Arc<Shared>,
+}
+
+impl Read for Stoppable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.shared.is_stopped() {
+            true => Err(io::Error::other(SinkError::Stopped)),
+            false => self.file.read(buffer),
+        }
+    }
+}
+
+impl Seek for Stoppable {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 

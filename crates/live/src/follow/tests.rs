@@ -6,7 +6,7 @@ use std::{
     io::Write,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, mpsc::channel},
+    sync::{Arc, Mutex, atomic::Ordering, mpsc::channel},
     time::{Duration, Instant},
 };
 
@@ -720,6 +720,23 @@ fn a_list_that_is_written_anew_is_compared() {
         *place.sink.removed.lock().unwrap(),
         [MessageId("id-b".to_owned())]
     );
+}
+
+#[test]
+fn a_file_is_not_read_whole_for_a_follower_that_is_to_stop() {
+    let place = Place::new("chat.json");
+    fs::write(&place.path, "[{\"role\":\"user\",\"content\":\"One\"}]").unwrap();
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(&place.path, sink, hasty()).unwrap();
+    engine.scan();
+    let shared = Arc::clone(&engine.around.shared);
+    shared.is_stopped.store(true, Ordering::Release);
+    engine.step(place.path.clone());
+    assert!(place.sink.chats.lock().unwrap().is_empty());
+    assert!(place.sink.states.lock().unwrap().is_empty());
+    shared.is_stopped.store(false, Ordering::Release);
+    engine.step(place.path.clone());
+    assert!(place.is_whole());
 }
 
 #[test]
