@@ -5,7 +5,7 @@
 //! `followed.rs` is what happens to one file.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
@@ -28,9 +28,11 @@ mod lines;
 mod placing;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use files::Root;
 use followed::Followed;
+use turns::Turns;
 
 /// All files are looked at so often by default.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -178,7 +180,7 @@ impl Follower {
         let mut engine = Engine::new(path, sink, options)?;
         engine.around.is_hasty = true;
         engine.scan();
-        while let Some(path) = engine.queue.pop_front() {
+        while let Some(path) = engine.turns.next() {
             engine.step(path);
         }
         let states = engine.around.shared.lock();
@@ -257,10 +259,9 @@ impl Shared {
 struct Engine {
     around: Circumstances,
     files: HashMap<PathBuf, Followed>,
-    queue: VecDeque<PathBuf>,
-    queued: HashSet<PathBuf>,
-    /// Files that want to be looked at again by themselves.
-    timed: HashSet<PathBuf>,
+    turns: Turns,
+    /// Files that want to be looked at again by themselves, and when.
+    timed: BTreeSet<(Instant, PathBuf)>,
     awake: HashSet<PathBuf>,
     has_too_many: bool,
     has_missed: bool,
@@ -293,9 +294,8 @@ impl Engine {
                 is_hasty: false,
             },
             files: HashMap::new(),
-            queue: VecDeque::new(),
-            queued: HashSet::new(),
-            timed: HashSet::new(),
+            turns: Turns::default(),
+            timed: BTreeSet::new(),
             awake: HashSet::new(),
             has_too_many: false,
             has_missed: false,
@@ -315,38 +315,31 @@ impl Engine {
             if self.around.shared.is_stopped() {
                 return;
             }
-            if std::mem::take(&mut self.has_missed) {
+            // However much there is to read: what comes meanwhile has its turn, too.
+            let is_time = self.has_missed || Instant::now() >= next_poll;
+            if is_time && self.turns.is_round_over() {
+                self.has_missed = false;
                 self.scan();
+                next_poll = Instant::now() + self.around.options.poll_interval;
             }
-            if let Some(path) = self.queue.pop_front() {
+            let now = Instant::now();
+            while self.timed.first().is_some_and(|(at, _)| *at <= now)
+                && let Some((_, path)) = self.timed.pop_first()
+            {
+                self.enqueue(path);
+            }
+            if let Some(path) = self.turns.next() {
                 self.step(path);
                 continue;
             }
-            let times = self
-                .timed
-                .iter()
-                .filter_map(|path| self.files.get(path)?.next());
-            let until = times.chain([next_poll]).min().unwrap_or(next_poll);
-            let now = Instant::now();
-            if until > now {
-                self.around.shared.set_idle(true);
-                match words.recv_timeout(until - now) {
-                    Ok(word) => self.hear(word),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-                continue;
+            let first = self.timed.first().map(|(at, _)| *at);
+            let until = first.map_or(next_poll, |at| at.min(next_poll));
+            self.around.shared.set_idle(true);
+            match words.recv_timeout(until.saturating_duration_since(now)) {
+                Ok(word) => self.hear(word),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            if now >= next_poll {
-                self.scan();
-                next_poll = now + self.around.options.poll_interval;
-            }
-            let is_due = |path: &&PathBuf| {
-                let next = self.files.get(*path).and_then(Followed::next);
-                next.is_some_and(|next| next <= now)
-            };
-            let due: Vec<PathBuf> = self.timed.iter().filter(is_due).cloned().collect();
-            due.into_iter().for_each(|path| self.enqueue(path));
         }
     }
 
@@ -364,7 +357,7 @@ impl Engine {
             return;
         }
         if self.files.contains_key(path) {
-            return self.enqueue_first(path.to_owned());
+            return self.enqueue_grown(path.to_owned());
         }
         let is_folder = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
         let folders = path.ancestors().skip(usize::from(!is_folder));
@@ -410,13 +403,10 @@ impl Engine {
             std::cmp::Reverse(modified.ok())
         });
         paths.into_iter().for_each(|path| self.add(path));
-        let gone: Vec<PathBuf> = self
-            .files
-            .keys()
-            .filter(|path| !self.queued.contains(*path))
-            .cloned()
-            .collect();
-        gone.into_iter().for_each(|path| self.enqueue(path));
+        // Also those that are gone.
+        let all: Vec<PathBuf> = self.files.keys().cloned().collect();
+        all.into_iter().for_each(|path| self.enqueue(path));
+        self.turns.begin_round();
         self.let_sleep();
     }
 
@@ -434,31 +424,25 @@ impl Engine {
     }
 
     fn enqueue(&mut self, path: PathBuf) {
-        if self.queued.insert(path.clone()) {
-            self.around.shared.set_idle(false);
-            self.queue.push_back(path);
-        }
+        self.around.shared.set_idle(false);
+        self.turns.push(path);
     }
 
-    /// Before files that are being read for the first time: what just grew is waited for.
-    fn enqueue_first(&mut self, path: PathBuf) {
+    fn enqueue_grown(&mut self, path: PathBuf) {
         self.around.shared.set_idle(false);
-        if !self.queued.insert(path.clone()) {
-            self.queue.retain(|queued| *queued != path);
-        }
-        self.queue.push_front(path);
+        self.turns.push_grown(path);
     }
 
     fn step(&mut self, path: PathBuf) {
-        self.queued.remove(&path);
         let Some(followed) = self.files.get_mut(&path) else {
             return;
         };
+        if let Some(at) = followed.next() {
+            self.timed.remove(&(at, path.clone()));
+        }
         let more = followed.step(&mut self.around);
-        if followed.next().is_some() {
-            self.timed.insert(path.clone());
-        } else {
-            self.timed.remove(&path);
+        if let Some(at) = followed.next() {
+            self.timed.insert((at, path.clone()));
         }
         if followed.could_sleep().is_some() && self.awake.insert(path.clone()) {
             self.let_sleep();

@@ -34,6 +34,8 @@ const MESSAGES_MAX: usize = 500;
 const BYTES_MAX: usize = 1 << 20;
 /// Files beside a growing one are looked at so often at most: looking costs a list of folders.
 const BESIDE_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes of files beside a growing one that are read at once, as of the file itself: then others have their turn.
+const BESIDE_BYTES: u64 = 1 << 20;
 /// The largest file that is read whole each time it changes: such a chat is in memory while it is read.
 const REWRITTEN_BYTES_MAX: u64 = 512 << 20;
 /// The largest file of lines: reading it once takes minutes.
@@ -469,7 +471,8 @@ impl Followed {
         }
         self.bring(Amount::All, around)?;
         if self.read_beside(around)? {
-            self.bring(Amount::All, around)?;
+            self.bring(Amount::Passing, around)?;
+            return Ok(true);
         }
         self.tell(Following::UpToDate, around);
         self.rest(file, begun, around)
@@ -673,7 +676,7 @@ impl Followed {
         }
     }
 
-    /// Reads on in the files beside; true where something was new.
+    /// Reads on in the files beside, as much as one turn may; true where something was new.
     fn read_beside(&mut self, around: &mut Circumstances) -> Result<bool, Trouble> {
         let is_quiet = self.still(around) >= around.options.settle_after;
         let Reading::Growing(growing) = &mut self.reading else {
@@ -695,23 +698,21 @@ impl Followed {
         if growing.beside_mark == mark && !growing.is_fresh && !growing.beside.iter().any(grew) {
             return Ok(false);
         }
-        let mut any = false;
-        loop {
-            let Reading::Growing(growing) = &mut self.reading else {
-                return Ok(any);
-            };
-            let mut new = false;
-            for path in growing.transcript.beside(&mut growing.around)? {
-                new |= growing.read_one_beside(&path, around)?;
+        let mut bytes = 0;
+        for path in growing.transcript.beside(&mut growing.around)? {
+            bytes += growing.read_one_beside(&path, around)?;
+            if bytes >= BESIDE_BYTES {
+                break;
             }
-            if !new {
-                growing.beside_mark = mark;
-                growing.is_fresh |= any;
-                return Ok(any);
-            }
-            any = true;
-            self.bring(Amount::Passing, around)?;
         }
+        if bytes == 0 {
+            growing.beside_mark = mark;
+            return Ok(false);
+        }
+        // There may be more.
+        growing.is_fresh = true;
+        growing.beside_looked_at = None;
+        Ok(true)
     }
 
     /// Reads a file that is written anew each time, compares, and brings what changed.
@@ -832,14 +833,14 @@ impl Followed {
 }
 
 impl Growing {
-    /// Reads on in a file beside the transcript; true where something was new.
-    fn read_one_beside(&mut self, path: &str, around: &mut Circumstances) -> Result<bool, Trouble> {
+    /// Reads on in a file beside the transcript; how many bytes were new.
+    fn read_one_beside(&mut self, path: &str, around: &mut Circumstances) -> Result<u64, Trouble> {
         let Some(place) = self.around.place(path) else {
-            return Ok(false);
+            return Ok(0);
         };
         let (file, meta) = match around.root.open(&place) {
             Ok(opened) => opened,
-            Err(Unread::Gone | Unread::Never(_)) => return Ok(false),
+            Err(Unread::Gone | Unread::Never(_)) => return Ok(0),
             Err(unread) => return Err(unread.into()),
         };
         let lines = self
@@ -852,10 +853,10 @@ impl Growing {
             Piece::Lines(bytes, _) => {
                 self.transcript
                     .push_beside(path, &bytes, &mut self.around)?;
-                Ok(true)
+                Ok(bytes.len() as u64)
             }
-            Piece::TooLong(_) => Ok(true),
-            Piece::Nothing(_) => Ok(false),
+            Piece::TooLong(bytes) => Ok(bytes),
+            Piece::Nothing(_) => Ok(0),
             Piece::Replaced => Err(Trouble::Again),
         }
     }

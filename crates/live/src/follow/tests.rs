@@ -502,6 +502,26 @@ fn many_files_that_grow_in_turn_are_each_read_once() {
 }
 
 #[test]
+fn a_file_that_is_written_without_pause_keeps_no_other_waiting() {
+    let place = Place::new("busy.jsonl");
+    append(
+        &place.folder.path().join("other.jsonl"),
+        &line("user", "One"),
+    );
+    append(&place.path, &line("user", "One"));
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(place.folder.path(), sink, hasty()).unwrap();
+    engine.scan();
+    for _ in 0..10 {
+        append(&place.path, &line("assistant", "More"));
+        engine.hear(Word::Changed(place.path.clone()));
+        let path = engine.turns.next().unwrap();
+        engine.step(path);
+    }
+    assert_eq!(place.sink.chats.lock().unwrap().len(), 2);
+}
+
+#[test]
 fn what_is_written_over_in_the_middle_is_read_again() {
     let place = Place::new("chat.jsonl");
     let text = |n: usize| format!("{n} {}", "word ".repeat(20));
@@ -553,7 +573,8 @@ fn a_new_folder_is_looked_through_and_no_other() {
     }
     engine.hear(Word::Changed(place.folder.path().join("new")));
     engine.hear(Word::Changed(place.folder.path().join("new/.hidden")));
-    assert_eq!(engine.queue, [place.folder.path().join("new/deep/b.jsonl")]);
+    let deep = place.folder.path().join("new/deep/b.jsonl");
+    assert_eq!([engine.turns.next(), engine.turns.next()], [Some(deep), None]);
 }
 
 #[test]
