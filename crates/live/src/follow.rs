@@ -40,6 +40,10 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const SETTLE_AFTER: Duration = Duration::from_millis(1_500);
 /// A file that is written anew is read again so often by default, at most.
 const REREAD_INTERVAL: Duration = Duration::from_millis(500);
+/// Files that one follower looks at, at most.
+const FILES_MAX: usize = 20_000;
+/// Looking for files takes at most one in so many parts of the time, however many there are.
+const SCANNING_SHARE: u32 = 4;
 /// Bytes of memory, about, for files of which the newest messages are held; of the others nothing is, and they are read anew when they grow.
 const AWAKE_BYTES_MAX: usize = 64 << 20;
 
@@ -263,7 +267,8 @@ struct Engine {
     /// Files that want to be looked at again by themselves, and when.
     timed: BTreeSet<(Instant, PathBuf)>,
     awake: HashSet<PathBuf>,
-    has_too_many: bool,
+    /// Files of the folder that are beyond the limit.
+    left_out: usize,
     has_missed: bool,
     /// Whom the operating system tells of changes, where it is asked to.
     wake: Option<Sender<Word>>,
@@ -297,7 +302,7 @@ impl Engine {
             turns: Turns::default(),
             timed: BTreeSet::new(),
             awake: HashSet::new(),
-            has_too_many: false,
+            left_out: 0,
             has_missed: false,
             wake: None,
             watcher: None,
@@ -319,8 +324,10 @@ impl Engine {
             let is_time = self.has_missed || Instant::now() >= next_poll;
             if is_time && self.turns.is_round_over() {
                 self.has_missed = false;
+                let begun = Instant::now();
                 self.scan();
-                next_poll = Instant::now() + self.around.options.poll_interval;
+                let pause = begun.elapsed() * SCANNING_SHARE;
+                next_poll = Instant::now() + self.around.options.poll_interval.max(pause);
             }
             let now = Instant::now();
             while self.timed.first().is_some_and(|(at, _)| *at <= now)
@@ -371,13 +378,14 @@ impl Engine {
             self.add(path.to_owned());
         } else if is_folder {
             // What was in it before it was watched is not told of.
-            let (files, _) = self.around.root.files_below(path);
+            let files = self.around.root.files_below(path);
             files.into_iter().for_each(|file| self.add(file));
         }
     }
 
     fn add(&mut self, path: PathBuf) {
-        if self.files.len() >= files::FILES_MAX {
+        // The next look for files makes room for it.
+        if self.files.len() >= FILES_MAX && !self.files.contains_key(&path) {
             return;
         }
         self.files
@@ -389,25 +397,61 @@ impl Engine {
     /// Looks for files, the newest first, and looks at all.
     fn scan(&mut self) {
         self.watch();
-        let (mut paths, has_too_many) = self.around.root.files();
-        if has_too_many && !std::mem::replace(&mut self.has_too_many, has_too_many) {
-            tracing::warn!(
-                folder = %self.around.root.path.display(),
-                files_max = files::FILES_MAX,
-                "the folder has too many files; some are not followed"
-            );
-        }
+        let mut paths = self.around.root.files();
         paths.sort();
         paths.sort_by_cached_key(|path| {
             let modified = path.metadata().and_then(|meta| meta.modified());
             std::cmp::Reverse(modified.ok())
         });
+        let left_out = paths.split_off(paths.len().min(FILES_MAX)).len();
+        if left_out > 0 {
+            self.keep_only(&paths);
+        }
+        self.tell_left_out(left_out);
         paths.into_iter().for_each(|path| self.add(path));
         // Also those that are gone.
         let all: Vec<PathBuf> = self.files.keys().cloned().collect();
         all.into_iter().for_each(|path| self.enqueue(path));
         self.turns.begin_round();
         self.let_sleep();
+    }
+
+    /// Lets go of all files but these.
+    fn keep_only(&mut self, paths: &[PathBuf]) {
+        let kept: HashSet<&PathBuf> = paths.iter().collect();
+        let timed = &mut self.timed;
+        let gone = self.files.extract_if(|path, _| !kept.contains(path));
+        for (path, followed) in gone {
+            if let Some(at) = followed.next() {
+                timed.remove(&(at, path.clone()));
+            }
+            self.awake.remove(&path);
+            self.around.shared.lock().files.remove(&path);
+        }
+    }
+
+    /// Says how many files of the folder are not followed, where that is news.
+    fn tell_left_out(&mut self, left_out: usize) {
+        let known = std::mem::replace(&mut self.left_out, left_out);
+        if left_out == known {
+            return;
+        }
+        let path = self.around.root.path.clone();
+        if left_out == 0 {
+            self.around.shared.lock().files.remove(&path);
+            return;
+        }
+        let words = format!(
+            "{left_out} of its files are not followed, those that changed longest ago, for it has more than {FILES_MAX}; move them into another folder, and follow that too"
+        );
+        if known == 0 {
+            tracing::warn!("`{}`: {words}", path.display());
+        }
+        self.around.tell(&FollowState {
+            path,
+            chat: None,
+            following: Following::Refused(words),
+        });
     }
 
     /// Asks the operating system to tell of changes, and once more where another folder stands in place of the one that it tells of.

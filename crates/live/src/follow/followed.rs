@@ -956,7 +956,7 @@ impl Circumstances {
         source_of_path(path, &self.options.host)
     }
 
-    fn tell(&self, state: &FollowState) {
+    pub(crate) fn tell(&self, state: &FollowState) {
         self.shared.set(state);
         self.sink.state(state);
     }

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, atomic::Ordering, mpsc::channel},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use readalong_import::{Pick, ReadSeek, Source, Transcript};
@@ -17,7 +17,7 @@ use readalong_model::{
 };
 use tempfile::TempDir;
 
-use super::{Engine, FollowOptions, Follower, FollowerHandle, Word};
+use super::{Engine, FILES_MAX, FollowOptions, Follower, FollowerHandle, Word};
 use crate::sink::{FollowState, Following, IndexEntry, Sink, SinkError};
 
 /// Longer than anything here takes, however busy the machine is.
@@ -558,6 +558,39 @@ fn a_folder_that_was_made_anew_is_watched() {
     append(&place.path, &line("user", "One"));
     let is_told = |word| matches!(word, Word::Changed(path) if path == place.path);
     while !is_told(words.recv_timeout(LONG).unwrap()) {}
+}
+
+#[test]
+fn of_too_many_files_the_newest_are_followed() {
+    let place = Place::new("0.jsonl");
+    let file = |number: usize| place.folder.path().join(format!("{number}.jsonl"));
+    (0..FILES_MAX + 2).for_each(|number| fs::write(file(number), "").unwrap());
+    let old = |number: usize| {
+        let time = SystemTime::now() - Duration::from_secs(3_600);
+        fs::File::open(file(number))
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    };
+    [7, 11].map(old);
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(place.folder.path(), sink, hasty()).unwrap();
+    engine.scan();
+    assert_eq!(engine.files.len(), FILES_MAX);
+    assert!(![7, 11].map(file).iter().any(|path| engine.files.contains_key(path)));
+    let told = |engine: &Engine| engine.around.shared.lock().files.values().cloned().next();
+    let Following::Refused(words) = told(&engine).unwrap().following else {
+        panic!();
+    };
+    assert!(words.starts_with("2 of its files are not followed"), "{words}");
+    // One that grows comes in place of another.
+    append(&file(7), &line("user", "One"));
+    old(8);
+    engine.scan();
+    assert!(engine.files.contains_key(&file(7)) && !engine.files.contains_key(&file(8)));
+    [8, 11].map(|number| fs::remove_file(file(number)).unwrap());
+    engine.scan();
+    assert_eq!(told(&engine), None);
 }
 
 #[test]
