@@ -46,6 +46,8 @@ const BEGINNING_BYTES: u64 = 256 << 10;
 const SETTLING_SHARE: u32 = 20;
 /// Comparing what was read with what the file holds takes at most one in so many parts of the time.
 const CHECKING_SHARE: u32 = 100;
+/// Bytes of a file that was written over are read from its beginning in a second, at most, however often that happens.
+pub(crate) const REREAD_BYTES_PER_SECOND: f64 = (4 << 20) as f64;
 /// How long a file is left alone after an error, from the first to the longest.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(30)];
 /// Changes of a file that follow each other faster than this may leave the same time of change.
@@ -98,6 +100,7 @@ enum Reason {
 
 /// A file to which lines are appended.
 struct Growing {
+    begun_at: Instant,
     transcript: GrowingTranscript,
     around: Around,
     chat: ChatOf,
@@ -367,6 +370,7 @@ impl Followed {
         let chat = ChatOf::default();
         let look = Look::of(meta);
         self.reading = Reading::Growing(Box::new(Growing {
+            begun_at: Instant::now(),
             transcript: transcript.growing(chat.recall(&around.sink)),
             around: Around::new(&around.root, &self.path, &around.sink, &chat),
             chat,
@@ -425,20 +429,14 @@ impl Followed {
         let Reading::Growing(growing) = &mut self.reading else {
             return Ok(true);
         };
-        // What was ended cannot go on, and is not read anew at every line.
+        // What was ended cannot go on.
         if growing.transcript.is_ended() && meta.len() != growing.lines.cursor().offset() {
-            return match around.is_hasty || Instant::now() >= self.not_before {
-                true => Err(Trouble::Again),
-                false => {
-                    self.next = Some(self.not_before);
-                    Ok(false)
-                }
-            };
+            return self.begin_anew(around);
         }
         let piece = growing.lines.next(file, meta, still)?;
         let begun = Instant::now();
         match piece {
-            Piece::Replaced => return Err(Trouble::Again),
+            Piece::Replaced => return self.begin_anew(around),
             Piece::Lines(lines, rest) => {
                 growing.transcript.push(&lines, &mut growing.around)?;
                 growing.has_open_line = rest == Rest::OpenLine;
@@ -581,12 +579,27 @@ impl Followed {
         }
         self.not_checked_before = Instant::now() + check.spent * CHECKING_SHARE;
         if holds == Some(false) {
-            return Err(Trouble::Again);
+            growing.check = None;
+            return self.begin_anew(around);
         }
         growing.checked = check.look;
         growing.check = None;
         // It may have changed meanwhile.
         self.check(file, around)
+    }
+
+    /// Reads the file from its beginning, for it is not what was read; later, where that was begun just now.
+    fn begin_anew(&mut self, around: &Circumstances) -> Result<bool, Trouble> {
+        let Reading::Growing(growing) = &self.reading else {
+            return Err(Trouble::Again);
+        };
+        let seconds = growing.lines.cursor().offset() as f64 / REREAD_BYTES_PER_SECOND;
+        let at = growing.begun_at + Duration::from_secs_f64(seconds);
+        if around.is_hasty || Instant::now() >= at {
+            return Err(Trouble::Again);
+        }
+        self.wake_at(at);
+        Ok(false)
     }
 
     fn wake_at(&mut self, at: Instant) {

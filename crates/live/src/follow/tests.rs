@@ -17,7 +17,10 @@ use readalong_model::{
 };
 use tempfile::TempDir;
 
-use super::{Engine, FILES_MAX, FollowOptions, Follower, FollowerHandle, Word};
+use super::{
+    Engine, FILES_MAX, FollowOptions, Follower, FollowerHandle, Word,
+    followed::REREAD_BYTES_PER_SECOND,
+};
 use crate::sink::{FollowState, Following, IndexEntry, Sink, SinkError};
 
 /// Longer than anything here takes, however busy the machine is.
@@ -71,8 +74,8 @@ struct Memory {
     puts: Mutex<Vec<(MessageId, Instant)>>,
     removed: Mutex<Vec<MessageId>>,
     largest: Mutex<usize>,
-    /// How often chats were opened.
-    opened: Mutex<usize>,
+    /// When chats were opened.
+    opened: Mutex<Vec<Instant>>,
     files: Mutex<HashMap<Digest, usize>>,
     /// Errors that come before anything works again.
     errors: Mutex<Vec<SinkError>>,
@@ -101,7 +104,7 @@ impl Memory {
 
 impl Sink for Memory {
     fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError> {
-        *self.opened.lock().unwrap() += 1;
+        self.opened.lock().unwrap().push(Instant::now());
         let mut chats = self.chats.lock().unwrap();
         let known = chats.iter().position(|chat| chat.source == source);
         let number = known.unwrap_or_else(|| {
@@ -498,7 +501,7 @@ fn many_files_that_grow_in_turn_are_each_read_once() {
         assert!(follower.wait_until_up_to_date(LONG));
         (0..20).for_each(|n| append(&file(n), &line("user", "More")));
     }
-    assert_eq!(*place.sink.opened.lock().unwrap(), 20);
+    assert_eq!(place.sink.opened.lock().unwrap().len(), 20);
 }
 
 #[test]
@@ -540,6 +543,30 @@ fn what_is_written_over_in_the_middle_is_read_again() {
     append(&place.path, &line("user", "And on"));
     until("these too", || place.is_whole());
     drop(follower);
+}
+
+#[test]
+fn a_file_that_is_written_over_soon_after_it_was_read_is_read_anew_later() {
+    const SECONDS: f64 = 3.0;
+    let place = Place::new("chat.jsonl");
+    let first = line("user", &format!("{} 10 words", "word ".repeat(2_000)));
+    // Reading blanks takes next to no time.
+    let blanks = " ".repeat((SECONDS * REREAD_BYTES_PER_SECOND) as usize);
+    append(&place.path, &format!("{first}{blanks}\n"));
+    let file = OpenOptions::new().write(true).open(&place.path).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(3_600);
+    file.set_modified(long_ago).unwrap();
+    let follower = start(&place.path, &place.sink);
+    assert!(follower.wait_until_up_to_date(LONG));
+    let at = first.find("10 words").unwrap() as u64;
+    file.write_all_at(b"11", at).unwrap();
+    let opened = || place.sink.opened.lock().unwrap().clone();
+    until("it is read anew", || opened().len() > 1);
+    let between = opened()[1] - opened()[0];
+    assert!(between.as_secs_f64() > SECONDS * 0.75, "{between:?}");
+    until("what it holds by now", || {
+        place.sink.only().texts()[0].ends_with(" 11 words")
+    });
 }
 
 #[test]
