@@ -5,6 +5,7 @@
 //! `followed.rs` is what happens to one file.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -19,7 +20,10 @@ use std::{
 
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::AccessKind};
 
-use crate::sink::{FollowState, Following, Sink};
+use crate::{
+    sink::{FollowState, Following, Sink},
+    source::uuid_in_name,
+};
 
 mod around;
 mod files;
@@ -397,12 +401,7 @@ impl Engine {
     /// Looks for files, the newest first, and looks at all.
     fn scan(&mut self) {
         self.watch();
-        let mut paths = self.around.root.files();
-        paths.sort();
-        paths.sort_by_cached_key(|path| {
-            let modified = path.metadata().and_then(|meta| meta.modified());
-            std::cmp::Reverse(modified.ok())
-        });
+        let mut paths = newest_first(self.around.root.files());
         let left_out = paths.split_off(paths.len().min(FILES_MAX)).len();
         if left_out > 0 {
             self.keep_only(&paths);
@@ -515,6 +514,30 @@ impl Engine {
             }
         }
     }
+}
+
+/// Files in the order in which they are read: those that changed last come first. Of copies of a session, which have the same id in their names,
+/// the longest comes first, in the place of the newest: the others may be older than what its chat has.
+fn newest_first(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut newest: HashMap<String, SystemTime> = HashMap::new();
+    let seen = paths.into_iter().map(|path| {
+        let meta = path.metadata().ok();
+        let modified = meta.as_ref().and_then(|meta| meta.modified().ok());
+        let modified = modified.unwrap_or(SystemTime::UNIX_EPOCH);
+        let id = uuid_in_name(&path);
+        if let Some(id) = &id {
+            let newest = newest.entry(id.clone()).or_insert(modified);
+            *newest = modified.max(*newest);
+        }
+        (modified, id, meta.map_or(0, |meta| meta.len()), path)
+    });
+    let mut seen: Vec<_> = seen.collect();
+    seen.sort_by_cached_key(|(modified, id, bytes, path)| {
+        let newest = id.as_ref().and_then(|id| newest.get(id));
+        let newest = *newest.unwrap_or(modified);
+        (Reverse(newest), id.clone(), Reverse(*bytes), path.clone())
+    });
+    seen.into_iter().map(|(.., path)| path).collect()
 }
 
 /// Asks the operating system to tell of changes; without it, files are only looked at from time to time.

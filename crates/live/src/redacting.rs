@@ -330,6 +330,10 @@ impl Sink for RedactingSink {
         self.inner.open_chat(source, &head)
     }
 
+    fn has_chat(&self, source: &str) -> Result<bool, SinkError> {
+        self.inner.has_chat(source)
+    }
+
     fn index(&self, chat: &ChatId) -> Result<Vec<IndexEntry>, SinkError> {
         self.inner.index(chat)
     }

@@ -631,7 +631,7 @@ impl Followed {
                 return Ok(());
             }
             let id = growing.transcript.first_id();
-            let source = around.source(growing.transcript.format().name, id, &self.path);
+            let source = around.source(growing.transcript.format().name, id, &self.path)?;
             let head = growing.transcript.head();
             let chat = around.sink.open_chat(&source, &head)?;
             let index = around.sink.index(&chat)?;
@@ -777,7 +777,7 @@ impl Followed {
         };
         let format = read.origin.format.clone();
         let id = read.origin.native_id.clone();
-        let source = around.source(&format, id.as_deref(), &self.path);
+        let source = around.source(&format, id.as_deref(), &self.path)?;
         let opened = around.sink.open_chat(&source, &ChatHead::of(&read))?;
         chat.set(opened.clone());
         beside.keep_waiting()?;
@@ -954,19 +954,23 @@ fn beside_mark(path: &Path) -> u64 {
 }
 
 impl Circumstances {
-    /// What names a chat: its own id where no other followed file has it, else this machine and the path.
-    fn source(&mut self, format: &str, id: Option<&str>, path: &Path) -> String {
-        if let Some(source) = own_source(format, id, path) {
-            let holder = self
-                .sources
-                .entry(source.clone())
-                .or_insert_with(|| path.to_owned());
-            if holder == path || !holder.exists() {
-                path.clone_into(holder);
-                return source;
-            }
+    /// What names a chat: its own id, else this machine and the path. Of copies with one id the first one has it; what was named by its path once
+    /// stays so, whichever copy is read first after the next start.
+    fn source(&mut self, format: &str, id: Option<&str>, path: &Path) -> Result<String, SinkError> {
+        let by_path = source_of_path(path, &self.options.host);
+        let Some(own) = own_source(format, id, path) else {
+            return Ok(by_path);
+        };
+        let is_another_s = match self.sources.get(&own) {
+            Some(holder) if holder == path => false,
+            Some(holder) if holder.exists() => true,
+            _ => self.sink.has_chat(&by_path)?,
+        };
+        if is_another_s {
+            return Ok(by_path);
         }
-        source_of_path(path, &self.options.host)
+        self.sources.insert(own.clone(), path.to_owned());
+        Ok(own)
     }
 
     pub(crate) fn tell(&self, state: &FollowState) {

@@ -126,6 +126,11 @@ impl Sink for Memory {
         Ok(ChatId::from_random(bytes))
     }
 
+    fn has_chat(&self, source: &str) -> Result<bool, SinkError> {
+        let chats = self.chats.lock().unwrap();
+        Ok(chats.iter().any(|chat| chat.source == source))
+    }
+
     fn index(&self, chat: &ChatId) -> Result<Vec<IndexEntry>, SinkError> {
         let held = self.chats.lock().unwrap()[number(chat)].clone();
         let entries = held
@@ -599,23 +604,33 @@ fn of_too_many_files_the_newest_are_followed() {
             .set_modified(time)
             .unwrap();
     };
-    [7, 11].map(old);
+    old(7);
+    old(11);
     let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
     let mut engine = Engine::new(place.folder.path(), sink, hasty()).unwrap();
     engine.scan();
     assert_eq!(engine.files.len(), FILES_MAX);
-    assert!(![7, 11].map(file).iter().any(|path| engine.files.contains_key(path)));
-    let told = |engine: &Engine| engine.around.shared.lock().files.values().cloned().next();
+    assert!(
+        ![7, 11]
+            .map(file)
+            .iter()
+            .any(|path| engine.files.contains_key(path))
+    );
+    let told = |engine: &Engine| engine.around.shared.lock().files.values().next().cloned();
     let Following::Refused(words) = told(&engine).unwrap().following else {
         panic!();
     };
-    assert!(words.starts_with("2 of its files are not followed"), "{words}");
+    assert!(
+        words.starts_with("2 of its files are not followed"),
+        "{words}"
+    );
     // One that grows comes in place of another.
     append(&file(7), &line("user", "One"));
     old(8);
     engine.scan();
     assert!(engine.files.contains_key(&file(7)) && !engine.files.contains_key(&file(8)));
-    [8, 11].map(|number| fs::remove_file(file(number)).unwrap());
+    fs::remove_file(file(8)).unwrap();
+    fs::remove_file(file(11)).unwrap();
     engine.scan();
     assert_eq!(told(&engine), None);
 }
@@ -634,7 +649,10 @@ fn a_new_folder_is_looked_through_and_no_other() {
     engine.hear(Word::Changed(place.folder.path().join("new")));
     engine.hear(Word::Changed(place.folder.path().join("new/.hidden")));
     let deep = place.folder.path().join("new/deep/b.jsonl");
-    assert_eq!([engine.turns.next(), engine.turns.next()], [Some(deep), None]);
+    assert_eq!(
+        [engine.turns.next(), engine.turns.next()],
+        [Some(deep), None]
+    );
 }
 
 #[test]
@@ -720,6 +738,40 @@ fn a_restart_brings_only_what_is_new() {
     assert_eq!(states[0].following, Following::UpToDate);
     assert_eq!(place.sink.put_count(), 3);
     assert!(place.sink.removed.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_copy_of_a_session_takes_no_chat_over_whenever_it_comes_and_however_it_grows() {
+    let place = Place::new("a/0f0e0d0c-1111-2222-3333-444455556666.jsonl");
+    let copy = place
+        .folder
+        .path()
+        .join("b")
+        .join(place.path.file_name().unwrap());
+    let text = |id: &str| {
+        format!(
+            "{{\"type\":\"user\",\"uuid\":\"{id}\",\"sessionId\":\"s\",\"message\":{{\"role\":\"user\",\"content\":\"{id}\"}}}}\n"
+        )
+    };
+    for path in [&place.path, &copy] {
+        fs::create_dir(path.parent().unwrap()).unwrap();
+    }
+    let read = || {
+        let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+        Follower::run_once(place.folder.path(), sink, hasty()).unwrap();
+        let chats = place.sink.chats.lock().unwrap();
+        let texts: Vec<Vec<String>> = chats.iter().map(Held::texts).collect();
+        texts
+    };
+    append(&place.path, &(text("one") + &text("two")));
+    assert_eq!(read(), [["one", "two"]]);
+    // It is newer, and older is what it holds.
+    append(&copy, &text("one"));
+    assert_eq!(read(), [vec!["one", "two"], vec!["one"]]);
+    append(&copy, &(text("three") + &text("four")));
+    assert_eq!(read(), [vec!["one", "two"], vec!["one", "three", "four"]]);
+    fs::remove_file(&place.path).unwrap();
+    assert_eq!(read(), [vec!["one", "two"], vec!["one", "three", "four"]]);
 }
 
 #[test]
