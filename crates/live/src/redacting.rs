@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
     thread,
     time::{Duration, Instant},
 };
@@ -195,6 +195,17 @@ impl Redactions {
             };
             send(&chat, changes);
         }
+    }
+
+    /// True while the end of a message is held back, or anything is on its way into a chat.
+    pub fn is_holding(&self) -> bool {
+        lock(&self.chats)
+            .values()
+            .any(|of_chat| match of_chat.try_lock() {
+                Ok(of_chat) => !of_chat.held.is_empty(),
+                Err(TryLockError::Poisoned(error)) => !error.into_inner().held.is_empty(),
+                Err(TryLockError::WouldBlock) => true,
+            })
     }
 
     /// A chat's artifact without its secrets; `None` where it holds none. It is called by its new digest from then on.
