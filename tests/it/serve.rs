@@ -74,7 +74,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Files of a data folder that hold a text.
-fn holding(data: &Path, text: &str) -> Vec<PathBuf> {
+pub(crate) fn holding(data: &Path, text: &str) -> Vec<PathBuf> {
     let holds = |path: &PathBuf| {
         let bytes = fs::read(path).unwrap_or_default();
         bytes
