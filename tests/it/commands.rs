@@ -14,6 +14,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
+    serve::holding,
     served::{
         PATIENCE, Running, Served, done_on, get, get_text, id, json_on, on, try_ask, try_on,
         wait_for, wait_until,
@@ -334,6 +335,35 @@ fn no_proxy_stands_between_commands_and_the_server_of_their_folder() {
         publishing.out().contains("/s/")
     });
     assert_eq!(publishing.stop("-INT").code, 0, "{}", publishing.err());
+}
+
+#[test]
+fn a_page_goes_on_when_the_program_ends_whose_server_makes_it() {
+    let world = World::new();
+    let (file, data) = (session(&world), world.path("data"));
+    let publish = |site: &str| {
+        let mut command = on(&data);
+        let site = world.path(site);
+        command
+            .arg("publish")
+            .arg(&file)
+            .arg("--to")
+            .arg(site)
+            .arg("--live");
+        let running = Running::start(&mut command);
+        wait_until("a page", || running.err().contains("New messages follow"));
+        running
+    };
+    let (mut first, mut second) = (publish("one"), publish("two"));
+    assert_eq!(first.stop("-TERM").code, 0);
+    let mut log = OpenOptions::new().append(true).open(&file).unwrap();
+    log.write_all(line(2, "Said later.").as_bytes()).unwrap();
+    wait_until("it goes on", || {
+        assert!(!second.has_ended(), "{}", second.err());
+        !holding(&world.path("two"), "Said later.").is_empty()
+    });
+    assert_eq!(second.stop("-TERM").code, 0);
+    assert_eq!(second.out().matches("/s/").count(), 1, "{}", second.out());
 }
 
 #[test]

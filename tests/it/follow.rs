@@ -899,6 +899,30 @@ fn follow_once_ends_where_there_is_nothing_to_bring() {
 }
 
 #[test]
+fn follow_once_brings_an_end_that_could_have_been_the_beginning_of_a_secret() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let token = served.done(&["token", "new", "laptop"]);
+    let line = Session::new().prompt("It begins with token=ab").text();
+    let file = world.write("a-session.jsonl", &line);
+    let mut command = on(&world.path("none"));
+    command
+        .env("READALONG_TOKEN", token.trim())
+        .arg("follow")
+        .arg(&file)
+        .args(["--to", &served.api.url, "--once"]);
+    let ran = Running::start(&mut command).ended();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let chats = served.api.get("chats");
+    let chat = chats[0]["id"].as_str().unwrap();
+    // The server, too, waits whether it goes on.
+    wait_until("the end of it", || {
+        let messages = served.api.get(&format!("chats/{chat}/messages"));
+        messages.to_string().contains("It begins with token=ab")
+    });
+}
+
+#[test]
 fn follow_of_a_folder_goes_on_past_a_deleted_chat_and_leaves_it_deleted() {
     let world = World::new();
     let served = Served::start(&world);
@@ -922,8 +946,10 @@ fn follow_of_a_folder_goes_on_past_a_deleted_chat_and_leaves_it_deleted() {
     served.api.delete(&format!("chats/{}", id(&chats()[0])));
     session = session.answer("Two.");
     fs::write(&gone, session.text()).unwrap();
+    // What is seen first is the file, or that it is empty for a moment, and read anew.
     wait_until("it is refused", || {
-        following.err().contains("no such chat any more")
+        let err = following.err();
+        err.contains("no such chat any more") || err.contains("its chat was deleted")
     });
     world.write("sessions/new.jsonl", Session::new().prompt("New").text());
     wait_until("another file comes", || chats().len() == 1);

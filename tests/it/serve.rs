@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
+    process::Command,
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -19,7 +20,10 @@ use tokio_tungstenite::{
 
 use crate::{
     follow::Dice,
-    served::{Api, PATIENCE, Served, done_on, get, get_text, id, message, try_ask, wait_until},
+    served::{
+        Api, PATIENCE, Running, Served, done_on, get, get_text, id, message, on, try_ask,
+        wait_until,
+    },
     viewer::{Heard, Item, Page, Viewer, all_items, assert_same_items, block_on, items_of_bundle},
     world::{Session, World, readalong, root},
 };
@@ -70,7 +74,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Files of a data folder that hold a text.
-fn holding(data: &Path, text: &str) -> Vec<PathBuf> {
+pub(crate) fn holding(data: &Path, text: &str) -> Vec<PathBuf> {
     let holds = |path: &PathBuf| {
         let bytes = fs::read(path).unwrap_or_default();
         bytes
@@ -554,6 +558,35 @@ fn a_viewer_who_does_not_read_is_cut_and_loses_nothing() {
         quick.assert_is_end_of(&all, &newest, "quick");
         slow.assert_is_end_of(&all, &newest, "slow");
     });
+}
+
+#[test]
+fn a_server_says_where_the_system_allows_too_few_open_files() {
+    let world = World::new();
+    let running = |allowed: u32| {
+        let command = on(&world.path("data"));
+        let program = command.get_program().to_owned();
+        let shell = format!("ulimit -n {allowed}; exec \"$0\" serve --addr 127.0.0.1:0");
+        let mut limited = Command::new("sh");
+        let set = command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        limited
+            .envs(set)
+            .env("READALONG_LIMITS_CONNECTIONS", "100")
+            .env("READALONG_LIMITS_STREAMS", "20")
+            .args(["-c", &shell])
+            .arg(program);
+        let mut running = Running::start(&mut limited);
+        wait_until("it serves", || running.err().contains("Ctrl-C ends it"));
+        running.stop("-TERM").err
+    };
+    let err = running(1_119);
+    assert!(
+        err.contains("the system allows 1119 open files, and 1120 may be needed at once"),
+        "{err}"
+    );
+    assert!(!running(1_120).contains("open files"));
 }
 
 #[test]

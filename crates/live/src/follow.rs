@@ -5,7 +5,8 @@
 //! `followed.rs` is what happens to one file.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
@@ -19,7 +20,10 @@ use std::{
 
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::AccessKind};
 
-use crate::sink::{FollowState, Following, Sink};
+use crate::{
+    sink::{FollowState, Following, Sink},
+    source::uuid_in_name,
+};
 
 mod around;
 mod files;
@@ -28,9 +32,11 @@ mod lines;
 mod placing;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use files::Root;
 use followed::Followed;
+use turns::Turns;
 
 /// All files are looked at so often by default.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -38,6 +44,10 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const SETTLE_AFTER: Duration = Duration::from_millis(1_500);
 /// A file that is written anew is read again so often by default, at most.
 const REREAD_INTERVAL: Duration = Duration::from_millis(500);
+/// Files that one follower looks at, at most.
+const FILES_MAX: usize = 20_000;
+/// Looking for files takes at most one in so many parts of the time, however many there are.
+const SCANNING_SHARE: u32 = 4;
 /// Bytes of memory, about, for files of which the newest messages are held; of the others nothing is, and they are read anew when they grow.
 const AWAKE_BYTES_MAX: usize = 64 << 20;
 
@@ -178,7 +188,7 @@ impl Follower {
         let mut engine = Engine::new(path, sink, options)?;
         engine.around.is_hasty = true;
         engine.scan();
-        while let Some(path) = engine.queue.pop_front() {
+        while let Some(path) = engine.turns.next() {
             engine.step(path);
         }
         let states = engine.around.shared.lock();
@@ -257,12 +267,12 @@ impl Shared {
 struct Engine {
     around: Circumstances,
     files: HashMap<PathBuf, Followed>,
-    queue: VecDeque<PathBuf>,
-    queued: HashSet<PathBuf>,
-    /// Files that want to be looked at again by themselves.
-    timed: HashSet<PathBuf>,
+    turns: Turns,
+    /// Files that want to be looked at again by themselves, and when.
+    timed: BTreeSet<(Instant, PathBuf)>,
     awake: HashSet<PathBuf>,
-    has_too_many: bool,
+    /// Files of the folder that are beyond the limit.
+    left_out: usize,
     has_missed: bool,
     /// Whom the operating system tells of changes, where it is asked to.
     wake: Option<Sender<Word>>,
@@ -293,11 +303,10 @@ impl Engine {
                 is_hasty: false,
             },
             files: HashMap::new(),
-            queue: VecDeque::new(),
-            queued: HashSet::new(),
-            timed: HashSet::new(),
+            turns: Turns::default(),
+            timed: BTreeSet::new(),
             awake: HashSet::new(),
-            has_too_many: false,
+            left_out: 0,
             has_missed: false,
             wake: None,
             watcher: None,
@@ -315,38 +324,33 @@ impl Engine {
             if self.around.shared.is_stopped() {
                 return;
             }
-            if std::mem::take(&mut self.has_missed) {
+            // However much there is to read: what comes meanwhile has its turn, too.
+            let is_time = self.has_missed || Instant::now() >= next_poll;
+            if is_time && self.turns.is_round_over() {
+                self.has_missed = false;
+                let begun = Instant::now();
                 self.scan();
+                let pause = begun.elapsed() * SCANNING_SHARE;
+                next_poll = Instant::now() + self.around.options.poll_interval.max(pause);
             }
-            if let Some(path) = self.queue.pop_front() {
+            let now = Instant::now();
+            while self.timed.first().is_some_and(|(at, _)| *at <= now)
+                && let Some((_, path)) = self.timed.pop_first()
+            {
+                self.enqueue(path);
+            }
+            if let Some(path) = self.turns.next() {
                 self.step(path);
                 continue;
             }
-            let times = self
-                .timed
-                .iter()
-                .filter_map(|path| self.files.get(path)?.next());
-            let until = times.chain([next_poll]).min().unwrap_or(next_poll);
-            let now = Instant::now();
-            if until > now {
-                self.around.shared.set_idle(true);
-                match words.recv_timeout(until - now) {
-                    Ok(word) => self.hear(word),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-                continue;
+            let first = self.timed.first().map(|(at, _)| *at);
+            let until = first.map_or(next_poll, |at| at.min(next_poll));
+            self.around.shared.set_idle(true);
+            match words.recv_timeout(until.saturating_duration_since(now)) {
+                Ok(word) => self.hear(word),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            if now >= next_poll {
-                self.scan();
-                next_poll = now + self.around.options.poll_interval;
-            }
-            let is_due = |path: &&PathBuf| {
-                let next = self.files.get(*path).and_then(Followed::next);
-                next.is_some_and(|next| next <= now)
-            };
-            let due: Vec<PathBuf> = self.timed.iter().filter(is_due).cloned().collect();
-            due.into_iter().for_each(|path| self.enqueue(path));
         }
     }
 
@@ -364,7 +368,7 @@ impl Engine {
             return;
         }
         if self.files.contains_key(path) {
-            return self.enqueue_first(path.to_owned());
+            return self.enqueue_grown(path.to_owned());
         }
         let is_folder = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
         let folders = path.ancestors().skip(usize::from(!is_folder));
@@ -378,13 +382,14 @@ impl Engine {
             self.add(path.to_owned());
         } else if is_folder {
             // What was in it before it was watched is not told of.
-            let (files, _) = self.around.root.files_below(path);
+            let files = self.around.root.files_below(path);
             files.into_iter().for_each(|file| self.add(file));
         }
     }
 
     fn add(&mut self, path: PathBuf) {
-        if self.files.len() >= files::FILES_MAX {
+        // The next look for files makes room for it.
+        if self.files.len() >= FILES_MAX && !self.files.contains_key(&path) {
             return;
         }
         self.files
@@ -396,28 +401,56 @@ impl Engine {
     /// Looks for files, the newest first, and looks at all.
     fn scan(&mut self) {
         self.watch();
-        let (mut paths, has_too_many) = self.around.root.files();
-        if has_too_many && !std::mem::replace(&mut self.has_too_many, has_too_many) {
-            tracing::warn!(
-                folder = %self.around.root.path.display(),
-                files_max = files::FILES_MAX,
-                "the folder has too many files; some are not followed"
-            );
+        let mut paths = newest_first(self.around.root.files());
+        let left_out = paths.split_off(paths.len().min(FILES_MAX)).len();
+        if left_out > 0 {
+            self.keep_only(&paths);
         }
-        paths.sort();
-        paths.sort_by_cached_key(|path| {
-            let modified = path.metadata().and_then(|meta| meta.modified());
-            std::cmp::Reverse(modified.ok())
-        });
+        self.tell_left_out(left_out);
         paths.into_iter().for_each(|path| self.add(path));
-        let gone: Vec<PathBuf> = self
-            .files
-            .keys()
-            .filter(|path| !self.queued.contains(*path))
-            .cloned()
-            .collect();
-        gone.into_iter().for_each(|path| self.enqueue(path));
+        // Also those that are gone.
+        let all: Vec<PathBuf> = self.files.keys().cloned().collect();
+        all.into_iter().for_each(|path| self.enqueue(path));
+        self.turns.begin_round();
         self.let_sleep();
+    }
+
+    /// Lets go of all files but these.
+    fn keep_only(&mut self, paths: &[PathBuf]) {
+        let kept: HashSet<&PathBuf> = paths.iter().collect();
+        let timed = &mut self.timed;
+        let gone = self.files.extract_if(|path, _| !kept.contains(path));
+        for (path, followed) in gone {
+            if let Some(at) = followed.next() {
+                timed.remove(&(at, path.clone()));
+            }
+            self.awake.remove(&path);
+            self.around.shared.lock().files.remove(&path);
+        }
+    }
+
+    /// Says how many files of the folder are not followed, where that is news.
+    fn tell_left_out(&mut self, left_out: usize) {
+        let known = std::mem::replace(&mut self.left_out, left_out);
+        if left_out == known {
+            return;
+        }
+        let path = self.around.root.path.clone();
+        if left_out == 0 {
+            self.around.shared.lock().files.remove(&path);
+            return;
+        }
+        let words = format!(
+            "{left_out} of its files are not followed, those that changed longest ago, for it has more than {FILES_MAX}; move them into another folder, and follow that too"
+        );
+        if known == 0 {
+            tracing::warn!("`{}`: {words}", path.display());
+        }
+        self.around.tell(&FollowState {
+            path,
+            chat: None,
+            following: Following::Refused(words),
+        });
     }
 
     /// Asks the operating system to tell of changes, and once more where another folder stands in place of the one that it tells of.
@@ -434,31 +467,25 @@ impl Engine {
     }
 
     fn enqueue(&mut self, path: PathBuf) {
-        if self.queued.insert(path.clone()) {
-            self.around.shared.set_idle(false);
-            self.queue.push_back(path);
-        }
+        self.around.shared.set_idle(false);
+        self.turns.push(path);
     }
 
-    /// Before files that are being read for the first time: what just grew is waited for.
-    fn enqueue_first(&mut self, path: PathBuf) {
+    fn enqueue_grown(&mut self, path: PathBuf) {
         self.around.shared.set_idle(false);
-        if !self.queued.insert(path.clone()) {
-            self.queue.retain(|queued| *queued != path);
-        }
-        self.queue.push_front(path);
+        self.turns.push_grown(path);
     }
 
     fn step(&mut self, path: PathBuf) {
-        self.queued.remove(&path);
         let Some(followed) = self.files.get_mut(&path) else {
             return;
         };
+        if let Some(at) = followed.next() {
+            self.timed.remove(&(at, path.clone()));
+        }
         let more = followed.step(&mut self.around);
-        if followed.next().is_some() {
-            self.timed.insert(path.clone());
-        } else {
-            self.timed.remove(&path);
+        if let Some(at) = followed.next() {
+            self.timed.insert((at, path.clone()));
         }
         if followed.could_sleep().is_some() && self.awake.insert(path.clone()) {
             self.let_sleep();
@@ -487,6 +514,30 @@ impl Engine {
             }
         }
     }
+}
+
+/// Files in the order in which they are read: those that changed last come first. Of copies of a session, which have the same id in their names,
+/// the longest comes first, in the place of the newest: the others may be older than what its chat has.
+fn newest_first(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut newest: HashMap<String, SystemTime> = HashMap::new();
+    let seen = paths.into_iter().map(|path| {
+        let meta = path.metadata().ok();
+        let modified = meta.as_ref().and_then(|meta| meta.modified().ok());
+        let modified = modified.unwrap_or(SystemTime::UNIX_EPOCH);
+        let id = uuid_in_name(&path);
+        if let Some(id) = &id {
+            let newest = newest.entry(id.clone()).or_insert(modified);
+            *newest = modified.max(*newest);
+        }
+        (modified, id, meta.map_or(0, |meta| meta.len()), path)
+    });
+    let mut seen: Vec<_> = seen.collect();
+    seen.sort_by_cached_key(|(modified, id, bytes, path)| {
+        let newest = id.as_ref().and_then(|id| newest.get(id));
+        let newest = *newest.unwrap_or(modified);
+        (Reverse(newest), id.clone(), Reverse(*bytes), path.clone())
+    });
+    seen.into_iter().map(|(.., path)| path).collect()
 }
 
 /// Asks the operating system to tell of changes; without it, files are only looked at from time to time.

@@ -15,7 +15,10 @@ use std::{
 };
 
 use readalong_model::{ChangeSet, ChatHead, ChatId, Digest, Message, MessageId};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use ureq::{
     Agent, Body,
     http::{Request, Response, Uri},
@@ -358,6 +361,12 @@ impl Sink for HttpSink {
         })?;
         let opened: Opened = self.ask("POST", "/api/v1/chats", &RequestBody::Json(&json))?;
         Ok(opened.id)
+    }
+
+    fn has_chat(&self, source: &str) -> Result<bool, SinkError> {
+        let path = format!("/api/v1/chats?source={}", percent_encoded(source));
+        let found: Vec<IgnoredAny> = self.ask("GET", &path, &RequestBody::Nothing)?;
+        Ok(!found.is_empty())
     }
 
     fn index(&self, chat: &ChatId) -> Result<Vec<IndexEntry>, SinkError> {

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak},
     thread,
     time::{Duration, Instant},
 };
@@ -197,6 +197,17 @@ impl Redactions {
         }
     }
 
+    /// True while the end of a message is held back, or anything is on its way into a chat.
+    pub fn is_holding(&self) -> bool {
+        lock(&self.chats)
+            .values()
+            .any(|of_chat| match of_chat.try_lock() {
+                Ok(of_chat) => !of_chat.held.is_empty(),
+                Err(TryLockError::Poisoned(error)) => !error.into_inner().held.is_empty(),
+                Err(TryLockError::WouldBlock) => true,
+            })
+    }
+
     /// A chat's artifact without its secrets; `None` where it holds none. It is called by its new digest from then on.
     pub fn file(&self, chat: &ChatId, bytes: &[u8]) -> Option<(Vec<u8>, Report)> {
         let of_chat = self.of_chat(chat);
@@ -328,6 +339,10 @@ impl Sink for RedactingSink {
         let redactor = self.redactions.redactor();
         redactor.text(&mut head.title, "title", &mut Known::default());
         self.inner.open_chat(source, &head)
+    }
+
+    fn has_chat(&self, source: &str) -> Result<bool, SinkError> {
+        self.inner.has_chat(source)
     }
 
     fn index(&self, chat: &ChatId) -> Result<Vec<IndexEntry>, SinkError> {

@@ -12,6 +12,12 @@ pub trait Sink: Send + Sync {
     /// See [`SinkError`].
     fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError>;
 
+    /// True where that source has a chat.
+    ///
+    /// # Errors
+    /// See [`SinkError`].
+    fn has_chat(&self, source: &str) -> Result<bool, SinkError>;
+
     /// What the chat holds by now, as its source said it, in the order of the places.
     ///
     /// # Errors

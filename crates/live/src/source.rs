@@ -5,6 +5,11 @@ use std::path::Path;
 use readalong_import::{FORMATS, Growth};
 use readalong_model::{Digest, Origin};
 
+/// Digits in the groups of a UUID.
+const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+/// Characters of a UUID.
+const UUID_CHARS: usize = 36;
+
 /// Names the source of a chat: by its own id, else by machine and path. The same transcript is the same chat whether it is followed, forwarded
 /// or shared once.
 ///
@@ -51,9 +56,20 @@ pub(crate) fn source_of_path(file: &Path, host: &str) -> String {
     }
 }
 
+/// The UUID in a file's name, where there is one: copies of a session have the same.
+pub(crate) fn uuid_in_name(file: &Path) -> Option<String> {
+    let stem = file.file_stem()?.to_str()?;
+    let starts = stem.match_indices('-').map(|(at, _)| at);
+    let starts = starts.filter_map(|at| at.checked_sub(GROUPS[0]));
+    let pieces = starts.filter_map(|at| stem.get(at..at + UUID_CHARS));
+    pieces
+        .into_iter()
+        .find(|piece| is_uuid(piece))
+        .map(str::to_owned)
+}
+
 /// True for hexadecimal digits in five groups.
 fn is_uuid(text: &str) -> bool {
-    const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
     let groups: Vec<&str> = text.split('-').collect();
     groups.len() == GROUPS.len()
         && groups.iter().zip(GROUPS).all(|(group, length)| {
@@ -108,6 +124,17 @@ mod tests {
             format!("{appended}:{uuid}")
         );
     }
+
+    #[test]
+    fn a_uuid_is_found_in_a_name() {
+        let uuid = "0f0e0d0c-1111-2222-3333-444455556666";
+        for name in ["{}", "rollout-2026-01-02T03-04-05-{}", "é{} copy"] {
+            let file = format!("/no/{}.jsonl", name.replace("{}", uuid));
+            assert_eq!(uuid_in_name(Path::new(&file)).as_deref(), Some(uuid));
+        }
+        assert_eq!(uuid_in_name(Path::new("/no/2026-01-02-notes.jsonl")), None);
+    }
+
     #[cfg(unix)]
     #[test]
     fn names_that_are_no_text_are_told_apart() {

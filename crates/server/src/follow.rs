@@ -293,6 +293,15 @@ impl Sink for StoreSink {
         Ok(chat)
     }
 
+    fn has_chat(&self, source: &str) -> Result<bool, SinkError> {
+        let is_known = self.store.read(|reader| {
+            let chat = reader.chat_by_source(self.owner, source)?;
+            // One that was deleted stays its chat.
+            Ok(chat.is_some() || reader.is_deleted_source(self.owner, source)?)
+        });
+        is_known.map_err(of_store)
+    }
+
     fn index(&self, chat: &ChatId) -> Result<Vec<IndexEntry>, SinkError> {
         let index = self
             .store

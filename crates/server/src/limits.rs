@@ -28,6 +28,8 @@ const STREAMS: usize = 50_000;
 const CONNECTIONS: usize = 60_000;
 /// Connections of one address, those of sockets aside: an office behind one address whose browsers hold six each.
 const CONNECTIONS_PER_ADDRESS: usize = 1_000;
+/// Open files beside those of connections, sockets and event streams: the database, what is sent, what is followed.
+const FILES_SPARE: u64 = 1_000;
 /// Time for a request's head, and for which a connection waits for its next request: longer is a client that holds it for nothing. Clients that keep
 /// connections ready drop them after 15 seconds or later: an end at the same moment would cost them a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
@@ -134,6 +136,14 @@ impl Default for Limits {
             send_buffer_bytes: SEND_BUFFER_BYTES,
             trusted_proxies: Vec::new(),
         }
+    }
+}
+
+impl Limits {
+    /// Files that may be open at once.
+    pub(crate) fn open_files(&self) -> u64 {
+        let connections = self.connections.saturating_add(self.streams) as u64;
+        connections.saturating_add(FILES_SPARE)
     }
 }
 

@@ -55,8 +55,6 @@ const PRIVATE_FOLDERS: [&str; 3] = ["bundles", "compressed", "cache"];
 const LOCK_FILE: &str = "lock";
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 4096;
-/// Open files that are asked of the system: one for each connection, and some.
-const FILES_SPARE: u64 = 1_000;
 /// Time between two looks at what has become idle or has expired: an expired link is dead within it.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
 /// Times of housekeeping between two sweeps of what addresses have asked.
@@ -363,7 +361,7 @@ impl Server {
         ready: impl FnOnce(),
     ) -> Result<(), ServeError> {
         let service = &self.service;
-        raise_file_limit(service.limits.connections as u64 + FILES_SPARE);
+        raise_file_limit(service.limits.open_files());
         let _address = self.announce(&listener)?;
         for path in &self.follow {
             service.followers.follow(service, path, Vec::new())?;
@@ -633,8 +631,14 @@ fn listen(addr: SocketAddr, send_buffer_bytes: usize) -> io::Result<TcpListener>
 }
 
 fn raise_file_limit(wanted: u64) {
-    if let Err(error) = rlimit::increase_nofile_limit(wanted) {
-        tracing::warn!("the limit of open files cannot be raised: {error}");
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(allowed) if allowed < wanted => tracing::warn!(
+            "the system allows {allowed} open files, and {wanted} may be needed at once: raise its limit (`ulimit -Hn`, `LimitNOFILE=`), or lower `limits.connections` and `limits.streams`"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(
+            "the limit of open files cannot be raised to {wanted}, so many may be needed at once: {error}"
+        ),
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use readalong_model::{Message, MessageId, Part, RawJson, Seq};
+use readalong_model::{Message, MessageId, Part, RawJson, Seq, UserId};
 use rusqlite::{Connection, Row};
 
 use crate::{
@@ -363,9 +363,10 @@ pub struct Found {
     pub excerpt: String,
 }
 
-/// Something that is looked for in all chats.
+/// Something that an owner looks for in all their chats.
 pub(crate) struct Search<'a> {
     connection: &'a Connection,
+    owner: UserId,
     query: String,
     /// Texts that may have it, by their chats.
     texts: HashMap<i64, Vec<i64>>,
@@ -381,10 +382,11 @@ pub(crate) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// Begins to look for a text.
-    pub(crate) fn new(connection: &'a Connection, text: &str) -> Result<Self> {
+    pub(crate) fn new(connection: &'a Connection, owner: UserId, text: &str) -> Result<Self> {
         let query: String = folded(text).trim().chars().take(QUERY_CHARS_MAX).collect();
         let mut search = Self {
             connection,
+            owner,
             words: plain_words(&query),
             bytes_left: Cell::new(READ_BYTES_MAX),
             query,
@@ -423,18 +425,27 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Looks through what the index does not have: the newest messages, and texts of which one became another.
+    /// Looks through what the index does not have of the owner's chats: the newest messages, and texts of which one became another. What others
+    /// have is nobody else's to wait for.
     fn look_through_rest(&mut self) -> Result<()> {
-        let new = "SELECT chat, seq, seq FROM events WHERE seq > ?1 AND kind = ?2 AND until_seq IS NULL ORDER BY seq DESC LIMIT ?3";
+        // From the chats on: they are few beside all that may be new.
+        let new = "SELECT e.chat, e.seq, e.seq FROM chats c CROSS JOIN events e ON e.chat = c.key AND e.seq > ?2
+            WHERE c.owner = ?1 AND e.kind = ?3 AND e.until_seq IS NULL ORDER BY e.seq DESC LIMIT ?4";
         let from = indexed_seq(self.connection)?;
         let mut rest = sql::all(
             self.connection,
             new,
-            (from, kind::MESSAGE_PUT, TAIL_MAX),
+            (self.owner.0, from, kind::MESSAGE_PUT, TAIL_MAX),
             range,
         )?;
-        let changed = "SELECT chat, first_seq, last_seq FROM text_ranges WHERE due LIMIT ?1";
-        rest.extend(sql::all(self.connection, changed, [TAIL_MAX], range)?);
+        let changed = "SELECT r.chat, r.first_seq, r.last_seq FROM text_ranges r JOIN chats c ON c.key = r.chat
+            WHERE r.due AND c.owner = ?1 LIMIT ?2";
+        rest.extend(sql::all(
+            self.connection,
+            changed,
+            (self.owner.0, TAIL_MAX),
+            range,
+        )?);
         self.is_whole &= rest.len() < TAIL_MAX as usize;
         for range in rest {
             if let Some(found) = self.found_in(range)? {

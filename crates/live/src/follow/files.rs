@@ -14,8 +14,6 @@ use std::{
 
 /// Folders in folders that are looked into.
 const DEPTH_MAX: usize = 8;
-/// Files that one follower looks at, at most.
-pub(crate) const FILES_MAX: usize = 20_000;
 /// Endings of names that transcripts in folders have. What they hold decides what they are.
 pub(crate) const ENDINGS: [&str; 3] = ["jsonl", "json", "ndjson"];
 
@@ -139,16 +137,16 @@ impl Root {
         real.is_ok_and(|real| real.starts_with(&self.folder))
     }
 
-    /// All files of the folder that may be transcripts, and whether there were too many of them.
-    pub(crate) fn files(&self) -> (Vec<PathBuf>, bool) {
+    /// All files of the folder that may be transcripts.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         match self.is_folder {
             true => self.files_below(&self.path),
-            false => (vec![self.path.clone()], false),
+            false => vec![self.path.clone()],
         }
     }
 
     /// Those of them that lie below a folder.
-    pub(crate) fn files_below(&self, folder: &Path) -> (Vec<PathBuf>, bool) {
+    pub(crate) fn files_below(&self, folder: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut open = match self.pieces(folder) {
             Some(pieces) if pieces.len() <= DEPTH_MAX => vec![(folder.to_owned(), pieces.len())],
@@ -173,15 +171,12 @@ impl Root {
             }
             // What lies in a folder named as a transcript belongs to it.
             folders.retain(|folder| !files.iter().any(|file| file.with_extension("") == *folder));
-            if found.len() + files.len() > FILES_MAX {
-                return (found, true);
-            }
             found.extend(files);
             if depth < DEPTH_MAX {
                 open.extend(folders.into_iter().map(|folder| (folder, depth + 1)));
             }
         }
-        (found, false)
+        found
     }
 
     /// The names on the way to a path in the followed folder; `None` where one is hidden, or it lies elsewhere.

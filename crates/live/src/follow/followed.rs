@@ -4,8 +4,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, File, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
+    io::{self, Read, Seek, SeekFrom},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -15,7 +17,7 @@ use readalong_import::{
 use readalong_model::{ChangeSet, Chat, ChatHead, MessageId};
 
 use super::{
-    Circumstances,
+    Circumstances, Shared,
     around::{Around, ChatOf, sink_error},
     files::{Look, Unread},
     lines::{Lines, OPEN_LINE_IS_BROKEN, OPEN_LINE_STANDS, Piece, Rest},
@@ -32,6 +34,8 @@ const MESSAGES_MAX: usize = 500;
 const BYTES_MAX: usize = 1 << 20;
 /// Files beside a growing one are looked at so often at most: looking costs a list of folders.
 const BESIDE_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes of files beside a growing one that are read at once, as of the file itself: then others have their turn.
+const BESIDE_BYTES: u64 = 1 << 20;
 /// The largest file that is read whole each time it changes: such a chat is in memory while it is read.
 const REWRITTEN_BYTES_MAX: u64 = 512 << 20;
 /// The largest file of lines: reading it once takes minutes.
@@ -42,6 +46,8 @@ const BEGINNING_BYTES: u64 = 256 << 10;
 const SETTLING_SHARE: u32 = 20;
 /// Comparing what was read with what the file holds takes at most one in so many parts of the time.
 const CHECKING_SHARE: u32 = 100;
+/// Bytes of a file that was written over are read from its beginning in a second, at most, however often that happens.
+pub(crate) const REREAD_BYTES_PER_SECOND: f64 = (4 << 20) as f64;
 /// How long a file is left alone after an error, from the first to the longest.
 const RETRY_AFTER: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(30)];
 /// Changes of a file that follow each other faster than this may leave the same time of change.
@@ -94,6 +100,7 @@ enum Reason {
 
 /// A file to which lines are appended.
 struct Growing {
+    begun_at: Instant,
     transcript: GrowingTranscript,
     around: Around,
     chat: ChatOf,
@@ -152,8 +159,8 @@ impl From<Unread> for Trouble {
     }
 }
 
-impl From<std::io::Error> for Trouble {
-    fn from(error: std::io::Error) -> Self {
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
         match sink_error(&error) {
             Some(error) => error.clone().into(),
             None => Self::Later(error.to_string()),
@@ -363,6 +370,7 @@ impl Followed {
         let chat = ChatOf::default();
         let look = Look::of(meta);
         self.reading = Reading::Growing(Box::new(Growing {
+            begun_at: Instant::now(),
             transcript: transcript.growing(chat.recall(&around.sink)),
             around: Around::new(&around.root, &self.path, &around.sink, &chat),
             chat,
@@ -393,10 +401,14 @@ impl Followed {
 
     fn open(&self, around: &Circumstances) -> Result<Transcript, ImportError> {
         let (root, path) = (around.root.clone(), self.path.clone());
+        let shared = Arc::clone(&around.shared);
         let open = move || match root.open(&path) {
-            Ok((file, _)) => Ok(Box::new(file) as Box<dyn ReadSeek>),
-            Err(Unread::Gone) => Err(std::io::ErrorKind::NotFound.into()),
-            Err(Unread::Never(words)) => Err(std::io::Error::other(words)),
+            Ok((file, _)) => {
+                let shared = Arc::clone(&shared);
+                Ok(Box::new(Stoppable { file, shared }) as Box<dyn ReadSeek>)
+            }
+            Err(Unread::Gone) => Err(io::ErrorKind::NotFound.into()),
+            Err(Unread::Never(words)) => Err(io::Error::other(words)),
             Err(Unread::Now(error)) => Err(error),
         };
         let source = Source {
@@ -417,20 +429,14 @@ impl Followed {
         let Reading::Growing(growing) = &mut self.reading else {
             return Ok(true);
         };
-        // What was ended cannot go on, and is not read anew at every line.
+        // What was ended cannot go on.
         if growing.transcript.is_ended() && meta.len() != growing.lines.cursor().offset() {
-            return match around.is_hasty || Instant::now() >= self.not_before {
-                true => Err(Trouble::Again),
-                false => {
-                    self.next = Some(self.not_before);
-                    Ok(false)
-                }
-            };
+            return self.begin_anew(around);
         }
         let piece = growing.lines.next(file, meta, still)?;
         let begun = Instant::now();
         match piece {
-            Piece::Replaced => return Err(Trouble::Again),
+            Piece::Replaced => return self.begin_anew(around),
             Piece::Lines(lines, rest) => {
                 growing.transcript.push(&lines, &mut growing.around)?;
                 growing.has_open_line = rest == Rest::OpenLine;
@@ -463,7 +469,8 @@ impl Followed {
         }
         self.bring(Amount::All, around)?;
         if self.read_beside(around)? {
-            self.bring(Amount::All, around)?;
+            self.bring(Amount::Passing, around)?;
+            return Ok(true);
         }
         self.tell(Following::UpToDate, around);
         self.rest(file, begun, around)
@@ -572,12 +579,27 @@ impl Followed {
         }
         self.not_checked_before = Instant::now() + check.spent * CHECKING_SHARE;
         if holds == Some(false) {
-            return Err(Trouble::Again);
+            growing.check = None;
+            return self.begin_anew(around);
         }
         growing.checked = check.look;
         growing.check = None;
         // It may have changed meanwhile.
         self.check(file, around)
+    }
+
+    /// Reads the file from its beginning, for it is not what was read; later, where that was begun just now.
+    fn begin_anew(&mut self, around: &Circumstances) -> Result<bool, Trouble> {
+        let Reading::Growing(growing) = &self.reading else {
+            return Err(Trouble::Again);
+        };
+        let seconds = growing.lines.cursor().offset() as f64 / REREAD_BYTES_PER_SECOND;
+        let at = growing.begun_at + Duration::from_secs_f64(seconds);
+        if around.is_hasty || Instant::now() >= at {
+            return Err(Trouble::Again);
+        }
+        self.wake_at(at);
+        Ok(false)
     }
 
     fn wake_at(&mut self, at: Instant) {
@@ -609,7 +631,7 @@ impl Followed {
                 return Ok(());
             }
             let id = growing.transcript.first_id();
-            let source = around.source(growing.transcript.format().name, id, &self.path);
+            let source = around.source(growing.transcript.format().name, id, &self.path)?;
             let head = growing.transcript.head();
             let chat = around.sink.open_chat(&source, &head)?;
             let index = around.sink.index(&chat)?;
@@ -667,7 +689,7 @@ impl Followed {
         }
     }
 
-    /// Reads on in the files beside; true where something was new.
+    /// Reads on in the files beside, as much as one turn may; true where something was new.
     fn read_beside(&mut self, around: &mut Circumstances) -> Result<bool, Trouble> {
         let is_quiet = self.still(around) >= around.options.settle_after;
         let Reading::Growing(growing) = &mut self.reading else {
@@ -689,23 +711,21 @@ impl Followed {
         if growing.beside_mark == mark && !growing.is_fresh && !growing.beside.iter().any(grew) {
             return Ok(false);
         }
-        let mut any = false;
-        loop {
-            let Reading::Growing(growing) = &mut self.reading else {
-                return Ok(any);
-            };
-            let mut new = false;
-            for path in growing.transcript.beside(&mut growing.around)? {
-                new |= growing.read_one_beside(&path, around)?;
+        let mut bytes = 0;
+        for path in growing.transcript.beside(&mut growing.around)? {
+            bytes += growing.read_one_beside(&path, around)?;
+            if bytes >= BESIDE_BYTES {
+                break;
             }
-            if !new {
-                growing.beside_mark = mark;
-                growing.is_fresh |= any;
-                return Ok(any);
-            }
-            any = true;
-            self.bring(Amount::Passing, around)?;
         }
+        if bytes == 0 {
+            growing.beside_mark = mark;
+            return Ok(false);
+        }
+        // There may be more.
+        growing.is_fresh = true;
+        growing.beside_looked_at = None;
+        Ok(true)
     }
 
     /// Reads a file that is written anew each time, compares, and brings what changed.
@@ -743,6 +763,8 @@ impl Followed {
         let read = self
             .open(around)
             .and_then(|transcript| transcript.read(&Pick::Only, &mut beside));
+        // What was read until then is not all.
+        around.check()?;
         let read = match read {
             Ok(imported) => imported.chat,
             // A file that is just being written may be empty or cut.
@@ -755,7 +777,7 @@ impl Followed {
         };
         let format = read.origin.format.clone();
         let id = read.origin.native_id.clone();
-        let source = around.source(&format, id.as_deref(), &self.path);
+        let source = around.source(&format, id.as_deref(), &self.path)?;
         let opened = around.sink.open_chat(&source, &ChatHead::of(&read))?;
         chat.set(opened.clone());
         beside.keep_waiting()?;
@@ -824,14 +846,14 @@ impl Followed {
 }
 
 impl Growing {
-    /// Reads on in a file beside the transcript; true where something was new.
-    fn read_one_beside(&mut self, path: &str, around: &mut Circumstances) -> Result<bool, Trouble> {
+    /// Reads on in a file beside the transcript; how many bytes were new.
+    fn read_one_beside(&mut self, path: &str, around: &mut Circumstances) -> Result<u64, Trouble> {
         let Some(place) = self.around.place(path) else {
-            return Ok(false);
+            return Ok(0);
         };
         let (file, meta) = match around.root.open(&place) {
             Ok(opened) => opened,
-            Err(Unread::Gone | Unread::Never(_)) => return Ok(false),
+            Err(Unread::Gone | Unread::Never(_)) => return Ok(0),
             Err(unread) => return Err(unread.into()),
         };
         let lines = self
@@ -844,12 +866,33 @@ impl Growing {
             Piece::Lines(bytes, _) => {
                 self.transcript
                     .push_beside(path, &bytes, &mut self.around)?;
-                Ok(true)
+                Ok(bytes.len() as u64)
             }
-            Piece::TooLong(_) => Ok(true),
-            Piece::Nothing(_) => Ok(false),
+            Piece::TooLong(bytes) => Ok(bytes),
+            Piece::Nothing(_) => Ok(0),
             Piece::Replaced => Err(Trouble::Again),
         }
+    }
+}
+
+/// A file that is read no further once the follower is to stop: reading it whole may take minutes.
+struct Stoppable {
+    file: File,
+    shared: Arc<Shared>,
+}
+
+impl Read for Stoppable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.shared.is_stopped() {
+            true => Err(io::Error::other(SinkError::Stopped)),
+            false => self.file.read(buffer),
+        }
+    }
+}
+
+impl Seek for Stoppable {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 
@@ -911,22 +954,26 @@ fn beside_mark(path: &Path) -> u64 {
 }
 
 impl Circumstances {
-    /// What names a chat: its own id where no other followed file has it, else this machine and the path.
-    fn source(&mut self, format: &str, id: Option<&str>, path: &Path) -> String {
-        if let Some(source) = own_source(format, id, path) {
-            let holder = self
-                .sources
-                .entry(source.clone())
-                .or_insert_with(|| path.to_owned());
-            if holder == path || !holder.exists() {
-                path.clone_into(holder);
-                return source;
-            }
+    /// What names a chat: its own id, else this machine and the path. Of copies with one id the first one has it; what was named by its path once
+    /// stays so, whichever copy is read first after the next start.
+    fn source(&mut self, format: &str, id: Option<&str>, path: &Path) -> Result<String, SinkError> {
+        let by_path = source_of_path(path, &self.options.host);
+        let Some(own) = own_source(format, id, path) else {
+            return Ok(by_path);
+        };
+        let is_another_s = match self.sources.get(&own) {
+            Some(holder) if holder == path => false,
+            Some(holder) if holder.exists() => true,
+            _ => self.sink.has_chat(&by_path)?,
+        };
+        if is_another_s {
+            return Ok(by_path);
         }
-        source_of_path(path, &self.options.host)
+        self.sources.insert(own.clone(), path.to_owned());
+        Ok(own)
     }
 
-    fn tell(&self, state: &FollowState) {
+    pub(crate) fn tell(&self, state: &FollowState) {
         self.shared.set(state);
         self.sink.state(state);
     }

@@ -6,8 +6,8 @@ use std::{
     io::Write,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, mpsc::channel},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, atomic::Ordering, mpsc::channel},
+    time::{Duration, Instant, SystemTime},
 };
 
 use readalong_import::{Pick, ReadSeek, Source, Transcript};
@@ -17,7 +17,10 @@ use readalong_model::{
 };
 use tempfile::TempDir;
 
-use super::{Engine, FollowOptions, Follower, FollowerHandle, Word};
+use super::{
+    Engine, FILES_MAX, FollowOptions, Follower, FollowerHandle, Word,
+    followed::REREAD_BYTES_PER_SECOND,
+};
 use crate::sink::{FollowState, Following, IndexEntry, Sink, SinkError};
 
 /// Longer than anything here takes, however busy the machine is.
@@ -71,8 +74,8 @@ struct Memory {
     puts: Mutex<Vec<(MessageId, Instant)>>,
     removed: Mutex<Vec<MessageId>>,
     largest: Mutex<usize>,
-    /// How often chats were opened.
-    opened: Mutex<usize>,
+    /// When chats were opened.
+    opened: Mutex<Vec<Instant>>,
     files: Mutex<HashMap<Digest, usize>>,
     /// Errors that come before anything works again.
     errors: Mutex<Vec<SinkError>>,
@@ -101,7 +104,7 @@ impl Memory {
 
 impl Sink for Memory {
     fn open_chat(&self, source: &str, head: &ChatHead) -> Result<ChatId, SinkError> {
-        *self.opened.lock().unwrap() += 1;
+        self.opened.lock().unwrap().push(Instant::now());
         let mut chats = self.chats.lock().unwrap();
         let known = chats.iter().position(|chat| chat.source == source);
         let number = known.unwrap_or_else(|| {
@@ -121,6 +124,11 @@ impl Sink for Memory {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&(number as u32).to_be_bytes());
         Ok(ChatId::from_random(bytes))
+    }
+
+    fn has_chat(&self, source: &str) -> Result<bool, SinkError> {
+        let chats = self.chats.lock().unwrap();
+        Ok(chats.iter().any(|chat| chat.source == source))
     }
 
     fn index(&self, chat: &ChatId) -> Result<Vec<IndexEntry>, SinkError> {
@@ -498,7 +506,27 @@ fn many_files_that_grow_in_turn_are_each_read_once() {
         assert!(follower.wait_until_up_to_date(LONG));
         (0..20).for_each(|n| append(&file(n), &line("user", "More")));
     }
-    assert_eq!(*place.sink.opened.lock().unwrap(), 20);
+    assert_eq!(place.sink.opened.lock().unwrap().len(), 20);
+}
+
+#[test]
+fn a_file_that_is_written_without_pause_keeps_no_other_waiting() {
+    let place = Place::new("busy.jsonl");
+    append(
+        &place.folder.path().join("other.jsonl"),
+        &line("user", "One"),
+    );
+    append(&place.path, &line("user", "One"));
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(place.folder.path(), sink, hasty()).unwrap();
+    engine.scan();
+    for _ in 0..10 {
+        append(&place.path, &line("assistant", "More"));
+        engine.hear(Word::Changed(place.path.clone()));
+        let path = engine.turns.next().unwrap();
+        engine.step(path);
+    }
+    assert_eq!(place.sink.chats.lock().unwrap().len(), 2);
 }
 
 #[test]
@@ -523,6 +551,30 @@ fn what_is_written_over_in_the_middle_is_read_again() {
 }
 
 #[test]
+fn a_file_that_is_written_over_soon_after_it_was_read_is_read_anew_later() {
+    const SECONDS: f64 = 3.0;
+    let place = Place::new("chat.jsonl");
+    let first = line("user", &format!("{} 10 words", "word ".repeat(2_000)));
+    // Reading blanks takes next to no time.
+    let blanks = " ".repeat((SECONDS * REREAD_BYTES_PER_SECOND) as usize);
+    append(&place.path, &format!("{first}{blanks}\n"));
+    let file = OpenOptions::new().write(true).open(&place.path).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(3_600);
+    file.set_modified(long_ago).unwrap();
+    let follower = start(&place.path, &place.sink);
+    assert!(follower.wait_until_up_to_date(LONG));
+    let at = first.find("10 words").unwrap() as u64;
+    file.write_all_at(b"11", at).unwrap();
+    let opened = || place.sink.opened.lock().unwrap().clone();
+    until("it is read anew", || opened().len() > 1);
+    let between = opened()[1] - opened()[0];
+    assert!(between.as_secs_f64() > SECONDS * 0.75, "{between:?}");
+    until("what it holds by now", || {
+        place.sink.only().texts()[0].ends_with(" 11 words")
+    });
+}
+
+#[test]
 fn a_folder_that_was_made_anew_is_watched() {
     let place = Place::new("in/a.jsonl");
     let folder = place.path.parent().unwrap();
@@ -541,6 +593,49 @@ fn a_folder_that_was_made_anew_is_watched() {
 }
 
 #[test]
+fn of_too_many_files_the_newest_are_followed() {
+    let place = Place::new("0.jsonl");
+    let file = |number: usize| place.folder.path().join(format!("{number}.jsonl"));
+    (0..FILES_MAX + 2).for_each(|number| fs::write(file(number), "").unwrap());
+    let old = |number: usize| {
+        let time = SystemTime::now() - Duration::from_secs(3_600);
+        fs::File::open(file(number))
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    };
+    old(7);
+    old(11);
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(place.folder.path(), sink, hasty()).unwrap();
+    engine.scan();
+    assert_eq!(engine.files.len(), FILES_MAX);
+    assert!(
+        ![7, 11]
+            .map(file)
+            .iter()
+            .any(|path| engine.files.contains_key(path))
+    );
+    let told = |engine: &Engine| engine.around.shared.lock().files.values().next().cloned();
+    let Following::Refused(words) = told(&engine).unwrap().following else {
+        panic!();
+    };
+    assert!(
+        words.starts_with("2 of its files are not followed"),
+        "{words}"
+    );
+    // One that grows comes in place of another.
+    append(&file(7), &line("user", "One"));
+    old(8);
+    engine.scan();
+    assert!(engine.files.contains_key(&file(7)) && !engine.files.contains_key(&file(8)));
+    fs::remove_file(file(8)).unwrap();
+    fs::remove_file(file(11)).unwrap();
+    engine.scan();
+    assert_eq!(told(&engine), None);
+}
+
+#[test]
 fn a_new_folder_is_looked_through_and_no_other() {
     let place = Place::new("a.jsonl");
     let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
@@ -553,7 +648,11 @@ fn a_new_folder_is_looked_through_and_no_other() {
     }
     engine.hear(Word::Changed(place.folder.path().join("new")));
     engine.hear(Word::Changed(place.folder.path().join("new/.hidden")));
-    assert_eq!(engine.queue, [place.folder.path().join("new/deep/b.jsonl")]);
+    let deep = place.folder.path().join("new/deep/b.jsonl");
+    assert_eq!(
+        [engine.turns.next(), engine.turns.next()],
+        [Some(deep), None]
+    );
 }
 
 #[test]
@@ -642,6 +741,40 @@ fn a_restart_brings_only_what_is_new() {
 }
 
 #[test]
+fn a_copy_of_a_session_takes_no_chat_over_whenever_it_comes_and_however_it_grows() {
+    let place = Place::new("a/0f0e0d0c-1111-2222-3333-444455556666.jsonl");
+    let copy = place
+        .folder
+        .path()
+        .join("b")
+        .join(place.path.file_name().unwrap());
+    let text = |id: &str| {
+        format!(
+            "{{\"type\":\"user\",\"uuid\":\"{id}\",\"sessionId\":\"s\",\"message\":{{\"role\":\"user\",\"content\":\"{id}\"}}}}\n"
+        )
+    };
+    for path in [&place.path, &copy] {
+        fs::create_dir(path.parent().unwrap()).unwrap();
+    }
+    let read = || {
+        let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+        Follower::run_once(place.folder.path(), sink, hasty()).unwrap();
+        let chats = place.sink.chats.lock().unwrap();
+        let texts: Vec<Vec<String>> = chats.iter().map(Held::texts).collect();
+        texts
+    };
+    append(&place.path, &(text("one") + &text("two")));
+    assert_eq!(read(), [["one", "two"]]);
+    // It is newer, and older is what it holds.
+    append(&copy, &text("one"));
+    assert_eq!(read(), [vec!["one", "two"], vec!["one"]]);
+    append(&copy, &(text("three") + &text("four")));
+    assert_eq!(read(), [vec!["one", "two"], vec!["one", "three", "four"]]);
+    fs::remove_file(&place.path).unwrap();
+    assert_eq!(read(), [vec!["one", "two"], vec!["one", "three", "four"]]);
+}
+
+#[test]
 fn a_torn_last_line_whose_writer_is_gone_is_a_damaged_record() {
     let place = Place::new("chat.jsonl");
     append(&place.path, &(line("user", "One") + "{\"role\":\"assis"));
@@ -720,6 +853,23 @@ fn a_list_that_is_written_anew_is_compared() {
         *place.sink.removed.lock().unwrap(),
         [MessageId("id-b".to_owned())]
     );
+}
+
+#[test]
+fn a_file_is_not_read_whole_for_a_follower_that_is_to_stop() {
+    let place = Place::new("chat.json");
+    fs::write(&place.path, "[{\"role\":\"user\",\"content\":\"One\"}]").unwrap();
+    let sink = Arc::clone(&place.sink) as Arc<dyn Sink>;
+    let mut engine = Engine::new(&place.path, sink, hasty()).unwrap();
+    engine.scan();
+    let shared = Arc::clone(&engine.around.shared);
+    shared.is_stopped.store(true, Ordering::Release);
+    engine.step(place.path.clone());
+    assert!(place.sink.chats.lock().unwrap().is_empty());
+    assert!(place.sink.states.lock().unwrap().is_empty());
+    shared.is_stopped.store(false, Ordering::Release);
+    engine.step(place.path.clone());
+    assert!(place.is_whole());
 }
 
 #[test]

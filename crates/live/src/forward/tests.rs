@@ -249,3 +249,13 @@ fn waits_grow_and_differ() {
     let waits: HashSet<Duration> = (0..20).map(|_| back_off(6)).collect();
     assert!(waits.len() > 1);
 }
+
+#[test]
+fn a_source_is_asked_for_by_its_name() {
+    let server = serve(&[(200, "", "[]"), (200, "", "[{\"id\":\"9f\"}]")]);
+    let sink = HttpSink::new(&server.url, "t0k").unwrap();
+    assert!(!sink.has_chat("here:/a b").unwrap());
+    assert!(sink.has_chat("here:/a b").unwrap());
+    let line = server.asked.lock().unwrap()[0].line.clone();
+    assert_eq!(line, "GET /api/v1/chats?source=here%3A%2Fa%20b HTTP/1.1");
+}

@@ -76,7 +76,7 @@ impl Follow {
             false => forward,
         });
         let redactions = Arc::new(Redactions::new(redactor, |_| Vec::new()));
-        let sink = RedactingSink::new(forward.clone(), redactions, |_, report, _| {
+        let sink = RedactingSink::new(forward.clone(), redactions.clone(), |_, report, _| {
             redaction::note(report);
         });
         let mut options = FollowOptions::default();
@@ -101,7 +101,8 @@ impl Follow {
             let refused = states.iter().filter(is_refused).count();
             let all_refused = !states.is_empty() && refused == states.len();
             let is_over = all_refused && (!has_folder || forward.is_denied());
-            let done = self.once && followers.iter().all(is_there);
+            // An end that could be the beginning of a secret comes a moment later.
+            let done = self.once && followers.iter().all(is_there) && !redactions.is_holding();
             told = states;
             if done || is_over || cancel::is_cancelled() {
                 break refused;

@@ -93,7 +93,7 @@ impl Reader<'_> {
     /// The database fails.
     pub fn chats(&self, owner: UserId, filter: &ChatFilter) -> Result<ChatPage> {
         let search = match &filter.search {
-            Some(text) => Some(Search::new(&self.transaction, text)?),
+            Some(text) => Some(Search::new(&self.transaction, owner, text)?),
             None => None,
         };
         let mut page = ChatPage {

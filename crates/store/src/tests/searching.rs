@@ -67,6 +67,31 @@ fn names_and_messages_are_found_before_and_after_they_are_indexed() {
 }
 
 #[test]
+fn nobody_waits_for_what_others_just_wrote() {
+    let world = World::new();
+    let other = add_user(&world.store, "bob");
+    let chat = add_chat(&world.store, other, 2, None);
+    world.write(Write::Apply {
+        chat,
+        by: Some(other),
+        changes: ChangeSet {
+            messages: vec![(0, message("b", "a needle"))],
+            ..ChangeSet::default()
+        },
+        durable: true,
+    });
+    // More than is read for one answer.
+    world.put(vec![(0, message("a", &"straw ".repeat(5 << 20)))]);
+    let filter = ChatFilter {
+        search: Some("needle".into()),
+        ..ChatFilter::default()
+    };
+    let page = world.read(|reader| reader.chats(other, &filter));
+    assert!(page.is_whole);
+    assert_eq!(page.chats.len(), 1);
+}
+
+#[test]
 fn an_excerpt_shows_where_it_stands() {
     let world = World::new();
     let text = format!("{} the Needle {}", "hay ".repeat(50), "straw ".repeat(50));

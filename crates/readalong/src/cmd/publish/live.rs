@@ -20,7 +20,7 @@ use readalong_publish::{
     LivePlace, LiveRecord, LiveStep, LiveVersion, NewFile, Origin, PublishError, SitePath,
     live_step, unpublish,
 };
-use readalong_server::{RunningServer, Server, WHOLE_AGE_MAX};
+use readalong_server::{RunningServer, ServeError, Server, WHOLE_AGE_MAX};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -34,10 +34,13 @@ use crate::{
     config::Config,
     link, moment, output, pick,
     publications::{Publication, Publications, source},
-    publishing::{Pages, Place, Progress, shown_title},
+    publishing::{Pages, Place, Progress, is_sharing_public, shown_title},
     sealing::Seal,
 };
 
+/// How long a server may take to end, and to begin after another one has ended.
+const END_MAX: Duration = Duration::from_secs(30);
+const RESTART_MAX: Duration = Duration::from_secs(5);
 /// What comes within so long is sent at once.
 const STEP_EVERY: Duration = Duration::from_secs(1);
 /// Time between two looks at whether somebody cancelled.
@@ -76,20 +79,37 @@ impl Publish {
         }
         share::check_transcript(&file, self.how.redaction(), &config)?;
         let data = config.data()?;
-        if let Ok(Some(running)) = RunningServer::of(&data)
-            && Client::of(&config)?.is_served()
-        {
-            if self.how.redaction().hides_more() {
-                bail!(
-                    "the server that runs decides what else is taken out of a chat that it follows: set it in its configuration, or end the server first"
-                );
+        let mut begun = Begun::default();
+        let server = loop {
+            if let Ok(Some(running)) = RunningServer::of(&data)
+                && Client::of(&config)?.is_served()
+            {
+                if self.how.redaction().hides_more() {
+                    bail!(
+                        "the server that runs decides what else is taken out of a chat that it follows: set it in its configuration, or end the server first"
+                    );
+                }
+                match self.keep_in_step(&config, running.clone(), &mut begun) {
+                    Err(error) if begun.is_told && !cancel::is_cancelled() && is_gone(&running) => {
+                        output::print_error(&error);
+                    }
+                    went => return went,
+                }
+                wait_for_server(&data, &running);
+                continue;
             }
-            return self.keep_in_step(&config, running);
-        }
+            let mut options = config.server_options()?;
+            options.redact = self.how.redaction().options(&config)?;
+            match Server::open(options) {
+                // Another one that the same server ended for was faster.
+                Err(ServeError::Busy { .. }) if begun.is_told => {
+                    cancel::check()?;
+                    thread::sleep(LOOK_EVERY);
+                }
+                opened => break opened?,
+            }
+        };
         serve::log_to_stderr("warn")?;
-        let mut options = config.server_options()?;
-        options.redact = self.how.redaction().options(&config)?;
-        let server = Server::open(options)?;
         // It ends after the last page was fetched from it, not when somebody cancels.
         let (done, is_done) = oneshot::channel::<()>();
         let (result, kept) = mpsc::channel();
@@ -99,8 +119,9 @@ impl Publish {
                 let running = running.and_then(|running| {
                     running.ok_or_else(|| anyhow!("the server does not say where it is"))
                 });
-                let _ =
-                    result.send(running.and_then(|running| self.keep_in_step(&config, running)));
+                let went =
+                    running.and_then(|running| self.keep_in_step(&config, running, &mut begun));
+                let _ = result.send(went);
                 drop(done);
             });
             Ok(())
@@ -114,7 +135,14 @@ impl Publish {
         kept.recv().context("the publication ended")?
     }
 
-    fn keep_in_step(&self, config: &Config, running: RunningServer) -> anyhow::Result<()> {
+    /// Keeps the page in step with what a server makes, until somebody cancels or the server is gone.
+    fn keep_in_step(
+        &self,
+        config: &Config,
+        running: RunningServer,
+        begun: &mut Begun,
+    ) -> anyhow::Result<()> {
+        let Begun { is_told, seal } = begun;
         let place = Place::of(&self.to, config)?;
         let pages = Pages::new(config)?;
         let mut publications = Publications::of(&config.data()?)?;
@@ -125,7 +153,9 @@ impl Publish {
         let chat = share::follow(&client, &path, self.how.redaction().waived())?;
         let local = self.local_share(&client, &chat)?;
         let title = shown_title(&local);
-        let seal = self.seal(&share, &publications, &place)?;
+        if !*is_told {
+            *seal = self.seal(&share, &publications, &place)?;
+        }
         let link = place.link(&share);
         let link = seal
             .as_ref()
@@ -154,13 +184,19 @@ impl Publish {
             standing: None,
             before: None,
         };
-        keeper.resume()?;
-        let (mut is_told, mut is_last) = (false, false);
+        match keeper.resume() {
+            Err(error) if *is_told => output::print_error(&error),
+            resumed => resumed?,
+        }
+        if *is_told {
+            progress.end_each_step();
+        }
+        let mut is_last = false;
         let mut pause = PAUSE_MIN;
         loop {
             let went = keeper.go_on(&mut |sent| {
                 pause = PAUSE_MIN;
-                if !std::mem::replace(&mut is_told, true) {
+                if !std::mem::replace(is_told, true) {
                     progress.finish();
                     progress.end_each_step();
                     if !self.json {
@@ -177,9 +213,9 @@ impl Publish {
                 Ok(None) => return Ok(()),
                 Ok(Some(over)) => return keeper.end(over),
                 // Nothing was shown yet: whoever started it should know at once.
-                Err(error) if !is_told => return Err(error),
+                Err(error) if !*is_told => return Err(error),
                 Err(error) => {
-                    if is_last || is_taken_back(&error) {
+                    if is_last || is_taken_back(&error) || is_gone(&running) {
                         return Err(error);
                     }
                     output::print_error(&error);
@@ -219,6 +255,37 @@ impl Publish {
         }
         let new = json!({ "chat": chat, "updates": "live", "visibility": visibility, "artifacts": artifacts, "name": name });
         client.post("/api/v1/shares", &new)
+    }
+}
+
+/// What stays as it is whichever server makes the page.
+#[derive(Default)]
+struct Begun {
+    /// The page was there, and its link was said.
+    is_told: bool,
+    seal: Option<Seal>,
+}
+
+/// True where a server does not answer its commands any more: it ended, or another one has its place.
+fn is_gone(server: &RunningServer) -> bool {
+    is_sharing_public(&Client::of_server(server.clone())).is_err()
+}
+
+/// Waits until another server runs on the folder, or none has begun for so long that none will.
+fn wait_for_server(data: &Path, gone: &RunningServer) {
+    output::note(
+        "The server that makes the page ended; it goes on with the next one, or with one of its own.",
+    );
+    let begun = Instant::now();
+    let mut free_since = begun;
+    while free_since.elapsed() < RESTART_MAX && !cancel::is_cancelled() {
+        match RunningServer::of(data) {
+            Ok(Some(running)) if running != *gone => return,
+            // It still ends, or was killed.
+            Ok(Some(_)) if begun.elapsed() < END_MAX => free_since = Instant::now(),
+            _ => {}
+        }
+        thread::sleep(LOOK_EVERY);
     }
 }
 
