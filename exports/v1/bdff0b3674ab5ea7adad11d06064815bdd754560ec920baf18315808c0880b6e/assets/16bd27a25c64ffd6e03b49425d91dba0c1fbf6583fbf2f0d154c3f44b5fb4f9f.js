@@ -12,7 +12,9 @@
   let current = -1;
   const linkTo = (/** @type {HTMLElement} */ prompt) => rail?.querySelector(`a:is([href$="#${prompt.id}"], [href*="#${prompt.id}&"])`);
   const follow = () => {
-    current = prompts.findLastIndex((prompt) => prompt.getBoundingClientRect().top < innerHeight / 3);
+    // At the top it is the first, whatever is seen.
+    const line = Math.min(innerHeight / 3, prompts[0]?.getBoundingClientRect().top + 2 * scrollY + 1);
+    current = prompts.findLastIndex((prompt) => prompt.getBoundingClientRect().top < line);
     const link = prompts[current] && linkTo(prompts[current]);
     if (!rail || !link || link.ariaCurrent) return;
     rail.querySelector("[aria-current]")?.removeAttribute("aria-current");
