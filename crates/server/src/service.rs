@@ -36,6 +36,7 @@ use crate::{
     setup::Setup,
     signin::SignInOptions,
     switches::Switches,
+    underway::Underway,
 };
 
 /// Shares whose records are kept in memory; beyond it all are read again.
@@ -120,6 +121,8 @@ pub(crate) struct Service {
     pub(crate) live: Arc<LiveShares>,
     /// Bundles of frozen shares.
     pub(crate) frozen: Arc<FrozenShares>,
+    /// Files of shares that are on their way.
+    pub(crate) underway: Arc<Underway>,
     /// What is remembered about signing in.
     pub(crate) accounts: Accounts,
     /// What those who asked lately may do.
@@ -171,6 +174,7 @@ pub(crate) struct ServiceParts {
     pub(crate) shares: Arc<ShareTable>,
     pub(crate) live: Arc<LiveShares>,
     pub(crate) frozen: Arc<FrozenShares>,
+    pub(crate) underway: Arc<Underway>,
     pub(crate) limits: Limits,
     pub(crate) notices: Notices,
     pub(crate) metrics: Arc<Metrics>,
@@ -199,6 +203,7 @@ impl Service {
             shares: parts.shares,
             live: parts.live,
             frozen: parts.frozen,
+            underway: parts.underway,
             limits: parts.limits,
             notices: parts.notices,
             oidc: parts.signin.oidc.clone().map(Oidc::new),
@@ -365,7 +370,7 @@ impl Service {
         }
         if !switches.public_sharing {
             self.live.end_public();
-            self.frozen.end_all();
+            self.underway.cut_all();
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ use crate::{
     gate::{self, Denied, Link},
     routes::api::shares,
     service::{Service, now},
+    underway::Cut,
 };
 
 /// What makes the answers: another one may word them otherwise.
@@ -415,7 +416,7 @@ async fn detail(
     // It may have been taken back while its messages were read.
     admit()?;
     let made = made.map_err(|error| ApiError::from(error).about("shared chat"))?;
-    let answer = made.content().answer(&headers).await;
+    let answer = made.content(Cut::default()).answer(&headers).await;
     answer.map_err(ApiError::internal)
 }
 

@@ -20,6 +20,8 @@ use crate::{
 
 /// Where links of shares begin.
 const SHARES: &str = "/s/";
+/// Times that an answer is made again because the owner changed the share meanwhile.
+const TRIES_MAX: usize = 5;
 /// Pieces of a file's name within a share: `files/x.png` has two.
 const PIECES_MAX: usize = 2;
 
@@ -76,22 +78,27 @@ async fn answer(service: Arc<Service>, link: Link, rest: &str, request: Request)
     }
     let (path, sent) = (request.uri().path(), request.headers());
     let verb = verb_of(rest);
-    let answered = loop {
+    let mut answered = Err(ServiceError::Busy);
+    for _ in 0..TRIES_MAX {
         let share = match gate::admit(&service, &link, sent) {
             Ok(share) => share,
             Err(denied) => return denied.response(verb, path),
         };
-        let answered = match (rest, share.updates) {
+        let cut = service.underway.begin(&share, &link);
+        let asked = (sent, &cut);
+        let made = match (rest, share.updates) {
             ("qr.svg", _) => qr::lines(&service, &link, &share, sent).await,
             ("qr.png", _) => qr::dots(&service, &link, &share, sent).await,
-            (_, Updates::Frozen) => frozen::file(&service, &share, rest, sent).await,
-            (_, Updates::Live) => live_page::file(&service, &share, &link, rest, sent).await,
+            (_, Updates::Frozen) => frozen::file(&service, &share, rest, asked).await,
+            (_, Updates::Live) => live_page::file(&service, &share, &link, rest, asked).await,
         };
-        // What was frozen while it was read is answered as what it is now.
-        if !matches!(answered, Err(ServiceError::Ended(CloseCode::Frozen))) {
-            break answered;
+        // What was frozen or taken back while it was read is answered as what it is now.
+        let is_frozen = matches!(made, Err(ServiceError::Ended(CloseCode::Frozen)));
+        if !is_frozen && !cut.is_set() {
+            answered = made;
+            break;
         }
-    };
+    }
     // The right may have ended while the answer was made.
     match gate::admit(&service, &link, sent) {
         Ok(share) => {

@@ -25,6 +25,7 @@ use crate::{
     gate::{self, Denied},
     headers,
     service::{Service, now, random},
+    underway::Cut,
 };
 
 /// Featured shares: a page that people look through.
@@ -387,7 +388,7 @@ async fn picture(
     });
     let picture = found.await;
     let picture = picture.map_err(|error| ApiError::from(error).about("thumbnail"))?;
-    let answer = picture.content().answer(&request).await;
+    let answer = picture.content(Cut::default()).answer(&request).await;
     let mut response = answer.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
     headers::artifact(headers, picture.media_type(), None);
