@@ -1021,6 +1021,67 @@ async fn files_on_their_way_end_with_their_share() {
     world.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_a_program_reads_goes_no_further_than_its_right() {
+    let world = World::start().await;
+    let text = "wind and rain ".repeat(200_000);
+    for updates in ["live", "frozen"] {
+        for end in ["deleted", "private", "hidden"] {
+            let chat = world.chat().await;
+            world.say(&chat, "m-long", &text).await;
+            let share = world.share(&chat, updates, "public", true).await;
+            let path = format!("/api/v1/shared_chats/{share}");
+            let begun = begin_to_take(&world, &path).await;
+            match end {
+                "deleted" => world.delete_share(&share).await,
+                "private" => {
+                    let private = json!({ "visibility": "private" });
+                    world.change_share(&share, private).await;
+                }
+                _ => {
+                    let message = format!("/api/v1/chats/{chat}/messages/m-long");
+                    let hidden = json!({ "hidden": true });
+                    world.send(Method::PATCH, &message, hidden).await;
+                }
+            }
+            let came = rest_of(begun).await;
+            assert!(came < text.len(), "{updates}, {end}: all of it");
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_picture_of_a_featured_share_goes_no_further_than_the_share() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", true).await;
+    let on = json!({ "showcase": "public" });
+    world
+        .send(Method::PATCH, "/api/v1/admin/settings", on)
+        .await;
+    let entry = json!({ "shared_chat_id": share, "title": "Kites", "description": "What flies." });
+    let entry = world.send(Method::POST, "/api/v1/showcase", entry).await;
+    let path = format!(
+        "/api/v1/showcase/{}/thumbnail",
+        entry["id"].as_str().unwrap()
+    );
+    let size_bytes = 8 << 20;
+    let mut form = b"--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".to_vec();
+    form.extend_from_slice(PICTURE);
+    form.resize(form.len() + size_bytes, 0);
+    form.extend_from_slice(b"\r\n--x--\r\n");
+    let kind = [(header::CONTENT_TYPE, "multipart/form-data; boundary=x")];
+    let put = world
+        .ask(Method::POST, &path, &world.owner(), &kind, form.into())
+        .await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    let begun = begin_to_take(&world, &path).await;
+    world.delete_share(&share).await;
+    assert!(rest_of(begun).await < size_bytes, "all of it");
+    world.stop().await;
+}
+
 /// Sends a request and goes away without waiting for the answer.
 async fn ask_and_go(world: &World, method: &str, path: &str, body: &Value, after: Duration) {
     let body = match body {

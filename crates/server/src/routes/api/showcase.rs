@@ -22,10 +22,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     auth::{Admin, Caller},
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
-    gate::{self, Denied},
+    gate::{self, Denied, Link},
     headers,
     service::{Service, now, random},
-    underway::Cut,
 };
 
 /// Featured shares: a page that people look through.
@@ -370,6 +369,9 @@ async fn picture(
         Err(_) if gate::manages_showcase(&caller) => None,
         Err(error) => return Err(denied(error)),
     };
+    let share = entry(&service, &id).await?.share;
+    let link = Link::Share(share.id.to_string());
+    let cut = service.underway.begin(&share, &link);
     let entry = entry(&service, &id).await?;
     if seen.is_some_and(|visibility| visibility != entry.share.visibility) {
         return Err(ApiError::not_found("entry"));
@@ -388,7 +390,7 @@ async fn picture(
     });
     let picture = found.await;
     let picture = picture.map_err(|error| ApiError::from(error).about("thumbnail"))?;
-    let answer = picture.content(Cut::default()).answer(&request).await;
+    let answer = picture.content(cut).answer(&request).await;
     let mut response = answer.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
     headers::artifact(headers, picture.media_type(), None);
