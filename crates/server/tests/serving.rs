@@ -1082,6 +1082,60 @@ async fn the_picture_of_a_featured_share_goes_no_further_than_the_share() {
     world.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_bodies_that_do_not_end_take_a_bounded_memory() {
+    let world = World::with(Limits {
+        body_timeout: Duration::from_millis(300),
+        ..Limits::default()
+    })
+    .await;
+    let chat = world.chat().await;
+    let path = format!("/api/v1/chats/{chat}/messages");
+    let token = world.server.command_token();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        world.addr,
+        32 << 20
+    );
+    let dripping = (0..5).map(|_| {
+        let (head, addr) = (head.clone(), world.addr);
+        tokio::spawn(async move {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while stream.write_all(&[b' '; 8 << 10]).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+    });
+    let dripping: Vec<_> = dripping.collect();
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    let text = "wind and rain ".repeat(5_000);
+    let say = async || {
+        let message = json!({ "role": "user", "text": text }).to_string();
+        let owner = world.owner();
+        let said = world.ask(Method::POST, &path, &owner, &kind, message.into());
+        said.await
+    };
+    let is_full = async || {
+        let said = say().await;
+        let may_come_again = !said.header(header::RETRY_AFTER).is_empty();
+        said.status == StatusCode::SERVICE_UNAVAILABLE && may_come_again
+    };
+    world.until(is_full).await;
+    // Whoever says a word, or takes a share back, needs no room.
+    world.say(&chat, "m-3", "the wind is good").await;
+    let share = world.share(&chat, "live", "public", true).await;
+    let private = json!({ "visibility": "private" });
+    world.change_share(&share, private).await;
+    for one in dripping {
+        one.abort();
+    }
+    world
+        .until(async || say().await.status == StatusCode::OK)
+        .await;
+    world.stop().await;
+}
+
 /// Sends a request and goes away without waiting for the answer.
 async fn ask_and_go(world: &World, method: &str, path: &str, body: &Value, after: Duration) {
     let body = match body {
