@@ -414,8 +414,29 @@ async fn files_of_the_machine_are_followed_by_its_owner_only() {
         .post(follow, &world.root, json!({"path": "/no/such/file"}))
         .await
         .expect_error(400, "bad_request");
-    world.post(follow, &world.root, path).await.expect(201);
+    world
+        .post(follow, &world.root, path.clone())
+        .await
+        .expect(201);
     let followed = world.get(follow, &world.root).await.expect(200).json();
+    assert_eq!(followed.as_array().unwrap().len(), 1);
+
+    // It becomes a chat of the first owner: others neither bring any nor see which there are.
+    world
+        .post(follow, &world.ada, path.clone())
+        .await
+        .expect_error(403, "forbidden");
+    world
+        .get(follow, &world.ada)
+        .await
+        .expect_error(403, "forbidden");
+    let first = world.get("/api/v1/users/me", &world.root).await.json();
+    let token = json!({"name": "first", "user": first["id"]});
+    let token = world.post("/api/v1/tokens", &world.root, token).await;
+    let token = token.expect(201).json()["token"].clone();
+    let token = token.as_str().unwrap();
+    world.post(follow, token, path).await.expect(201);
+    let followed = world.get(follow, token).await.expect(200).json();
     assert_eq!(followed.as_array().unwrap().len(), 1);
 }
 
