@@ -84,8 +84,11 @@ pub(crate) enum ServiceError {
 }
 
 impl ServiceError {
-    /// True where the disk has no room for a file; the store has an error of its own for that.
+    /// True where the disk has no room.
     pub(crate) fn is_disk_full(&self) -> bool {
+        if matches!(self, Self::Store(StoreError::Full)) {
+            return true;
+        }
         let causes =
             std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
         let mut files = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());

@@ -162,7 +162,46 @@ pub(crate) fn failed(error: &ServiceError) -> Response {
                 cause = because.source();
             }
             tracing::error!("a share could not be shown: {words}");
-            errors::failed()
+            match error.is_disk_full() {
+                true => errors::unavailable(),
+                false => errors::failed(),
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::Path};
+
+    use readalong_bundle::BundleError;
+    use readalong_render::RenderError;
+
+    use super::*;
+
+    #[test]
+    fn a_share_that_a_full_disk_has_no_room_for_is_there_later() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let bundle = BundleError::Io {
+            action: "writing",
+            path: "chat.json".into(),
+            source: full(),
+        };
+        let rendered = RenderError::Output {
+            path: "chat.json".to_owned(),
+            source: Box::new(bundle),
+        };
+        for error in [
+            rendered.into(),
+            StoreError::Full.into(),
+            ServiceError::io("writing", Path::new("a"))(full()),
+        ] {
+            let status = failed(&error).status();
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{error}");
+        }
+        let damaged = io::Error::other("damaged");
+        let failure = ServiceError::io("opening", Path::new("a"))(damaged);
+        let status = failed(&failure).status();
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }
