@@ -117,6 +117,20 @@ pub enum Change {
 }
 
 impl Change {
+    /// True where the owner changed what a chat shows, also in shares that are frozen.
+    pub fn is_owners_edit(&self) -> bool {
+        matches!(
+            self,
+            Self::Edited { .. }
+                | Self::Hidden { .. }
+                | Self::Erased { .. }
+                | Self::Redacted
+                | Self::ArtifactHidden { .. }
+                | Self::ArtifactErased { .. }
+                | Self::Renamed { .. }
+        )
+    }
+
     /// True where what the owner did concerns everything of a chat that is shown, whatever was shown before: pages are made anew.
     pub fn concerns_all(&self) -> bool {
         matches!(

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     content::{Content, Packing, Source},
     service::ServiceError,
+    underway::Cut,
 };
 
 /// Folder of answers in the folder `cache`; what a crash has left there goes at the next start.
@@ -122,13 +123,13 @@ impl Answer {
         }
     }
 
-    /// It as it is given.
-    pub(crate) fn content(&self) -> Content {
+    /// It as it is given, as far as it is not cut.
+    pub(crate) fn content(&self, cut: Cut) -> Content {
         let source = match &self.bytes {
             Where::File(file, size_bytes) => Source::File {
                 path: PathBuf::from(file.as_os_str()),
                 size_bytes: *size_bytes,
-                cut: Arc::default(),
+                cut,
             },
             Where::Memory(bytes) => Source::Bytes(bytes.clone()),
         };
@@ -169,7 +170,11 @@ mod tests {
             })
         };
         let first = make(0).unwrap();
-        let taken = first.content().answer(&HeaderMap::new()).await.unwrap();
+        let taken = first
+            .content(Cut::default())
+            .answer(&HeaderMap::new())
+            .await
+            .unwrap();
         drop(first);
         assert!(answers.known(Digest::of(&[0])).is_some());
         for n in 1..100 {

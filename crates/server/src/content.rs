@@ -4,10 +4,6 @@ use std::{
     io,
     path::PathBuf,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     task::{Context, Poll, ready},
 };
 
@@ -29,6 +25,8 @@ use tokio::{
     fs::File,
     io::{AsyncRead, AsyncSeekExt, ReadBuf},
 };
+
+use crate::underway::Cut;
 
 /// Bytes of a file that are read at once when it is streamed.
 const READ_BYTES: usize = 64 << 10;
@@ -112,14 +110,14 @@ impl Takes {
 pub(crate) enum Source {
     /// In memory.
     Bytes(Bytes),
-    /// On disk. The stream ends with an error when the flag is set: what it belongs to is gone.
+    /// On disk. The stream ends with an error when it is cut: what it belongs to is gone.
     File {
         /// The file.
         path: PathBuf,
         /// Its length.
         size_bytes: u64,
-        /// Set when nobody may read on.
-        cut: Arc<AtomicBool>,
+        /// Says when nobody may read on.
+        cut: Cut,
     },
 }
 
@@ -290,7 +288,7 @@ struct FileBody {
     file: File,
     left: u64,
     buffer: BytesMut,
-    cut: Arc<AtomicBool>,
+    cut: Cut,
 }
 
 impl http_body::Body for FileBody {
@@ -304,7 +302,7 @@ impl http_body::Body for FileBody {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        if self.cut.load(Ordering::Relaxed) {
+        if self.cut.is_set() {
             let gone = io::Error::new(io::ErrorKind::NotFound, "the share is gone");
             return Poll::Ready(Some(Err(gone)));
         }

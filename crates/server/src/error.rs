@@ -14,13 +14,12 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use http_body_util::Limited;
 use readalong_import::ImportError;
 use readalong_store::StoreError;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{routes::api::MESSAGES_BYTES_MAX, service::ServiceError};
+use crate::service::ServiceError;
 
 /// Bytes of a foreign error text that are passed on: longer ones are no sentence.
 const FOREIGN_TEXT_BYTES_MAX: usize = 2_000;
@@ -115,6 +114,16 @@ impl ApiError {
     /// 503: not now.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+
+    /// 503: too much is held in memory; later again.
+    pub(crate) fn no_room(retry_after_s: u64) -> Self {
+        let message =
+            format!("too many long bodies come at once; try again in {retry_after_s} seconds");
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..Self::unavailable(message)
+        }
     }
 
     /// The error that a status stands for, in general words.
@@ -298,8 +307,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-        // Also where files of any length are taken at the same path.
-        let request = request.map(|body| Body::new(Limited::new(body, MESSAGES_BYTES_MAX)));
         let body = Bytes::from_request(request, state).await?;
         match kind {
             Some(kind) if !is_json(&kind) => {

@@ -37,6 +37,7 @@ use crate::{
     packing::pack,
     serve::write_private,
     service::{Service, ServiceError},
+    underway::Cut,
 };
 
 /// What the manifest names as the bundle's maker: as `readalong export` says it, so that both make the same bundle.
@@ -79,8 +80,6 @@ impl Drop for Ends<'_> {
 pub(crate) struct OpenBundle {
     made: Made,
     files: HashMap<String, ServedFile>,
-    /// Set when nobody may read from it any more.
-    cut: Arc<AtomicBool>,
 }
 
 /// A file of a bundle with all that is said of it.
@@ -187,19 +186,13 @@ impl FrozenShares {
     pub(crate) fn on_commit(&self, events: &[Event]) {
         for event in events {
             match &event.change {
-                Change::Edited { .. }
-                | Change::Hidden { .. }
-                | Change::Erased { .. }
-                | Change::Redacted
-                | Change::ArtifactHidden { .. }
-                | Change::ArtifactErased { .. }
-                | Change::Renamed { .. } => {
+                change if change.is_owners_edit() => {
                     let mut changed = self.changed.write().unwrap_or_else(PoisonError::into_inner);
                     changed.insert(event.chat.clone(), event.seq);
                     lock(&self.pending).chats.insert(event.chat.clone());
                 }
                 Change::ShareDeleted(id) => {
-                    self.cut(id);
+                    self.close(id);
                     lock(&self.pending).gone.push(id.clone());
                 }
                 Change::ShareChanged(share) => {
@@ -207,7 +200,7 @@ impl FrozenShares {
                     let shows = Shows::of(share);
                     let is_other = |open: &OpenBundle| is_live || open.made.shows != shows;
                     if self.is_open_and(&share.id, is_other) {
-                        self.cut(&share.id);
+                        self.close(&share.id);
                     }
                     if is_live {
                         lock(&self.pending).gone.push(share.id.clone());
@@ -294,20 +287,9 @@ impl FrozenShares {
         open.get(id).is_some_and(|open| condition(open))
     }
 
-    /// Ends all reading of what a share has served.
-    fn cut(&self, id: &ShareId) {
+    fn close(&self, id: &ShareId) {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bundle) = open.remove(id) {
-            bundle.cut.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Ends all reading of whatever is served; whoever may still read asks again.
-    pub(crate) fn end_all(&self) {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        for (_, bundle) in open.drain() {
-            bundle.cut.store(true, Ordering::Relaxed);
-        }
+        open.remove(id);
     }
 
     /// The right to render a whole chat; few do it at once.
@@ -357,12 +339,9 @@ impl FrozenShares {
         let open = tokio::task::spawn_blocking(work).await;
         let open = Arc::new(open.map_err(|_| ServiceError::Stopping)??);
         let bundle = open.made.bundle;
-        let replaced = {
+        {
             let mut all = self.open.write().unwrap_or_else(PoisonError::into_inner);
-            all.insert(share.id.clone(), open)
-        };
-        if let Some(replaced) = replaced {
-            replaced.cut.store(true, Ordering::Relaxed);
+            all.insert(share.id.clone(), open);
         }
         if share.bundle != Some(bundle) {
             let change = ShareChange {
@@ -376,7 +355,7 @@ impl FrozenShares {
             };
             if let Err(error) = service.write(write).await {
                 // The share went away meanwhile; its bundle is nobody's.
-                self.cut(&share.id);
+                self.close(&share.id);
                 self.remove_unused(service, bundle).await;
                 let _ = fs::remove_file(self.record(&share.id));
                 return Err(error);
@@ -446,11 +425,7 @@ impl FrozenShares {
             artifact: None,
         };
         files.insert(MANIFEST.to_owned(), manifest);
-        Ok(Some(OpenBundle {
-            files,
-            made,
-            cut: Arc::default(),
-        }))
+        Ok(Some(OpenBundle { files, made }))
     }
 
     /// Takes a snapshot, renders it, writes and verifies the bundle, packs its files. The path of `readalong export`.
@@ -578,8 +553,13 @@ impl FrozenShares {
         }
     }
 
-    /// A file of a bundle, in the smallest form that the client takes; `None` where the bundle has none of that name.
-    pub(crate) fn file(&self, bundle: &OpenBundle, path: &str, takes: Takes) -> Option<Found> {
+    /// A file of a bundle, in the smallest form that the client takes; `None` where the bundle has none of that name. It goes as far as it is not cut.
+    pub(crate) fn file(
+        &self,
+        bundle: &OpenBundle,
+        path: &str,
+        (takes, cut): (Takes, Cut),
+    ) -> Option<Found> {
         let file = bundle.files.get(path)?;
         let (packing, size_bytes) = match (takes, file.brotli_bytes, file.gzip_bytes) {
             (Takes { brotli: true, .. }, Some(size), _) => (Packing::Brotli, size),
@@ -590,7 +570,7 @@ impl FrozenShares {
             media_type: file.media_type.clone(),
             sha256: file.sha256,
             packing,
-            source: self.source(bundle, path, (file.sha256, packing), size_bytes),
+            source: self.source((bundle, path), (file.sha256, packing), size_bytes, cut),
         };
         Some(Found {
             content,
@@ -606,6 +586,7 @@ impl FrozenShares {
         &self,
         share: &ShareId,
         bundle: &OpenBundle,
+        cut: Cut,
     ) -> Result<Content, ServiceError> {
         let id = bundle.made.bundle;
         let path = self.packed.join(id.to_string()).join(ZIP);
@@ -627,7 +608,7 @@ impl FrozenShares {
             packing: Packing::Plain,
             source: Source::File {
                 size_bytes: size.map_err(ServiceError::io("opening", &path))?,
-                cut: bundle.cut.clone(),
+                cut,
                 path,
             },
         })
@@ -636,10 +617,10 @@ impl FrozenShares {
     /// Small files from memory, others from disk.
     fn source(
         &self,
-        bundle: &OpenBundle,
-        path: &str,
+        (bundle, path): (&OpenBundle, &str),
         key: (Digest, Packing),
         size_bytes: u64,
+        cut: Cut,
     ) -> Source {
         let is_small = size_bytes <= self.cached_file_bytes;
         if is_small && let Some(bytes) = self.cache.known(key) {
@@ -661,7 +642,7 @@ impl FrozenShares {
         Source::File {
             path,
             size_bytes,
-            cut: bundle.cut.clone(),
+            cut,
         }
     }
 }
@@ -718,19 +699,7 @@ fn unchanged_until(store: &Store, chat: &ChatId, since: Seq) -> Result<Option<Se
             return Ok(Some(last.max(since)));
         };
         after = newest.seq;
-        let is_owners = |event: &Event| {
-            matches!(
-                event.change,
-                Change::Edited { .. }
-                    | Change::Hidden { .. }
-                    | Change::Erased { .. }
-                    | Change::Redacted
-                    | Change::ArtifactHidden { .. }
-                    | Change::ArtifactErased { .. }
-                    | Change::Renamed { .. }
-            )
-        };
-        if events.iter().any(is_owners) {
+        if events.iter().any(|event| event.change.is_owners_edit()) {
             return Ok(None);
         }
     }

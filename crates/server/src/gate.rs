@@ -139,6 +139,14 @@ pub(crate) fn find(service: &Service, link: &Link) -> Result<Arc<Share>, Denied>
     }
 }
 
+/// True as long as a link leads to a share: a path can lead to another from one moment to the next.
+pub(crate) fn leads_to(service: &Service, link: &Link, id: &ShareId) -> bool {
+    match find(service, link) {
+        Ok(found) => found.id == *id,
+        Err(denied) => denied != Denied::Gone,
+    }
+}
+
 fn failed(error: &StoreError) -> Denied {
     tracing::error!("the gate cannot read the store: {error}");
     Denied::Failed

@@ -30,6 +30,7 @@ mod service;
 mod setup;
 mod signin;
 mod switches;
+mod underway;
 
 pub use limits::Limits;
 pub use live_share::WHOLE_AGE_MAX;

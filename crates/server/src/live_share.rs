@@ -12,7 +12,7 @@ use std::{
     fs,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -37,12 +37,13 @@ use self::{
 use crate::{
     auth::Caller,
     content::{Content, Packing, Source, Takes},
-    gate::{self, Denied, Link},
+    gate::{self, Link},
     headers,
     limits::Limits,
     metrics::Metrics,
     packing::brotli,
-    service::{Service, ServiceError, now},
+    service::{Service, ServiceError},
+    underway::Cut,
 };
 
 /// Events that wait for one share before their order is given up: its viewers are told to fetch their pages again.
@@ -90,8 +91,6 @@ pub(crate) struct LiveShare {
     used_at_ms: AtomicU64,
     /// How it ended for everybody, once it has.
     ended: OnceLock<CloseCode>,
-    /// Set, and a new one taken, when files that are on their way may go no further: fewer may have them from then on.
-    files_cut: Mutex<Arc<AtomicBool>>,
     metrics: Arc<Metrics>,
 }
 
@@ -233,7 +232,6 @@ impl LiveShares {
     /// Sends those to the sign-in who are not signed in: nothing is public any more.
     pub(crate) fn end_public(&self) {
         for live in self.all() {
-            live.cut_files();
             if let Some(line) = live.line.get() {
                 line.channel.close(Audience::Anonymous, CloseCode::SignIn);
             }
@@ -261,10 +259,8 @@ impl LiveShares {
         };
         let let_go = |_: &ShareId, live: &mut Arc<LiveShare>| {
             let is_idle = now_ms.saturating_sub(live.used_at_ms.load(Ordering::Relaxed)) > idle_ms;
-            // Whoever holds it is just coming in; files on their way have to end where it does.
-            let is_held = Arc::strong_count(live) > 1
-                || live.viewers() > 0
-                || Arc::strong_count(&lock(&live.files_cut)) > 1;
+            // Whoever holds it is just coming in.
+            let is_held = Arc::strong_count(live) > 1 || live.viewers() > 0;
             live.ended.get().is_some() || (is_idle && !is_held)
         };
         let gone: Vec<_> = lock(&self.open).extract_if(let_go).collect();
@@ -335,7 +331,6 @@ impl LiveShare {
             next_session: AtomicU64::new(1),
             used_at_ms: AtomicU64::new(0),
             ended: OnceLock::new(),
-            files_cut: Mutex::default(),
             metrics,
         }
     }
@@ -457,13 +452,7 @@ impl LiveShare {
             Change::ChatDeleted => self.end(CloseCode::Gone),
             Change::ShareDeleted(gone) if *gone == id => self.end(CloseCode::Gone),
             Change::ShareChanged(share) if share.id == id => {
-                let before = std::mem::replace(&mut *lock(&self.share), Arc::new(share.clone()));
-                let shows_less = before.includes_artifacts && !share.includes_artifacts;
-                let fewer_see = before.visibility != share.visibility
-                    && share.visibility == ShareVisibility::Private;
-                if shows_less || fewer_see {
-                    self.cut_files();
-                }
+                *lock(&self.share) = Arc::new(share.clone());
                 if share.visibility == ShareVisibility::Private
                     && let Some(line) = self.line.get()
                 {
@@ -478,16 +467,9 @@ impl LiveShare {
     fn end(&self, code: CloseCode) {
         // The first is what those hear who are just coming in.
         let _ = self.ended.set(code);
-        self.cut_files();
         if let Some(line) = self.line.get() {
             line.channel.close(Audience::Everyone, code);
         }
-    }
-
-    /// Ends the files that are on their way. Whoever may still have them asks again.
-    fn cut_files(&self) {
-        let before = std::mem::take(&mut *lock(&self.files_cut));
-        before.store(true, Ordering::Relaxed);
     }
 
     /// Brings the book up to date with the queue and publishes what that changes, until the queue is empty. One at a time does this.
@@ -744,16 +726,8 @@ impl LiveShare {
 
     /// Ends it when its time has come.
     fn check_life(&self, service: &Service) {
-        let share = self.share();
-        let is_gone = match &self.link {
-            Link::Share(_) => share.is_expired(now()),
-            // A path can lead to another chat from one moment to the next.
-            Link::Legacy(_) => match gate::find(service, &self.link) {
-                Ok(found) => found.id != share.id,
-                Err(denied) => denied == Denied::Gone,
-            },
-        };
-        if is_gone && self.ended.get().is_none() {
+        let id = self.share().id.clone();
+        if self.ended.get().is_none() && !gate::leads_to(service, &self.link, &id) {
             self.end(CloseCode::Gone);
         }
     }
@@ -763,7 +737,7 @@ impl LiveShare {
         self.line.get().map_or(0, |line| line.channel.viewers())
     }
 
-    /// What it has under a name; the empty name is the page with the newest messages.
+    /// What it has under a name; the empty name is the page with the newest messages. Files go as far as they are not cut.
     ///
     /// # Errors
     /// The chat cannot be read or rendered.
@@ -771,13 +745,11 @@ impl LiveShare {
         self: &Arc<Self>,
         service: &Arc<Service>,
         name: &str,
-        takes: Takes,
+        (takes, cut): (Takes, Cut),
     ) -> Result<Option<Found>, ServiceError> {
         if let Some(page) = Page::parse(name) {
             return self.page(service, (name, page), takes).await;
         }
-        // Before anything is waited for: what is taken back meanwhile ends the file, too.
-        let cut = lock(&self.files_cut).clone();
         if name.starts_with("assets/") {
             let asset = service.asset(name);
             return Ok(asset.map(|asset| {
@@ -838,7 +810,7 @@ impl LiveShare {
         self: &Arc<Self>,
         service: &Arc<Service>,
         name: &str,
-        cut: Arc<AtomicBool>,
+        cut: Cut,
     ) -> Result<Option<Found>, ServiceError> {
         let (live, path, reading) = (self.clone(), name.to_owned(), service.clone());
         let find = move || {

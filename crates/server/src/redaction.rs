@@ -7,12 +7,16 @@ use std::{
 };
 
 use readalong_live::redacting::HELD_MS;
-use readalong_model::{Artifact, ChangeSet, ChatId, Message, Role, Share, Updates, UserId};
+use readalong_model::{
+    Artifact, ChangeSet, ChatId, Message, Role, Share, ShareId, Updates, UserId,
+};
 use readalong_redact::{Finding, Known, Redactor, Report};
-use readalong_store::{Body, Row, ShareChange, Store, StoreError, Write, Written};
+use readalong_store::{
+    Body, Row, ShareChange, ShowcaseWords, ShowcaseWrite, Store, StoreError, Write, Written,
+};
 use tokio::sync::oneshot;
 
-use crate::service::{Service, ServiceError};
+use crate::service::{Service, ServiceError, now};
 
 /// Messages that are looked up and gone over on the thread that asks; more go to a thread for that.
 pub(crate) const MESSAGES_AT_ONCE: usize = 20;
@@ -209,7 +213,43 @@ impl Service {
                 }
                 Write::ChangeShare { id, by, change }
             }
+            Write::Showcase(ShowcaseWrite::Add {
+                id,
+                share,
+                words,
+                by,
+            }) => Write::Showcase(ShowcaseWrite::Add {
+                words: self.clean_words(Some(&share), words),
+                id,
+                share,
+                by,
+            }),
+            Write::Showcase(ShowcaseWrite::Change { id, words }) => {
+                let entry = self.read_now(|reader| reader.showcase_entry(&id, now()));
+                let entry = entry.ok().flatten();
+                let share = entry.as_ref().map(|entry| &entry.share.id);
+                let words = self.clean_words(share, words);
+                Write::Showcase(ShowcaseWrite::Change { id, words })
+            }
             other => other,
+        }
+    }
+
+    /// What is said of a featured share, also without the secrets that its chat has.
+    fn clean_words(&self, share: Option<&ShareId>, words: ShowcaseWords) -> ShowcaseWords {
+        let share = share.and_then(|id| self.share(id).ok().flatten());
+        let clean = |mut text: String| match &share {
+            Some(share) => self.clean(&share.chat, text),
+            None => {
+                let redactor = self.redactions.redactor();
+                redactor.text(&mut text, "title", &mut Known::default());
+                text
+            }
+        };
+        ShowcaseWords {
+            title: clean(words.title),
+            description: clean(words.description),
+            category: words.category.map(clean),
         }
     }
 

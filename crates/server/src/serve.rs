@@ -45,6 +45,7 @@ use crate::{
     service::{Service, ServiceParts, ShareTable, random, root_of},
     signin::SignInOptions,
     switches::Switches,
+    underway::Underway,
 };
 
 /// Name of the file that says where a server of this data folder is reached.
@@ -263,19 +264,22 @@ impl Server {
         let live = Arc::new(LiveShares::new(&options.limits, metrics.clone()));
         let frozen = Arc::new(FrozenShares::new(&data, &options.limits, metrics.clone()));
         let on_change = options.on_change;
+        let underway = Arc::new(Underway::default());
         let on_commit = {
-            let (shares, live, frozen, metrics) = (
+            let (shares, live, frozen, underway, metrics) = (
                 shares.clone(),
                 live.clone(),
                 frozen.clone(),
+                underway.clone(),
                 metrics.clone(),
             );
             move |events: &[Event]| {
                 metrics.events.add(events.len() as u64);
-                // In this order: whoever is told of a change finds the new record.
+                // In this order: whoever is told of a change finds the new record, and what begins after the last finds all.
                 frozen.on_commit(events);
                 shares.on_commit(events);
                 live.on_commit(events);
+                underway.on_commit(events);
                 if let Some(on_change) = &on_change {
                     tell_of(events, on_change);
                 }
@@ -304,6 +308,7 @@ impl Server {
             shares,
             live,
             frozen,
+            underway,
             limits: options.limits,
             notices,
             metrics,
@@ -481,7 +486,10 @@ async fn keep_house(service: Arc<Service>) {
     for time in 1_u32.. {
         ticks.tick().await;
         // A fault in one look is not to end them all.
-        let sweep = AssertUnwindSafe(|| service.live.sweep(&service));
+        let sweep = AssertUnwindSafe(|| {
+            service.underway.sweep(&service);
+            service.live.sweep(&service);
+        });
         if catch_unwind(sweep).is_err() {
             service.metrics.panics.add(1);
         }

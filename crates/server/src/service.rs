@@ -36,6 +36,7 @@ use crate::{
     setup::Setup,
     signin::SignInOptions,
     switches::Switches,
+    underway::Underway,
 };
 
 /// Shares whose records are kept in memory; beyond it all are read again.
@@ -83,8 +84,11 @@ pub(crate) enum ServiceError {
 }
 
 impl ServiceError {
-    /// True where the disk has no room for a file; the store has an error of its own for that.
+    /// True where the disk has no room.
     pub(crate) fn is_disk_full(&self) -> bool {
+        if matches!(self, Self::Store(StoreError::Full)) {
+            return true;
+        }
         let causes =
             std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
         let mut files = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>());
@@ -120,6 +124,8 @@ pub(crate) struct Service {
     pub(crate) live: Arc<LiveShares>,
     /// Bundles of frozen shares.
     pub(crate) frozen: Arc<FrozenShares>,
+    /// Files of shares that are on their way.
+    pub(crate) underway: Arc<Underway>,
     /// What is remembered about signing in.
     pub(crate) accounts: Accounts,
     /// What those who asked lately may do.
@@ -171,6 +177,7 @@ pub(crate) struct ServiceParts {
     pub(crate) shares: Arc<ShareTable>,
     pub(crate) live: Arc<LiveShares>,
     pub(crate) frozen: Arc<FrozenShares>,
+    pub(crate) underway: Arc<Underway>,
     pub(crate) limits: Limits,
     pub(crate) notices: Notices,
     pub(crate) metrics: Arc<Metrics>,
@@ -199,6 +206,7 @@ impl Service {
             shares: parts.shares,
             live: parts.live,
             frozen: parts.frozen,
+            underway: parts.underway,
             limits: parts.limits,
             notices: parts.notices,
             oidc: parts.signin.oidc.clone().map(Oidc::new),
@@ -365,7 +373,7 @@ impl Service {
         }
         if !switches.public_sharing {
             self.live.end_public();
-            self.frozen.end_all();
+            self.underway.cut_all();
         }
         Ok(())
     }

@@ -288,7 +288,17 @@ async fn pages_of_other_sites_cannot_watch() {
     ] {
         assert_eq!(ask(origin).await, Some(StatusCode::FORBIDDEN), "{origin}");
     }
-    assert_eq!(ask(&format!("http://{}", world.addr)).await, None);
+    let own = format!("http://{}", world.addr);
+    assert_eq!(ask(&own).await, None);
+    let path = format!("/s/{share}/events?epoch=x&after=0");
+    let two = [
+        (header::ORIGIN, own.as_str()),
+        (header::ORIGIN, "https://evil.example"),
+    ];
+    let answer = world.get_with(&path, &two);
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(5), answer).await;
+    let status = answer.expect("a stream is let in").status;
+    assert_eq!(status, StatusCode::FORBIDDEN);
     world.stop().await;
 }
 

@@ -4,17 +4,17 @@
 
 mod world;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use http::{HeaderName, Method, Request, StatusCode, header};
-use readalong_model::Digest;
+use readalong_model::{Digest, Timestamp};
 use readalong_server::{Limits, RunningServer, ServeError, Server};
 use serde_json::{Value, json};
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
@@ -879,6 +879,34 @@ async fn large_file(world: &World) -> (String, String, usize) {
     (chat, format!("files/{sha256}.bin"), size_bytes)
 }
 
+/// A request whose answer is taken no further than to its status.
+async fn begin_to_take(world: &World, path: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    let mut stream = socket.connect(world.addr).await.unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+        world.addr
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut begun = vec![0; 12];
+    timeout(PATIENCE, stream.read_exact(&mut begun))
+        .await
+        .expect("no answer")
+        .unwrap();
+    assert_eq!(begun, b"HTTP/1.1 200", "{path}");
+    stream
+}
+
+/// How many bytes come of the rest of an answer.
+async fn rest_of(mut stream: TcpStream) -> usize {
+    let mut came = Vec::new();
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut came))
+        .await
+        .expect("it is not closed");
+    came.len()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_on_their_way_end_where_fewer_may_have_them() {
     let world = World::start().await;
@@ -894,27 +922,218 @@ async fn files_on_their_way_end_where_fewer_may_have_them() {
         ("frozen", None),
     ] {
         let share = world.share(&chat, updates, "public", true).await;
-        let mut stream = TcpStream::connect(world.addr).await.unwrap();
-        let request = format!(
-            "GET /s/{share}/{file} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-            world.addr
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut begun = vec![0; 12];
-        stream.read_exact(&mut begun).await.unwrap();
-        assert_eq!(begun, b"HTTP/1.1 200", "{updates}");
+        let begun = begin_to_take(&world, &format!("/s/{share}/{file}")).await;
         match &change {
             Some(change) => world.change_share(&share, change.clone()).await,
             None => _ = world.send(Method::PATCH, settings, off.clone()).await,
         }
-        let mut came = Vec::new();
-        let _ = timeout(PATIENCE, stream.read_to_end(&mut came))
-            .await
-            .expect("it is not closed");
-        assert!(came.len() < size_bytes, "{updates}, {change:?}: all of it");
+        let came = rest_of(begun).await;
+        assert!(came < size_bytes, "{updates}, {change:?}: all of it");
         let on = json!({ "public_sharing": true });
         world.send(Method::PATCH, settings, on).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_taken_out_of_a_chat_goes_no_further_than_it_is() {
+    let world = World::start().await;
+    for updates in ["live", "frozen"] {
+        let (chat, file, size_bytes) = large_file(&world).await;
+        let sha256 = &file["files/".len()..file.len() - ".bin".len()];
+        let artifact = format!("/api/v1/chats/{chat}/artifacts/{sha256}");
+        let text = "wind and rain ".repeat(200_000);
+        world.say(&chat, "m-long", &text).await;
+        let message = format!("/api/v1/chats/{chat}/messages/m-long");
+        let share = world.share(&chat, updates, "public", true).await;
+        for (taken, whole, method, path, change) in [
+            (
+                "chat.json",
+                text.len(),
+                Method::PATCH,
+                &message,
+                json!({ "hidden": true }),
+            ),
+            (
+                "chat.json",
+                text.len(),
+                Method::PATCH,
+                &message,
+                json!({ "hidden": false }),
+            ),
+            ("chat.md", text.len(), Method::DELETE, &message, Value::Null),
+            (
+                &file,
+                size_bytes,
+                Method::PATCH,
+                &artifact,
+                json!({ "hidden": true }),
+            ),
+            (
+                &file,
+                size_bytes,
+                Method::PATCH,
+                &artifact,
+                json!({ "hidden": false }),
+            ),
+            (&file, size_bytes, Method::DELETE, &artifact, Value::Null),
+        ] {
+            let is_shown_again = change == json!({ "hidden": false });
+            let begun = match is_shown_again {
+                true => None,
+                false => Some(begin_to_take(&world, &format!("/s/{share}/{taken}")).await),
+            };
+            world.send(method.clone(), path, change.clone()).await;
+            let Some(begun) = begun else { continue };
+            let came = rest_of(begun).await;
+            assert!(
+                came < whole,
+                "{updates} {taken}, {method} {change}: all of it"
+            );
+        }
+    }
+    world.stop().await;
+}
+
+/// A moment from now, for a share that ends then.
+fn soon() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let millis = since.unwrap().as_millis() as i64 + 300;
+    Timestamp::from_millis(millis).unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_on_their_way_end_with_their_share() {
+    let world = World::start().await;
+    let (chat, file, size_bytes) = large_file(&world).await;
+    for updates in ["live", "frozen"] {
+        let share = world.share(&chat, updates, "public", true).await;
+        let path = format!("/s/{share}/{file}");
+        let begun = begin_to_take(&world, &path).await;
+        let end = json!({ "expires_at": soon() });
+        world.change_share(&share, end).await;
+        let page = format!("/s/{share}/");
+        let is_gone = async || world.get(&page, &Who::Nobody).await.status == StatusCode::NOT_FOUND;
+        world.until(is_gone).await;
+        // A look every half a second finds it.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert!(rest_of(begun).await < size_bytes, "{updates}: all of it");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_a_program_reads_goes_no_further_than_its_right() {
+    let world = World::start().await;
+    let text = "wind and rain ".repeat(200_000);
+    for updates in ["live", "frozen"] {
+        for end in ["deleted", "private", "hidden"] {
+            let chat = world.chat().await;
+            world.say(&chat, "m-long", &text).await;
+            let share = world.share(&chat, updates, "public", true).await;
+            let path = format!("/api/v1/shared_chats/{share}");
+            let begun = begin_to_take(&world, &path).await;
+            match end {
+                "deleted" => world.delete_share(&share).await,
+                "private" => {
+                    let private = json!({ "visibility": "private" });
+                    world.change_share(&share, private).await;
+                }
+                _ => {
+                    let message = format!("/api/v1/chats/{chat}/messages/m-long");
+                    let hidden = json!({ "hidden": true });
+                    world.send(Method::PATCH, &message, hidden).await;
+                }
+            }
+            let came = rest_of(begun).await;
+            assert!(came < text.len(), "{updates}, {end}: all of it");
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_picture_of_a_featured_share_goes_no_further_than_the_share() {
+    let world = World::start().await;
+    let chat = world.chat().await;
+    let share = world.share(&chat, "live", "public", true).await;
+    let on = json!({ "showcase": "public" });
+    world
+        .send(Method::PATCH, "/api/v1/admin/settings", on)
+        .await;
+    let entry = json!({ "shared_chat_id": share, "title": "Kites", "description": "What flies." });
+    let entry = world.send(Method::POST, "/api/v1/showcase", entry).await;
+    let path = format!(
+        "/api/v1/showcase/{}/thumbnail",
+        entry["id"].as_str().unwrap()
+    );
+    let size_bytes = 8 << 20;
+    let mut form = b"--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".to_vec();
+    form.extend_from_slice(PICTURE);
+    form.resize(form.len() + size_bytes, 0);
+    form.extend_from_slice(b"\r\n--x--\r\n");
+    let kind = [(header::CONTENT_TYPE, "multipart/form-data; boundary=x")];
+    let put = world
+        .ask(Method::POST, &path, &world.owner(), &kind, form.into())
+        .await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    let begun = begin_to_take(&world, &path).await;
+    world.delete_share(&share).await;
+    assert!(rest_of(begun).await < size_bytes, "all of it");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_bodies_that_do_not_end_take_a_bounded_memory() {
+    let world = World::with(Limits {
+        body_timeout: Duration::from_millis(300),
+        ..Limits::default()
+    })
+    .await;
+    let chat = world.chat().await;
+    let path = format!("/api/v1/chats/{chat}/messages");
+    let token = world.server.command_token();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        world.addr,
+        32 << 20
+    );
+    let dripping = (0..5).map(|_| {
+        let (head, addr) = (head.clone(), world.addr);
+        tokio::spawn(async move {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while stream.write_all(&[b' '; 8 << 10]).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+    });
+    let dripping: Vec<_> = dripping.collect();
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    let text = "wind and rain ".repeat(5_000);
+    let say = async || {
+        let message = json!({ "role": "user", "text": text }).to_string();
+        let owner = world.owner();
+        let said = world.ask(Method::POST, &path, &owner, &kind, message.into());
+        said.await
+    };
+    let is_full = async || {
+        let said = say().await;
+        let may_come_again = !said.header(header::RETRY_AFTER).is_empty();
+        said.status == StatusCode::SERVICE_UNAVAILABLE && may_come_again
+    };
+    world.until(is_full).await;
+    // Whoever says a word, or takes a share back, needs no room.
+    world.say(&chat, "m-3", "the wind is good").await;
+    let share = world.share(&chat, "live", "public", true).await;
+    let private = json!({ "visibility": "private" });
+    world.change_share(&share, private).await;
+    for one in dripping {
+        one.abort();
+    }
+    world
+        .until(async || say().await.status == StatusCode::OK)
+        .await;
+    world.stop().await;
 }
 
 /// Sends a request and goes away without waiting for the answer.

@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{self, Write as _},
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -17,6 +16,7 @@ use super::Found;
 use crate::{
     content::{Content, Packing, Source},
     frozen::media_type,
+    underway::Cut,
 };
 
 /// The whole chat rendered into a folder, for what the book does not have.
@@ -31,7 +31,7 @@ pub(super) struct Whole {
 
 impl Whole {
     /// A file that was rendered.
-    pub(super) fn file(&self, name: &str, cut: Arc<AtomicBool>) -> Option<Found> {
+    pub(super) fn file(&self, name: &str, cut: Cut) -> Option<Found> {
         BundlePath::new(name).ok()?;
         let path = self.folder.path().join(name);
         let size_bytes = fs::metadata(&path)

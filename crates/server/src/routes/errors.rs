@@ -75,7 +75,7 @@ pub(crate) enum Said {
     TooMany,
     /// 500: our fault.
     Failed,
-    /// 503: the server stops, or a chat changes too quickly.
+    /// 503: the server stops, its disk is full, or a chat changes too quickly.
     Unavailable,
 }
 
@@ -132,7 +132,7 @@ impl Said {
             ),
             Self::Unavailable => (
                 "Not now",
-                "The server is going down or starting, or the chat changes faster than it can be shown. Try again in a moment.",
+                "The server is going down or starting, has no room on its disk, or the chat changes faster than it can be shown. Try again in a moment.",
             ),
         }
     }
@@ -252,7 +252,7 @@ pub(crate) fn failed() -> Response {
     Said::Failed.response()
 }
 
-/// 503: the server stops.
+/// 503: not now.
 pub(crate) fn unavailable() -> Response {
     Said::Unavailable.response()
 }

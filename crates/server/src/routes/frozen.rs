@@ -11,6 +11,7 @@ use crate::{
     headers,
     routes::{artifact, errors},
     service::{Service, ServiceError},
+    underway::Cut,
 };
 
 /// The script that tells which bundle it is.
@@ -19,22 +20,22 @@ const ID: &str = "data/bundle.js";
 /// The whole bundle as a file.
 const ZIP: &str = "bundle.zip";
 
-/// A file of a frozen share; the empty name is its first page.
+/// A file of a frozen share, as far as it is not cut; the empty name is its first page.
 pub(crate) async fn file(
     service: &Arc<Service>,
     share: &Share,
     name: &str,
-    request: &HeaderMap,
+    (request, cut): (&HeaderMap, &Cut),
 ) -> Result<Response, ServiceError> {
     let name = match name {
         "" => "index.html",
         ID => return Ok(id(share)),
         name => name,
     };
-    match answer(service, share, name, request).await {
+    match answer(service, share, name, (request, cut)).await {
         // The bundle was replaced between the look at it and the opening of its file.
         Err(ServiceError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-            answer(service, share, name, request).await
+            answer(service, share, name, (request, cut)).await
         }
         answered => answered,
     }
@@ -56,11 +57,11 @@ async fn answer(
     service: &Arc<Service>,
     share: &Share,
     name: &str,
-    request: &HeaderMap,
+    (request, cut): (&HeaderMap, &Cut),
 ) -> Result<Response, ServiceError> {
     let bundle = service.frozen.open(service, share).await?;
     if name == ZIP {
-        let zip = service.frozen.zip(&share.id, &bundle).await?;
+        let zip = service.frozen.zip(&share.id, &bundle, cut.clone()).await?;
         let media_type = zip.media_type.clone();
         let answered = zip.answer(request).await;
         let mut response = answered.map_err(ServiceError::io("opening", name.as_ref()))?;
@@ -68,7 +69,8 @@ async fn answer(
         headers::keep(response.headers_mut(), share);
         return Ok(response);
     }
-    let Some(found) = service.frozen.file(&bundle, name, Takes::of(request)) else {
+    let wanted = (Takes::of(request), cut.clone());
+    let Some(found) = service.frozen.file(&bundle, name, wanted) else {
         return Ok(errors::gone());
     };
     let media_type = found.content.media_type.clone();

@@ -381,6 +381,7 @@ async fn detail(
     };
     admit()?;
     let turn = service.api.whole_chats.turn().await?;
+    let cut = service.underway.begin(&*admit()?, &link);
     let share = admit()?;
     let at = service.clone();
     let made = service.read(move |r| {
@@ -415,7 +416,7 @@ async fn detail(
     // It may have been taken back while its messages were read.
     admit()?;
     let made = made.map_err(|error| ApiError::from(error).about("shared chat"))?;
-    let answer = made.content().answer(&headers).await;
+    let answer = made.content(cut).answer(&headers).await;
     answer.map_err(ApiError::internal)
 }
 

@@ -13,19 +13,20 @@ use crate::{
     live_share::Found,
     routes::{artifact, errors},
     service::{Service, ServiceError},
+    underway::Cut,
 };
 
-/// A file of a live share; the empty name is the page with its newest messages.
+/// A file of a live share, as far as it is not cut; the empty name is the page with its newest messages.
 pub(crate) async fn file(
     service: &Arc<Service>,
     share: &Arc<Share>,
     link: &Link,
     name: &str,
-    request: &HeaderMap,
+    (request, cut): (&HeaderMap, &Cut),
 ) -> Result<Response, ServiceError> {
     let takes = Takes::of(request);
     let live = service.live.open(service, share, link).await?;
-    let (content, kept_as) = match live.find(service, name, takes).await? {
+    let (content, kept_as) = match live.find(service, name, (takes, cut.clone())).await? {
         Some(Found::Page(page)) => (page.content(takes), None),
         Some(Found::File(content)) => (content, None),
         Some(Found::Artifact(content, name)) => (content, Some(name)),

@@ -178,9 +178,11 @@ fn place(headers: &HeaderMap, uri: &Uri) -> Option<(String, Seq)> {
 
 /// True where no other site's page asks. Programs name no origin.
 pub(crate) fn is_own_origin(service: &Service, headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else {
-        return true;
-    };
+    let mut origins = headers.get_all(ORIGIN).iter();
+    origins.all(|origin| is_own(service, headers, origin))
+}
+
+fn is_own(service: &Service, headers: &HeaderMap, origin: &HeaderValue) -> bool {
     let Ok(origin) = origin.to_str() else {
         return false;
     };

@@ -20,6 +20,8 @@ use crate::{
 
 /// Where links of shares begin.
 const SHARES: &str = "/s/";
+/// Times that an answer is made again because the owner changed the share meanwhile.
+const TRIES_MAX: usize = 5;
 /// Pieces of a file's name within a share: `files/x.png` has two.
 const PIECES_MAX: usize = 2;
 
@@ -76,22 +78,27 @@ async fn answer(service: Arc<Service>, link: Link, rest: &str, request: Request)
     }
     let (path, sent) = (request.uri().path(), request.headers());
     let verb = verb_of(rest);
-    let answered = loop {
+    let mut answered = Err(ServiceError::Busy);
+    for _ in 0..TRIES_MAX {
         let share = match gate::admit(&service, &link, sent) {
             Ok(share) => share,
             Err(denied) => return denied.response(verb, path),
         };
-        let answered = match (rest, share.updates) {
+        let cut = service.underway.begin(&share, &link);
+        let asked = (sent, &cut);
+        let made = match (rest, share.updates) {
             ("qr.svg", _) => qr::lines(&service, &link, &share, sent).await,
             ("qr.png", _) => qr::dots(&service, &link, &share, sent).await,
-            (_, Updates::Frozen) => frozen::file(&service, &share, rest, sent).await,
-            (_, Updates::Live) => live_page::file(&service, &share, &link, rest, sent).await,
+            (_, Updates::Frozen) => frozen::file(&service, &share, rest, asked).await,
+            (_, Updates::Live) => live_page::file(&service, &share, &link, rest, asked).await,
         };
-        // What was frozen while it was read is answered as what it is now.
-        if !matches!(answered, Err(ServiceError::Ended(CloseCode::Frozen))) {
-            break answered;
+        // What was frozen or taken back while it was read is answered as what it is now.
+        let is_frozen = matches!(made, Err(ServiceError::Ended(CloseCode::Frozen)));
+        if !is_frozen && !cut.is_set() {
+            answered = made;
+            break;
         }
-    };
+    }
     // The right may have ended while the answer was made.
     match gate::admit(&service, &link, sent) {
         Ok(share) => {
@@ -155,7 +162,46 @@ pub(crate) fn failed(error: &ServiceError) -> Response {
                 cause = because.source();
             }
             tracing::error!("a share could not be shown: {words}");
-            errors::failed()
+            match error.is_disk_full() {
+                true => errors::unavailable(),
+                false => errors::failed(),
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, path::Path};
+
+    use readalong_bundle::BundleError;
+    use readalong_render::RenderError;
+
+    use super::*;
+
+    #[test]
+    fn a_share_that_a_full_disk_has_no_room_for_is_there_later() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let bundle = BundleError::Io {
+            action: "writing",
+            path: "chat.json".into(),
+            source: full(),
+        };
+        let rendered = RenderError::Output {
+            path: "chat.json".to_owned(),
+            source: Box::new(bundle),
+        };
+        for error in [
+            rendered.into(),
+            StoreError::Full.into(),
+            ServiceError::io("writing", Path::new("a"))(full()),
+        ] {
+            let status = failed(&error).status();
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{error}");
+        }
+        let damaged = io::Error::other("damaged");
+        let failure = ServiceError::io("opening", Path::new("a"))(damaged);
+        let status = failed(&failure).status();
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

@@ -320,3 +320,24 @@ async fn a_picture_is_sent_once_and_piece_by_piece() {
     put.expect(200);
     assert!(world.send(known).await.expect(200).body == PICTURE);
 }
+
+#[tokio::test]
+async fn what_the_showcase_says_has_no_secrets() {
+    let world = World::new().await;
+    let chat = world.chat(&world.ada).await;
+    let share = world.share(&world.ada, &chat, "frozen", "public").await;
+    mode(&world, "public").await;
+    let key = format!("ghp_{}", "b4K9".repeat(9));
+    let words = json!({"shared_chat_id": share, "title": format!("See {key}"), "description": format!("It is {key}."), "category": key});
+    let made = world.post("/api/v1/showcase", &world.root, words.clone());
+    let id = made.await.expect(201).json()["id"].clone();
+    let shown = async || world.get("/api/v1/showcase", "").await.expect(200).text();
+    let first = shown().await;
+    assert!(
+        first.contains("[redacted: ") && !first.contains(&key),
+        "{first}"
+    );
+    let entry = format!("/api/v1/showcase/{}", id.as_str().unwrap());
+    world.patch(&entry, &world.root, words).await.expect(204);
+    assert_eq!(shown().await.matches(&key).count(), 0);
+}

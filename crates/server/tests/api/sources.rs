@@ -1,5 +1,12 @@
 //! What programs need that follow a transcript.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{body::Body, http::header};
+use bytes::Bytes;
 use readalong_model::{Digest, Message, Role};
 use serde_json::{Value, json};
 
@@ -272,6 +279,54 @@ async fn a_form_brings_a_transcript_and_an_import_removes_what_is_gone() {
 }
 
 #[tokio::test]
+async fn a_form_without_a_file_is_refused_before_much_of_it_is_read() {
+    const SENT_MAX: usize = 64 << 20;
+    let world = World::new().await;
+    for (begin, what) in [
+        ("", "no part"),
+        ("--x\r\nX-Y: ", "a head without an end"),
+        (
+            "--x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\n",
+            "another part",
+        ),
+    ] {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let count = taken.clone();
+        let mut begin = Some(Bytes::from_static(begin.as_bytes()));
+        let piece = Bytes::from(vec![b'a'; 16 << 10]);
+        let pieces = std::iter::from_fn(move || {
+            let piece = begin.take().unwrap_or_else(|| piece.clone());
+            let sent = count.fetch_add(piece.len(), Ordering::Relaxed);
+            (sent < SENT_MAX).then_some(Ok::<_, std::io::Error>(piece))
+        });
+        let body = Body::from_stream(futures_util::stream::iter(pieces));
+        let request = World::request("POST", "/api/v1/inspect", &world.ada)
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=x");
+        let answer = world.send(request.body(body).unwrap()).await;
+        answer.expect_error(400, "bad_request");
+        let taken = taken.load(Ordering::Relaxed);
+        assert!(taken < 1 << 20, "{what}: {taken} bytes were read");
+    }
+}
+
+#[tokio::test]
+async fn the_file_of_a_form_may_be_long() {
+    let world = World::new().await;
+    let text = "kites and wind ".repeat(20_000);
+    let transcript = json!([{"role": "user", "content": text}]);
+    let form = format!(
+        "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"k.json\"\r\n\r\n{transcript}\r\n--x--\r\n"
+    );
+    let media_type = "multipart/form-data; boundary=x";
+    let import = "/api/v1/import";
+    let body = form.into_bytes();
+    let chat = world
+        .raw("POST", import, &world.ada, media_type, body)
+        .await;
+    assert_eq!(chat.expect(201).json()["messages"], 1);
+}
+
+#[tokio::test]
 async fn what_was_removed_for_good_is_not_stored_again_by_whoever_brings_it() {
     let world = World::new().await;
     let bytes = b"\x89PNG\r\n\x1a\nbytes of a picture".to_vec();
@@ -359,8 +414,29 @@ async fn files_of_the_machine_are_followed_by_its_owner_only() {
         .post(follow, &world.root, json!({"path": "/no/such/file"}))
         .await
         .expect_error(400, "bad_request");
-    world.post(follow, &world.root, path).await.expect(201);
+    world
+        .post(follow, &world.root, path.clone())
+        .await
+        .expect(201);
     let followed = world.get(follow, &world.root).await.expect(200).json();
+    assert_eq!(followed.as_array().unwrap().len(), 1);
+
+    // It becomes a chat of the first owner: others neither bring any nor see which there are.
+    world
+        .post(follow, &world.ada, path.clone())
+        .await
+        .expect_error(403, "forbidden");
+    world
+        .get(follow, &world.ada)
+        .await
+        .expect_error(403, "forbidden");
+    let first = world.get("/api/v1/users/me", &world.root).await.json();
+    let token = json!({"name": "first", "user": first["id"]});
+    let token = world.post("/api/v1/tokens", &world.root, token).await;
+    let token = token.expect(201).json()["token"].clone();
+    let token = token.as_str().unwrap();
+    world.post(follow, token, path).await.expect(201);
+    let followed = world.get(follow, token).await.expect(200).json();
     assert_eq!(followed.as_array().unwrap().len(), 1);
 }
 

@@ -19,6 +19,7 @@ use crate::{
     headers,
     routes::h2ogpte::BUILD,
     service::Service,
+    underway::Cut,
 };
 
 /// Bytes of a title in a file's name.
@@ -92,7 +93,7 @@ pub(crate) async fn export(
         })
     });
     let made = read.await?;
-    let answer = made.content().answer(&request).await;
+    let answer = made.content(Cut::default()).answer(&request).await;
     let mut response = answer.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
     headers::keep_as(headers, &file);

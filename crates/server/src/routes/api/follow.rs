@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
+    accounts,
     auth::{Owner, Proof},
     error::{ApiError, ApiJson, ApiQuery},
     routes::AskedBy,
@@ -175,7 +176,7 @@ pub(crate) fn seen_by(service: &Service, owner: &Owner, asked_by: AskedBy) -> Ve
     }
 }
 
-/// Files of the machine are for who has the data folder, or is an owner and sits at the machine.
+/// Files of the machine are for who has the data folder, or is the owner whose chats they become and sits at the machine.
 fn check_is_here(
     service: &Service,
     owner: &Owner,
@@ -183,10 +184,12 @@ fn check_is_here(
 ) -> Result<(), ApiError> {
     // A proxy names whom it speaks for, unless nobody has told it to: behind one, only the local token shows that somebody is here.
     let is_here = asker.is_none() && !service.has_own_url();
-    match owner.proof == Proof::Local || is_here {
+    let first = accounts::first_owner(service.read_now(|reader| reader.users())?);
+    let is_first = first.is_some_and(|first| first.id == owner.id);
+    match owner.proof == Proof::Local || (is_here && is_first) {
         true => Ok(()),
         false => Err(ApiError::forbidden(
-            "files of the server are followed from its own machine only",
+            "files of the server are followed from its own machine only, by the owner who was there first",
         )),
     }
 }

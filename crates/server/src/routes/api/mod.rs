@@ -24,14 +24,17 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
-    middleware,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
+use http_body::Body as _;
 use readalong_model::{ChatId, ShareId, can_be_seen};
 use readalong_store::Cursor;
 use serde::{Deserialize, Deserializer};
+use tokio::{sync::Semaphore, time::timeout};
 use tower_http::csrf::CsrfLayer;
 use utoipa::{
     IntoParams, OpenApi, ToSchema,
@@ -55,18 +58,34 @@ const X_NEXT: HeaderName = HeaderName::from_static("x-next");
 pub(crate) const JSON_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a body of messages or changes: long tool results come whole.
 pub(crate) const MESSAGES_BYTES_MAX: usize = 32 << 20;
+/// Bytes of long bodies that are in memory at once: four of the longest.
+const LONG_BODIES_BYTES_MAX: usize = 4 * MESSAGES_BYTES_MAX;
+/// Bytes from which on a body is long. Most are shorter, and nobody who sends long ones keeps another from taking a share back.
+const LONG_BODY_BYTES: usize = 64 << 10;
+/// Seconds after which whoever found no room for a body may try again.
+const ROOM_AFTER_S: u64 = 10;
 /// Bytes of a chat's title or a share's name: a heading, not a text.
 const TITLE_BYTES_MAX: usize = 1_000;
 
 /// What the API remembers between two requests; nothing of it is on disk.
 #[derive(Default)]
 pub(crate) struct ApiState {
+    room: Room,
     sources: source::Sources,
     imports: import::Imports,
     /// Chats that are answered whole.
     pub(super) whole_chats: Answers,
     /// Pictures of featured shares.
     pictures: Answers,
+}
+
+/// Bytes that long bodies may still take in memory.
+struct Room(Semaphore);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(Semaphore::new(LONG_BODIES_BYTES_MAX))
+    }
 }
 
 #[derive(OpenApi)]
@@ -78,7 +97,7 @@ struct ApiDocument;
 
 /// The routes, with the guards that stand before all of them.
 pub(crate) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
-    let (router, document) = documented();
+    let (router, document) = documented(service);
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
     let router = router
         .route_layer(middleware::from_fn_with_state(
@@ -100,7 +119,7 @@ pub(crate) fn router(service: &Arc<Service>) -> Router<Arc<Service>> {
 }
 
 /// The routes and what the OpenAPI document says of them.
-fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
+fn documented(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
     let large = OpenApiRouter::new()
         .routes(routes!(
             messages::put,
@@ -108,21 +127,15 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
             messages::edit_named,
             messages::erase_named
         ))
-        .routes(routes!(source::change))
-        .layer(axum::extract::DefaultBodyLimit::max(MESSAGES_BYTES_MAX));
+        .routes(routes!(source::change));
     let unbounded = OpenApiRouter::new()
-        .routes(routes!(
-            source::head_artifact,
-            source::put_artifact,
-            artifacts::change,
-            artifacts::erase
-        ))
+        .routes(routes!(source::head_artifact, source::put_artifact))
         .routes(routes!(import::create))
         .routes(routes!(import::inspect))
         .routes(routes!(import::update))
         .routes(routes!(legacy::import))
-        .layer(axum::extract::DefaultBodyLimit::disable());
-    let (router, mut document) = OpenApiRouter::with_openapi(ApiDocument::openapi())
+        .layer(DefaultBodyLimit::disable());
+    let small = OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(chats::create, chats::list))
         .routes(routes!(chats::count))
         .routes(routes!(chats::one, chats::change, chats::delete))
@@ -130,6 +143,7 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(preview::preview))
         .routes(routes!(export::export))
         .routes(routes!(artifacts::list))
+        .routes(routes!(artifacts::change, artifacts::erase))
         .routes(routes!(history::list))
         .routes(routes!(history::undo))
         .routes(routes!(messages::one, messages::edit, messages::erase))
@@ -153,14 +167,47 @@ fn documented() -> (Router<Arc<Service>>, utoipa::openapi::OpenApi) {
         .routes(routes!(admin::one, admin::revoke))
         .routes(routes!(admin::settings, admin::change_settings))
         .merge(showcase::routes())
-        .merge(h2ogpte::routes())
-        .layer(axum::extract::DefaultBodyLimit::max(JSON_BYTES_MAX))
-        .merge(showcase::picture_routes())
-        .merge(large)
+        .merge(h2ogpte::routes());
+    let pictures = showcase::picture_routes();
+    let (router, mut document) = in_memory(small, service, JSON_BYTES_MAX)
+        .merge(in_memory(pictures, service, showcase::FORM_BYTES_MAX))
+        .merge(in_memory(large, service, MESSAGES_BYTES_MAX))
         .merge(unbounded)
         .split_for_parts();
     say_of_all(&mut document);
     (router, document)
+}
+
+/// Routes whose bodies are held in memory, and have this many bytes at most.
+fn in_memory(
+    routes: OpenApiRouter<Arc<Service>>,
+    service: &Arc<Service>,
+    bytes_max: usize,
+) -> OpenApiRouter<Arc<Service>> {
+    let state = (service.clone(), bytes_max);
+    routes
+        .layer(middleware::from_fn_with_state(state, with_room))
+        .layer(DefaultBodyLimit::max(bytes_max))
+}
+
+/// Lets a request in when there is room for its body, of which nothing is read before; a short one needs none. The room is taken until it is answered:
+/// what is made of a body is as long.
+async fn with_room(
+    State((service, bytes_max)): State<(Arc<Service>, usize)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let says = request.body().size_hint().upper();
+    let says = says.and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = says.map_or(bytes_max, |bytes| bytes.min(bytes_max));
+    if bytes < LONG_BODY_BYTES {
+        return next.run(request).await;
+    }
+    let room = service.api.room.0.acquire_many(bytes as u32);
+    match timeout(service.limits.body_timeout, room).await {
+        Ok(Ok(_room)) => next.run(request).await,
+        _ => ApiError::no_room(ROOM_AFTER_S).into_response(),
+    }
 }
 
 /// Adds what is true of every route: how to sign in and what errors look like.

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, Multipart, State, multipart::MultipartError},
+    extract::{Multipart, State, multipart::MultipartError},
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -22,7 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     auth::{Admin, Caller},
     error::{ApiError, ApiJson, ApiPath, ApiQuery},
-    gate::{self, Denied},
+    gate::{self, Denied, Link},
     headers,
     service::{Service, now, random},
 };
@@ -35,8 +35,8 @@ const TITLE_BYTES_MAX: usize = 300;
 const DESCRIPTION_BYTES_MAX: usize = 5_000;
 /// Bytes of a picture, as the contract has it.
 const PICTURE_BYTES_MAX: usize = 20 << 20;
-/// Bytes of the form around a picture.
-const FORM_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a picture with the form around it.
+pub(super) const FORM_BYTES_MAX: usize = PICTURE_BYTES_MAX + (64 << 10);
 /// What a picture can be.
 const PICTURE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/webp", "image/gif"];
 
@@ -51,9 +51,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Service>> {
 
 /// The routes of pictures, which are larger.
 pub(crate) fn picture_routes() -> OpenApiRouter<Arc<Service>> {
-    OpenApiRouter::new()
-        .routes(routes!(picture, put_picture, remove_picture))
-        .layer(DefaultBodyLimit::max(PICTURE_BYTES_MAX + FORM_BYTES_MAX))
+    OpenApiRouter::new().routes(routes!(picture, put_picture, remove_picture))
 }
 
 /// A featured share.
@@ -369,6 +367,9 @@ async fn picture(
         Err(_) if gate::manages_showcase(&caller) => None,
         Err(error) => return Err(denied(error)),
     };
+    let share = entry(&service, &id).await?.share;
+    let link = Link::Share(share.id.to_string());
+    let cut = service.underway.begin(&share, &link);
     let entry = entry(&service, &id).await?;
     if seen.is_some_and(|visibility| visibility != entry.share.visibility) {
         return Err(ApiError::not_found("entry"));
@@ -387,7 +388,7 @@ async fn picture(
     });
     let picture = found.await;
     let picture = picture.map_err(|error| ApiError::from(error).about("thumbnail"))?;
-    let answer = picture.content().answer(&request).await;
+    let answer = picture.content(cut).answer(&request).await;
     let mut response = answer.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
     headers::artifact(headers, picture.media_type(), None);

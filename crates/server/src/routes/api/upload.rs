@@ -3,6 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -11,7 +15,7 @@ use axum::{
     http::{HeaderMap, header},
 };
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use readalong_model::{Digest, DigestWriter};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::{fs::File, io::AsyncWriteExt};
@@ -22,6 +26,10 @@ use crate::{error::ApiError, service::Service};
 const FOLDER: &str = "cache/uploads";
 /// Name of the part of a form that holds the file.
 const PART: &str = "file";
+/// Bytes of a form before its file: other parts, heads.
+const FORM_BYTES_MAX: usize = 64 << 10;
+/// Bytes that a form is read by: what it has by then is looked at before more is taken.
+const FORM_STEP_BYTES: usize = 16 << 10;
 
 /// A body in a file, which goes with this.
 pub(super) struct Upload {
@@ -70,10 +78,14 @@ impl Upload {
         let unreadable = |error: axum::extract::multipart::MultipartError| {
             ApiError::bad_request(format!("the form cannot be read: {}", error.body_text()))
         };
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let begun = has_begun.clone();
+        let request = request.map(|body| Body::from_stream(in_steps(body, begun)));
         let form = Multipart::from_request(request, &()).await;
         let mut form = form.map_err(|error| ApiError::bad_request(error.body_text()))?;
         while let Some(part) = form.next_field().await.map_err(unreadable)? {
             if part.name() == Some(PART) {
+                has_begun.store(true, Ordering::Relaxed);
                 let name = part.file_name().map(str::to_owned);
                 let upload = Self::of_pieces(service, part, bytes_max).await?;
                 return Ok(Self { name, ..upload });
@@ -118,6 +130,37 @@ impl Upload {
     pub(super) fn open(path: &Path) -> io::Result<std::fs::File> {
         std::fs::File::open(path)
     }
+}
+
+/// The body of a form whose file begins after some KB. A reader of forms takes all that it can get, and keeps it until it finds what it looks for: so it
+/// gets little at once, and has to wait for more.
+fn in_steps(
+    body: Body,
+    has_begun: Arc<AtomicBool>,
+) -> impl Stream<Item = Result<Bytes, axum::Error>> {
+    let begin = (body.into_data_stream(), Bytes::new(), 0);
+    stream::try_unfold(begin, move |(mut pieces, mut rest, mut before)| {
+        let has_begun = has_begun.clone();
+        async move {
+            tokio::task::yield_now().await;
+            while rest.is_empty() {
+                match pieces.next().await {
+                    Some(piece) => rest = piece?,
+                    None => return Ok(None),
+                }
+            }
+            let step = rest.split_to(rest.len().min(FORM_STEP_BYTES));
+            if !has_begun.load(Ordering::Relaxed) {
+                before += step.len();
+            }
+            match before > FORM_BYTES_MAX {
+                true => Err(axum::Error::new(io::Error::other(format!(
+                    "there is no file in its first {FORM_BYTES_MAX} bytes"
+                )))),
+                false => Ok(Some((step, (pieces, rest, before)))),
+            }
+        }
+    })
 }
 
 async fn temporary(folder: PathBuf) -> Result<(std::fs::File, TempPath), ApiError> {
