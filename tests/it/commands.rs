@@ -4,9 +4,9 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::Write,
+    io::{BufRead, BufReader, Write},
     path::Path,
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -686,6 +686,31 @@ fn what_is_taken_back_is_looked_up_first_and_chats_are_asked_for() {
     assert_eq!(done_on(&data, &["list", "--chats", "--json"]), "");
     let served = Served::start(&world);
     assert_eq!(get(&served.link(&one)).status, 404);
+}
+
+/// Only a terminal is asked, so `script` gives the command one.
+#[test]
+fn ctrl_c_at_the_question_deletes_nothing() {
+    let world = World::new();
+    let (file, data) = (session(&world), world.path("data"));
+    done_on(&data, &["share", file.to_str().unwrap()]);
+    let rm = format!(
+        "'{}' rm 'How does a kite fly?' --data '{}'",
+        env!("CARGO_BIN_EXE_readalong"),
+        data.display()
+    );
+    let mut asked = Command::new("script")
+        .args(["-qefc", &rm, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(asked.stdout.take().unwrap());
+    said.read_until(b']', &mut Vec::new()).unwrap();
+    asked.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    wait_until("Ctrl-C ends it", || asked.try_wait().unwrap().is_some());
+    assert_eq!(asked.wait().unwrap().code(), Some(130));
+    assert_eq!(done_on(&data, &["list", "--json"]).lines().count(), 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::{
 use tokio::sync::Notify;
 
 static CANCELLED: AtomicBool = AtomicBool::new(false);
+static IS_ASKING: AtomicBool = AtomicBool::new(false);
 static WAKE: Notify = Notify::const_new();
 
 /// The exit code of a program that was interrupted, as shells count it.
@@ -16,13 +17,21 @@ const INTERRUPTED: i32 = 130;
 /// From now on Ctrl-C (and SIGTERM) cancels; a second one ends the program at once.
 pub(crate) fn watch() {
     let watched = ctrlc::set_handler(|| {
-        if CANCELLED.swap(true, Ordering::Relaxed) {
+        if CANCELLED.swap(true, Ordering::Relaxed) || IS_ASKING.load(Ordering::Relaxed) {
             process::exit(INTERRUPTED);
         }
         WAKE.notify_waiters();
     });
     // Without a handler Ctrl-C ends the program as usual, and a partial folder may stay: no reason not to work.
     drop(watched);
+}
+
+/// Waits for what a person answers. Nothing is at work meanwhile, so Ctrl-C ends the program at once.
+pub(crate) fn while_asking<T>(ask: impl FnOnce() -> T) -> T {
+    IS_ASKING.store(true, Ordering::Relaxed);
+    let answer = ask();
+    IS_ASKING.store(false, Ordering::Relaxed);
+    answer
 }
 
 /// Cancels, as Ctrl-C does.
