@@ -145,12 +145,16 @@ fn a_frozen_share_needs_no_server_to_be_made() {
 
     // The source may vanish: the share has its own copy.
     fs::remove_file(&file).unwrap();
-    let served = Served::start(&world);
+    let mut served = Served::start(&world);
     let page = get_text(&format!("{}{}/", served.api.url, path_of(&link)));
     assert!(page.contains("On the wind.") && page.contains("How does a kite fly?"));
     // While a server runs its commands print links that work.
     let link = link_in(&served.done(&["list"]));
     assert!(get(&format!("{link}/")).status == 200, "{link}");
+    served.running.stop("-TERM");
+    let next = link_in(&done_on(&data, &["list"]));
+    assert!(next.contains("127.0.0.1:4141"), "any port was free: {next}");
+    served.again();
     drop(served);
     let again = link_in(&done_on(&data, &["list"]));
     assert_eq!(again, link, "where it was served last");
