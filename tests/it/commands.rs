@@ -1205,6 +1205,20 @@ fn one_of_many_chats_is_picked() {
 }
 
 #[test]
+fn of_chats_that_are_called_the_same_none_is_taken_by_its_title() {
+    let world = World::new();
+    let chat = |id: &str| {
+        let turns = json!([{"from": "human", "value": "Tax question"}, {"from": "gpt", "value": id}]);
+        format!("{}\n", json!({"id": id, "conversations": turns}))
+    };
+    let file = world.write("two.jsonl", chat("first") + &chat("second"));
+    let by_title = world.try_export(&file, &["--chat", "Tax question"]);
+    assert_refused(&by_title, &["2 chats that match", "readalong inspect"]);
+    world.export(&file, &["--chat", "2"]).assert_holds("second");
+    world.export(&file, &["--chat", "first"]).assert_holds("first");
+}
+
+#[test]
 fn many_commands_at_once_wait_for_each_other_at_a_server() {
     let world = World::new();
     let served = Served::start(&world);

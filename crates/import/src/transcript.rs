@@ -261,23 +261,23 @@ impl Transcript {
             }
             Pick::Named(name) => name,
         };
-        let exact = |entry: &&ChatEntry| entry.id.as_deref() == Some(name) || entry.title == *name;
-        let by_number = |entry: &&ChatEntry| name.parse() == Ok(entry.number);
-        if let Some(entry) = entries
-            .iter()
-            .find(exact)
-            .or_else(|| entries.iter().find(by_number))
-        {
-            return Ok(entry.number);
+        // The first way in which any is meant counts, and has to mean one.
+        let ways: [fn(&ChatEntry, &str) -> bool; 4] = [
+            |entry, name| entry.id.as_deref() == Some(name),
+            |entry, name| entry.title == name,
+            |entry, name| name.parse() == Ok(entry.number),
+            matches_pick,
+        ];
+        for is_meant in ways {
+            let found: Vec<&ChatEntry> =
+                entries.iter().filter(|entry| is_meant(entry, name)).collect();
+            match found.as_slice() {
+                [] => {}
+                [entry] => return Ok(entry.number),
+                several => return Err(self.no_such_chat(name, several.len())),
+            }
         }
-        let found: Vec<&ChatEntry> = entries
-            .iter()
-            .filter(|entry| matches_pick(entry, name))
-            .collect();
-        match found.as_slice() {
-            [entry] => Ok(entry.number),
-            _ => Err(self.no_such_chat(name, found.len())),
-        }
+        Err(self.no_such_chat(name, 0))
     }
 
     /// Reads chats one after the other. Artifacts of all but the wanted chat are not kept.
