@@ -665,6 +665,28 @@ fn a_file_that_is_not_there_is_told_as_such() {
 }
 
 #[test]
+fn a_slip_in_the_name_of_a_target_makes_no_folder() {
+    let world = World::new();
+    let file = session(&world);
+    let site = world.path("site");
+    let named = format!("[[target]]\nname = \"pages\"\nto = \"{}\"\n", site.display());
+    let config = world.write("config.toml", named);
+    let publish = |to: &str| {
+        run(on(&world.path("data"))
+            .current_dir(world.path(""))
+            .env("READALONG_CONFIG", &config)
+            .args(["publish", file.to_str().unwrap(), "--to", to]))
+    };
+    assert_refused(&publish("pgaes"), &["`pgaes`", "names pages", "`./pgaes`"]);
+    assert!(!world.path("pgaes").exists());
+    for to in ["pages", "./pgaes", "pgaes"] {
+        let ran = publish(to);
+        assert_eq!(ran.code, 0, "{to}: {}", ran.err);
+    }
+    assert!(site.join("s").is_dir() && world.path("pgaes/s").is_dir());
+}
+
+#[test]
 fn what_is_taken_back_is_looked_up_first_and_chats_are_asked_for() {
     let world = World::new();
     let (file, data) = (session(&world), world.path("data"));
