@@ -254,10 +254,10 @@ impl Server {
     pub fn open(options: ServerOptions) -> Result<Self, ServeError> {
         let data = options.data;
         make_private_folder(&data)?;
+        let lock = lock(&data)?;
         for name in PRIVATE_FOLDERS {
             close_folder(&data.join(name))?;
         }
-        let lock = lock(&data)?;
         let theme = Theme::load(&options.theme)?;
         let renderer = Arc::new(Renderer::new(&theme, options.highlight)?);
         let metrics = Arc::new(Metrics::default());
