@@ -37,7 +37,6 @@ fn a_server_that_others_reach_serves_nothing_before_there_is_an_account() {
         "/signin",
         "/s/x/",
         "/api/v1/chats",
-        "/health",
         "/metrics",
         "/openapi.json",
         "/assets/x",
@@ -47,12 +46,15 @@ fn a_server_that_others_reach_serves_nothing_before_there_is_an_account() {
         assert_eq!(answer.status, 503, "{path}");
         // Programs get an error in their shape.
         let words = match path.starts_with("/api/") || path.starts_with("/rpc/") {
-            true => "\"unavailable\"",
+            true => "waits for its first account",
             false => "being set up",
         };
         assert!(answer.text().contains(words), "{path}: {}", answer.text());
         assert!(!answer.text().contains(&token));
     }
+    let health = get(&format!("{url}/health"));
+    assert_eq!(health.status, 200, "it waits for its operator, and is not dead");
+    assert!(health.text().contains("\"setup\""), "{}", health.text());
     let setup = format!("{url}/setup");
     assert_eq!(get(&setup).status, 403);
     assert_eq!(get(&format!("{setup}?token=wrong")).status, 403);

@@ -31,6 +31,9 @@ pub(crate) struct Entered {
     password: String,
 }
 
+/// What programs are told meanwhile.
+pub(crate) const WAITS: &str = "this server waits for its first account: whoever started it makes it with the link that was printed there";
+
 /// What everybody sees who has not got the link.
 pub(crate) fn wait() -> Response {
     let body = "<p>Whoever started it makes the first account with the link that was printed there. Come back in a while.</p>";
