@@ -29,6 +29,20 @@ fn post(url: &str, body: &str) -> crate::served::Answer {
 }
 
 #[test]
+fn the_page_to_sign_in_says_how_one_gets_in() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let page = |path: &str| get(&format!("{}/signin{path}", served.api.url)).text();
+    for path in ["", "?token=used"] {
+        assert!(page(path).contains("prints a new link"), "{}", page(path));
+    }
+    assert_eq!(add_user(&served.data, "ada", "correct-horse", &["--admin"]).code, 0);
+    assert!(!page("").contains("prints a new link"));
+    let private = page("?next=/s/0123456789abcdef0123456789abcdef/");
+    assert!(private.contains("signed-in viewers only"), "{private}");
+}
+
+#[test]
 fn a_server_that_others_reach_serves_nothing_before_there_is_an_account() {
     let world = World::new();
     let (mut server, url, token) = open_to_others(&world);
