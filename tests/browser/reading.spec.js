@@ -419,7 +419,7 @@ test("prose in a table is read on a phone", async ({ page }) => {
     const [text] = document.querySelectorAll("main .text");
     text.innerHTML = `<div class="table-scroll"><table><tr><th>Algorithm</th><th>Memory</th><th>Burst</th><th>Notes</th></tr><tr>${row}</tr></table></div>`;
   });
-  const note = page.locator("main td").last();
+  const note = page.locator("main td", { hasText: "a fairly long note" });
   expect((await note.boundingBox())?.width).toBeGreaterThan(180);
   const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   expect(beyond, "the table scrolls, not the page").toBeLessThanOrEqual(0);
