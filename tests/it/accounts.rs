@@ -36,7 +36,10 @@ fn the_page_to_sign_in_says_how_one_gets_in() {
     for path in ["", "?token=used"] {
         assert!(page(path).contains("prints a new link"), "{}", page(path));
     }
-    assert_eq!(add_user(&served.data, "ada", "correct-horse", &["--admin"]).code, 0);
+    assert_eq!(
+        add_user(&served.data, "ada", "correct-horse", &["--admin"]).code,
+        0
+    );
     assert!(!page("").contains("prints a new link"));
     let private = page("?next=/s/0123456789abcdef0123456789abcdef/");
     assert!(private.contains("signed-in viewers only"), "{private}");
@@ -67,7 +70,10 @@ fn a_server_that_others_reach_serves_nothing_before_there_is_an_account() {
         assert!(!answer.text().contains(&token));
     }
     let health = get(&format!("{url}/health"));
-    assert_eq!(health.status, 200, "it waits for its operator, and is not dead");
+    assert_eq!(
+        health.status, 200,
+        "it waits for its operator, and is not dead"
+    );
     assert!(health.text().contains("\"setup\""), "{}", health.text());
     let setup = format!("{url}/setup");
     assert_eq!(get(&setup).status, 403);

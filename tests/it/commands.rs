@@ -669,7 +669,10 @@ fn a_slip_in_the_name_of_a_target_makes_no_folder() {
     let world = World::new();
     let file = session(&world);
     let site = world.path("site");
-    let named = format!("[[target]]\nname = \"pages\"\nto = \"{}\"\n", site.display());
+    let named = format!(
+        "[[target]]\nname = \"pages\"\nto = \"{}\"\n",
+        site.display()
+    );
     let config = world.write("config.toml", named);
     let publish = |to: &str| {
         run(on(&world.path("data"))
@@ -1227,17 +1230,81 @@ fn one_of_many_chats_is_picked() {
 }
 
 #[test]
+fn small_things_are_said_as_they_are() {
+    let world = World::new();
+    let (file, data) = (session(&world), world.path("data"));
+    let name = file.to_str().unwrap();
+    assert_refused(
+        &try_on(&data, &["serve", "--addr", "nowhere:1"]),
+        &["as in 127.0.0.1:4141"],
+    );
+    let wrong = world.write("config.toml", "log = 'warn'\n[limits]\nstreams = 'many'\n");
+    let ran = try_on(&data, &["list", "--config", wrong.to_str().unwrap()]);
+    assert_refused(&ran, &["line 3: ", "`streams = 'many'`"]);
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    assert!(try_on(&data, &["token", "list"]).err.contains("token new"));
+    let help = readalong(["export", "--help"]).out;
+    let (_, secrets) = help.split_once("Secrets:").unwrap();
+    assert!(
+        secrets.contains("--waive") && !secrets.contains("--config"),
+        "{help}"
+    );
+
+    let exported = world.export(&file, &[]);
+    let packed = world.path("new/folder/chat.html");
+    let bundle = exported.path.to_str().unwrap();
+    done_on(
+        &data,
+        &[
+            "pack",
+            bundle,
+            "--as",
+            "html",
+            "-o",
+            packed.to_str().unwrap(),
+        ],
+    );
+    assert!(packed.is_file());
+
+    // Nobody is asked where there is no terminal.
+    let mut follow = Command::new("setsid");
+    follow.arg(env!("CARGO_BIN_EXE_readalong"));
+    follow
+        .args(["follow", name, "--to", "http://127.0.0.1:9"])
+        .env_remove("READALONG_TOKEN");
+    let ran = run(&mut follow);
+    assert_refused(&ran, &["no terminal to ask at; set READALONG_TOKEN"]);
+    assert!(!ran.err.contains("os error"), "{}", ran.err);
+
+    let base = [
+        "serve",
+        "--addr",
+        "localhost:0",
+        "--base-url",
+        "https://chats.example",
+    ];
+    let mut served = Running::start(on(&data).args(base));
+    wait_until("it says where it listens", || {
+        served.err().contains("It listens at 127.0.0.1:")
+    });
+    served.stop("-TERM");
+}
+
+#[test]
 fn of_chats_that_are_called_the_same_none_is_taken_by_its_title() {
     let world = World::new();
     let chat = |id: &str| {
-        let turns = json!([{"from": "human", "value": "Tax question"}, {"from": "gpt", "value": id}]);
+        let turns =
+            json!([{"from": "human", "value": "Tax question"}, {"from": "gpt", "value": id}]);
         format!("{}\n", json!({"id": id, "conversations": turns}))
     };
     let file = world.write("two.jsonl", chat("first") + &chat("second"));
     let by_title = world.try_export(&file, &["--chat", "Tax question"]);
     assert_refused(&by_title, &["2 chats that match", "readalong inspect"]);
     world.export(&file, &["--chat", "2"]).assert_holds("second");
-    world.export(&file, &["--chat", "first"]).assert_holds("first");
+    world
+        .export(&file, &["--chat", "first"])
+        .assert_holds("first");
 }
 
 #[test]

@@ -282,8 +282,10 @@ impl Transcript {
             matches_pick,
         ];
         for is_meant in ways {
-            let found: Vec<&ChatEntry> =
-                entries.iter().filter(|entry| is_meant(entry, name)).collect();
+            let found: Vec<&ChatEntry> = entries
+                .iter()
+                .filter(|entry| is_meant(entry, name))
+                .collect();
             match found.as_slice() {
                 [] => {}
                 [entry] => return Ok(entry.number),

@@ -1,7 +1,8 @@
 //! Ctrl-C: asks the work to stop at its next step, so that whoever is writing can clean up behind itself.
 
 use std::{
-    io, process,
+    error::Error,
+    fmt, io, process,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -10,6 +11,29 @@ use tokio::sync::Notify;
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 static IS_ASKING: AtomicBool = AtomicBool::new(false);
 static WAKE: Notify = Notify::const_new();
+
+/// Why [`check`] fails.
+#[derive(Debug)]
+struct Cancelled;
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cancelled")
+    }
+}
+
+impl Error for Cancelled {}
+
+/// True for an error of work that somebody cancelled, whatever it says that it was doing.
+pub(crate) fn is_cause(error: &anyhow::Error) -> bool {
+    let is_cancelled = |cause: &(dyn Error + 'static)| {
+        let inner = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<Cancelled>())
+    };
+    error.chain().any(is_cancelled)
+}
 
 /// The exit code of a program that was interrupted, as shells count it.
 const INTERRUPTED: i32 = 130;
@@ -56,7 +80,7 @@ pub(crate) async fn cancelled() {
 /// Fails once somebody cancelled.
 pub(crate) fn check() -> io::Result<()> {
     match is_cancelled() {
-        true => Err(io::Error::other("cancelled")),
+        true => Err(io::Error::other(Cancelled)),
         false => Ok(()),
     }
 }

@@ -445,8 +445,9 @@ fn take_file(path: &Path, set: &mut BTreeMap<&'static str, (Value, Origin)>) -> 
     let text = fs::read_to_string(path).with_context(reading)?;
     let lines = keys::lines(&text).with_context(reading)?;
     // The whole at once, so that a wrong value is told with its line.
-    let _: Config = toml::from_str(&text).with_context(reading)?;
-    let table: Table = toml::from_str(&text).with_context(reading)?;
+    let told = |error| keys::told(&text, &error);
+    let _: Config = toml::from_str(&text).map_err(told).with_context(reading)?;
+    let table: Table = toml::from_str(&text).map_err(told).with_context(reading)?;
     for (key, line) in lines {
         if let Some(value) = at(&table, key) {
             let origin = Origin::File(path.to_owned(), line);
@@ -497,6 +498,16 @@ fn at<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
         None => table.get(name),
         Some((first, rest)) => at(table.get(first)?.as_table()?, rest),
     }
+}
+
+/// An address to listen at.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn listen_addr(text: &str) -> Result<SocketAddr, String> {
+    let numbers = text.replacen("localhost:", "127.0.0.1:", 1);
+    let addr = numbers.parse();
+    addr.map_err(|_| "write an address in numbers and a port, as in 127.0.0.1:4141".to_owned())
 }
 
 /// An address that links can begin with.

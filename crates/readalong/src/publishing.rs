@@ -277,7 +277,11 @@ pub(crate) fn summary(changes: &Changes) -> String {
     if changes.is_empty() {
         return "everything is there already".to_owned();
     }
-    let mut words = format!("{} new files, {}", totals.files, HumanBytes(totals.bytes));
+    let mut words = format!(
+        "{}, {}",
+        output::count(totals.files, "new file"),
+        HumanBytes(totals.bytes)
+    );
     if totals.copied > 0 {
         words.push_str(&format!("; {} were there already", totals.copied));
     }

@@ -142,8 +142,8 @@ impl Rescan {
             ))?;
         }
         output::note(&format!(
-            "{} bundles looked at, {changed} changed",
-            self.bundles.len()
+            "{} looked at, {changed} changed",
+            output::count(self.bundles.len(), "bundle")
         ));
         Ok(())
     }
