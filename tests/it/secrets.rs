@@ -123,6 +123,8 @@ fn what_stays_has_to_be_named() {
     world
         .export(&file, &["--redact", "off", "--waive", "all"])
         .assert_holds(TOKEN);
+    let slip = world.try_export(&file, &["--waive", "GitHup token"]);
+    assert!(slip.err.contains("--waive GitHup token"), "{}", slip.err);
     let kept = world.export(&file, &["--waive", "GitHub token"]);
     kept.assert_holds(TOKEN);
     kept.assert_lacks(PASSWORD);

@@ -120,11 +120,22 @@ impl Redaction {
         self.redact == Some(Mode::Off)
     }
 
-    /// Refuses to go on where nothing is to be taken out and it was not said of everything that it may stay.
+    /// Refuses to go on where nothing is to be taken out and it was not said of everything that it may stay. Warns of what was waived and is not there: it may be a slip.
     ///
     /// # Errors
     /// Something was found that is not waived.
     pub(crate) fn check(&self, report: &Report) -> anyhow::Result<()> {
+        for what in self.waive.iter().filter(|what| *what != "all") {
+            let is_found = |found: &Finding| {
+                found.kind.eq_ignore_ascii_case(what)
+                    || [found.rule.as_str(), found.id.as_str()].contains(&what.as_str())
+            };
+            if !report.findings.iter().any(is_found) {
+                output::note(&format!(
+                    "warning: --waive {what}: the chat has no secret of that kind, rule or id"
+                ));
+            }
+        }
         if !self.is_off() || report.removed() == 0 {
             return Ok(());
         }
