@@ -128,6 +128,18 @@ test("a transcript is shown before it is added, and what is none is refused", as
   await expect(rows(desk)).toHaveCount(2);
 });
 
+test("of several chats in a file each is shown with its day", async ({ desk }) => {
+  const conversation = (/** @type {string} */ id, /** @type {number} */ at) => ({
+    title: "Tax question", conversation_id: id, create_time: at, update_time: at,
+    mapping: { a: { id: "a", parent: null, children: [], message: { id: "a", author: { role: "user" }, create_time: at, content: { content_type: "text", parts: ["How much?"] } } } },
+  });
+  const file = join(OUTPUT, "conversations.json");
+  writeFileSync(file, JSON.stringify([conversation("one", 1_760_000_000), conversation("two", 1_770_000_000)]));
+  await desk.locator("input[type=file]").setInputFiles(file);
+  await expect(desk.locator("#upload time")).toHaveText(["9 Oct 2025", "2 Feb 2026"]);
+  await look(desk, "upload-several");
+});
+
 test("a share is seen before it is made, and its link opens as said", async ({ desk, reader, server }) => {
   const chat = await server.liveChat(8);
   await desk.goto(`${server.url}/chats`);
@@ -229,6 +241,12 @@ test("shares are found, filtered, brought up to date, and deleted together", asy
   await desk.getByRole("button", { name: "Delete marked" }).click();
   await desk.locator("dialog").getByRole("button", { name: "Delete" }).click();
   await expect(rows(desk)).toHaveCount(2);
+  await expect(rows(desk).first().getByRole("checkbox"), "nothing that deletes has the focus").toBeFocused();
+  await desk.setViewportSize({ width: 390, height: 844 });
+  for (const target of [".mark-of", ".row-name a", "select"]) expect((await desk.locator(target).first().boundingBox())?.height, target).toBeGreaterThanOrEqual(44);
+  const [mark, more] = await Promise.all([".mark-of", ".row-menu"].map((part) => desk.locator(`.row.share ${part}`).first().boundingBox()));
+  expect(Math.abs(Number(mark?.y) - Number(more?.y)), "mark, name and menu stand in one line").toBeLessThan(10);
+  await desk.setViewportSize({ width: 1280, height: 720 });
   await reader.reload();
   await expect(reader.locator("body")).toContainText("This link leads nowhere");
   await desk.getByRole("button", { name: "Delete all" }).click();

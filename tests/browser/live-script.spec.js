@@ -371,6 +371,17 @@ test("frozen while it was away: the page is fetched once more", async ({ page, l
   await expect(page.locator("main > [data-item]")).toHaveCount(4);
 });
 
+test("the dot is not that of a live page before anything was heard", async ({ page, live }) => {
+  await page.addInitScript(() => {
+    window.WebSocket = /** @type {any} */ (class extends EventTarget { close() {} });
+  });
+  await page.goto(live.url);
+  const state = page.locator(".live");
+  await expect(state).toHaveText("Connecting…");
+  const [dot, good] = await state.evaluate((state) => [getComputedStyle(state, "::before").backgroundColor, (state.classList.add("on"), getComputedStyle(state, "::before").backgroundColor)]);
+  expect(dot).not.toBe(good);
+});
+
 test("a cut network is said, and made up for at once when it is back", async ({ page, context, live }) => {
   fill(live, 2);
   await open(page, live);

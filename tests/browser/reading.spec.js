@@ -381,6 +381,50 @@ test("paper has no controls", async ({ page }, info) => {
   expect(pdf.length).toBeGreaterThan(10_000);
 });
 
+test("paper has open what the reader opened, and says which part of the chat it is", async ({ page }) => {
+  await page.goto(fileUrl(long(), "2.html"));
+  await expect(page.locator("main")).toHaveAttribute("data-sheet", /^Part 2 of \d+$/);
+  const fold = page.locator("main > * details.activity").first();
+  const inside = fold.locator("> :not(summary)").first();
+  await page.emulateMedia({ media: "print" });
+  await expect(inside).toBeHidden();
+  await fold.evaluate((fold) => (/** @type {HTMLDetailsElement} */ (fold).open = true));
+  await expect(inside).toBeVisible();
+});
+
+test("the field of Find has room on a phone, whatever the size of text and number of hits", async ({ page }) => {
+  for (const [width, size] of [[390, 130], [390, 160], [320, 100], [320, 160]]) {
+    await page.setViewportSize({ width, height: 844 });
+    await page.goto(fileUrl(long(), "index.html"));
+    await page.keyboard.press("/");
+    await page.locator(".find input").fill("the");
+    await expect(page.locator(".find output")).toHaveText(/\d/);
+    await page.evaluate((size) => {
+      document.documentElement.style.setProperty("--text-scale", String(size / 100));
+      /** @type {any} */ (document.querySelector(".find output")).textContent = "9842 of 45000";
+    }, size);
+    const box = async (/** @type {string} */ selector) => /** @type {{x: number, width: number, height: number}} */ (await page.locator(selector).boundingBox());
+    expect((await box(".find input")).width, `${width} px at ${size} %`).toBeGreaterThan(120);
+    const last = await box(".find button >> nth=-1");
+    expect(Math.min(last.width, last.height)).toBeGreaterThanOrEqual(44);
+    expect(last.x + last.width).toBeLessThan(width);
+  }
+});
+
+test("prose in a table is read on a phone", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto(fileUrl(long(), "index.html"));
+  await page.evaluate(() => {
+    const row = `<td>Token bucket</td><td>100 B</td><td>yes</td><td>a fairly long note that wraps into lines of several words</td>`;
+    const [text] = document.querySelectorAll("main .text");
+    text.innerHTML = `<div class="table-scroll"><table><tr><th>Algorithm</th><th>Memory</th><th>Burst</th><th>Notes</th></tr><tr>${row}</tr></table></div>`;
+  });
+  const note = page.locator("main td", { hasText: "a fairly long note" });
+  expect((await note.boundingBox())?.width).toBeGreaterThan(180);
+  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(beyond, "the table scrolls, not the page").toBeLessThanOrEqual(0);
+});
+
 test("the full print has all of it, and leaves the page as it was", async ({ page }) => {
   await page.addInitScript(() => {
     window.print = () => {

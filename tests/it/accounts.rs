@@ -29,6 +29,23 @@ fn post(url: &str, body: &str) -> crate::served::Answer {
 }
 
 #[test]
+fn the_page_to_sign_in_says_how_one_gets_in() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let page = |path: &str| get(&format!("{}/signin{path}", served.api.url)).text();
+    for path in ["", "?token=used"] {
+        assert!(page(path).contains("prints a new link"), "{}", page(path));
+    }
+    assert_eq!(
+        add_user(&served.data, "ada", "correct-horse", &["--admin"]).code,
+        0
+    );
+    assert!(!page("").contains("prints a new link"));
+    let private = page("?next=/s/0123456789abcdef0123456789abcdef/");
+    assert!(private.contains("signed-in viewers only"), "{private}");
+}
+
+#[test]
 fn a_server_that_others_reach_serves_nothing_before_there_is_an_account() {
     let world = World::new();
     let (mut server, url, token) = open_to_others(&world);
@@ -37,7 +54,6 @@ fn a_server_that_others_reach_serves_nothing_before_there_is_an_account() {
         "/signin",
         "/s/x/",
         "/api/v1/chats",
-        "/health",
         "/metrics",
         "/openapi.json",
         "/assets/x",
@@ -47,12 +63,18 @@ fn a_server_that_others_reach_serves_nothing_before_there_is_an_account() {
         assert_eq!(answer.status, 503, "{path}");
         // Programs get an error in their shape.
         let words = match path.starts_with("/api/") || path.starts_with("/rpc/") {
-            true => "\"unavailable\"",
+            true => "waits for its first account",
             false => "being set up",
         };
         assert!(answer.text().contains(words), "{path}: {}", answer.text());
         assert!(!answer.text().contains(&token));
     }
+    let health = get(&format!("{url}/health"));
+    assert_eq!(
+        health.status, 200,
+        "it waits for its operator, and is not dead"
+    );
+    assert!(health.text().contains("\"setup\""), "{}", health.text());
     let setup = format!("{url}/setup");
     assert_eq!(get(&setup).status, 403);
     assert_eq!(get(&format!("{setup}?token=wrong")).status, 403);

@@ -4,9 +4,9 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::Write,
+    io::{BufRead, BufReader, Write},
     path::Path,
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -146,12 +146,16 @@ fn a_frozen_share_needs_no_server_to_be_made() {
 
     // The source may vanish: the share has its own copy.
     fs::remove_file(&file).unwrap();
-    let served = Served::start(&world);
+    let mut served = Served::start(&world);
     let page = get_text(&format!("{}{}/", served.api.url, path_of(&link)));
     assert!(page.contains("On the wind.") && page.contains("How does a kite fly?"));
     // While a server runs its commands print links that work.
     let link = link_in(&served.done(&["list"]));
     assert!(get(&format!("{link}/")).status == 200, "{link}");
+    served.running.stop("-TERM");
+    let next = link_in(&done_on(&data, &["list"]));
+    assert!(next.contains("127.0.0.1:4141"), "any port was free: {next}");
+    served.again();
     drop(served);
     let again = link_in(&done_on(&data, &["list"]));
     assert_eq!(again, link, "where it was served last");
@@ -691,6 +695,31 @@ fn a_file_that_is_not_there_is_told_as_such() {
 }
 
 #[test]
+fn a_slip_in_the_name_of_a_target_makes_no_folder() {
+    let world = World::new();
+    let file = session(&world);
+    let site = world.path("site");
+    let named = format!(
+        "[[target]]\nname = \"pages\"\nto = \"{}\"\n",
+        site.display()
+    );
+    let config = world.write("config.toml", named);
+    let publish = |to: &str| {
+        run(on(&world.path("data"))
+            .current_dir(world.path(""))
+            .env("READALONG_CONFIG", &config)
+            .args(["publish", file.to_str().unwrap(), "--to", to]))
+    };
+    assert_refused(&publish("pgaes"), &["`pgaes`", "names pages", "`./pgaes`"]);
+    assert!(!world.path("pgaes").exists());
+    for to in ["pages", "./pgaes", "pgaes"] {
+        let ran = publish(to);
+        assert_eq!(ran.code, 0, "{to}: {}", ran.err);
+    }
+    assert!(site.join("s").is_dir() && world.path("pgaes/s").is_dir());
+}
+
+#[test]
 fn what_is_taken_back_is_looked_up_first_and_chats_are_asked_for() {
     let world = World::new();
     let (file, data) = (session(&world), world.path("data"));
@@ -716,6 +745,31 @@ fn what_is_taken_back_is_looked_up_first_and_chats_are_asked_for() {
     assert_eq!(done_on(&data, &["list", "--chats", "--json"]), "");
     let served = Served::start(&world);
     assert_eq!(get(&served.link(&one)).status, 404);
+}
+
+/// Only a terminal is asked, so `script` gives the command one.
+#[test]
+fn ctrl_c_at_the_question_deletes_nothing() {
+    let world = World::new();
+    let (file, data) = (session(&world), world.path("data"));
+    done_on(&data, &["share", file.to_str().unwrap()]);
+    let rm = format!(
+        "'{}' rm 'How does a kite fly?' --data '{}'",
+        env!("CARGO_BIN_EXE_readalong"),
+        data.display()
+    );
+    let mut asked = Command::new("script")
+        .args(["-qefc", &rm, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(asked.stdout.take().unwrap());
+    said.read_until(b']', &mut Vec::new()).unwrap();
+    asked.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    wait_until("Ctrl-C ends it", || asked.try_wait().unwrap().is_some());
+    assert_eq!(asked.wait().unwrap().code(), Some(130));
+    assert_eq!(done_on(&data, &["list", "--json"]).lines().count(), 1);
 }
 
 #[test]
@@ -1203,6 +1257,84 @@ fn one_of_many_chats_is_picked() {
         "{}",
         ran.err
     );
+}
+
+#[test]
+fn small_things_are_said_as_they_are() {
+    let world = World::new();
+    let (file, data) = (session(&world), world.path("data"));
+    let name = file.to_str().unwrap();
+    assert_refused(
+        &try_on(&data, &["serve", "--addr", "nowhere:1"]),
+        &["as in 127.0.0.1:4141"],
+    );
+    let wrong = world.write("config.toml", "log = 'warn'\n[limits]\nstreams = 'many'\n");
+    let ran = try_on(&data, &["list", "--config", wrong.to_str().unwrap()]);
+    assert_refused(&ran, &["line 3: ", "`streams = 'many'`"]);
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    assert!(try_on(&data, &["token", "list"]).err.contains("token new"));
+    let help = readalong(["export", "--help"]).out;
+    let (_, secrets) = help.split_once("Secrets:").unwrap();
+    assert!(
+        secrets.contains("--waive") && !secrets.contains("--config"),
+        "{help}"
+    );
+
+    let exported = world.export(&file, &[]);
+    let packed = world.path("new/folder/chat.html");
+    let bundle = exported.path.to_str().unwrap();
+    done_on(
+        &data,
+        &[
+            "pack",
+            bundle,
+            "--as",
+            "html",
+            "-o",
+            packed.to_str().unwrap(),
+        ],
+    );
+    assert!(packed.is_file());
+
+    // Nobody is asked where there is no terminal.
+    let mut follow = Command::new("setsid");
+    follow.arg(env!("CARGO_BIN_EXE_readalong"));
+    follow
+        .args(["follow", name, "--to", "http://127.0.0.1:9"])
+        .env_remove("READALONG_TOKEN");
+    let ran = run(&mut follow);
+    assert_refused(&ran, &["no terminal to ask at; set READALONG_TOKEN"]);
+    assert!(!ran.err.contains("os error"), "{}", ran.err);
+
+    let base = [
+        "serve",
+        "--addr",
+        "localhost:0",
+        "--base-url",
+        "https://chats.example",
+    ];
+    let mut served = Running::start(on(&data).args(base));
+    wait_until("it says where it listens", || {
+        served.err().contains("It listens at 127.0.0.1:")
+    });
+    served.stop("-TERM");
+}
+
+#[test]
+fn of_chats_that_are_called_the_same_none_is_taken_by_its_title() {
+    let world = World::new();
+    let chat = |id: &str| {
+        let turns =
+            json!([{"from": "human", "value": "Tax question"}, {"from": "gpt", "value": id}]);
+        format!("{}\n", json!({"id": id, "conversations": turns}))
+    };
+    let file = world.write("two.jsonl", chat("first") + &chat("second"));
+    let by_title = world.try_export(&file, &["--chat", "Tax question"]);
+    assert_refused(&by_title, &["2 chats that match", "readalong inspect"]);
+    world.export(&file, &["--chat", "2"]).assert_holds("second");
+    world
+        .export(&file, &["--chat", "first"])
+        .assert_holds("first");
 }
 
 #[test]

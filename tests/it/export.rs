@@ -770,7 +770,23 @@ fn a_format_can_be_forced() {
         assert_eq!(exported.chat()["origin"]["format"], format);
     }
     let wrong = world.try_export(&file, &["--format", "chatgpt"]);
-    assert!(wrong.code == 2 || wrong.code == 0, "{wrong:?}");
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+    assert!(wrong.err.contains("read as `chatgpt`"), "{wrong:?}");
+}
+
+/// A reader that knows no record of a file keeps all of them as they are.
+#[test]
+fn a_wrong_format_shows_no_system_prompt() {
+    let world = World::new();
+    let turn = |role: &str, content: &str| json!({"role": role, "content": content});
+    let turns = json!([turn("system", "SECRET-SYSTEM"), turn("user", "Who am I?")]);
+    let file = world.write("x.json", turns.to_string());
+    for format in readalong_import::FORMATS {
+        let ran = world.try_export(&file, &["--format", format.name]);
+        if ran.code == 0 {
+            Exported::of(&ran).assert_lacks("SECRET-SYSTEM");
+        }
+    }
 }
 
 #[test]

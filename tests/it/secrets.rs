@@ -123,6 +123,8 @@ fn what_stays_has_to_be_named() {
     world
         .export(&file, &["--redact", "off", "--waive", "all"])
         .assert_holds(TOKEN);
+    let slip = world.try_export(&file, &["--waive", "GitHup token"]);
+    assert!(slip.err.contains("--waive GitHup token"), "{}", slip.err);
     let kept = world.export(&file, &["--waive", "GitHub token"]);
     kept.assert_holds(TOKEN);
     kept.assert_lacks(PASSWORD);
@@ -235,13 +237,21 @@ fn rescan_takes_out_what_was_shared_before_the_rules_knew_it() {
     let old = with_config(&data, &config, &["share", file.to_str().unwrap(), "--json"]);
     assert_eq!(old.code, 0, "{}", old.err);
     let share: serde_json::Value = serde_json::from_str(&old.out).unwrap();
+    let site = world.path("site");
+    let (share_id, site) = (share["id"].as_str().unwrap(), site.to_str().unwrap());
+    let publish = ["publish", share_id, "--to", site];
+    done_on(&data, &publish);
+    done_on(&data, &["publish", file.to_str().unwrap(), "--to", site]);
     let chat = share["chat"].as_str().unwrap().to_owned();
     let mut served = Served::start(&world);
     let link = served.link(&share);
     assert!(get_text(&link).contains(TOKEN));
     let live = served.link(&served.api.share(&chat, "live"));
-    let said = served.done(&["rescan"]);
-    assert!(said.contains("GitHub token"), "{said}");
+    let said = try_on(&data, &["rescan"]);
+    assert!(said.out.contains("GitHub token"), "{}", said.out);
+    assert!(said.out.contains(&publish.join(" ")), "{}", said.out);
+    assert!(said.err.contains("1 publication of"), "{}", said.err);
+    done_on(&data, &publish);
     for link in [&link, &live] {
         let page = get_text(link);
         assert!(

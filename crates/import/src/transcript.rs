@@ -174,7 +174,7 @@ impl Transcript {
         let mut entries = Vec::new();
         let mut warnings = Vec::new();
         self.for_each_chat(&mut Discard, None, &mut |imported| {
-            match is_chat(&imported) {
+            match self.is_chat(&imported) {
                 true => entries.push(entry(entries.len() + 1, &imported.chat)),
                 false => warnings.extend(imported.warnings),
             }
@@ -199,7 +199,7 @@ impl Transcript {
                 Ok(())
             })?;
             let imported = match found {
-                Some(imported) if is_chat(&imported) => imported,
+                Some(imported) if self.is_chat(&imported) => imported,
                 lost => return Err(self.no_chat(lost.map_or(Vec::new(), |lost| lost.warnings))),
             };
             return match pick {
@@ -214,7 +214,7 @@ impl Transcript {
         let mut found: Option<Imported> = None;
         let mut of_the_file = Vec::new();
         self.for_each_chat(surroundings, Some(number), &mut |imported| {
-            if !is_chat(&imported) {
+            if !self.is_chat(&imported) {
                 of_the_file.extend(imported.warnings);
                 return Ok(());
             }
@@ -232,10 +232,23 @@ impl Transcript {
         Ok(imported)
     }
 
+    /// True where there is something to read. A format that was asked for and knows no record keeps all as they are, and would show what nobody should see.
+    fn is_chat(&self, imported: &Imported) -> bool {
+        let is_known = !self.forced || imported.stats.mapped > 0;
+        is_known && !imported.chat.messages.is_empty()
+    }
+
     fn no_chat(&self, warnings: Vec<Warning>) -> ImportError {
-        ImportError::NoChat {
-            file: self.source.name.clone(),
-            loss: warnings.into_iter().next(),
+        let file = self.source.name.clone();
+        match warnings.into_iter().next() {
+            None if self.forced => ImportError::NotATranscript {
+                file,
+                reason: format!(
+                    "no record of it could be read as `{}`",
+                    self.detection.format.name
+                ),
+            },
+            loss => ImportError::NoChat { file, loss },
         }
     }
 
@@ -261,23 +274,25 @@ impl Transcript {
             }
             Pick::Named(name) => name,
         };
-        let exact = |entry: &&ChatEntry| entry.id.as_deref() == Some(name) || entry.title == *name;
-        let by_number = |entry: &&ChatEntry| name.parse() == Ok(entry.number);
-        if let Some(entry) = entries
-            .iter()
-            .find(exact)
-            .or_else(|| entries.iter().find(by_number))
-        {
-            return Ok(entry.number);
+        // The first way in which any is meant counts, and has to mean one.
+        let ways: [fn(&ChatEntry, &str) -> bool; 4] = [
+            |entry, name| entry.id.as_deref() == Some(name),
+            |entry, name| entry.title == name,
+            |entry, name| name.parse() == Ok(entry.number),
+            matches_pick,
+        ];
+        for is_meant in ways {
+            let found: Vec<&ChatEntry> = entries
+                .iter()
+                .filter(|entry| is_meant(entry, name))
+                .collect();
+            match found.as_slice() {
+                [] => {}
+                [entry] => return Ok(entry.number),
+                several => return Err(self.no_such_chat(name, several.len())),
+            }
         }
-        let found: Vec<&ChatEntry> = entries
-            .iter()
-            .filter(|entry| matches_pick(entry, name))
-            .collect();
-        match found.as_slice() {
-            [entry] => Ok(entry.number),
-            _ => Err(self.no_such_chat(name, found.len())),
-        }
+        Err(self.no_such_chat(name, 0))
     }
 
     /// Reads chats one after the other. Artifacts of all but the wanted chat are not kept.
@@ -321,7 +336,7 @@ impl Transcript {
                 return Ok(());
             }
             let imported = taking.finish(around).map_err(failed)?;
-            number += usize::from(is_chat(&imported));
+            number += usize::from(self.is_chat(&imported));
             see(imported)
         })?;
         match open {
@@ -503,10 +518,6 @@ impl Taking {
             stats: self.stats,
         })
     }
-}
-
-fn is_chat(imported: &Imported) -> bool {
-    !imported.chat.messages.is_empty()
 }
 
 fn entry(number: usize, chat: &Chat) -> ChatEntry {

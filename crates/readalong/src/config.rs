@@ -262,12 +262,8 @@ impl Config {
         if let Some(folder) = &self.data {
             return Ok(folder.clone());
         }
-        let is_set = |path: &PathBuf| path.is_absolute();
-        let base = env::var_os("XDG_DATA_HOME")
-            .map(PathBuf::from)
-            .filter(is_set)
-            .or_else(|| Some(env::home_dir()?.join(".local/share")));
-        base.map(|base| base.join("readalong"))
+        home_folder("XDG_DATA_HOME", ".local/share")
+            .map(|base| base.join("readalong"))
             .ok_or_else(|| anyhow!("there is no home folder; name a data folder with --data DIR"))
     }
 
@@ -433,13 +429,14 @@ impl ConfigFile {
 }
 
 fn usual_path() -> Option<PathBuf> {
-    let named = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let folder = named("XDG_CONFIG_HOME").or_else(|| Some(named("HOME")?.join(".config")))?;
-    Some(folder.join(CONFIG_FILE))
+    Some(home_folder("XDG_CONFIG_HOME", ".config")?.join(CONFIG_FILE))
+}
+
+/// A folder of the user's own: as the environment names it, else below the home of their account, also where the environment has none.
+fn home_folder(name: &str, below_home: &str) -> Option<PathBuf> {
+    let is_set = |path: &PathBuf| path.is_absolute();
+    let named = env::var_os(name).map(PathBuf::from).filter(is_set);
+    named.or_else(|| Some(env::home_dir().filter(is_set)?.join(below_home)))
 }
 
 /// Takes what a file says.
@@ -448,8 +445,9 @@ fn take_file(path: &Path, set: &mut BTreeMap<&'static str, (Value, Origin)>) -> 
     let text = fs::read_to_string(path).with_context(reading)?;
     let lines = keys::lines(&text).with_context(reading)?;
     // The whole at once, so that a wrong value is told with its line.
-    let _: Config = toml::from_str(&text).with_context(reading)?;
-    let table: Table = toml::from_str(&text).with_context(reading)?;
+    let told = |error| keys::told(&text, &error);
+    let _: Config = toml::from_str(&text).map_err(told).with_context(reading)?;
+    let table: Table = toml::from_str(&text).map_err(told).with_context(reading)?;
     for (key, line) in lines {
         if let Some(value) = at(&table, key) {
             let origin = Origin::File(path.to_owned(), line);
@@ -500,6 +498,16 @@ fn at<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
         None => table.get(name),
         Some((first, rest)) => at(table.get(first)?.as_table()?, rest),
     }
+}
+
+/// An address to listen at.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn listen_addr(text: &str) -> Result<SocketAddr, String> {
+    let numbers = text.replacen("localhost:", "127.0.0.1:", 1);
+    let addr = numbers.parse();
+    addr.map_err(|_| "write an address in numbers and a port, as in 127.0.0.1:4141".to_owned())
 }
 
 /// An address that links can begin with.

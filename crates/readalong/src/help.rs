@@ -56,6 +56,9 @@ fn after_serve(error: &ServeError) -> Option<String> {
         ServeError::Listen { .. } => {
             "name another address with --addr; port 0 takes any that is free"
         }
+        ServeError::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            "commands write to the data folder, those too that only list: copy it to where they can, and name the copy with --data DIR"
+        }
         ServeError::OidcLeftOut => {
             "take `signin.oidc` out of the configuration, or build with the feature `oidc`"
         }

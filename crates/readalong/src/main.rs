@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 #[command(
     version,
     arg_required_else_help = true,
-    after_help = "Start with:\n  readalong demo\n  readalong export CHAT.jsonl --open\n  readalong share CHAT.jsonl --live\n\nExit codes: 0 done, 1 verify or inspect --secrets found something, 2 failed."
+    after_help = "Start with:\n  readalong demo\n  readalong export CHAT.jsonl --open\n  readalong share CHAT.jsonl --live\n\nExit codes: 0 done, 1 verify, published or inspect --secrets found something, 2 failed."
 )]
 struct Cli {
     #[command(subcommand)]

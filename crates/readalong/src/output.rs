@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Error;
+use anyhow::{Error, anyhow};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use readalong_model::Warning;
 
-use crate::help;
+use crate::{cancel, help};
 
 /// Warnings that are printed one by one.
 const WARNINGS_PRINTED_MAX: usize = 10;
@@ -30,9 +30,23 @@ pub(crate) fn note(line: &str) {
     eprintln!("{}", harmless(line));
 }
 
+/// Asks for what is not shown while it is typed; `instead` says how to give it where there is no terminal.
+///
+/// # Errors
+/// There is no terminal, or nothing is typed.
+pub(crate) fn ask_secret(question: &str, instead: &str) -> anyhow::Result<String> {
+    rpassword::prompt_password(question).map_err(|error| match error.raw_os_error() {
+        Some(_) => anyhow!("there is no terminal to ask at; {instead}"),
+        None => error.into(),
+    })
+}
+
 /// Prints an error and the next step.
 pub(crate) fn print_error(error: &Error) {
-    // What a parser says shows the place in lines of its own.
+    if cancel::is_cause(error) {
+        return note("error: cancelled; nothing is left half-written");
+    }
+    // What a parser says may show the place in lines of its own.
     format!("error: {error:#}").lines().for_each(note);
     if let Some(step) = help::next_step(error) {
         note(&format!("help: {step}"));

@@ -20,6 +20,9 @@ const FILE: &str = "published.json";
 /// Name of the file that whoever changes it has locked meanwhile.
 const LOCK: &str = "published.lock";
 
+/// What a share of a server was made from.
+pub(crate) const OF_SERVER: &str = "share";
+
 /// A share at a place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Publication {
@@ -27,7 +30,7 @@ pub(crate) struct Publication {
     pub(crate) target: String,
     /// The share.
     pub(crate) share: ShareId,
-    /// What it was made from: the path of a transcript or bundle, or `share`.
+    /// What it was made from: the path of a transcript or bundle, or [`OF_SERVER`].
     pub(crate) source: String,
     /// What the chat is called.
     pub(crate) title: String,

@@ -43,6 +43,14 @@ impl Place {
         if to.is_empty() && named.is_some() {
             bail!("target `{text}` of the configuration has no place: give it `to`");
         }
+        if named.is_none() && is_name(text) && !Path::new(text).exists() {
+            let names: Vec<&str> = config.target.iter().map(|one| one.name.as_str()).collect();
+            let known = match names.is_empty() {
+                true => "the configuration names none".to_owned(),
+                false => format!("the configuration names {}", names.join(", ")),
+            };
+            bail!("there is no target `{text}` ({known}); the folder here is `./{text}`");
+        }
         Ok(Self {
             target: readalong_publish::open(to)?,
             url: named.and_then(|target| target.url.clone()),
@@ -67,6 +75,11 @@ impl Place {
     pub(crate) fn has_address(&self) -> bool {
         self.url.is_some() || self.target.folder().is_some()
     }
+}
+
+/// True for a word that a target of the configuration may have for a name: a slip in it is not to make a folder.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['/', '\\', ':', '.', '#'])
 }
 
 /// The pages of a site in the default theme.
@@ -264,7 +277,11 @@ pub(crate) fn summary(changes: &Changes) -> String {
     if changes.is_empty() {
         return "everything is there already".to_owned();
     }
-    let mut words = format!("{} new files, {}", totals.files, HumanBytes(totals.bytes));
+    let mut words = format!(
+        "{}, {}",
+        output::count(totals.files, "new file"),
+        HumanBytes(totals.bytes)
+    );
     if totals.copied > 0 {
         words.push_str(&format!("; {} were there already", totals.copied));
     }

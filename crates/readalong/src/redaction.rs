@@ -19,40 +19,42 @@ enum Mode {
     Off,
 }
 
+/// What these flags stand below in help; of each, since a heading of the whole goes on over the flags that follow.
+const SECRETS: &str = "Secrets";
+
 /// What is taken out of a chat before anybody else sees it.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Secrets")]
 pub(crate) struct Redaction {
     /// Take secrets out, as is done where nothing is said; `off` leaves them in, and wants --waive to say which
-    #[arg(long, value_enum, value_name = "on|off")]
+    #[arg(long, value_enum, value_name = "on|off", help_heading = SECRETS)]
     redact: Option<Mode>,
 
     /// Leave this in: a kind or rule, the id of a secret (see `readalong inspect --secrets`), or `all`; can be given several times
-    #[arg(long, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", help_heading = SECRETS)]
     waive: Vec<String>,
 
     /// Also shorten home folders: /home/ann/x becomes ~/x
-    #[arg(long)]
+    #[arg(long, help_heading = SECRETS)]
     hide_home_paths: bool,
 
     /// Also take out names of users and machines
-    #[arg(long)]
+    #[arg(long, help_heading = SECRETS)]
     hide_names: bool,
 
     /// Also take out mail addresses
-    #[arg(long)]
+    #[arg(long, help_heading = SECRETS)]
     hide_mail: bool,
 
     /// Also take out telephone numbers
-    #[arg(long)]
+    #[arg(long, help_heading = SECRETS)]
     hide_phones: bool,
 
     /// Also take out IP addresses
-    #[arg(long)]
+    #[arg(long, help_heading = SECRETS)]
     hide_addresses: bool,
 
     /// Also take out characters that nobody sees
-    #[arg(long)]
+    #[arg(long, help_heading = SECRETS)]
     hide_invisible: bool,
 }
 
@@ -118,11 +120,22 @@ impl Redaction {
         self.redact == Some(Mode::Off)
     }
 
-    /// Refuses to go on where nothing is to be taken out and it was not said of everything that it may stay.
+    /// Refuses to go on where nothing is to be taken out and it was not said of everything that it may stay. Warns of what was waived and is not there: it may be a slip.
     ///
     /// # Errors
     /// Something was found that is not waived.
     pub(crate) fn check(&self, report: &Report) -> anyhow::Result<()> {
+        for what in self.waive.iter().filter(|what| *what != "all") {
+            let is_found = |found: &Finding| {
+                found.kind.eq_ignore_ascii_case(what)
+                    || [found.rule.as_str(), found.id.as_str()].contains(&what.as_str())
+            };
+            if !report.findings.iter().any(is_found) {
+                output::note(&format!(
+                    "warning: --waive {what}: the chat has no secret of that kind, rule or id"
+                ));
+            }
+        }
         if !self.is_off() || report.removed() == 0 {
             return Ok(());
         }
@@ -189,9 +202,9 @@ pub(crate) fn print_findings(report: &Report) -> anyhow::Result<()> {
     }
     if !report.findings.is_empty() {
         output::print_line(&format!(
-            "{} places, {} secrets",
-            report.findings.len(),
-            ids.len()
+            "{}, {}",
+            output::count(report.findings.len(), "place"),
+            output::count(ids.len(), "secret")
         ))?;
     }
     Ok(())

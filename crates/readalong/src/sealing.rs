@@ -182,10 +182,9 @@ fn ask() -> anyhow::Result<String> {
     let passphrase = match env::var(PASSPHRASE_ENV) {
         Ok(passphrase) if !passphrase.is_empty() => passphrase,
         _ => {
-            let first = rpassword::prompt_password("Passphrase for readers: ");
-            let asking = || format!("cannot ask for a passphrase; set {PASSPHRASE_ENV}");
-            let first = first.with_context(asking)?;
-            let again = rpassword::prompt_password("The same again: ").with_context(asking)?;
+            let instead = format!("set {PASSPHRASE_ENV}");
+            let first = output::ask_secret("Passphrase for readers: ", &instead)?;
+            let again = output::ask_secret("The same again: ", &instead)?;
             if first != again {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,

@@ -26,6 +26,8 @@ pub struct NoticePage<'a> {
 /// A page to sign in on.
 #[derive(Clone, Copy, Debug)]
 pub struct SigninPage<'a> {
+    /// What it says before the form, plain text; may be empty.
+    pub text: &'a str,
     /// Where to go after that, as the form sends it back in `next`.
     pub next: &'a str,
     /// Where else one can sign in: address and name.
@@ -60,7 +62,7 @@ impl Renderer {
     pub fn signin_page(&self, page: &SigninPage<'_>) -> Result<Vec<u8>, RenderError> {
         let notice = Notice {
             heading: "Sign in",
-            text: "",
+            text: page.text,
             link: None,
             form: Some(SigninForm {
                 next: page.next,

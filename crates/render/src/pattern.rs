@@ -152,6 +152,7 @@ fn every_theme_renders_the_pattern() {
             }
         }
         let signin = SigninPage {
+            text: "The chat is shared with signed-in viewers only.",
             provider: Some(("/signin/oidc?next=%2F", "Kites & Co.")),
             next: "/s/\">",
             user: "ada",

@@ -14,7 +14,7 @@ use crate::{
 const FIRST_OWNER: &str = "owner";
 /// Key of the address under which people reach the server, as its owner said.
 const BASE_URL: &str = "base_url";
-/// Key of the address at which the folder was served last.
+/// Key of the address at which the folder was served last, where somebody named its port.
 const LAST_URL: &str = "last_url";
 /// What stands for the latter in a new folder: where `readalong serve` listens without options.
 const LAST_URL_AT_FIRST: &str = "http://127.0.0.1:4141";

@@ -253,10 +253,10 @@ impl Server {
     pub fn open(options: ServerOptions) -> Result<Self, ServeError> {
         let data = options.data;
         make_private_folder(&data)?;
+        let lock = lock(&data)?;
         for name in PRIVATE_FOLDERS {
             close_folder(&data.join(name))?;
         }
-        let lock = lock(&data)?;
         let theme = Theme::load(&options.theme)?;
         let renderer = Arc::new(Renderer::new(&theme, options.highlight)?);
         let metrics = Arc::new(Metrics::default());
@@ -351,8 +351,13 @@ impl Server {
     /// # Errors
     /// The address is taken or not of this machine.
     pub fn listen(&self, addr: SocketAddr) -> Result<TcpListener, ServeError> {
-        listen(addr, self.service.limits.send_buffer_bytes)
-            .map_err(|source| ServeError::Listen { addr, source })
+        let listener = listen(addr, self.service.limits.send_buffer_bytes)
+            .map_err(|source| ServeError::Listen { addr, source })?;
+        // A port that happened to be free is another one the next time.
+        if addr.port() != 0 {
+            self.remember_url(&url_of(addr))?;
+        }
+        Ok(listener)
     }
 
     /// Answers until `shutdown` ends, then lets open requests end and sends viewers away, in a bounded time.
@@ -434,9 +439,8 @@ impl Server {
         let addr = listener
             .local_addr()
             .map_err(io_error("reading the address for", &path))?;
-        let url = format!("http://{}", on_this_machine(addr));
+        let url = url_of(addr);
         self.service.set_base_url(&url);
-        self.remember_url(&url)?;
         let running = RunningServer {
             addr,
             url,
@@ -470,14 +474,14 @@ impl Drop for Announced {
     }
 }
 
-/// Where an address is reached on this machine: one that means all is reached at loopback.
-fn on_this_machine(addr: SocketAddr) -> SocketAddr {
+/// What links begin with on this machine: an address that means all is reached at loopback.
+fn url_of(addr: SocketAddr) -> String {
     let ip = match addr.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    SocketAddr::new(ip, addr.port())
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
 }
 
 /// What is done from time to time.

@@ -209,10 +209,8 @@
   const state = all(".live", bar)[0] || h("span", { className: "live" });
   if (!state.parentElement) all(".bar-title", bar)[0].after(state);
   const show = () => {
-    const isLost = !greeted && !over;
     const said = over ? "Snapshot" : greeted ? "Live" : !navigator.onLine ? "Offline" : heard ? "Reconnecting…" : "Connecting…";
-    state.classList.toggle("lost", isLost && heard > 0);
-    state.classList.toggle("over", over);
+    state.className = `live ${over ? "over" : greeted ? "on" : heard + tries ? "lost" : ""}`;
     const time = h("time", { dateTime: at });
     time.dataset.style = new Date(at).toDateString() === new Date().toDateString() ? "clock" : "date";
     state.replaceChildren(

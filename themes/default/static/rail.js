@@ -70,8 +70,10 @@
   const PER_LIST = 500;
   const complete = async () => {
     const chat = await load("chat");
+    const at = chat.pages.indexOf(here) + 1;
+    if (at && chat.pages[1]) main.dataset.sheet = `Part ${at} of ${chat.pages.length}`; // on paper
     const own = rail?.querySelector("ol");
-    if (!rail || !own || !chat.pages.includes(here)) return;
+    if (!rail || !own || !at) return;
     const lists = Array.from({ length: chat.contents }, (_, at) => {
       const list = h("ol", { className: "lot", start: at * PER_LIST + 1 });
       list.style.minHeight = `calc(${Math.min(PER_LIST, chat.prompts - at * PER_LIST)} * var(--rail-line))`;

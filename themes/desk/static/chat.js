@@ -3,7 +3,7 @@
 (() => {
   const { all, api, code, h, on, problem, refresh, root, say, sure, t } = desk;
 
-  // The share form: what will be seen changes with it
+  // The share form and what will be seen
   on("share-artifacts", ({ form, checked }) => refresh(`${form.dataset.here}?artifacts=${checked}`));
   on("keep", async (control) => {
     const { form } = control;
@@ -16,7 +16,7 @@
     const days = Number(expires.value);
     const share = await api("POST", "shares", {
       chat: form.dataset.chat, visibility: visibility.value, updates: updates.value, artifacts: artifacts.checked,
-      ...(name.value.trim() && { name: name.value.trim() }),
+      name: name.value.trim() || undefined,
       ...(days && { expires_at: new Date(Date.now() + days * 86_400_000).toISOString() }),
     });
     const link = h("input", { readOnly: true, value: share.url, ariaLabel: t("link") });

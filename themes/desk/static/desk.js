@@ -144,7 +144,7 @@
     const name = was.closest("[data-do]")?.dataset.do;
     const like = places.filter(Boolean).flatMap((place) => {
       const same = all(name ? `[data-do="${name}"]` : was.localName, place);
-      return [...same.filter(({ value }) => value === was.value), ...same, ...all("[data-do]", place)];
+      return [...same.filter(({ value }) => value === was.value), ...same, ...all("[data-do]:not(.danger)", place)];
     });
     for (const control of [was, ...like, ...all("main")]) {
       if (document.activeElement?.matches("body, dialog")) control.focus({ preventScroll: true });
@@ -188,5 +188,5 @@
   local(document);
   for (const type of ["click", "submit", "change"]) document.addEventListener(type, act); // after menus have closed
   page.classList.add("js");
-  window.desk = { all, api, ask, fetched, further, h, icon, on, problem, refresh, root, ROWS, say, t, told };
+  window.desk = { all, api, ask, fetched, further, h, icon, local, on, problem, refresh, root, ROWS, say, t, told };
 })();

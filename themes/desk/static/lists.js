@@ -1,7 +1,7 @@
 // Lists of the desk: search, filters, further pages in place, and what is taken away.
 "use strict";
 (() => {
-  const { all, api, ask, fetched, further, h, on, problem, refresh, root, ROWS, say, sure, t, told } = desk;
+  const { all, api, ask, fetched, further, h, local, on, problem, refresh, root, ROWS, say, sure, t, told } = desk;
 
   // What a form asks for is shown, and is in the address
   on("look", async (form) => {
@@ -93,7 +93,7 @@
   });
   on("shown", show);
 
-  // A transcript that is dropped or chosen: what it is, before it is taken
+  // A transcript that is dropped or chosen
   const [place] = all("#upload");
   let turn = 0;
   /** @param {any} file @param {string} [pick] */
@@ -105,8 +105,7 @@
     const query = new URLSearchParams({ name, ...(pick && { pick }) });
     // Its bytes as they are now: it may grow meanwhile.
     const bytes = await new Response(file.stream()).blob().catch(() => null);
-    const asked = bytes ? ask("POST", `api/v1/inspect?${query}`, bytes) : Promise.reject(problem(1));
-    const what = await asked.catch((/** @type {any} */ problem) => ({ problem }));
+    const what = await (bytes ? ask("POST", `api/v1/inspect?${query}`, bytes) : Promise.reject(problem(1))).catch((/** @type {any} */ problem) => ({ problem }));
     if (mine === turn) offer(what, bytes && Object.assign(bytes, { name }), query);
   };
   const leave = () => {
@@ -117,10 +116,10 @@
   /** Shows what a file is. @param {any} what @param {any} file @param {any} query */
   const offer = (what, file, query) => {
     const again = (/** @type {any} */ words, /** @type {any} */ pick) => h("button", { onclick: () => inspect(file, pick) }, words);
-    if (what.problem) return place.replaceChildren(h("p", { className: "problem", role: "alert" }, ...told(what.problem), " ", what.problem.status === 400 ? t("not_taken") : ""),
+    if (what.problem) return place.replaceChildren(h("p", { className: "problem", role: "alert" }, ...told(what.problem), h("br"), what.problem.status === 400 ? t("not_taken") : ""),
       actions(file ? again(t("again"), query.get("pick")) : ""));
-    if (what.chats.length) return place.replaceChildren(h("h2", {}, t("several", { n: what.chats.length })), h("ul", { className: "list" }, ...what.chats.map((/** @type {any} */ { messages, pick, title }) =>
-      h("li", { className: "row" }, again(title, pick), h("span", { className: "fact" }, t("messages", { n: messages }))))), actions());
+    if (what.chats.length) return place.replaceChildren(h("h2", {}, t("several", { n: what.chats.length })), h("ul", { className: "list" }, ...what.chats.map((/** @type {any} */ { messages, pick, title, updated_at: dateTime }) =>
+      local(h("li", { className: "row" }, again(title, pick), h("span", { className: "fact" }, t("messages", { n: messages })), dateTime ? h("time", { dateTime }) : "")))), actions());
     const secrets = new Map();
     for (const found of what.redactions) secrets.set(found.id, { ...found, n: (secrets.get(found.id)?.n || 0) + 1 });
     const mine = turn;

@@ -20,7 +20,7 @@ use crate::{
     cancel,
     client::Client,
     cmd::{export::Export, serve, share},
-    config::{Config, ConfigFile},
+    config::{self, Config, ConfigFile},
     link, output,
 };
 
@@ -41,7 +41,7 @@ pub(crate) struct Demo {
     out: PathBuf,
 
     /// Where the server listens; port 0 takes a free one
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS", value_parser = config::listen_addr)]
     addr: SocketAddr,
 
     /// Print the address and open no browser

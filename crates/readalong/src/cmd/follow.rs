@@ -128,8 +128,10 @@ impl Follow {
         }
         match env::var("READALONG_TOKEN") {
             Ok(token) if !token.trim().is_empty() => Ok(token),
-            _ => rpassword::prompt_password(format!("API token of {}: ", self.to))
-                .context("no API token; set READALONG_TOKEN, or name a file with --token-file"),
+            _ => output::ask_secret(
+                &format!("API token of {}: ", self.to),
+                "set READALONG_TOKEN, or name a file with --token-file",
+            ),
         }
     }
 }

@@ -44,10 +44,10 @@ impl Legacy {
         let answer: Value = client
             .send("POST", "/api/v1/legacy_links", "text/csv", &csv)
             .with_context(|| format!("`{}` was not taken", file.display()))?;
-        output::print_line(&format!(
-            "{} legacy links work until they expire",
-            answer["imported"]
-        ))?;
+        output::print_line(&match answer["imported"].as_u64() {
+            Some(1) => "1 legacy link works until it expires".to_owned(),
+            _ => format!("{} legacy links work until they expire", answer["imported"]),
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

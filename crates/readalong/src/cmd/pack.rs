@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use readalong_bundle::{BundleError, HTML_BYTES_COMFORTABLE, PackageKind, VerifiedBundle};
 use readalong_publish::whole_path;
@@ -52,6 +52,10 @@ impl Pack {
             .out
             .unwrap_or_else(|| PathBuf::from(format!("{}.{kind}", bundle.id)));
         check_place(&out, &bundle.path)?;
+        if let Some(folder) = out.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make folder `{}`", folder.display()))?;
+        }
         let bar = output::progress_bar("packing", 0, true);
         readalong_bundle::pack_to(&bundle, kind, &out, &mut |bytes| {
             bar.inc(bytes as u64);

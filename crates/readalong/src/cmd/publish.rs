@@ -20,7 +20,7 @@ use crate::{
     data::Data,
     files, link, moment, output,
     pick::{self, Picked},
-    publications::{Publication, Publications, Sealed, source},
+    publications::{OF_SERVER, Publication, Publications, Sealed, source},
     publishing::{self, Pages, Place, Progress, is_private, print_plan, summary, verified},
     redaction,
     sealing::Seal,
@@ -303,7 +303,7 @@ impl Publish {
         Ok(Ready {
             bundle,
             title,
-            source: "share".to_owned(),
+            source: OF_SERVER.to_owned(),
             share: Some(id.parse()?),
             _folder: None,
         })

@@ -17,9 +17,12 @@ use crate::{
     cancel,
     client::{Client, encode},
     cmd::export,
+    config::Config,
     data::Data,
-    output,
-    pick::id,
+    mirror, output,
+    pick::{self, id},
+    publications::{OF_SERVER, Publications},
+    publishing::Place,
     redaction::{self, Redaction},
 };
 
@@ -60,7 +63,8 @@ impl Rescan {
 
     fn shares(&self) -> anyhow::Result<()> {
         let texts = self.texts()?;
-        let client = self.data.client()?;
+        let config = self.data.config()?;
+        let client = Client::of(&config)?;
         let mut chats: Vec<Value> = Vec::new();
         loop {
             let offset = chats.len();
@@ -72,13 +76,13 @@ impl Rescan {
             chats.extend(more);
         }
         let bar = output::progress_bar("looking", chats.len() as u64, false);
-        let mut changed = 0;
+        let mut changed = Vec::new();
         for chat in &chats {
             cancel::check()?;
             let report = rescan(&client, chat, &texts)?;
             bar.inc(1);
             if report.removed() > 0 {
-                changed += 1;
+                changed.push(chat);
                 let title = chat["title"].as_str().unwrap_or_default();
                 bar.suspend(|| {
                     output::print_line(&format!(
@@ -90,10 +94,11 @@ impl Rescan {
         }
         bar.finish_and_clear();
         output::note(&format!(
-            "{} looked at, {changed} changed",
-            output::count(chats.len(), "chat")
+            "{} looked at, {} changed",
+            output::count(chats.len(), "chat"),
+            changed.len()
         ));
-        Ok(())
+        tell_what_is_published(&config, &client, &changed)
     }
 
     fn texts(&self) -> anyhow::Result<Vec<String>> {
@@ -137,11 +142,42 @@ impl Rescan {
             ))?;
         }
         output::note(&format!(
-            "{} bundles looked at, {changed} changed",
-            self.bundles.len()
+            "{} looked at, {changed} changed",
+            output::count(self.bundles.len(), "bundle")
         ));
         Ok(())
     }
+}
+
+/// Says what `publish` sent that does not change with the shares: its readers go on seeing what was taken out.
+fn tell_what_is_published(
+    config: &Config,
+    client: &Client,
+    changed: &[&Value],
+) -> anyhow::Result<()> {
+    let publications = Publications::of(&config.data()?)?.all;
+    let sent = publications.iter().filter(|one| one.published_at.is_some());
+    let (of_shares, of_files): (Vec<_>, Vec<_>) = sent.partition(|one| one.source == OF_SERVER);
+    let mut shares = Vec::new();
+    for chat in changed {
+        shares.extend(pick::shares_of(client, chat)?);
+    }
+    for one in of_shares {
+        let is_changed = shares.iter().any(|share| id(share) == one.share.as_str());
+        if is_changed && !mirror::keeps(config, &Place::of(&one.target, config)?, &one.share)? {
+            output::print_line(&format!(
+                "{} at {} still holds it; publish it again: readalong publish {} --to {}",
+                one.title, one.target, one.share, one.target
+            ))?;
+        }
+    }
+    if !of_files.is_empty() {
+        output::note(&format!(
+            "{} of transcripts and bundles not looked at; publish them again, or take them back (readalong published, readalong unpublish)",
+            output::count(of_files.len(), "publication")
+        ));
+    }
+    Ok(())
 }
 
 fn parent(bundle: &Path) -> anyhow::Result<PathBuf> {

@@ -9,6 +9,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::{
+    cancel,
     data::Data,
     output,
     pick::{self, Picked},
@@ -73,7 +74,7 @@ impl Rm {
             "Delete the chat `{title}` and all its shares? Everybody who has a link loses it. [y/N]"
         ));
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer)?;
+        cancel::while_asking(|| io::stdin().lock().read_line(&mut answer))?;
         match answer.trim() {
             "y" | "Y" | "yes" => Ok(()),
             _ => bail!("nothing was deleted"),

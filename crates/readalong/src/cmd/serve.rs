@@ -4,7 +4,7 @@ use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use readalong_server::Server;
+use readalong_server::{RunningServer, Server};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) struct ServerFlags {
     follow: Vec<PathBuf>,
 
     /// Address and port to listen at (default: 127.0.0.1:4141); port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = config::listen_addr)]
     addr: Option<SocketAddr>,
 
     /// What links begin with, where a reverse proxy stands in front
@@ -89,6 +89,7 @@ impl Serve {
         memory::keep_little();
         let config = self.data.settings(self.flags.flags())?.config;
         log_to_stderr(&config.log)?;
+        let data = config.data()?;
         let mut options = config.server_options()?;
         // Paths need not be text.
         options.follow = match self.flags.follow.is_empty() {
@@ -105,6 +106,11 @@ impl Serve {
         serve(server, config.addr, cancel::cancelled(), |server| {
             let base = server.base_url().unwrap_or_default();
             output::print_line(&format!("readalong serves {base}"))?;
+            if let Ok(Some(running)) = RunningServer::of(&data)
+                && running.url != base
+            {
+                output::note(&format!("It listens at {}.", running.addr));
+            }
             if config.addr.ip().is_unspecified() && config.base_url.is_none() {
                 output::note(&format!(
                     "Links begin with {base}, which others do not reach: say what they call this server with --base-url."

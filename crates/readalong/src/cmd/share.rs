@@ -22,7 +22,7 @@ use crate::{
     cancel,
     client::{Client, encode},
     cmd::{serve, show::print_share},
-    config::Config,
+    config::{self, Config},
     data::Data,
     files::{self, Neighbours},
     memory, moment, output, pick,
@@ -88,7 +88,7 @@ pub(crate) struct Share {
     format: Option<String>,
 
     /// Where the server listens that --live starts
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = config::listen_addr)]
     addr: Option<SocketAddr>,
 
     /// Print the share as one line of JSON, for scripts

@@ -79,7 +79,14 @@ impl Token {
                     Some(user) => format!("/api/v1/tokens?user={}", user::id_of(&client, &user)?),
                     None => "/api/v1/tokens".to_owned(),
                 };
-                for_each(&client, &path, &mut |token| print(token, json))?;
+                let mut is_any = false;
+                for_each(&client, &path, &mut |token| {
+                    is_any = true;
+                    print(token, json)
+                })?;
+                if !is_any && !json {
+                    output::note("No tokens. Make one with `readalong token new NAME`.");
+                }
             }
             Command::Rm { id } => {
                 client.delete(&format!("/api/v1/tokens/{id}"))?;

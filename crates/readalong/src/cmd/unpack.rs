@@ -6,7 +6,6 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context;
 use clap::Args;
 use readalong_bundle::{Package, SealedBundle, ShareKey};
 
@@ -59,8 +58,10 @@ fn opened(folder: &Path, key: Option<ShareKey>) -> anyhow::Result<Package> {
                 Ok(passphrase) => passphrase,
                 // Nobody is asked for what would not help.
                 Err(_) if !lock.has_passphrase() => String::new(),
-                Err(_) => rpassword::prompt_password("Passphrase of the share: ")
-                    .context("cannot ask for the passphrase")?,
+                Err(_) => output::ask_secret(
+                    "Passphrase of the share: ",
+                    &format!("set {PASSPHRASE}, or give the link with --key"),
+                )?,
             };
             lock.unlock(&passphrase)?
         }

@@ -1,6 +1,6 @@
 //! The keys that can be set, in the order in which docs/configuration.md has them; and what stands in a file besides.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use strsim::jaro_winkler;
 use toml::{
     Value,
@@ -140,10 +140,21 @@ pub(crate) fn is_secret(name: &str) -> bool {
 /// # Errors
 /// It is no TOML, or says what is not known.
 pub(crate) fn lines(text: &str) -> anyhow::Result<Vec<(&'static str, usize)>> {
-    let table = DeTable::parse(text)?;
+    let table = DeTable::parse(text).map_err(|error| told(text, &error))?;
     let mut found = Vec::new();
     walk(text, table.get_ref(), "", &mut found)?;
     Ok(found)
+}
+
+/// What is wrong with a file, in one line: the parser shows the place in lines of its own.
+pub(crate) fn told(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let message = error.message().replace('\n', "; ");
+    let Some(span) = error.span() else {
+        return anyhow!(message);
+    };
+    let number = text[..span.start].matches('\n').count();
+    let line = text.lines().nth(number).unwrap_or_default();
+    anyhow!("line {}: {message}, in `{}`", number + 1, line.trim())
 }
 
 fn walk(

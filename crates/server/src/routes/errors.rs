@@ -17,10 +17,14 @@ use readalong_render::{NoticePage, RenderError, Renderer};
 
 use crate::headers;
 
-/// The look of pages that belong to no theme.
-const STYLE: &str = ":root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}\
-h1{font-size:1.3rem}a{color:inherit}label{display:block;margin:.8rem 0}input{font:inherit;width:100%;padding:.4rem;box-sizing:border-box}\
-button{font:inherit;padding:.4rem 1.2rem}";
+/// The look of pages that load nothing: that of the default theme.
+const STYLE: &str = ":root{color-scheme:light dark}\
+body{margin:0;font:1rem/1.6 system-ui,sans-serif;color:light-dark(#1b1d20,#dcdfe3);background:light-dark(#fdfdfc,#15171a)}\
+main{max-width:30rem;margin:0 auto;padding:18vh 1.5rem 3rem;overflow-wrap:break-word}\
+h1{margin:0 0 1rem;font-size:1.375rem;line-height:1.3}a{color:light-dark(#1c55a6,#93b8f8)}form{display:grid;gap:1rem}\
+label{display:grid;gap:.25rem;font-size:.875rem;color:light-dark(#565c65,#a2a9b2)}\
+input{font:inherit;font-size:1rem;color:light-dark(#1b1d20,#dcdfe3);background:light-dark(#fff,#1e2125);border:1px solid light-dark(#858c96,#747b85);border-radius:.375rem;padding:.5rem .75rem}\
+button{font:inherit;padding:.5rem 1rem;border:0;border-radius:.375rem;background:light-dark(#2f68bd,#7fa8f0);color:light-dark(#fff,#10131a);cursor:pointer}";
 
 /// The error pages' policy: their own style and nothing else. A form may go back to this server.
 static CSP: LazyLock<HeaderValue> = LazyLock::new(|| {
@@ -40,7 +44,7 @@ pub(crate) fn document(title: &str, body: &str) -> Bytes {
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta name=\"robots\" content=\"noindex,nofollow,noarchive\">\n<meta name=\"referrer\" content=\"same-origin\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     );
     Bytes::from(page)
 }

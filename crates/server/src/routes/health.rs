@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::service::Service;
 
-/// `GET /health`: 200 where the store can be read and written, else 503.
+/// `GET /health`: 200 where the store can be read and written, also while the first account is not made yet, else 503.
 pub(crate) async fn health(State(service): State<Arc<Service>>) -> Response {
     let is_stopping = *service.stopping.borrow();
     let (status, word) = match service.read_now(|reader| reader.last_seq()) {
@@ -21,6 +21,7 @@ pub(crate) async fn health(State(service): State<Arc<Service>>) -> Response {
             tracing::error!("nothing can be written any more; start the server again");
             (StatusCode::SERVICE_UNAVAILABLE, "store")
         }
+        Ok(_) if service.setup.is_pending() => (StatusCode::OK, "setup"),
         Ok(_) => (StatusCode::OK, "ok"),
         Err(error) => {
             tracing::error!("the store cannot be read: {error}");

@@ -87,6 +87,8 @@ pub(crate) const OUR_PATHS: [&str; 17] = [
     "/tokens",
 ];
 
+/// Where probes ask, of a server too that waits for its first account.
+const HEALTH: &str = "/health";
 /// In this header a proxy says what it has left away of a path.
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
@@ -105,7 +107,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/", get(home))
         .route("/robots.txt", get(robots))
         .route("/assets/{file}", get(assets))
-        .route("/health", get(health::health))
+        .route(HEALTH, get(health::health))
         .route("/metrics", get(metrics::metrics))
         .route("/s/{share}", get(viewer::without_slash))
         .route("/s/{share}/", get(viewer::first_page))
@@ -209,7 +211,10 @@ async fn around(State(service): State<Arc<Service>>, mut request: Request, next:
     let for_programs = is_for_programs(request.uri());
     let span = tracing::debug_span!("request", method = %request.method(), path = %Masked(request.uri().path()));
     let mut response = if is_kept_out(&service, &request) {
-        setup::wait()
+        match for_programs {
+            true => ApiError::unavailable(setup::WAITS).into_response(),
+            false => setup::wait(),
+        }
     } else if service.addresses.may_ask(asker)
         && let Some(permit) = service.addresses.begin_answer(asker)
     {
@@ -282,7 +287,8 @@ impl Drop for ToItsEnd {
 
 /// True as long as there is no account, for all but whoever makes it.
 fn is_kept_out(service: &Service, request: &Request) -> bool {
-    if !service.setup.is_pending() || request.uri().path() == setup::PATH {
+    let is_for_all = [setup::PATH, HEALTH].contains(&request.uri().path());
+    if !service.setup.is_pending() || is_for_all {
         return false;
     }
     // A command on this machine may have made one.

@@ -31,6 +31,9 @@ pub(crate) struct Entered {
     password: String,
 }
 
+/// What programs are told meanwhile.
+pub(crate) const WAITS: &str = "this server waits for its first account: whoever started it makes it with the link that was printed there";
+
 /// What everybody sees who has not got the link.
 pub(crate) fn wait() -> Response {
     let body = "<p>Whoever started it makes the first account with the link that was printed there. Come back in a while.</p>";
@@ -128,7 +131,7 @@ fn form(service: &Service, entered: &Entered, problem: &str) -> Response {
         ),
     };
     let body = format!(
-        "<p>This makes the account of whoever runs this server: it can share chats, make accounts for others, and take back what anybody shared.</p>{problem}\
+        "<p>This makes the account of whoever runs this server: it can share chats and take back what anybody shared. Accounts for others are made with <code>readalong user add</code>.</p>{problem}\
          <form method=\"post\" action=\"{action}\"><input type=\"hidden\" name=\"token\" value=\"{token}\">\
          <label>Name <input name=\"name\" value=\"{name}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" required autofocus></label>\
          <label>Password, 8 characters or more <input name=\"password\" type=\"password\" autocomplete=\"new-password\" minlength=\"8\" required></label>\

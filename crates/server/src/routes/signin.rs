@@ -80,8 +80,10 @@ async fn show(
     }
 }
 
-const LINK_IS_WRONG: &str = "This sign-in link was used already or has expired. Ask for another one, or sign in with your name.";
+const LINK_IS_WRONG: &str = "This sign-in link was used already or has expired.";
 const NAME_IS_WRONG: &str = "The name or the password is wrong.";
+const IS_PRIVATE: &str = "The chat is shared with signed-in viewers only. If you have no account, ask whoever gave you the link, or whoever runs this server.";
+const NO_PASSWORD: &str = "Whoever runs this server has no password yet. Start “readalong serve” again: it prints a new link that signs them in. “readalong user passwd NAME” sets a password.";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -220,7 +222,13 @@ fn form(service: &Service, status: StatusCode, shown: Filled<'_>, problem: &str)
             oidc.name(),
         )
     });
+    let text = match service.has_owner() {
+        Ok(false) if provider.is_none() => NO_PASSWORD,
+        _ if shown.next.starts_with("/s/") => IS_PRIVATE,
+        _ => "",
+    };
     let page = service.renderer.signin_page(&SigninPage {
+        text,
         next: shown.next,
         user: shown.name,
         provider: provider.as_ref().map(|(href, name)| (href.as_str(), *name)),
