@@ -431,6 +431,24 @@ fn rollout_texts(raw: &[u8]) -> Vec<String> {
         .flat_map(|message| message["content"].as_array().cloned().unwrap_or_default())
         .filter(|part| part["type"] == "output_text")
         .filter_map(|part| part["text"].as_str().map(str::to_owned))
+        .flat_map(|text| without_blocks(&text))
+        .collect()
+}
+
+/// The pieces of a text between the tags of plans, without citations of the model's memory.
+fn without_blocks(text: &str) -> Vec<String> {
+    let mut pieces = text.split("<oai-mem-citation>");
+    let first = pieces.next().into_iter();
+    let behind = pieces.map(|piece| match piece.split_once("</oai-mem-citation>") {
+        Some((_, behind)) => behind,
+        None => piece,
+    });
+    first
+        .chain(behind)
+        .flat_map(|piece| piece.split("<proposed_plan>"))
+        .flat_map(|piece| piece.split("</proposed_plan>"))
+        .filter(|piece| !piece.trim().is_empty())
+        .map(str::to_owned)
         .collect()
 }
 

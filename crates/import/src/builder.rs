@@ -474,6 +474,11 @@ impl ChatBuilder {
         ArtifactId(self.chat.artifacts.len() as u32 - 1)
     }
 
+    /// What the calls say of their states stays: they are of a chat that was settled before.
+    pub(crate) fn keep_states(&mut self) {
+        self.messages.are_settled = true;
+    }
+
     /// Settles what only the whole chat tells, and gives it out with its warnings.
     pub(crate) fn finish(mut self, damaged_records: u64) -> (Chat, Vec<Warning>) {
         let chat = &mut self.chat;

@@ -26,6 +26,8 @@ pub(crate) struct Messages {
     slots: Vec<Slot>,
     places: Names,
     growth: Option<Box<Growth>>,
+    /// Calls say themselves what became of them, also where their results are not in the chat.
+    pub(crate) are_settled: bool,
 }
 
 enum Slot {
@@ -371,6 +373,9 @@ impl Messages {
                 Slot::Dropped(_) => None,
             })
             .collect();
+        if self.are_settled {
+            return all;
+        }
         let mut results: HashMap<String, bool> = HashMap::new();
         for part in all.iter().flat_map(|message| &message.parts) {
             if let Part::ToolResult {
@@ -432,7 +437,9 @@ impl Messages {
             };
             let mut message = Message::clone(message);
             for part in &mut message.parts {
-                if let Part::ToolCall(call) = part {
+                if let Part::ToolCall(call) = part
+                    && !self.are_settled
+                {
                     call.state = settled(call.state, growth.calls.result(&call.call_id));
                 }
             }

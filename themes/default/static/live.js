@@ -139,13 +139,13 @@
     go();
     if (!isGoing) requestAnimationFrame(step);
   };
-  /** Says that there is no message, as end.html does, as long as there is none. */
+  /** As end.html says it. */
   const sayEmpty = () => {
     const [empty] = all(".end-empty", main);
     if (items().length) return empty?.remove();
     if (empty || all(".pages, .aside-of", main).length) return;
     const end = all(".end", main)[0] || main.appendChild(h("footer", { className: "end" }));
-    end.prepend(h("p", { className: "end-empty" }, "This chat has no messages."));
+    end.prepend(h("p", { className: "end-empty" }, "There are no messages yet; they appear here as they come."));
   };
   /** Changes the page; what is read stays where it is. @param {() => void} change */
   const keepPlace = (change) => {

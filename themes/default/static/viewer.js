@@ -24,7 +24,7 @@
       script.remove();
     }),
   };
-  /** The anchor in the address; what follows it is for others. */
+  /** The anchor in the address, without what is for others. */
   const anchor = () => location.hash.slice(1).split("&")[0];
 
   /** @type {Map<string, {promise: Promise<any>, resolve: (value: any) => void}>} */
@@ -39,7 +39,7 @@
     let resolve = (/** @type {any} */ _) => {};
     const promise = new Promise((done, fail) => {
       resolve = done;
-      run(`data/${name}.js`).then(() => fail(new Error(`no data: ${name}`)), fail); // does nothing where data() was called
+      run(`data/${name}.js`).then(() => fail(new Error(`no data: ${name}`)), fail); // nothing where data() was called
     }).finally(() => loading.delete(name));
     loading.set(name, { promise, resolve });
     return promise;
@@ -89,7 +89,7 @@
   const settings = { theme: "auto", size: 100 };
   try {
     Object.assign(settings, JSON.parse(localStorage.getItem("readalong") || "{}"));
-  } catch {} // no storage: for this page only
+  } catch {} // for this page only
   /** @param {Partial<typeof settings>} changes */
   const set = (changes) => {
     Object.assign(settings, changes);

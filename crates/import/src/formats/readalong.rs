@@ -61,6 +61,8 @@ impl Reader for ChatJsonReader {
                 ..artifact.clone()
             });
         }
+        // A result may have been hidden from readers.
+        chat.keep_states();
         for message in snapshot.messages {
             chat.put(message);
         }

@@ -8,47 +8,35 @@ const CITATION: &str = "oai-mem-citation";
 /// The pieces of a text, and whether each is a plan. Citations are left out, as is what is blank.
 pub(super) fn cut(text: &str) -> Vec<(bool, &str)> {
     let mut pieces = Vec::new();
-    let mut rest = text;
-    loop {
-        let plan = block(rest, PLAN);
-        let citation = block(rest, CITATION);
-        let plan_is_next = match (&plan, &citation) {
-            (Some(plan), Some(citation)) => plan.before.len() < citation.before.len(),
-            (plan, _) => plan.is_some(),
+    // A tag that nothing ends is text, and so are those like it that follow.
+    let mut tags = vec![PLAN, CITATION];
+    let (mut from, mut at) = (0, 0);
+    while let Some(found) = text[at..].find('<') {
+        let start = at + found;
+        at = start + 1;
+        let is_at_line = start == from || text[..start].ends_with('\n');
+        let is_here = |tag: &&str| {
+            let rest = text[at..].strip_prefix(*tag);
+            rest.is_some_and(|rest| rest.starts_with('>'))
         };
-        let Some(next) = (if plan_is_next { plan } else { citation }) else {
-            break;
+        let Some(&tag) = tags.iter().find(|tag| is_at_line && is_here(tag)) else {
+            continue;
         };
-        pieces.push((false, next.before));
-        if plan_is_next {
-            pieces.push((true, next.inner.trim()));
+        let inner = &text[at + tag.len() + 1..];
+        let Some((inner, after)) = inner.split_once(&format!("</{tag}>")) else {
+            tags.retain(|other| *other != tag);
+            continue;
+        };
+        pieces.push((false, &text[from..start]));
+        if tag == PLAN {
+            pieces.push((true, inner.trim()));
         }
-        rest = next.after.trim_start_matches('\n');
+        from = text.len() - after.trim_start_matches('\n').len();
+        at = from;
     }
-    pieces.push((false, rest));
+    pieces.push((false, &text[from..]));
     pieces.retain(|(_, text)| !text.trim().is_empty());
     pieces
-}
-
-/// A block in a text.
-struct Block<'t> {
-    before: &'t str,
-    inner: &'t str,
-    after: &'t str,
-}
-
-/// The first block of that tag.
-fn block<'t>(text: &'t str, tag: &str) -> Option<Block<'t>> {
-    let open = format!("<{tag}>");
-    let begins = |at: &usize| *at == 0 || text[..*at].ends_with('\n');
-    let at = text.match_indices(&open).map(|(at, _)| at).find(begins)?;
-    let (before, rest) = text.split_at(at);
-    let (inner, after) = rest.get(open.len()..)?.split_once(&format!("</{tag}>"))?;
-    Some(Block {
-        before,
-        inner,
-        after,
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 // The rail of prompts: follows the reader, gets the prompts of the other pages, opens over the page where it is narrow.
-// And the ways to a message: next and previous prompt, addresses that name something folded or something on another page.
+// And the ways to a message: next and previous prompt, addresses of what is folded or on another page.
 "use strict";
 (() => {
   const { address, all, anchor, command, h, here, load, main, reveal } = readalong;
@@ -12,7 +12,7 @@
   let current = -1;
   const linkTo = (/** @type {HTMLElement} */ prompt) => rail?.querySelector(`a:is([href$="#${prompt.id}"], [href*="#${prompt.id}&"])`);
   const follow = () => {
-    // At the top it is the first, whatever is seen.
+    // At the top it is the first.
     const line = Math.min(innerHeight / 3, prompts[0]?.getBoundingClientRect().top + 2 * scrollY + 1);
     current = prompts.findLastIndex((prompt) => prompt.getBoundingClientRect().top < line);
     const link = prompts[current] && linkTo(prompts[current]);
@@ -38,7 +38,7 @@
   changed();
 
   const step = (/** @type {1 | -1} */ by) => {
-    follow(); // the reader may be quicker than the next frame
+    follow(); // before the next frame
     const within = by < 0 && prompts[current]?.getBoundingClientRect().top < 0;
     const to = prompts[within ? current : current + by];
     if (to) location.replace(address(here, to.id));
@@ -66,12 +66,14 @@
   });
   document.addEventListener("keydown", ({ key }) => key === "Escape" && isOpen() && show(false));
 
-  // The whole chat: a list of fixed height for every 500 prompts, filled when it comes near
+  // The whole chat: a list of fixed height for every 500 prompts, filled when near
   const PER_LIST = 500;
   const complete = async () => {
     const chat = await load("chat");
+    const at = chat.pages.indexOf(here) + 1;
+    if (at && chat.pages[1]) main.dataset.sheet = `Part ${at} of ${chat.pages.length}`; // on paper
     const own = rail?.querySelector("ol");
-    if (!rail || !own || !chat.pages.includes(here)) return;
+    if (!rail || !own || !at) return;
     const lists = Array.from({ length: chat.contents }, (_, at) => {
       const list = h("ol", { className: "lot", start: at * PER_LIST + 1 });
       list.style.minHeight = `calc(${Math.min(PER_LIST, chat.prompts - at * PER_LIST)} * var(--rail-line))`;
@@ -81,12 +83,12 @@
       const rows = await load(`contents-${lists.indexOf(list) + 1}`);
       list.append(...rows.map((/** @type {string[]} */ [page, id, text]) =>
         h("li", {}, h("a", { href: address(page, id), title: text }, h("bdi", {}, text)))));
-      list.firstElementChild.value = list.start; // counters end where content-visibility begins
+      list.firstElementChild.value = list.start; // counters end at content-visibility
     };
     const near = lists.filter(({ start }) => start < own.start + own.children.length && start + PER_LIST > own.start);
     await Promise.all(near.map(fill));
     own.replaceWith(...lists);
-    main.dispatchEvent(new Event("changed")); // a live page may be ahead of the lists
+    main.dispatchEvent(new Event("changed")); // a live page may be ahead
     follow();
     const seen = new IntersectionObserver((entries) => {
       for (const { isIntersecting, target } of entries) {
@@ -108,7 +110,7 @@
     const pages = await load("anchors");
     const page = Object.keys(pages).find((name) => ` ${pages[name]} `.includes(` ${id} `));
     if (!page) readalong.say("This message is not here any more");
-    else if (page !== here && main.isConnected) location.replace(address(page, id)); // a book may have turned to it meanwhile
+    else if (page !== here && main.isConnected) location.replace(address(page, id)); // a book may be there by now
   };
   const follows = () => arrive().catch(() => {});
   addEventListener("hashchange", follows);
