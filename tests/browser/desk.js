@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 
 import { expect } from "@playwright/test";
 
-import { OUTPUT } from "./paths.js";
+import { picture } from "./pictures.js";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const FACES = /** @type {const} */ ([["light", 1280], ["dark", 1280], ["light", 390], ["light", 320], ["dark", 3840]]);
@@ -24,7 +24,7 @@ export async function look(page, name) {
   for (const [scheme, width] of FACES) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     await page.setViewportSize({ width, height: width < 700 ? 844 : width > 2000 ? 2160 : 800 });
-    await page.screenshot({ path: `${OUTPUT}/pictures/desk-${name}-${scheme}-${width}.png` });
+    await picture(page, `desk-${name}-${scheme}-${width}`);
     const beyond = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     const nav = await page.evaluate(() => [...document.querySelectorAll(".desk-nav")].map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth));
     expect(Math.max(0, ...nav), `${name} at ${width} px hides where the navigation leads`).toBe(0);

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 
 import { look, signIn } from "./desk.js";
 import { OUTPUT } from "./paths.js";
+import { picture } from "./pictures.js";
 import { RealServer } from "./real-server.js";
 import { expect, test as watched, watch } from "./watch.js";
 
@@ -626,7 +627,7 @@ test("links are copied on addresses without https, and it is said in the dialog"
   await dialog.getByRole("button", { name: "Make the link" }).click();
   await dialog.getByRole("button", { name: "Copy" }).click();
   await expect(dialog.getByRole("status")).toContainText("Copied");
-  await desk.screenshot({ path: `${OUTPUT}/pictures/desk-copied.png` });
+  await picture(desk, "desk-copied");
   await desk.keyboard.press("Escape");
   await expect(row(desk, "A live chat").locator("summary")).toBeFocused();
 });
@@ -681,7 +682,7 @@ test("without script nothing is offered that needs it, and nothing that was type
   await page.getByLabel("New password").fill("another password");
   await page.getByLabel("New password").press("Enter");
   await page.locator("form.narrow button").dispatchEvent("click");
-  await page.screenshot({ path: `${OUTPUT}/pictures/desk-no-script.png` });
+  await picture(page, "desk-no-script");
   await expect(page).toHaveURL(`${server.url}/account`);
   await context.close();
 });

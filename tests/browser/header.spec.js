@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 
 import { look, signIn } from "./desk.js";
 import { OUTPUT, PROGRAM } from "./paths.js";
+import { picture } from "./pictures.js";
 import { RealServer } from "./real-server.js";
 import { expect, test as watched } from "./watch.js";
 
@@ -132,7 +133,7 @@ test.describe("on a phone", () => {
     await expect(info(page).locator("dl")).toBeVisible();
     await expect(info(page)).toContainText("Shared by");
     await expect(info(page).locator("code")).toBeVisible();
-    await page.screenshot({ path: `${OUTPUT}/pictures/header-phone-info.png` });
+    await picture(page, "header-phone-info");
     await page.locator("main").tap({ position: { x: 20, y: 700 } });
     await expect(info(page).locator("dl")).toBeHidden();
   });

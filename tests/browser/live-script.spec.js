@@ -1,6 +1,6 @@
 // The script of a live page against a server that says what it is told to: every frame, every close code, every accident.
 import { activity, LiveServer, message } from "./live-server.js";
-import { OUTPUT } from "./paths.js";
+import { picture } from "./pictures.js";
 import { expect, test as watched } from "./watch.js";
 
 /** @type {ReturnType<typeof watched.extend<{live: LiveServer}>>} */
@@ -326,7 +326,7 @@ for (const [code, text] of /** @type {[number, string][]} */ ([[4404, "This chat
     if (code === 4401) await expect(page.getByRole("link")).toHaveAttribute("href", "/signin?next=%2Fs%2Fx%2F");
     await expect(page.getByRole("main")).toBeFocused();
     expect(live.viewers.size).toBe(0);
-    await page.screenshot({ path: `${OUTPUT}/pictures/live-${code}.png` });
+    await picture(page, `live-${code}`);
   });
 }
 
@@ -426,7 +426,7 @@ for (const look of ["light", "dark", "phone"]) {
     live.put(message(25, "Answer 25."));
     live.put(message(26, "Answer 26."));
     await expect(page.locator(".pill")).toHaveText("2 new messages");
-    await page.screenshot({ path: `${OUTPUT}/pictures/live-${look}.png` });
+    await picture(page, `live-${look}`);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     expect(wide).toBeLessThanOrEqual(0);
   });

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 import { write as writeHostile } from "../tools/hostile.mjs";
-import { OUTPUT } from "./paths.js";
+import { picture } from "./pictures.js";
 import { RealServer } from "./real-server.js";
 import { expect, test as watched, watch } from "./watch.js";
 
@@ -262,15 +262,15 @@ for (const look of ["light", "dark", "phone"]) {
       return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
     });
     await open([page], chat);
-    await page.screenshot({ path: `${OUTPUT}/pictures/live-newest-${look}.png` });
+    await picture(page, `live-newest-${look}`);
     await page.evaluate(() => scrollTo(0, 0));
     await server.say(chat, 3);
     await expect(page.locator(".pill")).toHaveText("3 new messages");
-    await page.screenshot({ path: `${OUTPUT}/pictures/live-pill-${look}.png` });
+    await picture(page, `live-pill-${look}`);
     expect(await barriers()).toEqual([]);
     await server.api("PATCH", `shares/${chat.id}`, { visibility: "private" });
     await expect(page.locator(".gone h1")).toBeVisible();
-    await page.screenshot({ path: `${OUTPUT}/pictures/live-private-${look}.png` });
+    await picture(page, `live-private-${look}`);
     expect(await barriers()).toEqual([]);
   });
 }

@@ -10,6 +10,7 @@ import { pathToFileURL } from "node:url";
 import { FAR, NEEDLE, PROMPTS } from "../tools/samples.mjs";
 import { bundle, files, pages, serve } from "./bundles.js";
 import { OUTPUT, PROGRAM } from "./paths.js";
+import { picture } from "./pictures.js";
 import { expect, test } from "./watch.js";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -263,7 +264,7 @@ test.describe("without scripts", () => {
     await page.goto(pathToFileURL(html("long")).href);
     await expect(page.getByText("a script shows them")).toBeVisible();
     await expect(page.locator("pre")).toContainText(FAR);
-    await page.screenshot({ path: `${OUTPUT}/pictures/html-without-script.png` });
+    await picture(page, "html-without-script");
   });
 
   test("a sealed bundle says that it needs one", async ({ page }) => {
@@ -371,10 +372,10 @@ for (const look of ["light", "dark", "phone"]) {
     await page.emulateMedia({ colorScheme: look === "dark" ? "dark" : "light", reducedMotion: "reduce" });
     await page.goto(pathToFileURL(join(sealed("long", PASSPHRASE), "index.html")).href);
     await page.getByLabel("Passphrase").fill("wrong");
-    await page.screenshot({ path: `${OUTPUT}/pictures/unlock-${look}.png` });
+    await picture(page, `unlock-${look}`);
     await page.keyboard.press("Enter");
     await expect(page.getByRole("alert")).toContainText("does not open");
-    await page.screenshot({ path: `${OUTPUT}/pictures/unlock-wrong-${look}.png` });
+    await picture(page, `unlock-wrong-${look}`);
     expect(await page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth)).toBe(true);
     const found = await page.evaluate(async () => {
       const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"], preload: false });
@@ -384,6 +385,6 @@ for (const look of ["light", "dark", "phone"]) {
     await page.getByLabel("Passphrase").fill(PASSPHRASE);
     await page.keyboard.press("Enter");
     await opened(page);
-    await page.screenshot({ path: `${OUTPUT}/pictures/unlocked-${look}.png` });
+    await picture(page, `unlocked-${look}`);
   });
 }

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 
 import { FAR, FIRST_PROMPT, FIRST_TIME, NEEDLE, PROMPTS, SUBAGENT } from "../tools/samples.mjs";
 import { bundle, fileUrl, lastPage, pages, serve } from "./bundles.js";
-import { OUTPUT } from "./paths.js";
+import { picture } from "./pictures.js";
 import { expect, test } from "./watch.js";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -515,7 +515,7 @@ for (const [kind, url] of Object.entries(KINDS)) {
       if (look === "phone") await page.setViewportSize({ width: 390, height: 844 });
       await page.emulateMedia({ colorScheme: look === "dark" ? "dark" : "light", reducedMotion: "reduce" });
       await page.goto(url());
-      await page.screenshot({ path: `${OUTPUT}/pictures/${kind.replaceAll(" ", "-")}-${look}.png` });
+      await picture(page, `${kind.replaceAll(" ", "-")}-${look}`);
       const found = await page.evaluate(async () => {
         // Parts out of view are skipped by the browser and by axe; they count as well.
         for (const message of document.querySelectorAll(".message")) /** @type {HTMLElement} */ (message).style.contentVisibility = "visible";
@@ -537,7 +537,7 @@ test("unfolded, a page has no serious barrier", async ({ page }) => {
     await page.evaluate(() => {
       for (const message of document.querySelectorAll(".message")) /** @type {HTMLElement} */ (message).style.contentVisibility = "visible";
     });
-    await page.screenshot({ path: `${OUTPUT}/pictures/unfolded-${colorScheme}.png`, fullPage: true, clip: { x: 0, y: 0, width: 1280, height: 4000 } });
+    await picture(page, `unfolded-${colorScheme}`, { fullPage: true, clip: { x: 0, y: 0, width: 1280, height: 4000 } });
     const found = await page.evaluate(async () => {
       for (const message of document.querySelectorAll(".message")) /** @type {HTMLElement} */ (message).style.contentVisibility = "visible";
       const { violations } = await /** @type {any} */ (window).axe.run(document, { resultTypes: ["violations"], preload: false });

@@ -125,12 +125,7 @@ fn tell_of(events: &[Event], on_change: &OnChange) {
                 on_change(Touched::Share(share.id.clone()))
             }
             Change::ShareDeleted(id) => on_change(Touched::Share(id.clone())),
-            Change::Edited { .. }
-            | Change::Hidden { .. }
-            | Change::Erased { .. }
-            | Change::Redacted
-            | Change::Renamed { .. }
-            | Change::ChatDeleted => {
+            change if change.is_owners_edit() || *change == Change::ChatDeleted => {
                 on_change(Touched::Chat(event.chat.clone()));
             }
             _ => {}

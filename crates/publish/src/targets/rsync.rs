@@ -22,6 +22,8 @@ use crate::{
 const TIMEOUT: &str = "--timeout=60";
 /// Folders can be entered and files read by the web server; programs are not among them.
 const CHMOD: &str = "--chmod=D755,F644";
+/// What others may write at the same time is sent without regard to what is there: a difference to a file that changes meanwhile fits nothing.
+const WHOLE: &str = "--whole-file";
 /// What `rsync` answers where a file is not there: some files could not be sent.
 const PARTLY: i32 = 23;
 /// What it answers where a file went while it was read.
@@ -395,7 +397,7 @@ impl Session for RsyncSession<'_> {
         let place = self.rsync.place.clone();
         if !files.is_empty() {
             let staged = self.stage(files.into_iter())?;
-            self.send(&staged, &place, &[])?;
+            self.send(&staged, &place, &[WHOLE])?;
         }
         if watch.is_cancelled() {
             return Err(PublishError::Cancelled {
@@ -416,7 +418,7 @@ impl Session for RsyncSession<'_> {
                     .iter()
                     .map(|head| (&head.path, head.bytes.clone())),
             )?;
-            self.send(&staged, &place, &[])?;
+            self.send(&staged, &place, &[WHOLE])?;
             watch.sent(
                 changes
                     .heads
