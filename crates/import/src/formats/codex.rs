@@ -417,6 +417,7 @@ impl CodexReader {
                 .put_notice(NoticeKind::Command, command, around, chat);
             return Ok(Taken::Mapped);
         }
+        let injected = is_injected(&text);
         let context = split_context(&mut parts);
         let text = text_of(&parts);
         if let Some(id) = self.twins.user_says(Known::Item, &text) {
@@ -426,7 +427,7 @@ impl CodexReader {
             return Ok(Taken::Mapped);
         }
         self.put_context(context, around, chat);
-        let visibility = if is_injected(&text) || self.twins.events_seen() {
+        let visibility = if injected || is_injected(&text) || self.twins.events_seen() {
             Visibility::Hidden
         } else {
             Visibility::Shown
@@ -634,7 +635,7 @@ fn users_command(text: &str) -> Option<String> {
     Some(plain.trim().to_owned())
 }
 
-/// Takes what the program's windows put before a prompt (open files and tabs, selections) out of it: the context was not written by the person.
+/// Takes what the program put before a prompt (its tags, and open files and tabs of its windows) out of it: the context was not written by the person.
 fn split_context(parts: &mut Vec<Part>) -> Option<String> {
     const CONTEXTS: [&str; 3] = [
         "# Context from my IDE setup:",
@@ -647,19 +648,24 @@ fn split_context(parts: &mut Vec<Part>) -> Option<String> {
     let Some(Part::Text { markdown }) = parts.get_mut(place) else {
         return None;
     };
-    let begin = markdown.trim_start();
-    if !CONTEXTS.iter().any(|heading| begin.starts_with(heading)) {
-        return None;
-    }
-    let splits = REQUESTS.iter().filter_map(|end| markdown.split_once(end));
-    let (context, request) = splits.min_by_key(|(context, _)| context.len())?;
-    let (context, request) = (context.trim_end().to_owned(), request.trim().to_owned());
+    let (tags, rest) = events::split_tags(markdown);
+    let begin = rest.trim_start();
+    let is_window = CONTEXTS.iter().any(|heading| begin.starts_with(heading));
+    let splits = REQUESTS.iter().filter_map(|end| rest.split_once(end));
+    let split = splits.min_by_key(|(context, _)| context.len());
+    let (context, request) = match split.filter(|_| is_window) {
+        Some((context, request)) => (format!("{tags}{context}"), request),
+        // Tags without a prompt stay what they are, and are hidden whole.
+        None if tags.is_empty() || begin.is_empty() => return None,
+        None => (tags.to_owned(), rest),
+    };
+    let request = request.trim().to_owned();
     if request.is_empty() {
         parts.remove(place);
     } else {
         *markdown = request;
     }
-    Some(context)
+    Some(context.trim_end().to_owned())
 }
 
 #[cfg(test)]

@@ -201,13 +201,20 @@ fn said_event<'a>(said: Option<(Voice, String)>, known: Known) -> Event<'a> {
     })
 }
 
-/// Events tell of the person's words, but for those whose kind says otherwise, or that are one tag of the program from beginning to end.
+/// Events tell of the person's words, but for those whose kind says otherwise, or that are tags of the program from beginning to end.
 fn is_human(text: &str, kind: Option<&str>) -> bool {
-    let is_all = |tag: &&str| {
-        in_tag(text.trim_start(), tag).is_some_and(|(_, after)| after.trim().is_empty())
-    };
-    let injected = ["environment_context", "user_instructions"];
-    !injected.iter().any(is_all) && kind.is_none_or(|kind| kind == "plain")
+    let (tags, rest) = split_tags(text);
+    (tags.is_empty() || !rest.trim().is_empty()) && kind.is_none_or(|kind| kind == "plain")
+}
+
+/// The closed tags of the program that a text begins with, and the rest of it.
+pub(super) fn split_tags(text: &str) -> (&str, &str) {
+    const TAGS: [&str; 2] = ["environment_context", "user_instructions"];
+    let mut rest = text;
+    while let Some((_, after)) = TAGS.iter().find_map(|tag| in_tag(rest.trim_start(), tag)) {
+        rest = after;
+    }
+    text.split_at(text.len() - rest.len())
 }
 
 fn tokens(info: &TokenInfo) -> Event<'static> {

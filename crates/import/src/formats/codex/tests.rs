@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use readalong_model::{Part, Visibility};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::formats::outline::{
     assert_accounted, fixtures, occurrences, open, outline, read, read_bytes, samples,
@@ -165,6 +165,54 @@ assistant
   text "I read them now."
 "##,
     );
+}
+
+/// The chat of a rollout of these payloads, as its outline.
+fn outline_of(payloads: &[Value]) -> String {
+    let lines = payloads.iter().map(|payload| {
+        let kind = match payload["type"].as_str() {
+            Some("message" | "reasoning") => "response_item",
+            Some(_) => "event_msg",
+            None => "session_meta",
+        };
+        let at = "2026-03-03T08:00:00Z";
+        json!({"timestamp": at, "type": kind, "payload": payload}).to_string() + "\n"
+    });
+    outline(&read_bytes(lines.collect::<String>().into_bytes()).chat)
+}
+
+fn user_item(text: &str) -> Value {
+    let content = json!([{"type": "input_text", "text": text}]);
+    json!({"type": "message", "role": "user", "content": content})
+}
+
+fn user_event(text: &str) -> Value {
+    json!({"type": "user_message", "message": text})
+}
+
+#[test]
+fn tags_before_a_prompt_are_hidden() {
+    let tags = "<user_instructions>tabs</user_instructions>\n\n<environment_context>cwd</environment_context>";
+    let before = format!("{tags}\n\nhello");
+    let open = "<environment_context> is in my prompt";
+    let shown = format!("user\n  text \"hello\"\nuser\n  text \"{open}\"");
+    for (meta, by) in [
+        (json!({"id": "x"}), [user_item, user_event]),
+        (json!({"id": "y"}), [user_event, user_item]),
+    ] {
+        let mut payloads = vec![meta];
+        for text in [tags, &before, open] {
+            payloads.extend(by.iter().map(|by| by(text)));
+        }
+        let found = outline_of(&payloads);
+        let tags = tags.replace('\n', "\\n");
+        assert_eq!(
+            found,
+            format!(
+                "# hello\nuser hidden\n  text \"{tags}\"\nsystem hidden\n  text \"{tags}\"\n{shown}"
+            )
+        );
+    }
 }
 
 #[test]
