@@ -4,7 +4,8 @@
 //! What cannot be done now is tried again.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
+    iter,
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
@@ -131,18 +132,23 @@ struct Keeper {
 
 impl Keeper {
     fn run(mut self) {
-        let mut pending: Vec<Touched> = Vec::new();
+        let mut told: VecDeque<Touched> = VecDeque::new();
+        let mut found: Vec<Touched> = Vec::new();
         let mut looked_at: Option<Instant> = None;
         let mut switch: (Option<Instant>, bool) = (None, true);
         while !cancel::is_cancelled() {
-            let wait = match pending.is_empty() {
+            let wait = match told.is_empty() && found.is_empty() {
                 true => CANCEL_LOOK_EVERY,
                 false => Duration::ZERO,
             };
             match self.mirror.touched.recv_timeout(wait) {
                 Ok(touched) => {
-                    pending.push(touched);
-                    pending.extend(self.mirror.touched.try_iter());
+                    let all = iter::once(touched).chain(self.mirror.touched.try_iter());
+                    for touched in all {
+                        if !told.contains(&touched) {
+                            told.push_back(touched);
+                        }
+                    }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -164,17 +170,17 @@ impl Keeper {
                     tracing::warn!("{name} does not say which shares it has: {error:#}");
                 }
                 match self.others(None) {
-                    Ok(shares) => pending.extend(shares.into_iter().map(Touched::Share)),
+                    Ok(shares) => found = shares.into_iter().map(Touched::Share).collect(),
                     Err(error) => {
                         tracing::warn!("the shares to be mirrored cannot be listed: {error:#}")
                     }
                 }
             }
-            // The newest first: what is taken back waits for one share that is sent, and for its readers, and not for all.
-            let Some(touched) = pending.pop() else {
+            // What is taken back waits for what was changed before, and not for all that the place lacks.
+            let Some(touched) = told.pop_front().or_else(|| found.pop()) else {
                 continue;
             };
-            pending.retain(|other| *other != touched);
+            found.retain(|other| *other != touched);
             // What fails now is found again by the next look at all, and a fault in one share keeps no other from being mirrored.
             let followed = panic::catch_unwind(AssertUnwindSafe(|| self.follow(&touched)));
             if let Err(error) = followed.unwrap_or_else(|_| Err(anyhow!("it panicked"))) {

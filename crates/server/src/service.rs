@@ -325,6 +325,7 @@ impl Service {
     /// The store refused or failed.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, ServiceError> {
         let ends_rights = ends_rights(&write);
+        let ends_account = matches!(write, Write::RemoveUser { .. });
         let write = self.without_secrets(write);
         let (done, written) = oneshot::channel();
         self.store.write(write, move |result| {
@@ -333,6 +334,9 @@ impl Service {
         let written = written.await.map_err(|_| ServiceError::Stopping)??;
         if ends_rights {
             self.live.check_rights_of_all(self);
+        }
+        if ends_account {
+            self.underway.cut_private(self);
         }
         Ok(written)
     }
@@ -373,6 +377,8 @@ impl Service {
         }
         if !switches.public_sharing {
             self.live.end_public();
+        }
+        if !switches.public_sharing || switches.showcase != before.showcase {
             self.underway.cut_all();
         }
         Ok(())

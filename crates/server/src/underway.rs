@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use readalong_model::{Change, Event, Share, ShareId};
+use readalong_model::{Change, Event, Share, ShareId, ShareVisibility};
 
 use crate::{
     gate::{self, Link},
@@ -48,6 +48,11 @@ impl Underway {
             cut: Cut::default(),
         };
         let mut shares = self.shares();
+        // Who came before knew it as it was, or as it is by now and this one does not: that one asks again.
+        let is_other = |known: &Answered| !shows_the_same(&known.share, share);
+        if shares.get(&share.id).is_some_and(is_other) {
+            cut(&mut shares, |answered| answered.share.id == share.id);
+        }
         let answered = shares.entry(share.id.clone()).or_insert_with(begun);
         answered.cut.clone()
     }
@@ -84,8 +89,20 @@ impl Underway {
         };
         let leads_on = |(id, link): &(ShareId, Link)| gate::leads_to(service, link, id);
         for (id, _) in links.into_iter().filter(|link| !leads_on(link)) {
-            cut(&mut self.shares(), |answered| answered.share.id == id);
+            self.cut_share(&id);
         }
+    }
+
+    /// Ends what is on its way of shares for those who are signed in.
+    pub(crate) fn cut_private(&self, service: &Service) {
+        cut(&mut self.shares(), |answered| {
+            service.visibility(&answered.share) == ShareVisibility::Private
+        });
+    }
+
+    /// Ends what is on its way of a share.
+    pub(crate) fn cut_share(&self, id: &ShareId) {
+        cut(&mut self.shares(), |answered| answered.share.id == *id);
     }
 
     /// Ends all that is on its way. Whoever may still have it asks again.

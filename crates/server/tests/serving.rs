@@ -880,12 +880,16 @@ async fn large_file(world: &World) -> (String, String, usize) {
 }
 
 /// A request whose answer is taken no further than to its status.
-async fn begin_to_take(world: &World, path: &str) -> TcpStream {
+async fn begin_to_take(world: &World, path: &str, who: &Who) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4 << 10).unwrap();
     let mut stream = socket.connect(world.addr).await.unwrap();
+    let authorization = match who {
+        Who::Token(token) => format!("authorization: Bearer {token}\r\n"),
+        _ => String::new(),
+    };
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
+        "GET {path} HTTP/1.1\r\nhost: {}\r\n{authorization}connection: close\r\n\r\n",
         world.addr
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -922,7 +926,7 @@ async fn files_on_their_way_end_where_fewer_may_have_them() {
         ("frozen", None),
     ] {
         let share = world.share(&chat, updates, "public", true).await;
-        let begun = begin_to_take(&world, &format!("/s/{share}/{file}")).await;
+        let begun = begin_to_take(&world, &format!("/s/{share}/{file}"), &Who::Nobody).await;
         match &change {
             Some(change) => world.change_share(&share, change.clone()).await,
             None => _ = world.send(Method::PATCH, settings, off.clone()).await,
@@ -980,7 +984,9 @@ async fn what_is_taken_out_of_a_chat_goes_no_further_than_it_is() {
             let is_shown_again = change == json!({ "hidden": false });
             let begun = match is_shown_again {
                 true => None,
-                false => Some(begin_to_take(&world, &format!("/s/{share}/{taken}")).await),
+                false => {
+                    Some(begin_to_take(&world, &format!("/s/{share}/{taken}"), &Who::Nobody).await)
+                }
             };
             world.send(method.clone(), path, change.clone()).await;
             let Some(begun) = begun else { continue };
@@ -1002,20 +1008,35 @@ fn soon() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_on_their_way_end_with_the_account_of_who_takes_them() {
+    let world = World::start().await;
+    let (chat, file, size_bytes) = large_file(&world).await;
+    for updates in ["live", "frozen"] {
+        let share = world.share(&chat, updates, "private", true).await;
+        let (id, viewer) = world.user(&format!("of-{updates}"), "viewer").await;
+        let begun = begin_to_take(&world, &format!("/s/{share}/{file}"), &viewer).await;
+        let user = format!("/api/v1/users/{id}");
+        world.send(Method::DELETE, &user, Value::Null).await;
+        assert!(rest_of(begun).await < size_bytes, "{updates}: all of it");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_on_their_way_end_with_their_share() {
     let world = World::start().await;
     let (chat, file, size_bytes) = large_file(&world).await;
     for updates in ["live", "frozen"] {
         let share = world.share(&chat, updates, "public", true).await;
         let path = format!("/s/{share}/{file}");
-        let begun = begin_to_take(&world, &path).await;
+        let begun = begin_to_take(&world, &path, &Who::Nobody).await;
         let end = json!({ "expires_at": soon() });
         world.change_share(&share, end).await;
         let page = format!("/s/{share}/");
         let is_gone = async || world.get(&page, &Who::Nobody).await.status == StatusCode::NOT_FOUND;
         world.until(is_gone).await;
-        // A look every half a second finds it.
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        // A look every half a second finds it; meanwhile no more comes than the connection holds.
+        tokio::time::sleep(Duration::from_secs(3)).await;
         assert!(rest_of(begun).await < size_bytes, "{updates}: all of it");
     }
     world.stop().await;
@@ -1031,7 +1052,7 @@ async fn a_share_that_a_program_reads_goes_no_further_than_its_right() {
             world.say(&chat, "m-long", &text).await;
             let share = world.share(&chat, updates, "public", true).await;
             let path = format!("/api/v1/shared_chats/{share}");
-            let begun = begin_to_take(&world, &path).await;
+            let begun = begin_to_take(&world, &path, &Who::Nobody).await;
             match end {
                 "deleted" => world.delete_share(&share).await,
                 "private" => {
@@ -1055,30 +1076,39 @@ async fn a_share_that_a_program_reads_goes_no_further_than_its_right() {
 async fn the_picture_of_a_featured_share_goes_no_further_than_the_share() {
     let world = World::start().await;
     let chat = world.chat().await;
-    let share = world.share(&chat, "live", "public", true).await;
-    let on = json!({ "showcase": "public" });
-    world
-        .send(Method::PATCH, "/api/v1/admin/settings", on)
-        .await;
-    let entry = json!({ "shared_chat_id": share, "title": "Kites", "description": "What flies." });
-    let entry = world.send(Method::POST, "/api/v1/showcase", entry).await;
-    let path = format!(
-        "/api/v1/showcase/{}/thumbnail",
-        entry["id"].as_str().unwrap()
-    );
-    let size_bytes = 8 << 20;
-    let mut form = b"--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".to_vec();
-    form.extend_from_slice(PICTURE);
-    form.resize(form.len() + size_bytes, 0);
-    form.extend_from_slice(b"\r\n--x--\r\n");
-    let kind = [(header::CONTENT_TYPE, "multipart/form-data; boundary=x")];
-    let put = world
-        .ask(Method::POST, &path, &world.owner(), &kind, form.into())
-        .await;
-    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
-    let begun = begin_to_take(&world, &path).await;
-    world.delete_share(&share).await;
-    assert!(rest_of(begun).await < size_bytes, "all of it");
+    for end in ["switched off", "not featured", "deleted"] {
+        let share = world.share(&chat, "live", "public", true).await;
+        let settings = "/api/v1/admin/settings";
+        let on = json!({ "showcase": "public" });
+        world.send(Method::PATCH, settings, on).await;
+        let entry =
+            json!({ "shared_chat_id": share, "title": "Kites", "description": "What flies." });
+        let entry = world.send(Method::POST, "/api/v1/showcase", entry).await;
+        let entry = format!("/api/v1/showcase/{}", entry["id"].as_str().unwrap());
+        let path = format!("{entry}/thumbnail");
+        let size_bytes = 8 << 20;
+        let mut form = b"--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".to_vec();
+        form.extend_from_slice(PICTURE);
+        form.resize(form.len() + size_bytes, 0);
+        form.extend_from_slice(b"\r\n--x--\r\n");
+        let kind = [(header::CONTENT_TYPE, "multipart/form-data; boundary=x")];
+        let put = world
+            .ask(Method::POST, &path, &world.owner(), &kind, form.into())
+            .await;
+        assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+        let begun = begin_to_take(&world, &path, &Who::Nobody).await;
+        match end {
+            "switched off" => {
+                let off = json!({ "showcase": "disabled" });
+                world.send(Method::PATCH, settings, off).await;
+            }
+            "not featured" => {
+                world.send(Method::DELETE, &entry, Value::Null).await;
+            }
+            _ => world.delete_share(&share).await,
+        }
+        assert!(rest_of(begun).await < size_bytes, "{end}: all of it");
+    }
     world.stop().await;
 }
 
@@ -1122,6 +1152,18 @@ async fn long_bodies_that_do_not_end_take_a_bounded_memory() {
         said.status == StatusCode::SERVICE_UNAVAILABLE && may_come_again
     };
     world.until(is_full).await;
+    // Nobody takes the room of another.
+    let (_, other) = world.user("ada", "owner").await;
+    let ask = async |path: &str, body: Value| {
+        let body = body.to_string().into();
+        world.ask(Method::POST, path, &other, &kind, body).await
+    };
+    let theirs = ask("/api/v1/chats", json!({ "title": "Birds" }))
+        .await
+        .json();
+    let theirs = format!("/api/v1/chats/{}/messages", theirs["id"].as_str().unwrap());
+    let said = ask(&theirs, json!({ "role": "user", "text": text })).await;
+    assert_eq!(said.status, StatusCode::OK, "{}", said.text());
     // Whoever says a word, or takes a share back, needs no room.
     world.say(&chat, "m-3", "the wind is good").await;
     let share = world.share(&chat, "live", "public", true).await;

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Bytes of a list: some hundred thousand links.
-const LIST_BYTES_MAX: usize = 16 << 20;
+pub(super) const LIST_BYTES_MAX: usize = 16 << 20;
 /// Bytes of an old path: longer ones are no addresses.
 const PATH_BYTES_MAX: usize = 2_000;
 

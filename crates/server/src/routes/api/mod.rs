@@ -20,7 +20,10 @@ pub(crate) mod tokens;
 mod upload;
 pub(crate) mod users;
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
@@ -31,7 +34,7 @@ use axum::{
     routing::get,
 };
 use http_body::Body as _;
-use readalong_model::{ChatId, ShareId, can_be_seen};
+use readalong_model::{ChatId, ShareId, UserId, can_be_seen};
 use readalong_store::Cursor;
 use serde::{Deserialize, Deserializer};
 use tokio::{sync::Semaphore, time::timeout};
@@ -46,7 +49,13 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{answers::Answers, auth, error::ApiError, routes::h2ogpte, service::Service};
+use crate::{
+    answers::Answers,
+    auth::{self, Caller},
+    error::ApiError,
+    routes::h2ogpte,
+    service::Service,
+};
 
 /// Entries of a list, where nobody says how many.
 const LIST_DEFAULT: u32 = 100;
@@ -79,12 +88,26 @@ pub(crate) struct ApiState {
     pictures: Answers,
 }
 
-/// Bytes that long bodies may still take in memory.
-struct Room(Semaphore);
+/// Bytes that long bodies may still take in memory: those of all, and those of each user, so that nobody takes the room of others.
+struct Room {
+    all: Semaphore,
+    of: Mutex<HashMap<UserId, Arc<Semaphore>>>,
+}
 
 impl Default for Room {
     fn default() -> Self {
-        Self(Semaphore::new(LONG_BODIES_BYTES_MAX))
+        Self {
+            all: Semaphore::new(LONG_BODIES_BYTES_MAX),
+            of: Mutex::default(),
+        }
+    }
+}
+
+impl Room {
+    fn of(&self, user: UserId) -> Arc<Semaphore> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = || Arc::new(Semaphore::new(MESSAGES_BYTES_MAX));
+        of.entry(user).or_insert_with(begun).clone()
     }
 }
 
@@ -133,7 +156,6 @@ fn documented(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi:
         .routes(routes!(import::create))
         .routes(routes!(import::inspect))
         .routes(routes!(import::update))
-        .routes(routes!(legacy::import))
         .layer(DefaultBodyLimit::disable());
     let small = OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(chats::create, chats::list))
@@ -169,8 +191,10 @@ fn documented(service: &Arc<Service>) -> (Router<Arc<Service>>, utoipa::openapi:
         .merge(showcase::routes())
         .merge(h2ogpte::routes());
     let pictures = showcase::picture_routes();
+    let lists = OpenApiRouter::new().routes(routes!(legacy::import));
     let (router, mut document) = in_memory(small, service, JSON_BYTES_MAX)
         .merge(in_memory(pictures, service, showcase::FORM_BYTES_MAX))
+        .merge(in_memory(lists, service, legacy::LIST_BYTES_MAX))
         .merge(in_memory(large, service, MESSAGES_BYTES_MAX))
         .merge(unbounded)
         .split_for_parts();
@@ -203,9 +227,19 @@ async fn with_room(
     if bytes < LONG_BODY_BYTES {
         return next.run(request).await;
     }
-    let room = service.api.room.0.acquire_many(bytes as u32);
-    match timeout(service.limits.body_timeout, room).await {
-        Ok(Ok(_room)) => next.run(request).await,
+    let known = request.extensions().get::<Caller>().cloned();
+    let caller = known.unwrap_or_else(|| Caller::of(&service, request.headers()));
+    let Caller::User { user, .. } = caller else {
+        // Refused before any of it is read.
+        return next.run(request).await;
+    };
+    let (room, of_user) = (&service.api.room, service.api.room.of(user.id));
+    let both = async {
+        let own = of_user.acquire_many(bytes as u32).await;
+        (own, room.all.acquire_many(bytes as u32).await)
+    };
+    match timeout(service.limits.body_timeout, both).await {
+        Ok((Ok(_own), Ok(_room))) => next.run(request).await,
         _ => ApiError::no_room(ROOM_AFTER_S).into_response(),
     }
 }

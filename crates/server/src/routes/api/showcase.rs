@@ -313,7 +313,10 @@ async fn remove(
     _admin: Admin,
     ApiPath(id): ApiPath<String>,
 ) -> Result<StatusCode, ApiError> {
-    write(&service, ShowcaseWrite::Remove { id }).await
+    let share = entry(&service, &id).await?.share.id;
+    let removed = write(&service, ShowcaseWrite::Remove { id }).await?;
+    service.underway.cut_share(&share);
+    Ok(removed)
 }
 
 /// An order of entries.
