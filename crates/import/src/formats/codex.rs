@@ -338,7 +338,7 @@ impl CodexReader {
         around: &Circumstances<'_>,
         to: (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
-        if is_by_model(&draft) {
+        if is_answer(&draft) {
             self.twins.answered();
         }
         let draft = match draft {
@@ -528,6 +528,7 @@ impl CodexReader {
         around: &Circumstances<'_>,
         (chat, surroundings): (&mut ChatBuilder, &mut dyn Surroundings),
     ) -> Result<Taken, Refusal> {
+        let is_first = !self.twins.events_seen();
         // With the first event it is clear that items without one are not a person's words, back to where the model spoke.
         for id in self.twins.first_event() {
             if let Some(message) = chat.message(&id) {
@@ -550,6 +551,9 @@ impl CodexReader {
             if let Some(message) = chat.message(&id) {
                 message.visibility = visibility;
                 self.without_prompts = None;
+            }
+            if is_first {
+                hide_before(&id, chat);
             }
         } else {
             self.put_context(context, around, chat);
@@ -619,6 +623,31 @@ impl CodexReader {
 fn is_by_model(draft: &Draft) -> bool {
     let says = matches!(draft, Draft::Message { role, .. } if *role == Role::Assistant);
     says || matches!(draft, Draft::Reasoning { .. } | Draft::Call { .. })
+}
+
+/// True for what a reader sees the model say or do: it may think before the prompt is there.
+fn is_answer(draft: &Draft) -> bool {
+    let is_seen = |piece: &Piece| !matches!(piece, Piece::Text(text) if text.trim().is_empty());
+    match draft {
+        Draft::Message {
+            role: Role::Assistant,
+            pieces,
+        } => pieces.iter().any(is_seen),
+        Draft::Call { .. } => true,
+        _ => false,
+    }
+}
+
+/// Hides what stands in the person's place directly before a message: the first event says that the message is the prompt.
+fn hide_before(id: &str, chat: &mut ChatBuilder) {
+    let mut at = chat.peek(id).and_then(|message| message.parent.clone());
+    while let Some(message) = at.and_then(|id| chat.message(&id.0)) {
+        if message.role != Role::User && message.visibility != Visibility::Hidden {
+            break;
+        }
+        message.visibility = Visibility::Hidden;
+        at = message.parent.clone();
+    }
 }
 
 /// A command that the person ran in the program, and what it said.

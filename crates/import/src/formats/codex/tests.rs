@@ -216,6 +216,25 @@ fn tags_before_a_prompt_are_hidden() {
 }
 
 #[test]
+fn contexts_before_the_first_event_are_hidden_though_the_model_began() {
+    let context = user_item("Unknown CTX kind");
+    let answer = json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi."}]});
+    let thought = json!({"type": "reasoning", "summary": []});
+    let meta = json!({"id": "x"});
+    let begun = "# hello\nuser hidden\n  text \"Unknown CTX kind\"\nuser\n  text \"hello\"";
+    for (by_model, shown) in [(thought, ""), (answer, "\nassistant\n  text \"Hi.\"")] {
+        let payloads = [
+            meta.clone(),
+            context.clone(),
+            user_item("hello"),
+            by_model,
+            user_event("hello"),
+        ];
+        assert_eq!(outline_of(&payloads), format!("{begun}{shown}"));
+    }
+}
+
+#[test]
 fn prompts_from_before_there_were_events_are_shown() {
     check(
         "mixed.jsonl",
