@@ -61,7 +61,7 @@ impl Making<'_> {
         // What was asked for is the answer, not the result of a call.
         let pictures = (!drawn.is_empty()).then(|| Message {
             at: message.at,
-            visibility: message.visibility,
+            visibility: visibility_of_drawn(&message, source),
             parts: drawn,
             ..Message::new(format!("{id}~drawn"), Role::Assistant)
         });
@@ -640,9 +640,27 @@ fn status_of(source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Status {
     }
 }
 
-/// Hidden is what the product hides: its own instructions, the owner's profile and other windows, and messages that are out of the context.
-/// A picture that was drawn is out of the context and shown.
+/// Hidden is what the product hides, and messages that are out of the context.
 fn visibility_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) -> Visibility {
+    match is_hidden(role, source, metadata) || source.weight == Some(0.0) {
+        true => Visibility::Hidden,
+        false => Visibility::Shown,
+    }
+}
+
+/// A picture that was drawn is out of the context and shown; what stands beside it is for the model.
+fn visibility_of_drawn(message: &Message, source: &MessageIn<'_>) -> Visibility {
+    let mut parts = source.content.iter().flat_map(|content| &content.parts);
+    let empty = Metadata::default();
+    let metadata = source.metadata.as_ref().unwrap_or(&empty);
+    match parts.any(PartIn::is_drawn) && !is_hidden(message.role, source, metadata) {
+        true => Visibility::Shown,
+        false => message.visibility,
+    }
+}
+
+/// True for the product's own instructions, the owner's profile and other windows.
+fn is_hidden(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) -> bool {
     let kind = source.content.as_ref().map_or("", ContentIn::kind);
     let context = matches!(
         kind,
@@ -657,12 +675,7 @@ fn visibility_of(role: Role, source: &MessageIn<'_>, metadata: &Metadata<'_>) ->
         ),
         _ => false,
     };
-    let parts = source.content.iter().flat_map(|content| &content.parts);
-    let draws = role == Role::Tool && parts.into_iter().any(PartIn::is_drawn);
-    match context || flagged || instructions || source.weight == Some(0.0) && !draws {
-        true => Visibility::Hidden,
-        false => Visibility::Shown,
-    }
+    context || flagged || instructions
 }
 
 fn is_error(source: &MessageIn<'_>, metadata: &Metadata<'_>) -> bool {
