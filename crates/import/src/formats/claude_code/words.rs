@@ -79,6 +79,8 @@ const NO_WORDS: &str = "The user wants to clarify these questions.";
 /// The tool that asks the human, and how the result of it begins.
 pub(super) const QUESTION: &str = "AskUserQuestion";
 const ANSWERED: &str = "User has answered your questions: ";
+/// What stands between a question and its answer.
+const ANSWER: &str = "\"=\"";
 const ANSWERS_END: &str = ". You can now continue";
 
 /// Cuts a text into what the program and what the human said.
@@ -151,15 +153,20 @@ pub(super) fn take_answers(result: &mut String) -> Option<String> {
     let said = result.strip_prefix(ANSWERED)?;
     let end = said.rfind(ANSWERS_END).unwrap_or(said.len());
     let pairs = said.get(..end)?.trim();
+    let range = ANSWERED.len()..ANSWERED.len() + end;
     let quoted = pairs.strip_prefix('"')?.strip_suffix('"')?;
     let answer = |pair: &str| {
-        let (question, answer) = pair.split_once("\"=\"")?;
+        let (question, answer) = pair.split_once(ANSWER)?;
+        // Notes that stand behind an answer hide where the next question begins.
+        if answer.contains(ANSWER) {
+            return None;
+        }
         let question = question.trim().replace('\n', "\n> ");
         Some(format!("> {question}\n\n{answer}"))
     };
     let answers: Option<Vec<String>> = quoted.split("\", \"").map(answer).collect();
     let answers = answers?.join("\n\n");
-    result.truncate(ANSWERED.len());
+    result.replace_range(range, "");
     Some(answers)
 }
 
@@ -331,14 +338,20 @@ mod tests {
             let is_kept = expected.is_none();
             assert_eq!(result == format!("{refused}{said}"), is_kept, "{result}");
         }
-        let answered = "User has answered your questions: \"Which\none?\"=\"a, b\", \"How?\"=\"so\". You can now continue with it.";
-        for (result, expected) in [
-            (answered, Some("> Which\n> one?\n\na, b\n\n> How?\n\nso")),
-            ("User has answered your questions: none", None),
+        let before = "User has answered your questions: ";
+        let after = ". You can now continue with it.\nThe plan is at hand.";
+        for (pairs, expected) in [
+            (
+                "\"Which\none?\"=\"a, b\", \"How?\"=\"so\"",
+                Some("> Which\n> one?\n\na, b\n\n> How?\n\nso"),
+            ),
+            ("none", None),
+            ("\"Which?\"=\"a\" user notes: not b, \"How?\"=\"so\"", None),
         ] {
-            let mut text = result.to_owned();
+            let mut text = format!("{before}{pairs}{after}");
             assert_eq!(take_answers(&mut text).as_deref(), expected);
-            assert_eq!(text == result, expected.is_none());
+            let left = expected.map_or(pairs, |_| "");
+            assert_eq!(text, format!("{before}{left}{after}"));
         }
     }
 
