@@ -1,6 +1,7 @@
 //! Blocks in the model's texts that the program takes out of them: plans, which it shows apart, and citations of its memory, which only it reads.
 //!
-//! Source: openai/codex codex-rs, `strip_proposed_plan_blocks` and `strip_citations`. A tag stands at the beginning of a line.
+//! Source: openai/codex codex-rs, `strip_proposed_plan_blocks` and `strip_citations`. A tag stands at the beginning of a line. Fenced code that shows
+//! such a tag stays whole.
 
 const PLAN: &str = "proposed_plan";
 const CITATION: &str = "oai-mem-citation";
@@ -11,6 +12,7 @@ pub(super) fn cut(text: &str) -> Vec<(bool, &str)> {
     // A tag that nothing ends is text, and so are those like it that follow.
     let mut tags = vec![PLAN, CITATION];
     let (mut from, mut at) = (0, 0);
+    let (mut fence, mut fences_read) = (None, 0);
     while let Some(found) = text[at..].find('<') {
         let start = at + found;
         at = start + 1;
@@ -22,6 +24,11 @@ pub(super) fn cut(text: &str) -> Vec<(bool, &str)> {
         let Some(&tag) = tags.iter().find(|tag| is_at_line && is_here(tag)) else {
             continue;
         };
+        fence = text[fences_read..start].lines().fold(fence, fence_after);
+        fences_read = start;
+        if fence.is_some() {
+            continue;
+        }
         let inner = &text[at + tag.len() + 1..];
         let Some((inner, after)) = inner.split_once(&format!("</{tag}>")) else {
             tags.retain(|other| *other != tag);
@@ -33,10 +40,23 @@ pub(super) fn cut(text: &str) -> Vec<(bool, &str)> {
         }
         from = text.len() - after.trim_start_matches('\n').len();
         at = from;
+        fences_read = from;
     }
     pieces.push((false, &text[from..]));
     pieces.retain(|(_, text)| !text.trim().is_empty());
     pieces
+}
+
+/// The marks that the fenced code behind a line began with, where it is in such; `open` are those before the line.
+fn fence_after<'t>(open: Option<&'t str>, line: &'t str) -> Option<&'t str> {
+    let line = line.trim();
+    let length = |mark| line.len() - line.trim_start_matches(mark).len();
+    let (marks, rest) = line.split_at(length('`').max(length('~')));
+    match open {
+        Some(open) if rest.is_empty() && marks.starts_with(open) => None,
+        None if marks.len() >= 3 && !(marks.starts_with('`') && rest.contains('`')) => Some(marks),
+        _ => open,
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +82,24 @@ mod tests {
             (
                 "a `<proposed_plan>` has `</proposed_plan>`",
                 vec![(false, "a `<proposed_plan>` has `</proposed_plan>`")],
+            ),
+            (
+                "````\n```\n<proposed_plan>\na\n</proposed_plan>\n````\n<proposed_plan>\nb\n</proposed_plan>\n~~~ xml\n<proposed_plan>\nc\n</proposed_plan>\n~~~\n",
+                vec![
+                    (
+                        false,
+                        "````\n```\n<proposed_plan>\na\n</proposed_plan>\n````\n",
+                    ),
+                    (true, "b"),
+                    (
+                        false,
+                        "~~~ xml\n<proposed_plan>\nc\n</proposed_plan>\n~~~\n",
+                    ),
+                ],
+            ),
+            (
+                "```a```\n<proposed_plan>\nb\n</proposed_plan>",
+                vec![(false, "```a```\n"), (true, "b")],
             ),
             (
                 "<proposed_plan> open",
