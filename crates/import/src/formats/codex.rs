@@ -679,7 +679,9 @@ fn split_context(parts: &mut Vec<Part>) -> Option<String> {
     };
     let (tags, rest) = events::split_tags(markdown);
     let begin = rest.trim_start();
-    let is_window = CONTEXTS.iter().any(|heading| begin.starts_with(heading));
+    // A prompt may begin like a heading, and goes on behind it.
+    let heading = begin.lines().next().map_or("", str::trim_end);
+    let is_window = CONTEXTS.contains(&heading);
     let splits = REQUESTS.iter().filter_map(|end| rest.split_once(end));
     let split = splits.min_by_key(|(context, _)| context.len());
     let (context, request) = match split.filter(|_| is_window) {

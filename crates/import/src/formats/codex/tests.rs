@@ -312,6 +312,17 @@ user
 }
 
 #[test]
+fn prompts_that_begin_like_a_heading_of_a_window_are_shown_whole() {
+    let text = "# In app browser: what is it?\n## My request: is a heading";
+    let found = outline_of(&[json!({"id": "x"}), user_item(text), user_event(text)]);
+    let shown = text.replace('\n', "\\n");
+    assert_eq!(
+        found,
+        format!("# In app browser: what is it?\nuser\n  text \"{shown}\"")
+    );
+}
+
+#[test]
 fn agents_speak_and_declarations_of_tools_are_left_out() {
     check(
         "agents.jsonl",
