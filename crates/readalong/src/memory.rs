@@ -1,17 +1,22 @@
 //! How much memory a program that runs for long keeps.
 
-/// Allocator arenas of a server. The C library makes up to eight a core, one for each busy thread, and what one gave back the others cannot
-/// use: a server that renders on many threads would keep half as much again.
+/// How the C library's allocator is to be. It makes up to eight arenas a core, one for each busy thread, and what one gave back the others cannot
+/// use: a server that renders on many threads would keep half as much again. And after a large piece it keeps as large ones, too, where they are free.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const ARENAS: &str = "2";
+const CHOSEN: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "2"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+];
 
-/// Starts this program anew with few arenas, where nobody chose their number. The C library reads it before `main`, so there is no other way.
+/// Starts this program anew with an allocator that keeps little, where nobody chose otherwise. The C library reads that before `main`, so there is no
+/// other way.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn keep_little() {
     use std::{env, os::unix::process::CommandExt as _, process::Command};
 
-    const NAME: &str = "MALLOC_ARENA_MAX";
-    if env::var_os(NAME).is_some() {
+    let is_chosen = |(name, _): &(&str, &str)| env::var_os(name).is_some();
+    if CHOSEN.iter().any(is_chosen) {
         return;
     }
     let mut arguments = env::args_os();
@@ -22,7 +27,7 @@ pub(crate) fn keep_little() {
     let _ = Command::new(program)
         .arg0(name)
         .args(arguments)
-        .env(NAME, ARENAS)
+        .envs(CHOSEN)
         .exec();
 }
 
