@@ -1,5 +1,5 @@
 // The rail of prompts: follows the reader, gets the prompts of the other pages, opens over the page where it is narrow.
-// And the ways to a message: next and previous prompt, addresses of what is folded or on another page.
+// And the ways to a message: next and previous prompt, addresses of what is folded or elsewhere.
 "use strict";
 (() => {
   const { address, all, anchor, command, h, here, load, main, reveal } = readalong;
@@ -47,7 +47,7 @@
   command("next", () => step(1), "j");
   command("previous", () => step(-1), "k");
 
-  // Over the page, where it has no column of its own
+  // Over the page, where it has no column
   const isOpen = () => root.classList.contains("rail-open");
   const focus = () => (all("#rail [aria-current]")[0] || all("#rail li a")[0])?.focus();
   const show = (/** @type {boolean} */ open) => {
@@ -99,7 +99,7 @@
     }, { root: rail, rootMargin: "800px" });
     for (const list of lists) if (!near.includes(list)) seen.observe(list);
   };
-  addEventListener("load", () => (window.requestIdleCallback || setTimeout)(() => complete().catch(() => {})));
+  addEventListener("load", () => (window.requestIdleCallback || setTimeout)(() => complete().catch(() => {}), { timeout: 2000 }));
 
   // Where an address leads
   const arrive = async () => {
