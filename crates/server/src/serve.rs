@@ -366,7 +366,9 @@ impl Server {
         ready: impl FnOnce(),
     ) -> Result<(), ServeError> {
         let service = &self.service;
-        raise_file_limit(service.limits.open_files());
+        let is_at_home = listener.local_addr().is_ok_and(|at| at.ip().is_loopback());
+        let is_for_others = service.base_url().is_some() || !is_at_home;
+        raise_file_limit(service.limits.open_files(), is_for_others);
         let _address = self.announce(&listener)?;
         for path in &self.follow {
             service.followers.follow(service, path, Vec::new())?;
@@ -637,8 +639,10 @@ fn listen(addr: SocketAddr, send_buffer_bytes: usize) -> io::Result<TcpListener>
     TcpListener::from_std(socket.into())
 }
 
-fn raise_file_limit(wanted: u64) {
+/// Asks for so many open files. Whoever serves others is told where they may be too few; one person never needs them.
+fn raise_file_limit(wanted: u64, is_for_others: bool) {
     match rlimit::increase_nofile_limit(wanted) {
+        _ if !is_for_others => {}
         Ok(allowed) if allowed < wanted => tracing::warn!(
             "the system allows {allowed} open files, and {wanted} may be needed at once: raise its limit (`ulimit -Hn`, `LimitNOFILE=`), or lower `limits.connections` and `limits.streams`"
         ),
