@@ -75,6 +75,16 @@ test("the pill goes when the reader goes to the end", async ({ page, live }) => 
   await expect(page.locator(".pill")).toBeHidden();
 });
 
+test("the End key gets to the end, also past messages that were never seen", async ({ page, live }) => {
+  live.pages = [[]];
+  for (let number = 1; number <= 60; number++) live.pages[0].push(message(number, long(long(long(`Answer ${number}.`)))));
+  await page.goto(`${live.url}#elsewhere`); // does not open at the end
+  await expect(page.locator(".live")).toContainText("Live");
+  expect(await fromEnd(page)).toBeGreaterThan(1000);
+  await page.keyboard.press("End");
+  await expect.poll(() => fromEnd(page)).toBeLessThan(3);
+});
+
 test("folds, focus, selection and scrolled output stay while a run of calls grows", async ({ page, live }) => {
   fill(live, 2);
   live.pages[0].push(activity(3, ["cargo test", "cargo build"]));
