@@ -80,7 +80,7 @@ export class LiveServer {
   }
 
   header() {
-    return `<header class="bar"><button class="tool rail-toggle" data-do="prompts" aria-label="Prompts"></button><a class="bar-contents" href="contents.html" aria-label="Contents"></a><h1 class="bar-title"><a href="index.html"><bdi>${this.title}</bdi></a></h1><span class="badge badge-${this.visibility}"><span>${this.visibility}</span></span><details class="info"><summary aria-label="About this chat"></summary><dl class="card"><dt>Who can open it</dt><dd>${this.visibility}</dd></dl></details>${CONTROLS}<template id="icons"></template></header>`;
+    return `<header class="bar"><button class="tool rail-toggle" data-do="prompts" aria-label="Prompts"></button><a class="bar-contents" href="contents.html" aria-label="Contents"></a><h1 class="bar-title"><a href="index.html"><bdi>${this.title}</bdi></a></h1><span class="live"></span><span class="badge badge-${this.visibility}"><span>${this.visibility}</span></span><details class="info"><summary aria-label="About this chat"></summary><dl class="card"><dt>Who can open it</dt><dd>${this.visibility}</dd></dl></details>${CONTROLS}<template id="icons"></template></header>`;
   }
 
   /** @param {number} number from 1 */

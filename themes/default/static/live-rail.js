@@ -1,7 +1,7 @@
 // The rail of a live page has the prompts that the page has.
 "use strict";
 (() => {
-  const { address, all, h, here, linkTo, main } = readalong;
+  const { all, here, lineOf, linkTo, main } = readalong;
   const rail = document.getElementById("rail");
   if (!rail) return;
 
@@ -16,18 +16,18 @@
     const prompts = (known = there());
     prompts.forEach((prompt, at) => {
       const text = String(prompt.querySelector("h2")?.ariaLabel).replace(/^Prompt \d+:? ?/, "");
-      let link = linkTo(prompt);
+      const link = linkTo(prompt);
       if (!link) {
-        link = h("a", { href: address(here, prompt.id), title: text }, h("bdi"));
-        const line = h("li", {}, link);
+        const line = lineOf(here, prompt.id, text);
         const last = prompts[at - 1] && linkTo(prompts[at - 1])?.parentElement;
         const next = prompts[at + 1] && linkTo(prompts[at + 1])?.parentElement;
         if (last) last.after(line);
         else if (next) next.before(line);
         else all("ol", rail).at(-1)?.append(line);
+      } else if (link.title !== text) {
+        link.title = text;
+        link.firstChild.textContent = text;
       }
-      const [words] = all("bdi", link);
-      if (words.textContent !== text) words.textContent = text;
     });
   };
   main.addEventListener("changed", () => (mending ||= setTimeout(mend, 100)));

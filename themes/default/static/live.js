@@ -112,9 +112,8 @@
   };
   /** What else of the page says what the header says. */
   const dress = () => {
-    const isPrivate = all(".badge-private", bar).length > 0;
-    const classes = { "visibility-private": isPrivate, "visibility-public": !isPrivate, "chat-live": !over, "chat-frozen": over };
-    for (const [name, is] of Object.entries(classes)) body.classList.toggle(name, is);
+    const isPrivate = all(".badge-private", bar)[0];
+    body.className = body.className.replace(/(visibility-)\w+/, `$1${isPrivate ? "private" : "public"}`).replace(/(chat-)(live|frozen)/, `$1${over ? "frozen" : "live"}`);
   };
 
   // Where the reader is
@@ -139,21 +138,12 @@
     go();
     if (!isGoing) requestAnimationFrame(step);
   };
-  /** As end.html says it. */
-  const sayEmpty = () => {
-    const [empty] = all(".end-empty", main);
-    if (items().length) return empty?.remove();
-    if (empty || all(".pages, .aside-of", main).length) return;
-    const end = all(".end", main)[0] || main.appendChild(h("footer", { className: "end" }));
-    end.prepend(h("p", { className: "end-empty" }, "There are no messages yet; they appear here as they come."));
-  };
   /** Changes the page; what is read stays where it is. @param {() => void} change */
   const keepPlace = (change) => {
     const follows = isFollowing();
     const read = follows ? [] : items().map((item) => ({ item, box: item.getBoundingClientRect() })).filter(({ box }) => box.bottom > bar.offsetHeight);
     root.style.overflowAnchor = "none";
     change();
-    sayEmpty();
     const mark = read.find(({ item }) => item.isConnected);
     if (follows) toEnd();
     else if (mark) scrollBy({ top: mark.item.getBoundingClientRect().top - mark.box.top, behavior: "instant" });
@@ -206,8 +196,7 @@
   // What the header says of the connection
   let readers = 0;
   let at = "";
-  const state = all(".live", bar)[0] || h("span", { className: "live" });
-  if (!state.parentElement) all(".bar-title", bar)[0].after(state);
+  const state = all(".live", bar)[0] || h("span"); // a theme may do without
   const show = () => {
     const said = over ? "Snapshot" : greeted ? "Live" : !navigator.onLine ? "Offline" : heard ? "Reconnecting…" : "Connecting…";
     state.className = `live ${over ? "over" : greeted ? "on" : heard + tries ? "lost" : ""}`;
@@ -277,7 +266,7 @@
         dress();
       });
       document.title = page.title;
-      for (const name of ["epoch", "seq", "page", "pages"]) body.dataset[name] = page.body.dataset[name] || "";
+      Object.assign(body.dataset, page.body.dataset);
       seq = Number(body.dataset.seq);
       fetching = false;
       waiting.splice(0).forEach(apply);

@@ -11,6 +11,8 @@
   let prompts = [];
   let current = -1;
   const linkTo = (/** @type {HTMLElement} */ prompt) => rail?.querySelector(`a:is([href$="#${prompt.id}"], [href*="#${prompt.id}&"])`);
+  const lineOf = (/** @type {string} */ page, /** @type {string} */ id, /** @type {string} */ text) =>
+    h("li", {}, h("a", { href: address(page, id), title: text }, h("bdi", {}, text)));
   const follow = () => {
     // At the top it is the first.
     const line = Math.min(innerHeight / 3, prompts[0]?.getBoundingClientRect().top + 2 * scrollY + 1);
@@ -81,8 +83,7 @@
     });
     const fill = async (/** @type {any} */ list) => {
       const rows = await load(`contents-${lists.indexOf(list) + 1}`);
-      list.append(...rows.map((/** @type {string[]} */ [page, id, text]) =>
-        h("li", {}, h("a", { href: address(page, id), title: text }, h("bdi", {}, text)))));
+      list.append(...rows.map((/** @type {[string, string, string]} */ row) => lineOf(...row)));
       list.firstElementChild.value = list.start; // counters end at content-visibility
     };
     const near = lists.filter(({ start }) => start < own.start + own.children.length && start + PER_LIST > own.start);
@@ -115,5 +116,5 @@
   const follows = () => arrive().catch(() => {});
   addEventListener("hashchange", follows);
   follows();
-  readalong.linkTo = linkTo;
+  Object.assign(readalong, { lineOf, linkTo });
 })();
