@@ -2,11 +2,11 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use regex_automata::Input;
+use regex_automata::{Input, meta};
 
 use crate::{
     assignment,
-    rules::Rule,
+    rules::Compiled,
     scan::{Scanner, Target, What},
     url,
 };
@@ -58,7 +58,10 @@ impl Scanner {
     ) -> Option<(usize, What)> {
         match target {
             Target::Rule(place) => {
-                let at = could_match(self.rule(place), tail.text)?;
+                let example = self.rule(place).examples.first()?;
+                let at = self.with_pattern(place, |compiled, cache| {
+                    could_match(compiled, cache, example, tail.text)
+                })??;
                 Some((at, What::Rule(place)))
             }
             Target::Name => {
@@ -90,13 +93,15 @@ fn is_crossing(range: &Range<usize>, tail: &str) -> bool {
 }
 
 /// Where a match of a rule could begin that goes on behind the end: tried with each end of the rule's own example.
-fn could_match(rule: &Rule, tail: &str) -> Option<usize> {
-    let compiled = rule.compiled()?;
-    let example = rule.examples.first()?;
-    let mut captures = compiled.regex.create_captures();
-    compiled
-        .regex
-        .search_captures(&Input::new(example), &mut captures);
+fn could_match(
+    compiled: &Compiled,
+    cache: &mut meta::Cache,
+    example: &str,
+    tail: &str,
+) -> Option<usize> {
+    let regex = &compiled.regex;
+    let mut captures = regex.create_captures();
+    regex.search_captures_with(cache, &Input::new(example), &mut captures);
     let secret = captures.get_group(compiled.group)?.range();
     let mut grown = String::with_capacity(tail.len() + example.len());
     let mut earliest: Option<usize> = None;
@@ -110,7 +115,7 @@ fn could_match(rule: &Rule, tail: &str) -> Option<usize> {
         let mut from = 0;
         while from < tail.len() {
             let input = Input::new(&grown).range(from..);
-            compiled.regex.search_captures(&input, &mut captures);
+            regex.search_captures_with(cache, &input, &mut captures);
             let Some(found) = captures.get_group(compiled.group) else {
                 break;
             };

@@ -52,7 +52,7 @@ impl<T: Copy> Keywords<T> {
         }
         let beginnings = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(&beginnings)
             .map_err(|error| RedactError::Pattern {
                 rule: "keywords".to_owned(),

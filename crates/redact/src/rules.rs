@@ -223,6 +223,9 @@ impl Rule {
         let config = meta::Config::new()
             .utf8_empty(false)
             .hybrid_cache_capacity(CACHE_BYTES)
+            // They take memory, and gain nothing on stretches so short.
+            .dfa(false)
+            .onepass(false)
             .nfa_size_limit(Some(PATTERN_BYTES_MAX));
         let regex = meta::Regex::builder()
             .configure(config)

@@ -1,8 +1,12 @@
 //! Finding secrets in one text: what stands there, and what stands there once it is decoded.
 
-use std::{cell::OnceCell, ops::Range};
+use std::{
+    cell::OnceCell,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
-use regex_automata::{Anchored, Input};
+use regex_automata::{Anchored, Input, meta};
 
 use crate::{
     RedactError, Sure, assignment, encoded,
@@ -22,10 +26,38 @@ const WRAPPED_REST_MIN: usize = 16;
 /// Where a keyword stands more often than once in so many bytes, the text is searched in one go.
 const DENSE_BYTES: usize = 64;
 
+/// Patterns whose searches are remembered; a few dozen are needed again and again.
+const CACHES_MAX: usize = 32;
+
 /// Everything that is looked for.
 pub(crate) struct Scanner {
     pub(crate) rules: Vec<Rule>,
     pub(crate) keywords: Keywords<Target>,
+    caches: Caches,
+}
+
+/// What patterns remember of their searches, of those that were searched for last: all together they would take many times what the patterns do.
+#[derive(Default)]
+struct Caches(Mutex<Vec<(u16, meta::Cache)>>);
+
+impl Caches {
+    /// Takes the one of a rule.
+    fn take(&self, place: u16, regex: &meta::Regex) -> meta::Cache {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.iter().rposition(|(of, _)| *of == place);
+        let known = known.map(|at| kept.remove(at).1);
+        drop(kept);
+        known.unwrap_or_else(|| regex.create_cache())
+    }
+
+    /// Gives it back; the one that nobody needed for longest goes.
+    fn give(&self, place: u16, cache: meta::Cache) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = (kept.len() == CACHES_MAX).then(|| kept.remove(0));
+        kept.push((place, cache));
+        drop(kept);
+        drop(oldest);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,7 +145,11 @@ impl Scanner {
         let of_names = assignment::KEYWORDS.map(|name| (name, Target::Name));
         let others = [(url::KEYWORD, Target::Url), (pem::KEYWORD, Target::Pem)];
         let keywords = Keywords::new(of_rules.chain(of_names).chain(others))?;
-        Ok(Self { rules, keywords })
+        Ok(Self {
+            rules,
+            keywords,
+            caches: Caches::default(),
+        })
     }
 
     /// All secrets of a text, in order, none within another.
@@ -225,50 +261,51 @@ impl Scanner {
     fn search(&self, text: &str, windows: &[Window], hits: &mut Vec<Hit>) {
         let place = windows[0].rule;
         let rule = &self.rules[usize::from(place)];
-        let Some(compiled) = rule.compiled() else {
-            return;
-        };
-        let mut matches = Matches {
-            text,
-            rule,
-            place,
-            compiled,
-            done: 0,
-            hits,
-        };
-        let is_dense = windows.len() > 16 + text.len() / DENSE_BYTES;
-        if compiled.is_anchored && !is_dense {
+        self.with_pattern(place, |compiled, cache| {
+            let mut matches = Matches {
+                text,
+                rule,
+                place,
+                compiled,
+                cache,
+                done: 0,
+                hits,
+            };
+            let is_dense = windows.len() > 16 + text.len() / DENSE_BYTES;
+            if compiled.is_anchored && !is_dense {
+                for window in windows {
+                    matches.anchored(window.keyword);
+                }
+                return;
+            }
+            // Stretches that overlap are one.
+            let mut stretch: Option<Range<usize>> = None;
             for window in windows {
-                matches.anchored(window.keyword);
-            }
-            return;
-        }
-        // Stretches that overlap are one.
-        let mut stretch: Option<Range<usize>> = None;
-        for window in windows {
-            let at = window.keyword;
-            let mut start = at.saturating_sub(compiled.before);
-            let mut end = text.len().min(at + KEYWORD_AFTER + compiled.reach);
-            if !compiled.spans_lines {
-                // The keyword stands on the line of the match, or on the one before.
-                let bytes = text.as_bytes();
-                start += memchr::memrchr(b'\n', &bytes[start..at]).map_or(0, |newline| newline + 1);
-                let lines = if rule.has_context { 1 } else { 2 };
-                let newline = memchr::memchr_iter(b'\n', &bytes[at..end]).nth(lines - 1);
-                end = newline.map_or(end, |newline| at + newline);
-            }
-            match &mut stretch {
-                Some(open) if start <= open.end => open.end = open.end.max(end),
-                _ => {
-                    if let Some(done) = stretch.replace(start..end) {
-                        matches.within(done);
+                let at = window.keyword;
+                let mut start = at.saturating_sub(compiled.before);
+                let mut end = text.len().min(at + KEYWORD_AFTER + compiled.reach);
+                if !compiled.spans_lines {
+                    // The keyword stands on the line of the match, or on the one before.
+                    let bytes = text.as_bytes();
+                    start +=
+                        memchr::memrchr(b'\n', &bytes[start..at]).map_or(0, |newline| newline + 1);
+                    let lines = if rule.has_context { 1 } else { 2 };
+                    let newline = memchr::memchr_iter(b'\n', &bytes[at..end]).nth(lines - 1);
+                    end = newline.map_or(end, |newline| at + newline);
+                }
+                match &mut stretch {
+                    Some(open) if start <= open.end => open.end = open.end.max(end),
+                    _ => {
+                        if let Some(done) = stretch.replace(start..end) {
+                            matches.within(done);
+                        }
                     }
                 }
             }
-        }
-        if let Some(last) = stretch {
-            matches.within(last);
-        }
+            if let Some(last) = stretch {
+                matches.within(last);
+            }
+        });
     }
 
     /// True where a name holds a word that something is looked for by.
@@ -283,6 +320,19 @@ impl Scanner {
         let mut hits = Vec::new();
         self.pass(text, &mut hits);
         hits.iter().any(|hit| hit.what == What::Rule(place))
+    }
+
+    /// Searches for a rule's pattern; `None` where it has none.
+    pub(crate) fn with_pattern<T>(
+        &self,
+        place: u16,
+        search: impl FnOnce(&Compiled, &mut meta::Cache) -> T,
+    ) -> Option<T> {
+        let compiled = self.rule(place).compiled()?;
+        let mut cache = self.caches.take(place, &compiled.regex);
+        let found = search(compiled, &mut cache);
+        self.caches.give(place, cache);
+        Some(found)
     }
 
     /// The rule of that place.
@@ -331,6 +381,7 @@ struct Matches<'a> {
     rule: &'a Rule,
     place: u16,
     compiled: &'a Compiled,
+    cache: &'a mut meta::Cache,
     /// Everything before was looked at.
     done: usize,
     hits: &'a mut Vec<Hit>,
@@ -359,9 +410,10 @@ impl Matches<'_> {
     /// Takes the first match, and tells where it ends.
     fn first(&mut self, input: Input<'_>) -> Option<usize> {
         // Nearly always there is nothing, and that is cheaper to find out.
-        self.compiled.regex.search_half(&input)?;
-        let mut captures = self.compiled.regex.create_captures();
-        self.compiled.regex.search_captures(&input, &mut captures);
+        let regex = &self.compiled.regex;
+        regex.search_half_with(self.cache, &input)?;
+        let mut captures = regex.create_captures();
+        regex.search_captures_with(self.cache, &input, &mut captures);
         let whole = captures.get_match()?.range();
         self.done = self.done.max(whole.end);
         let gap = self.compiled.gap.and_then(|gap| captures.get_group(gap));

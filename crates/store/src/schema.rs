@@ -28,7 +28,7 @@ const APPLICATION_ID: i32 = 0x7264_616c;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pages of the writer that are kept in memory, in KiB.
-const WRITER_CACHE_KIB: i32 = 2048;
+const WRITER_CACHE_KIB: i32 = 1024;
 
 /// Pages of a reader that are kept in memory, in KiB.
 const READER_CACHE_KIB: i32 = 1024;
