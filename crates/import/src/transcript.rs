@@ -667,6 +667,7 @@ impl Beginning {
                 format!("nothing of it can be read: {loss}; if it was cut or damaged, get it again")
             }
             (None, 0) => "it is JSON and holds no record".to_owned(),
+            (None, 1) => "it is JSON, and its record has no marks of a known format".to_owned(),
             (None, count) => format!(
                 "it is JSON, and none of its first {count} records has the marks of a known format"
             ),
