@@ -85,6 +85,20 @@ test("the End key gets to the end, also past messages that were never seen", asy
   await expect.poll(() => fromEnd(page)).toBeLessThan(3);
 });
 
+test("at the end of a page each prompt is reached, and the last one is marked", async ({ page, live }) => {
+  fill(live);
+  for (let number = 25; number < 29; number++) live.pages[0].push(message(number, `Question ${number}`, { prompt: true }));
+  await open(page, live);
+  const marked = page.locator("#rail [aria-current]");
+  await expect(marked).toHaveText("Question 28");
+  await page.keyboard.press("Home");
+  await expect(marked).toHaveText("Question 1");
+  for (const number of [7, 13, 19, 25, 26, 27, 28]) {
+    await page.keyboard.press("j");
+    await expect(page).toHaveURL(new RegExp(`#${key(number).slice(0, -2)}$`));
+  }
+});
+
 test("folds, focus, selection and scrolled output stay while a run of calls grows", async ({ page, live }) => {
   fill(live, 2);
   live.pages[0].push(activity(3, ["cargo test", "cargo build"]));
@@ -216,8 +230,8 @@ test("the header says what is new, and keeps the menu and what is open", async (
   await expect(page.locator("h1")).toHaveText("Another name");
   await expect(page.locator(".info dd")).toHaveText("private");
   await expect(page.locator(".info dd")).toBeVisible();
-  await expect(page.locator("body")).toHaveClass(/visibility-private/);
-  await expect(page.locator("body")).not.toHaveClass(/visibility-public/);
+  await expect(page.locator(".bar")).toHaveClass(/visibility-private/);
+  await expect(page.locator(".bar")).not.toHaveClass(/visibility-public/);
   for (const part of [".menu", ".rail-toggle", ".live", ".tool:has(kbd)"]) await expect(page.locator(`.bar > ${part}`)).toHaveCount(1);
   await page.keyboard.press("Escape");
   await page.keyboard.press("/");

@@ -80,7 +80,7 @@ export class LiveServer {
   }
 
   header() {
-    return `<header class="bar"><button class="tool rail-toggle" data-do="prompts" aria-label="Prompts"></button><a class="bar-contents" href="contents.html" aria-label="Contents"></a><h1 class="bar-title"><a href="index.html"><bdi>${this.title}</bdi></a></h1><span class="live"></span><span class="badge badge-${this.visibility}"><span>${this.visibility}</span></span><details class="info"><summary aria-label="About this chat"></summary><dl class="card"><dt>Who can open it</dt><dd>${this.visibility}</dd></dl></details>${CONTROLS}<template id="icons"></template></header>`;
+    return `<header class="bar visibility-${this.visibility}"><button class="tool rail-toggle" data-do="prompts" aria-label="Prompts"></button><a class="bar-contents" href="contents.html" aria-label="Contents"></a><h1 class="bar-title"><a href="index.html"><bdi>${this.title}</bdi></a></h1><span class="live"></span><span class="badge badge-${this.visibility}"><span>${this.visibility}</span></span><details class="info"><summary aria-label="About this chat"></summary><dl class="card"><dt>Who can open it</dt><dd>${this.visibility}</dd></dl></details>${CONTROLS}<template id="icons"></template></header>`;
   }
 
   /** @param {number} number from 1 */
@@ -93,7 +93,7 @@ export class LiveServer {
     const live = this.isLive ? ` data-live="live" data-epoch="${this.epoch}" data-seq="${this.seq}" data-signin="/signin?next=%2Fs%2Fx%2F"` : "";
     const nav = (/** @type {string} */ rel, /** @type {string} */ side, /** @type {number} */ to) => `<nav class="pages pages-${side}"><a rel="${rel}" href="${to === 1 ? "index" : to}.html">${rel}</a></nav>`;
     return `<!doctype html><html lang="en" data-theme="auto"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${CSP}"><meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,"><title>${number === last ? "" : `Page ${number} · `}${this.title}</title>${assets}</head>
-<body class="chat chat-${this.isLive ? "live" : "frozen"} visibility-${this.visibility}" data-page="${name}"${live}>
+<body class="chat chat-${this.isLive ? "live" : "frozen"}" data-page="${name}"${live}>
 ${this.header()}
 <div class="columns"><nav class="rail" id="rail" aria-label="Prompts"><ol>${prompts.join("")}</ol></nav>
 <main id="chat" class="messages" tabindex="-1">

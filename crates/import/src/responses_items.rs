@@ -195,7 +195,8 @@ impl<'a> Fields<'a> {
     }
 
     fn message(&self) -> Result<Option<Draft>, serde_json::Error> {
-        let role = match self.role.as_deref() {
+        let role = self.role.as_deref().map(str::to_ascii_lowercase);
+        let role = match role.as_deref() {
             Some("user") => Role::User,
             Some("assistant") => Role::Assistant,
             Some("system" | "developer") => Role::System,

@@ -50,6 +50,7 @@ pub(crate) struct Config {
     /// The data folder.
     pub(crate) data: Option<PathBuf>,
     /// Where the server listens.
+    #[serde(deserialize_with = "addr_of")]
     pub(crate) addr: SocketAddr,
     /// Under which address people reach the server.
     #[serde(deserialize_with = "base_url_of")]
@@ -472,7 +473,9 @@ fn take_env(key: &Key, set: &mut BTreeMap<&'static str, (Value, Origin)>) -> any
     let value = key.kind.read(text).with_context(using)?;
     let mut alone = Table::new();
     put(&mut alone, key.name, value.clone());
-    let _: Config = alone.try_into().with_context(using)?;
+    // The variable says which key it is.
+    let read: Result<Config, _> = alone.try_into();
+    read.map_err(|error| anyhow!("{}: {}", using(), error.message()))?;
     set.insert(key.name, (value, Origin::Env(name)));
     Ok(())
 }
@@ -532,6 +535,11 @@ pub(crate) fn base_url(text: &str) -> Result<String, String> {
     }
 }
 
+fn addr_of<'de, D: serde::Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(from)?;
+    listen_addr(&text).map_err(serde::de::Error::custom)
+}
+
 fn base_url_of<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
     let url = text.map(|text| base_url(&text).map_err(serde::de::Error::custom));
@@ -564,6 +572,16 @@ mod tests {
             }
         }
         walk(&Table::try_from(Config::default()).unwrap(), "");
+    }
+
+    #[test]
+    fn an_address_to_listen_at_is_the_same_wherever_it_is_said() {
+        for text in ["localhost:4000", "127.0.0.1:4000"] {
+            let config: Config = toml::from_str(&format!("addr = {text:?}")).unwrap();
+            assert_eq!(config.addr, listen_addr("127.0.0.1:4000").unwrap());
+        }
+        let error = toml::from_str::<Config>("addr = \"here\"").unwrap_err();
+        assert!(error.message().contains("as in 127.0.0.1:4141"), "{error}");
     }
 
     #[test]

@@ -465,8 +465,11 @@ fn opens(source: &[u8], at: usize) -> bool {
 /// True where a dollar sign can end mathematics.
 fn closes(source: &[u8], at: usize) -> bool {
     let before = at.checked_sub(1).map(|before| source[before]);
-    before.is_some_and(|before| !before.is_ascii_whitespace() && !b"([{*_|\"".contains(&before))
-        && !is_word(source, at + 1)
+    // An optimum is written as `$p^*$`.
+    let is_star = at >= 2 && source[at - 1] == b'*' && b"^_".contains(&source[at - 2]);
+    before.is_some_and(|before| {
+        !before.is_ascii_whitespace() && (is_star || !b"([{*_|\"".contains(&before))
+    }) && !is_word(source, at + 1)
         && source.get(at + 1) != Some(&b'{')
 }
 

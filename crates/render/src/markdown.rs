@@ -1443,6 +1443,10 @@ mod tests {
                 r"so $$a*b*c_1$$, and $$ \frac{a}{b} *c* $$.",
                 r"so $$a*b*c_1$$, and $$ \frac{a}{b} *c* $$.",
             ),
+            (
+                r"$p^*$ and $q_*$ *are* it",
+                r"$p^*$ and $q_*$ <em>are</em> it",
+            ),
             ("$$a_1*b*c$$ is *it*", "$$a_1*b*c$$ is <em>it</em>"),
         ] {
             assert_eq!(html(markdown), format!("<p>{expected}</p>\n"), "{markdown}");

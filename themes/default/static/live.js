@@ -99,21 +99,15 @@
       const old = String(all("h1", bar)[0]?.textContent);
       morph(bar, parse(html).querySelector("header"));
       if (document.title.endsWith(old)) document.title = document.title.slice(0, -old.length) + title;
-      dress();
     },
     end({ html }) {
       over = true;
-      dress();
+      body.classList.replace("chat-live", "chat-frozen");
       if (!isEnd()) return;
       for (const footer of all(":scope > .end", main)) footer.remove();
       main.append(parse(html));
     },
     reload: () => refetch(),
-  };
-  /** What else of the page says what the header says. */
-  const dress = () => {
-    const isPrivate = all(".badge-private", bar)[0];
-    body.className = body.className.replace(/(visibility-)\w+/, `$1${isPrivate ? "private" : "public"}`).replace(/(chat-)(live|frozen)/, `$1${over ? "frozen" : "live"}`);
   };
 
   // Where the reader is
@@ -263,7 +257,7 @@
         if (end) for (const item of there.slice(end)) arrived(item);
         morph(bar, page.querySelector(".bar"));
         readalong.splitDays();
-        dress();
+        body.className = page.body.className;
       });
       document.title = page.title;
       Object.assign(body.dataset, page.body.dataset);

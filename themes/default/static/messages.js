@@ -3,12 +3,13 @@
 (() => {
   const { all, h, icon, main } = readalong;
 
+  const announce = (/** @type {string} */ text) => (all("#announce")[0].textContent = text);
   /** Says something for a moment. @param {string} text */
   const say = (text) => {
     const toast = h("p", { className: "toast" }, text);
     document.body.append(toast);
     setTimeout(() => toast.remove(), 1600);
-    all("#announce")[0].textContent = text;
+    announce(text);
   };
   readalong.say = say;
   /** @param {string} text */
@@ -26,7 +27,10 @@
     if (button) {
       const texts = all("pre", button.parentElement).map((/** @type {Element} */ pre) => String(pre.textContent).replace(/\n$/, ""));
       const shown = (/** @type {string} */ name) => button.replaceChildren(icon(name));
-      copy(texts.join("\n")).then(() => shown("check"));
+      copy(texts.join("\n")).then(() => {
+        shown("check");
+        announce("Copied");
+      });
       setTimeout(() => shown("copy"), 1600);
     }
     const link = /** @type {HTMLAnchorElement | null} */ (target.closest(".permalink"));

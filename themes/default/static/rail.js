@@ -13,10 +13,12 @@
   const linkTo = (/** @type {HTMLElement} */ prompt) => rail?.querySelector(`a:is([href$="#${prompt.id}"], [href*="#${prompt.id}&"])`);
   const lineOf = (/** @type {string} */ page, /** @type {string} */ id, /** @type {string} */ text) =>
     h("li", {}, h("a", { href: address(page, id), title: text }, h("bdi", {}, text)));
+  const topOf = (/** @type {any} */ prompt) => prompt?.getBoundingClientRect().top;
   const follow = () => {
-    // At the top it is the first.
-    const line = Math.min(innerHeight / 3, prompts[0]?.getBoundingClientRect().top + 2 * scrollY + 1);
-    current = prompts.findLastIndex((prompt) => prompt.getBoundingClientRect().top < line);
+    // At the top it is the first, at the end the last.
+    const rest = root.scrollHeight - innerHeight - scrollY;
+    const line = Math.max(Math.min(innerHeight - 2 * rest, 2 * scrollY), Math.min(innerHeight / 3, topOf(prompts[0]) + 2 * scrollY + 1));
+    current = prompts.findLastIndex((prompt) => topOf(prompt) < line);
     const link = prompts[current] && linkTo(prompts[current]);
     if (!rail || !link || link.ariaCurrent) return;
     rail.querySelector("[aria-current]")?.removeAttribute("aria-current");
@@ -41,7 +43,9 @@
 
   const step = (/** @type {1 | -1} */ by) => {
     follow(); // before the next frame
-    const within = by < 0 && prompts[current]?.getBoundingClientRect().top < 0;
+    const at = prompts.findIndex((prompt) => prompt.matches(":target") && topOf(prompt) > 0 && topOf(prompt) < innerHeight);
+    if (at >= 0) current = at; // where one went and it is in sight
+    const within = by < 0 && topOf(prompts[current]) < 0;
     const to = prompts[within ? current : current + by];
     if (to) location.replace(address(here, to.id));
     else all(`a[rel=${by > 0 ? "next" : "prev"}]`)[0]?.click();

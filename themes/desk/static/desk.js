@@ -125,6 +125,7 @@
       if (address) throw problem; // else it is what was done that counts
     });
     for (let link; !address && all(ROWS, now).length < all(ROWS).length && (link = all("[data-do=more]", now)[0]);) await further(now, link);
+    if (now) document.title = now.title;
     for (const part of all("[data-part]")) {
       const [next] = all(`[data-part="${part.dataset.part}"]`, now || part);
       const open = all("form", part).filter(isTyped).map((form) => form.closest("[id], [data-part]"));

@@ -182,11 +182,19 @@ impl Marks {
 fn role_of(role: &str) -> Option<Role> {
     Some(match role.to_ascii_lowercase().as_str() {
         "user" | "human" => Role::User,
-        "assistant" | "model" => Role::Assistant,
-        "system" | "developer" => Role::System,
+        "assistant" | "model" | "ai" => Role::Assistant,
+        "system" | "developer" | "platform" | "root" | "instruction" | "instructions"
+        | "context" => Role::System,
         "tool" | "function" | "ipython" => Role::Tool,
         _ => return None,
     })
+}
+
+/// An answer, as an API wraps it.
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
 }
 
 #[derive(Default)]
@@ -221,6 +229,9 @@ struct MessageOrChat<'a> {
     timestamp: Option<Timestamp>,
     #[serde(default, deserialize_with = "lenient::time")]
     updated_at: Option<Timestamp>,
+    /// Answers, in a log of requests.
+    #[serde(borrow, default, deserialize_with = "lenient::list")]
+    choices: Vec<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient::list")]
     tool_calls: Vec<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -318,6 +329,11 @@ fn chat_of<'a>(
         turns.push(turn);
     }
     turns.extend(turns_of(&messages, whole.model.as_ref())?);
+    // A log of requests has what came back beside what was asked; of several answers the first is the one that was taken.
+    if let Some(choice) = whole.choices.first() {
+        let answer = lenient::object_of::<Choice<'_>>(choice)?.and_then(|choice| choice.message);
+        turns.extend(turns_of(answer.as_slice(), whole.model.as_ref())?);
+    }
     Ok((
         turns,
         Listed::new(&whole.images, &whole.videos, &whole.audios)?,
@@ -375,6 +391,12 @@ fn turn_of<'a>(
         .refusal
         .clone()
         .filter(|refusal| !refusal.is_empty())
+        .filter(|refusal| {
+            !turn
+                .pieces
+                .iter()
+                .any(|piece| matches!(piece, Piece::Text(text) if text == refusal))
+        })
     {
         turn.pieces.push(Piece::Text(refusal));
     }

@@ -223,8 +223,8 @@ fn form(service: &Service, status: StatusCode, shown: Filled<'_>, problem: &str)
         )
     });
     let text = match service.has_owner() {
-        Ok(false) if provider.is_none() => NO_PASSWORD,
         _ if shown.next.starts_with("/s/") => IS_PRIVATE,
+        Ok(false) if provider.is_none() => NO_PASSWORD,
         _ => "",
     };
     let page = service.renderer.signin_page(&SigninPage {

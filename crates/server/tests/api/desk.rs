@@ -72,11 +72,12 @@ async fn shares_are_sorted_and_all_are_deleted() {
         )
         .await;
     assert_eq!(names(&rest), ["c"]);
-    let all = json!({"all": true, "ids": [chat]});
-    world
-        .json("DELETE", "/api/v1/shares", &world.ada, all)
-        .await
-        .expect_error(400, "bad_request");
+    for unclear in [json!({"all": true, "ids": [chat]}), json!({})] {
+        world
+            .json("DELETE", "/api/v1/shares", &world.ada, unclear)
+            .await
+            .expect_error(400, "bad_request");
+    }
     world
         .json("DELETE", "/api/v1/shares", &world.ada, json!({"all": true}))
         .await

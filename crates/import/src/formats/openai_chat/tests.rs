@@ -17,6 +17,8 @@ fn roles_have_several_names() {
         "ASSISTANT",
         "ipython",
         "boss",
+        "ai",
+        "Platform",
     ]
     .map(said)
     .into();
@@ -33,9 +35,28 @@ fn roles_have_several_names() {
             "user",
             "assistant",
             "tool",
-            "system meta"
+            "system meta",
+            "assistant",
+            "system hidden"
         ]
     );
+}
+
+#[test]
+fn an_answer_beside_its_request_is_read_and_a_refusal_stands_there_once() {
+    let log = serde_json::json!({
+        "model": "m-1",
+        "messages": [{"role": "user", "content": "Why?"}],
+        "choices": [
+            {"message": {"role": "assistant", "content": "No.", "refusal": "No."}},
+            {"message": {"role": "assistant", "content": "Another."}}
+        ]
+    });
+    let imported = read_bytes(log.to_string().into_bytes());
+    let text = outline(&imported.chat);
+    assert!(text.contains("user\n  text \"Why?\"\nassistant"), "{text}");
+    assert_eq!(text.matches("\"No.\"").count(), 1, "{text}");
+    assert!(!text.contains("Another"), "{text}");
 }
 
 #[test]

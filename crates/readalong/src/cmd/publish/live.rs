@@ -1302,7 +1302,8 @@ fn stream(
 fn hear(body: impl Read, sender: &mpsc::Sender<Heard>) -> anyhow::Result<Heard> {
     let mut is_end = false;
     for line in BufReader::new(body).lines() {
-        let line = line.context("our server is gone")?;
+        // Without what the file system would advise for such an error.
+        let line = line.map_err(|error| anyhow!("our server is gone: {error}"))?;
         is_end |= line.starts_with("event: close");
         let Some(text) = line.strip_prefix("data: ") else {
             continue;
