@@ -1,6 +1,6 @@
 //! Makes the built-in scripts small: what readers load is the shortest form of what stands in `*/static`. Nothing else of a theme is changed.
 
-use std::{env, error::Error, fs, path::Path};
+use std::{env, error::Error, fs, io::ErrorKind, path::Path};
 
 use oxc::{
     allocator::Allocator,
@@ -11,18 +11,19 @@ use oxc::{
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let out = env::var("OUT_DIR")?;
+    // Runs again whenever a file of this package changes, or a theme comes or goes: that is what Cargo does where nothing is said.
+    let scripts = Path::new(&env::var("OUT_DIR")?).join("scripts");
+    match fs::remove_dir_all(&scripts) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => fs::create_dir(&scripts)?,
+    }
     for theme in fs::read_dir(".")? {
         let folder = theme?.path().join("static");
         if !folder.is_dir() {
             continue;
         }
-        println!("cargo::rerun-if-changed={}", folder.display());
-        let small = Path::new(&out).join("scripts").join(&folder);
-        match fs::remove_dir_all(&small) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => fs::create_dir_all(&small)?,
-        }
+        let small = scripts.join(&folder);
+        fs::create_dir_all(&small)?;
         for file in fs::read_dir(&folder)? {
             let path = file?.path();
             if path.extension().is_some_and(|extension| extension == "js") {

@@ -53,7 +53,7 @@
   command("next", () => step(1), "j");
   command("previous", () => step(-1), "k");
 
-  // Over a page without a column for it
+  // Over the page, where it has no column
   const isOpen = () => root.classList.contains("rail-open");
   const focus = () => (all("#rail [aria-current]")[0] || all("#rail li a")[0])?.focus();
   const show = (/** @type {boolean} */ open) => {

@@ -1,5 +1,5 @@
-// What a reader can do on any page: menu, keys, text size, theme, folds, paper. Pages read without it; other scripts build on it.
-// Classic, so that it runs from file:// too. Data comes as scripts that call readalong.data().
+// What a reader can do on any page: menu, keys, text size, theme, folds, paper. Pages read fully without it. Other scripts build on it.
+// A classic script, so that it runs from file:// too. Data comes as script files that call readalong.data().
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -14,7 +14,7 @@
     node.append(...children);
     return node;
   };
-  /** Where pages, data and scripts are: beside this page, or where the book says.
+  /** Where pages, data and scripts are: beside this page, or where a book that is shown in one place says.
    *  @type {{address: (page: string, anchor: string) => string, run: (src: string) => Promise<any>, read?: (name: string) => Promise<any>, isOpened?: boolean}} */
   const { address, run, read, isOpened } = globalThis.readalong || {
     address: (/** @type {string} */ page, /** @type {string} */ anchor) => (page === here ? "" : page) + (anchor && `#${anchor}`),
@@ -29,7 +29,7 @@
 
   /** @type {Map<string, {promise: Promise<any>, resolve: (value: any) => void}>} */
   const loading = new Map();
-  /** For data scripts. @param {string} name @param {any} value */
+  /** Called by data scripts. @param {string} name @param {any} value */
   const data = (name, value) => loading.get(name)?.resolve(value);
   /** Loads data/<name>.js; nothing is kept. @param {string} name @returns {Promise<any>} */
   const load = (name) => {
@@ -79,7 +79,7 @@
       open.open = false;
       all("summary", open)[0].focus();
     }
-    if (event.key === "End" || event.metaKey) main?.classList.add("whole"); // ⌘↓ too
+    if (event.key === "End" || event.metaKey) main?.classList.add("whole"); // ⌘↓ too: guessed heights would end it short
     const target = /** @type {Element} */ (event.target);
     if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select") || !Object.hasOwn(keys, event.key)) return;
     event.preventDefault();
@@ -124,7 +124,7 @@
   });
   command("keys", () => all("#keys")[0].showPopover?.(), "?");
 
-  // A frozen share: its bundle, also as a file, where a server says so
+  // A frozen share: which bundle it is, and the bundle as a file, where a server says so
   const tell = () => load("bundle").then((id) => {
     if (all(".bundle", info).length) return;
     all("dl", info)[0].append(h("dt", { className: "bundle" }, "Bundle"), h("dd", {}, h("code", {}, id)));
@@ -132,7 +132,7 @@
   }).catch(() => {});
   if (all(".chat-frozen .badge").length) for (const box of all(".menu, .info")) box.addEventListener("toggle", tell, { once: true });
 
-  // Find: its scripts come when it is used
+  // Find: its scripts come when somebody looks for something
   const [box] = all(".find");
   if (box) {
     const [input] = all("input", box);
