@@ -1,6 +1,6 @@
 //! The event log of readalong and its tables, in one SQLite file, with the artifacts of chats in a folder beside it.
 //!
-//! One thread writes ([`Store::write`]); what waits is written together and acknowledged when it is durable. Readers have connections of
+//! One thread writes ([`Store::write`]); what waits is written together, told to those who read, and acknowledged when it is durable. Readers have connections of
 //! their own ([`Store::read`]) and see what was there when they began. The tables of chats and shares are written by one function, which takes one
 //! event (`apply.rs`). Nothing here is `async`, and SQL is nowhere else.
 //!
@@ -20,6 +20,7 @@ mod search;
 mod showcase;
 mod sql;
 mod store;
+mod sync;
 mod write;
 mod writer;
 

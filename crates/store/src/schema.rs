@@ -56,6 +56,8 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection> {
     let mut connection = open_ours(path)?;
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A commit does not wait for the disk: see sync.rs.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
     migrate(&mut connection, &MIGRATIONS)?;

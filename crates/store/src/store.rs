@@ -21,6 +21,7 @@ use crate::{
     reserve::Reserve,
     schema,
     sql::Result,
+    sync::Syncer,
     writer::{Job, Writer},
 };
 
@@ -53,13 +54,14 @@ struct Inner {
     /// `None` only while the store is closed.
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
+    syncer: Option<JoinHandle<()>>,
 }
 
 impl Store {
     /// Opens the store in a folder, makes it where it is not there, and starts its writer.
     ///
-    /// `on_commit` is called on the writer's thread after each commit, with its events in the order of the log, before those who wrote are answered. It should
-    /// not take long. It must not hold the store, or the store is never closed.
+    /// `on_commit` is called on the writer's thread after each commit, with its events in the order of the log, before those who wrote are answered and while
+    /// the disk may not have them yet. It should not take long. It must not hold the store, or the store is never closed.
     ///
     /// # Errors
     /// The folder cannot be written; the database is another program's or a later readalong's, or is damaged.
@@ -73,8 +75,10 @@ impl Store {
         let settings_version = Arc::new(AtomicU64::new(0));
         let waiting = Arc::new(AtomicUsize::new(0));
         let (jobs, queue) = mpsc::channel();
+        let (syncer, sync_thread) = Syncer::start(&database)?;
         let writer = Writer::new(
             connection,
+            syncer,
             artifacts.clone(),
             Reserve::of(folder),
             last_seq.clone(),
@@ -96,6 +100,7 @@ impl Store {
                 readers: Mutex::default(),
                 jobs: Some(jobs),
                 writer: Some(thread),
+                syncer: Some(sync_thread),
             }),
         })
     }
@@ -122,8 +127,8 @@ impl Store {
         self.inner.settings_version.load(Ordering::Acquire)
     }
 
-    /// Writes when its turn comes, with all else that waits. `done` is called on the writer's thread once the write is durable, or has failed and changed
-    /// nothing; it should not take long. Does not wait.
+    /// Writes when its turn comes, with all else that waits. `done` is called on a thread of the store's once the write is durable, or has failed and
+    /// changed nothing; it should not take long. Only where syncing the disk fails ([`StoreError::Io`]) is the write there and perhaps not for good. Does not wait.
     pub fn write(&self, write: Write, done: impl FnOnce(Result<Written>) + Send + 'static) {
         let inner = &self.inner;
         if inner.waiting.fetch_add(1, Ordering::AcqRel) >= QUEUE_MAX {
@@ -143,7 +148,7 @@ impl Store {
         }
     }
 
-    /// Writes and waits until it is durable. Not for the writer's own thread.
+    /// Writes and waits until it is durable. Not for the store's own threads.
     ///
     /// # Errors
     /// The write cannot be done; nothing is changed then.
@@ -233,7 +238,8 @@ impl Store {
 }
 
 impl Drop for Inner {
-    /// Lets the writer finish what waits. The last clone may well go on the writer's own thread, which cannot wait for itself.
+    /// Lets the writer finish what waits. The last clone may well go on a thread of the store's own, which cannot wait for itself, nor the writer for the
+    /// one that syncs what it wrote.
     fn drop(&mut self) {
         // Readers go first: the last connection to be closed empties SQLite's log, which one that only reads cannot.
         self.readers
@@ -241,11 +247,15 @@ impl Drop for Inner {
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
         self.jobs = None;
-        if let Some(writer) = self.writer.take()
-            && writer.thread().id() != thread::current().id()
+        for thread in [self.writer.take(), self.syncer.take()]
+            .into_iter()
+            .flatten()
         {
-            // A writer that panicked has said so already.
-            let _ = writer.join();
+            if thread.thread().id() == thread::current().id() {
+                return;
+            }
+            // One that panicked has said so already.
+            let _ = thread.join();
         }
     }
 }

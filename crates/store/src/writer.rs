@@ -21,6 +21,7 @@ use crate::{
     schema,
     search::{self, Step},
     sql::{self, Result},
+    sync::{Syncer, Waiter},
 };
 
 /// Writes that one transaction takes at most, so that the first of them is answered soon.
@@ -64,13 +65,13 @@ pub(crate) struct After {
 /// The writer and what it has to clear away.
 pub(crate) struct Writer {
     connection: Connection,
+    syncer: Syncer,
     artifacts: Arc<Artifacts>,
     reserve: Reserve,
     last_seq: Arc<AtomicU64>,
     /// See [`Store::settings_version`](crate::Store::settings_version).
     settings_version: Arc<AtomicU64>,
     seq: Seq,
-    is_full_sync: bool,
     /// How long SQLite's log gets before it is copied into the database, in pages; 0 for never.
     checkpoint_pages: i32,
     truncate_due: bool,
@@ -88,6 +89,7 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(
         connection: Connection,
+        syncer: Syncer,
         artifacts: Arc<Artifacts>,
         reserve: Reserve,
         last_seq: Arc<AtomicU64>,
@@ -96,16 +98,15 @@ impl Writer {
         let newest = "SELECT coalesce(max(seq), 0) FROM events";
         let seq = sql::one(&connection, newest, [], |row| sql::seq(row, 0))?.unwrap_or(0);
         last_seq.store(seq, Ordering::Release);
-        connection.pragma_update(None, "synchronous", "FULL")?;
         artifacts.sweep(|digest| is_named(&connection, digest))?;
         Ok(Self {
             connection,
+            syncer,
             artifacts,
             reserve,
             last_seq,
             settings_version,
             seq,
-            is_full_sync: true,
             checkpoint_pages: schema::CHECKPOINT_PAGES,
             truncate_due: false,
             purge_due: true,
@@ -150,7 +151,7 @@ impl Writer {
         }
     }
 
-    /// Writes jobs durably, tells what happened, answers. Where the disk is full, those that take something back are still written.
+    /// Writes jobs, tells what happened, answers when the disk has them. Where the disk is full, those that take something back are still written.
     fn write_batch(&mut self, jobs: Vec<Job>, on_commit: &mut impl FnMut(&[Event])) {
         let (writes, waiters): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|job| (job.write, job.done)).unzip();
@@ -161,29 +162,57 @@ impl Writer {
             .map(|(place, write)| (place, write.clone()))
             .collect();
         let count = writes.len();
+        let is_durable = writes.iter().any(Write::is_durable);
         // What is left of the space is not for others, until it is whole again.
         self.fill_reserve();
         let tried = match self.reserve.is_due() {
             true => Err(StoreError::Full),
             false => self.try_write(writes, on_commit),
         };
-        let written = match tried {
+        let (written, after) = match tried {
             Ok(written) => written,
             Err(StoreError::Full) if !taken_back.is_empty() => {
                 let mut all = vec![Err(StoreError::Full); count];
                 let (places, writes): (Vec<_>, Vec<_>) = taken_back.into_iter().unzip();
-                if let Ok(written) = self.write_from_reserve(&writes, on_commit) {
-                    for (place, written) in places.into_iter().zip(written) {
-                        all[place] = written;
-                    }
+                let tried = self.write_from_reserve(&writes, on_commit);
+                let (written, after) = tried.unwrap_or_default();
+                for (place, written) in places.into_iter().zip(written) {
+                    all[place] = written;
                 }
-                all
+                (all, after)
             }
-            Err(error) => vec![Err(error); count],
+            Err(error) => (vec![Err(error); count], After::default()),
         };
-        for (done, written) in waiters.into_iter().zip(written) {
+        let answers = waiters.into_iter().zip(written).collect();
+        self.answer(answers, is_durable, after);
+    }
+
+    /// Answers those who wrote, now or when the disk has it. Nothing is cleared away before the disk has what says so.
+    fn answer(&mut self, mut answers: Vec<Waiter>, is_durable: bool, after: After) {
+        if is_durable && !after.is_removing() && !self.syncer.is_doubtful() {
+            self.clear_away(after);
+            return self.syncer.answer(answers);
+        }
+        if is_durable && let Err(error) = self.sync() {
+            for (_, written) in &mut answers {
+                *written = written.clone().and(Err(error.clone()));
+            }
+        }
+        self.clear_away(after);
+        for (done, written) in answers {
             done(written);
         }
+    }
+
+    /// Waits until the disk has what is committed.
+    fn sync(&mut self) -> Result<()> {
+        if self.syncer.is_doubtful() {
+            if !self.truncate_log()? {
+                return Err(StoreError::Busy);
+            }
+            self.syncer.trust();
+        }
+        self.syncer.sync()
     }
 
     /// Writes all or nothing, with as much of the space that is kept for that as it takes.
@@ -191,7 +220,7 @@ impl Writer {
         &mut self,
         writes: &[Write],
         on_commit: &mut impl FnMut(&[Event]),
-    ) -> Result<Vec<Result<Written>>> {
+    ) -> Result<(Vec<Result<Written>>, After)> {
         // Of what was given away before, something may be left.
         let mut is_used_up = !self.reserve.is_due();
         loop {
@@ -204,12 +233,12 @@ impl Writer {
         }
     }
 
-    /// Writes all or nothing, tells what happened.
+    /// Writes all or nothing, tells what happened. Readers see it then; the disk need not have it yet.
     fn try_write(
         &mut self,
         writes: Vec<Write>,
         on_commit: &mut impl FnMut(&[Event]),
-    ) -> Result<Vec<Result<Written>>> {
+    ) -> Result<(Vec<Result<Written>>, After)> {
         let before = self.seq;
         let is_of_sources = writes.iter().all(Write::is_of_source);
         // A mistake that one write brings to light does not end the writing. Where it comes to light after the commit it does: who was not told of what
@@ -225,8 +254,7 @@ impl Writer {
                     self.index_at
                         .get_or_insert_with(|| Instant::now() + INDEX_AFTER);
                 }
-                self.clear_away(batch.after);
-                Ok(batch.written)
+                Ok((batch.written, batch.after))
             }
             Err(error) => {
                 self.seq = before;
@@ -241,7 +269,6 @@ impl Writer {
 
     /// Writes all in one transaction. A write that fails leaves the others alone; an error means that nothing was written.
     fn commit(&mut self, writes: Vec<Write>) -> Result<Batch> {
-        self.set_sync(writes.iter().any(Write::is_durable))?;
         self.connection
             .prepare_cached("BEGIN IMMEDIATE")?
             .execute([])?;
@@ -295,16 +322,6 @@ impl Writer {
         Ok(written)
     }
 
-    /// Waits for the disk at each commit, or does not.
-    fn set_sync(&mut self, is_full: bool) -> Result<()> {
-        if is_full != self.is_full_sync {
-            let level = if is_full { "FULL" } else { "NORMAL" };
-            self.connection.pragma_update(None, "synchronous", level)?;
-            self.is_full_sync = is_full;
-        }
-        Ok(())
-    }
-
     /// While the disk is full, SQLite's log is not copied into the database: that would take all the space that is kept for taking back.
     fn set_checkpoints(&mut self) -> Result<()> {
         let pages = match self.reserve.is_due() {
@@ -327,10 +344,10 @@ impl Writer {
     }
 
     fn clear_away(&mut self, after: After) {
+        let is_new = after.is_removing();
         for digest in after.named {
             self.artifacts.named(digest);
         }
-        let is_new = after.truncate || !after.unnamed.is_empty();
         self.truncate_due |= after.truncate;
         self.purge_due |= after.truncate;
         self.unnamed.extend(after.unnamed);
@@ -397,7 +414,6 @@ impl Writer {
         if !purge::is_due(&self.connection)? {
             return Ok(false);
         }
-        self.set_sync(false)?;
         let transaction = self.connection.transaction()?;
         purge::some(&transaction)?;
         transaction.commit()?;
@@ -426,7 +442,6 @@ impl Writer {
     }
 
     fn index_step(&mut self) -> Result<Step> {
-        self.set_sync(false)?;
         let transaction = self.connection.transaction()?;
         let step = search::step(&transaction)?;
         transaction.commit()?;
@@ -450,6 +465,11 @@ struct Batch {
 }
 
 impl After {
+    /// True where something is to be removed from the disk.
+    fn is_removing(&self) -> bool {
+        self.truncate || !self.unnamed.is_empty()
+    }
+
     fn add(&mut self, other: Self) {
         self.truncate |= other.truncate;
         self.named.extend(other.named);
