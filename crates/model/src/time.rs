@@ -1,6 +1,6 @@
 //! Points in time, UTC, to the millisecond.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroI64, str::FromStr};
 
 use jiff::{
     civil::{DateTime, date},
@@ -10,8 +10,9 @@ use jiff::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Milliseconds since 1970-01-01T00:00:00Z; written as RFC 3339 with `Z`.
+// Held moved by `SHIFT`, so that it is never 0 and an optional one is no larger: a long chat has many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
+pub struct Timestamp(NonZeroI64);
 
 /// The text or number names no point in time that can be written as RFC 3339.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub struct TimestampError(String);
 /// Numbers above this are milliseconds, below it seconds: the year 5138 in seconds, 1973 in milliseconds.
 const SECONDS_MAX: f64 = 1e11;
 
+/// More milliseconds than the calendar has on either side of 1970.
+const SHIFT: i64 = 1 << 60;
+
 impl Timestamp {
     /// The time so many milliseconds after 1970, where the calendar has it.
     ///
@@ -28,7 +32,7 @@ impl Timestamp {
     /// The year is outside of -9999 to 9999.
     pub fn from_millis(millis: i64) -> Result<Self, TimestampError> {
         match jiff::Timestamp::from_millisecond(millis) {
-            Ok(_) => Ok(Self(millis)),
+            Ok(_) => Ok(Self::new(millis)),
             Err(_) => Err(TimestampError(millis.to_string())),
         }
     }
@@ -36,12 +40,17 @@ impl Timestamp {
     /// The time so long after 1970, as clocks give it; the last millisecond that there is where the calendar ends before.
     pub fn after_epoch(since: std::time::Duration) -> Self {
         let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        Self(millis).min(Self::last())
+        Self::new(millis.min(Self::last().millis()))
+    }
+
+    /// A time of the calendar.
+    fn new(millis: i64) -> Self {
+        Self(NonZeroI64::new(millis + SHIFT).unwrap_or(NonZeroI64::MIN))
     }
 
     fn last() -> Self {
         // The milliseconds behind the last whole second are refused when they are read again.
-        Self(jiff::Timestamp::MAX.as_second() * 1000)
+        Self::new(jiff::Timestamp::MAX.as_second() * 1000)
     }
 
     /// Reads a number as foreign transcripts write it: seconds (with fraction), milliseconds, microseconds or nanoseconds since 1970.
@@ -63,7 +72,7 @@ impl Timestamp {
 
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub fn millis(self) -> i64 {
-        self.0
+        self.0.get() - SHIFT
     }
 
     /// `YYYY-MM-DD`, UTC.
@@ -77,7 +86,7 @@ impl Timestamp {
     }
 
     fn jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        jiff::Timestamp::from_millisecond(self.millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -93,12 +102,12 @@ impl FromStr for Timestamp {
     /// Reads RFC 3339; a time without offset is taken as UTC, one behind the last that there is as the last.
     fn from_str(text: &str) -> Result<Self, TimestampError> {
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
-            return Ok(Self(time.as_millisecond()).min(Self::last()));
+            return Ok(Self::new(time.as_millisecond()).min(Self::last()));
         }
         if let Ok(naive) = text.parse::<DateTime>()
             && let Ok(time) = naive.to_zoned(TimeZone::UTC)
         {
-            return Ok(Self(time.timestamp().as_millisecond()).min(Self::last()));
+            return Ok(Self::new(time.timestamp().as_millisecond()).min(Self::last()));
         }
         match Pieces::parse(text) {
             // People write the last day of the calendar for what never ends; times end before it, so that no offset leads out of it.

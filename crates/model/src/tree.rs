@@ -23,7 +23,9 @@ const ROOT: u32 = u32::MAX;
 #[derive(Debug)]
 enum Replies {
     One(usize),
-    Several(Vec<usize>),
+    /// Apart from the map: few messages have several, and room for them would be in the entry of each.
+    #[expect(clippy::box_collection)]
+    Several(Box<Vec<usize>>),
 }
 
 impl Replies {
@@ -36,7 +38,7 @@ impl Replies {
 
     fn push(&mut self, place: usize) {
         match self {
-            Self::One(first) => *self = Self::Several(vec![*first, place]),
+            Self::One(first) => *self = Self::Several(Box::new(vec![*first, place])),
             Self::Several(places) => places.push(place),
         }
     }

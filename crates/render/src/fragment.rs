@@ -204,8 +204,8 @@ impl FragmentRenderer<'_> {
         let mut others = Others::default();
         for place in &item.parts {
             let anchor =
-                (place.message != last_message).then(|| self.outline.anchor(place.message));
-            last_message = place.message;
+                (place.message() != last_message).then(|| self.outline.anchor(place.message()));
+            last_message = place.message();
             fragment.anchors.extend(anchor.clone());
             match self.outline.part(*place) {
                 Part::ToolCall(call) => {
@@ -228,7 +228,7 @@ impl FragmentRenderer<'_> {
                     }
                     shown.size = (lines > 0).then(|| activity::count(lines, "line"));
                     for thread in self.outline.index.threads_at(*place) {
-                        let context = self.thread(*thread, depth, place.message, fragment)?;
+                        let context = self.thread(*thread, depth, place.message(), fragment)?;
                         shown.threads.push(context);
                     }
                     done.push(Done {
@@ -256,7 +256,7 @@ impl FragmentRenderer<'_> {
                     let html = (!markdown.is_empty()).then(|| {
                         self.markdown(
                             markdown,
-                            &format!("{}-{}", self.outline.anchor(place.message), place.part),
+                            &format!("{}-{}", self.outline.anchor(place.message()), place.part()),
                             false,
                         )
                     });
@@ -295,9 +295,9 @@ impl FragmentRenderer<'_> {
             .parts
             .iter()
             .filter(|place| matches!(self.outline.part(**place), Part::ToolCall(_)));
-        let first = self.outline.message(calls.clone().next()?.message).at?;
+        let first = self.outline.message(calls.clone().next()?.message()).at?;
         let ends = calls.flat_map(|place| self.outline.index.results_of(*place));
-        let ends = ends.filter_map(|place| self.outline.message(place.message).at);
+        let ends = ends.filter_map(|place| self.outline.message(place.message()).at);
         let last = ends.max()?;
         activity::duration(u64::try_from(last.millis() - first.millis()).ok()?)
     }

@@ -52,8 +52,25 @@ fn call_key(call_id: &str) -> u64 {
 /// The place of a part: message, then part within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PartPlace {
-    pub(crate) message: usize,
-    pub(crate) part: usize,
+    message: u32,
+    part: u32,
+}
+
+impl PartPlace {
+    pub(crate) fn new(message: usize, part: usize) -> Self {
+        Self {
+            message: message as u32,
+            part: part as u32,
+        }
+    }
+
+    pub(crate) fn message(self) -> usize {
+        self.message as usize
+    }
+
+    pub(crate) fn part(self) -> usize {
+        self.part as usize
+    }
 }
 
 /// What is known of a message.
@@ -424,7 +441,7 @@ impl Index {
     }
 
     pub(crate) fn part(&self, place: PartPlace) -> Option<&PartLine> {
-        self.line(place.message)?.parts.get(place.part)
+        self.line(place.message())?.parts.get(place.part())
     }
 
     pub(crate) fn thread_of(&self, place: usize) -> ThreadId {
@@ -446,7 +463,7 @@ impl Index {
         let calls = self.calls.get(&part.call)?.calls.as_slice();
         let before = &calls[..calls.partition_point(|call| *call < place)];
         let mut before = before.iter().rev().copied();
-        before.find(|call| self.shown(call.message).is_some())
+        before.find(|call| self.shown(call.message()).is_some())
     }
 
     /// Where the results of the call at a place are: one as a rule, several where a tool answers in pieces. They stand before the next
@@ -458,7 +475,7 @@ impl Index {
             (places.calls.as_slice(), places.results.as_slice())
         });
         let after = |places: &'_ [PartPlace]| places.partition_point(|other| *other <= place);
-        let is_shown = |place: &PartPlace| self.shown(place.message).is_some();
+        let is_shown = |place: &PartPlace| self.shown(place.message()).is_some();
         let mut later = calls[after(calls)..].iter().copied();
         let next = later.find(is_shown);
         let results = results[after(results)..].iter().copied();
@@ -534,7 +551,7 @@ impl Index {
         while let (true, Some(place)) = (sum <= THREAD_TEXT_BYTES_MAX, waiting.next()) {
             let message = *place as usize;
             for part in 0..self.line(message).map_or(0, |line| line.parts.len()) {
-                let threads = self.threads_at(PartPlace { message, part });
+                let threads = self.threads_at(PartPlace::new(message, part));
                 for within in threads.iter().filter(|_| depth < THREAD_DEPTH_MAX) {
                     let weight = self.weight_with_threads(*within, depth + 1);
                     sum += Some(weight)
@@ -665,7 +682,7 @@ impl Index {
 
     fn add_calls(&mut self, message: usize, line: &Line) {
         for (part, content) in line.parts.iter().enumerate() {
-            let place = PartPlace { message, part };
+            let place = PartPlace::new(message, part);
             if content.is_call() {
                 self.calls
                     .entry(content.call)
@@ -711,7 +728,7 @@ impl Index {
 
     fn remove_calls(&mut self, message: usize, line: &Line) {
         for (part, content) in line.parts.iter().enumerate().rev() {
-            let place = PartPlace { message, part };
+            let place = PartPlace::new(message, part);
             let Some(call) = self.calls.get_mut(&content.call) else {
                 continue;
             };
@@ -759,7 +776,7 @@ impl Index {
             let places = places.map_or(&[][..], |places| places.calls.as_slice());
             places
                 .iter()
-                .map(|place| self.thread_of(place.message))
+                .map(|place| self.thread_of(place.message()))
                 .collect()
         };
         let shown = left_out.shown_threads(threads, &called_in);
@@ -802,10 +819,10 @@ impl Index {
             let mut is_shown = false;
             for place in places
                 .iter()
-                .filter(|place| self.shown(place.message).is_some())
+                .filter(|place| self.shown(place.message()).is_some())
             {
                 is_shown = true;
-                below[self.thread_of(place.message).0 as usize].push((*place, *call));
+                below[self.thread_of(place.message()).0 as usize].push((*place, *call));
             }
             for &thread in started.iter().filter(|thread| self.shows_thread(**thread)) {
                 is_called[thread] |= is_shown;
@@ -917,8 +934,8 @@ mod tests {
         ];
         let index = index_of(parts, 0, "");
         let results = |part| -> Vec<usize> {
-            let results = index.results_of(PartPlace { message: 0, part });
-            results.map(|place| place.part).collect()
+            let results = index.results_of(PartPlace::new(0, part));
+            results.map(|place| place.part()).collect()
         };
         assert_eq!(results(1), [2, 3]);
         assert_eq!(results(4), [6]);
@@ -935,7 +952,7 @@ mod tests {
         let calls = (0..count).map(|_| call("x"));
         let results = (0..count).map(|_| result("x"));
         let index = index_of(calls.chain(results).collect(), count, "x");
-        let place = |part| PartPlace { message: 0, part };
+        let place = |part| PartPlace::new(0, part);
         assert_eq!(index.threads_at(place(0)).len(), count);
         assert_eq!(index.home_of(ThreadId(1)), Some(place(0)));
         let shown: usize = (0..count)

@@ -10,6 +10,7 @@ use std::{
 };
 
 use readalong_model::{Artifact, Message, Part, Role, Snapshot, Thread, ThreadId, Timestamp};
+use smallvec::SmallVec;
 
 pub(crate) use crate::index::PartPlace;
 use crate::index::{Index, Key, PartKind, PartLine, anchor_of};
@@ -40,7 +41,7 @@ pub(crate) struct Item {
     pub(crate) kind: ItemKind,
     /// The message that it begins with.
     pub(crate) message: usize,
-    pub(crate) parts: Vec<PartPlace>,
+    pub(crate) parts: SmallVec<[PartPlace; 2]>,
     /// The time of the item, where its day is not that of the item before.
     pub(crate) day: Option<Timestamp>,
     /// Who speaks, where that is not clear from what comes before.
@@ -67,7 +68,7 @@ impl Item {
         Self {
             kind: ItemKind::LooseThread(thread),
             message: index.path_of(thread, None).first().copied().unwrap_or(0),
-            parts: Vec::new(),
+            parts: SmallVec::new(),
             day: None,
             author: None,
             has_anchor: false,
@@ -88,19 +89,21 @@ impl Item {
     pub(crate) fn first_part(&self) -> PartPlace {
         let message = self.message;
         let first = self.parts.first().copied();
-        first.unwrap_or(PartPlace { message, part: 0 })
+        first.unwrap_or(PartPlace::new(message, 0))
     }
 
     /// The last message that is in it.
     pub(crate) fn last_message(&self) -> usize {
-        self.parts.last().map_or(self.message, |part| part.message)
+        self.parts
+            .last()
+            .map_or(self.message, |part| part.message())
     }
 
     /// The name of the item within its chat, which it keeps.
     pub(crate) fn key(&self, index: &Index) -> ItemKey {
         let part = match self.kind {
             ItemKind::LooseThread(_) => WHOLE_THREAD,
-            _ => self.first_part().part as u32,
+            _ => self.first_part().part() as u32,
         };
         ItemKey {
             message: index.line(self.message).map_or(0, |line| line.key),
@@ -187,8 +190,8 @@ impl<'a> Outline<'a> {
     }
 
     pub(crate) fn part(&self, place: PartPlace) -> &'a Part {
-        let parts = &self.message(place.message).parts;
-        parts.get(place.part).unwrap_or(&NO_PART)
+        let parts = &self.message(place.message()).parts;
+        parts.get(place.part()).unwrap_or(&NO_PART)
     }
 
     pub(crate) fn anchor(&self, place: usize) -> String {
@@ -233,7 +236,7 @@ impl<'i> Items<'i> {
         };
         let mut has_item = false;
         for (part, content) in line.parts.iter().enumerate() {
-            let place = PartPlace { message, part };
+            let place = PartPlace::new(message, part);
             let mut weight_bytes = content.weight_bytes;
             if content.kind == PartKind::Delegation {
                 weight_bytes = weight_bytes.saturating_add(DELEGATION_BYTES);
@@ -267,7 +270,7 @@ impl<'i> Items<'i> {
 
     /// What kind of item a part belongs to; `None` where it is shown elsewhere.
     fn kind_of(&self, part: &PartLine, place: PartPlace) -> Option<ItemKind> {
-        let line = self.index.line(place.message)?;
+        let line = self.index.line(place.message())?;
         match part.kind {
             PartKind::Call | PartKind::Delegation | PartKind::Quiet => Some(ItemKind::Activity),
             PartKind::Result => self.index.is_orphan(place).then_some(ItemKind::Activity),
@@ -289,12 +292,12 @@ impl<'i> Items<'i> {
         let same_message = last
             .parts
             .last()
-            .is_some_and(|part| part.message == place.message);
+            .is_some_and(|part| part.message() == place.message());
         match kind {
             ItemKind::Activity => {
                 let fits = last.parts.len() < ACTIVITY_ENTRIES_MAX
                     && last.weight_bytes.saturating_add(weight_bytes) <= ACTIVITY_BYTES_MAX;
-                fits && (same_message || self.index.alternatives(place.message).len() < 2)
+                fits && (same_message || self.index.alternatives(place.message()).len() < 2)
             }
             _ => same_message,
         }
@@ -315,7 +318,7 @@ impl<'i> Items<'i> {
         self.done.push(Item {
             kind,
             message,
-            parts: Vec::new(),
+            parts: SmallVec::new(),
             day: line.at.filter(|_| is_new_day),
             author,
             has_anchor,

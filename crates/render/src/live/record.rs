@@ -6,6 +6,7 @@ use std::{
 };
 
 use readalong_model::{Seq, Thread, ThreadId};
+use smallvec::SmallVec;
 
 use crate::{
     fragment::Fragment,
@@ -39,7 +40,7 @@ pub(super) struct Facts {
     /// First words of a prompt.
     pub(super) prompt: Option<Box<str>>,
     /// Anchors of the messages that begin in it, without the `m`.
-    anchors: Box<[u64]>,
+    anchors: SmallVec<[u64; 2]>,
 }
 
 impl Record {
@@ -143,8 +144,8 @@ impl<'a> Rests<'a> {
             self.versions(item.message);
         }
         for place in &item.parts {
-            place.part.hash(&mut self.hasher);
-            self.message(place.message);
+            place.part().hash(&mut self.hasher);
+            self.message(place.message());
             self.call(*place, 0);
         }
         if let ItemKind::LooseThread(thread) = item.kind {
@@ -173,8 +174,8 @@ impl<'a> Rests<'a> {
     fn call(&mut self, place: PartPlace, depth: usize) {
         let index = self.index;
         for result in index.results_of(place) {
-            result.part.hash(&mut self.hasher);
-            self.message(result.message);
+            result.part().hash(&mut self.hasher);
+            self.message(result.message());
         }
         for thread in index.threads_at(place) {
             self.thread(*thread, depth);
@@ -197,7 +198,7 @@ impl<'a> Rests<'a> {
             self.versions(message);
             let parts = self.index.line(message).map_or(0, |line| line.parts.len());
             for part in 0..parts {
-                let place = PartPlace { message, part };
+                let place = PartPlace::new(message, part);
                 // A result stands for itself or with its call.
                 self.index.is_orphan(place).hash(&mut self.hasher);
                 self.call(place, depth + 1);

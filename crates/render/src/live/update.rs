@@ -91,7 +91,7 @@ impl Changed {
     /// Notes the calls that the results in a message answer.
     fn note_calls(&mut self, index: &Index, message: usize) {
         let parts = index.line(message).map_or(0, |line| line.parts.len());
-        let places = (0..parts).map(|part| PartPlace { message, part });
+        let places = (0..parts).map(|part| PartPlace::new(message, part));
         self.calls
             .extend(places.filter_map(|place| index.call_of(place)));
     }
@@ -613,7 +613,7 @@ impl LiveBook {
         let (mut calls, mut loose) = (Vec::new(), HashSet::new());
         let mut threads = changed.threads.clone();
         for call in &changed.calls {
-            match self.index.thread_of(call.message) {
+            match self.index.thread_of(call.message()) {
                 ThreadId::MAIN => calls.push(*call),
                 thread => _ = threads.insert(thread),
             }
@@ -626,7 +626,7 @@ impl LiveBook {
                     loose.insert(thread);
                     break;
                 };
-                thread = self.index.thread_of(home.message);
+                thread = self.index.thread_of(home.message());
                 if thread.is_main() {
                     calls.push(home);
                     break;
