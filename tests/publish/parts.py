@@ -219,6 +219,10 @@ class Proxy:
                 client.sendall(data)
         except OSError:
             pass
+        finally:
+            # The server has ended: who waits for more has to know.
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_WR)
 
     def heal(self):
         self.bytes_left = self.answer = None

@@ -1002,6 +1002,29 @@ class GitTest(Place, unittest.TestCase):
         for self.frozen in [before, commits[0]]:
             self.assertIsNotNone(whole(self.get, share))
 
+    def test_an_update_sends_no_file_that_is_there(self):
+        publisher = Publisher()
+        remote = publisher.home / "packs.git"
+        git("init", "--bare", "--quiet", str(remote))
+        # Each push stays a pack of its own, and contents are left out of what is fetched, as at hosts.
+        git("-C", str(remote), "config", "receive.unpackLimit", "1")
+        git("-C", str(remote), "config", "uploadpack.allowFilter", "true")
+
+        def objects():
+            packs = sorted((remote / "objects/pack").glob("*.idx"))
+            return {pack.name: set(re.findall(r"(?m)^\S+ (\S+)", subprocess.run(["git", "show-index"], stdin=pack.open(), capture_output=True, text=True).stdout)) for pack in packs}
+
+        target = f"git+file://{remote}"
+        publisher.publish(chat(publisher.data / "chat.jsonl", 120), target)
+        before = objects()
+        publisher.publish(chat(publisher.data / "chat.jsonl", 120, changed=100), target)
+        added = {name: of for name, of in objects().items() if name not in before}
+        self.assertEqual(len(added), 1)
+        sent, there = next(iter(added.values())), set.union(*before.values())
+        self.assertGreater(len(sent - there), 5)
+        # The host adds what the differences in the pack are to.
+        self.assertLessEqual(len(sent & there), 3)
+
     def test_a_branch_that_cannot_be_made_is_not_said_to_have_moved(self):
         publisher = Publisher()
         file = chat(publisher.data / "chat.jsonl", 4)

@@ -24,6 +24,9 @@ const BRANCH: &str = "gh-pages";
 /// A host that says nothing for a minute is given up.
 const SPEED_MIN: [&str; 4] = ["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"];
 
+/// A version's folder has a name of its own: git would not look for its files in the folder of the one before, and send them again.
+const WHOLE_LOOK: [&str; 2] = ["-c", "pack.useSparse=false"];
+
 /// A branch.
 pub(crate) struct Git {
     name: String,
@@ -411,15 +414,10 @@ impl Session for GitSession<'_> {
                 target: self.git.name.clone(),
             });
         }
-        let pushed = self.run(
-            &[
-                "push",
-                "--quiet",
-                "origin",
-                &format!("{commit}:refs/heads/{}", self.git.branch),
-            ],
-            Vec::new(),
-        )?;
+        let place = format!("{commit}:refs/heads/{}", self.git.branch);
+        let mut push = WHOLE_LOOK.to_vec();
+        push.extend(["push", "--quiet", "origin", &place]);
+        let pushed = self.run(&push, Vec::new())?;
         if pushed.code != 0 {
             let has_moved = [
                 "non-fast-forward",
