@@ -31,6 +31,9 @@ pub(crate) const KEYWORDS: [&str; 12] = [
 const NAME_BYTES_MAX: usize = 64;
 /// White space around the sign between a name and its value.
 const SPACES_MAX: usize = 24;
+/// What names a member whose value is a name, and how far from the name its value may begin.
+const PAIRED: [&[u8]; 4] = [b"name", b"key", b"variable", b"var"];
+const PAIR_BYTES_MAX: usize = 96;
 /// The longest value.
 const VALUE_BYTES_MAX: usize = 4_096;
 /// Names within a value of more bytes are not looked at.
@@ -114,13 +117,14 @@ fn could_have_value(bytes: &[u8], start: usize, end: usize) -> bool {
     let at = label_end(bytes, end);
     let after = at + spaces(bytes, at);
     let is_flag = bytes[start] == b'-' && after > at;
+    let is_told = is_flag || is_declared(bytes, start) && after > at;
     let is_sign = |byte: &u8| {
         matches!(
             byte,
             b'=' | b':' | b',' | b'(' | b'>' | b'|' | b'!' | b'?' | b'+'
         )
     };
-    is_flag || bytes.get(after).is_some_and(is_sign)
+    is_told || bytes.get(after).is_some_and(is_sign) || paired_value(bytes, start..end).is_some()
 }
 
 /// The secret that a value is whose name is known, as a member of an object is.
@@ -468,6 +472,13 @@ fn value_of(
     let is_tag = name.start > 0 && bytes[name.start - 1] == b'<';
     let quoted = |at: usize| at > 0 && matches!(bytes[at - 1], b'"' | b'\'' | b'`');
     let is_quoted_name = quoted(name.start);
+    if let Some(at) = paired_value(bytes, name.clone()) {
+        let style = Style {
+            is_line: true,
+            ..Style::default()
+        };
+        return judged(text, at, (meaning, style), looked);
+    }
     let mut at = label_end(bytes, name.end);
     let spaces_before = spaces(bytes, at);
     at += spaces_before;
@@ -475,9 +486,21 @@ fn value_of(
     let is_tight = spaces_before == 0;
     let Some((sign, length)) = sign else {
         // `--password hunter2`, `IDENTIFIED BY`-like words have rules of their own.
-        let is_given = meaning.is_flag && spaces_before > 0;
+        let is_declared = is_declared(bytes, name.start);
+        let is_given = (meaning.is_flag || is_declared) && spaces_before > 0;
+        let style = Style {
+            is_line: is_declared,
+            ..Style::default()
+        };
         return is_given
-            .then(|| judged(text, at, (meaning, Style::default()), looked))
+            .then(|| {
+                judged(
+                    text,
+                    at + line_goes_on(&bytes[at..]),
+                    (meaning, style),
+                    looked,
+                )
+            })
             .flatten();
     };
     at += length;
@@ -492,7 +515,7 @@ fn value_of(
             && is_tight
             && spaces_after == 0
             && (meaning.is_shouted || begins_line),
-        needs_quotes: matches!(sign, Sign::Compared | Sign::Call)
+        needs_quotes: matches!(sign, Sign::Compared | Sign::Call | Sign::Else)
             || sign == Sign::Comma && is_quoted_name,
         is_line: begins_line && matches!(sign, Sign::Equals | Sign::Colon),
         until_tag: sign == Sign::Tag,
@@ -527,6 +550,8 @@ enum Sign {
     Call,
     Tag,
     Bar,
+    /// What holds where there is no other value: `|| "…"`, `?? "…"`.
+    Else,
 }
 
 impl Sign {
@@ -541,6 +566,7 @@ impl Sign {
             _ if is(b"!=") => (Self::Compared, 2),
             _ if is(b"?=") || is(b"+=") => (Self::Equals, 2),
             _ if is(b"::") => return None,
+            _ if is(b"||") || is(b"??") => (Self::Else, 2),
             b'=' => (Self::Equals, 1),
             b':' => (Self::Colon, 1),
             b',' => (Self::Comma, 1),
@@ -550,6 +576,66 @@ impl Sign {
             _ => return None,
         })
     }
+}
+
+/// Where the value is of a name that is a value itself: `- name: DB_PASSWORD` with `value: …` on the next line, `{"Key": "…", "Value": "…"}`,
+/// `<add key="…" value="…"/>`.
+fn paired_value(bytes: &[u8], name: Range<usize>) -> Option<usize> {
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'\'' | b'\\' | b' ' | b'\t');
+    let near = &bytes[name.start.saturating_sub(PAIR_BYTES_MAX)..name.start];
+    let marks = near.iter().rev().take_while(|byte| is_mark(byte)).count();
+    let near = near[..near.len() - marks]
+        .strip_suffix(b":")
+        .or_else(|| near[..near.len() - marks].strip_suffix(b"="))?;
+    let marks = near.iter().rev().take_while(|byte| is_mark(byte)).count();
+    let near = &near[..near.len() - marks];
+    let letters = near.iter().rev().take_while(|byte| is_name(**byte)).count();
+    let label = &near[near.len() - letters..];
+    if !PAIRED.iter().any(|word| label.eq_ignore_ascii_case(word)) {
+        return None;
+    }
+    // What ends the name, and begins the next member: quotes, a comma, the end of the line, which may be written `\n`.
+    let between = &bytes[name.end..bytes.len().min(name.end + PAIR_BYTES_MAX)];
+    let is_between = |byte: &u8| is_mark(byte) || matches!(byte, b',' | b'\r' | b'\n');
+    let mut at = between.iter().take_while(|byte| is_between(byte)).count();
+    if at > 0 && between[at - 1] == b'\\' && between.get(at) == Some(&b'n') {
+        at += 1;
+        at += between[at..]
+            .iter()
+            .take_while(|byte| is_between(byte))
+            .count();
+    }
+    let word = between[at..].get(..5)?;
+    if at == 0 || !word.eq_ignore_ascii_case(b"value") {
+        return None;
+    }
+    at += word.len();
+    at += between[at..]
+        .iter()
+        .take_while(|byte| is_mark(byte))
+        .count();
+    if !matches!(between.get(at)?, b':' | b'=') {
+        return None;
+    }
+    at += 1;
+    Some(name.end + at + spaces(bytes, name.end + at))
+}
+
+/// True for a name that stands behind a word after which its value follows without a sign: `ENV DB_PASSWORD …`, `#define API_KEY …`.
+fn is_declared(bytes: &[u8], name: usize) -> bool {
+    let before = &bytes[name.saturating_sub(32)..name];
+    let line = memchr::memrchr(b'\n', before).map_or(before, |newline| &before[newline + 1..]);
+    [&b"ENV"[..], b"#define", b"setenv"].contains(&line.trim_ascii())
+        && line.last().is_some_and(u8::is_ascii_whitespace)
+}
+
+/// How long the end of a line is that goes on with the next one, with the white space there: `--password \`.
+fn line_goes_on(bytes: &[u8]) -> usize {
+    let rest = match bytes {
+        [b'\\', b'\n', rest @ ..] | [b'\\', b'\r', b'\n', rest @ ..] => rest,
+        _ => return 0,
+    };
+    bytes.len() - rest.len() + spaces(rest, 0)
 }
 
 fn spaces(bytes: &[u8], at: usize) -> usize {
@@ -1018,6 +1104,32 @@ mod tests {
             ("Passwort: hunter2!x", "hunter2!x"),
             ("pw: hunter2!x", "hunter2!x"),
             ("kubectl create --from-literal=pw=hunter2!x", "hunter2!x"),
+            ("  - name: DB_PASSWORD\n    value: hunter2x", "hunter2x"),
+            (
+                "  - name: DB_PASSWORD\r\n    value: \"hunter2x\"",
+                "hunter2x",
+            ),
+            (
+                "- name: API_TOKEN\\n  value: Zq7Lw2Kd9Xc4Vb6N\\n- name: x",
+                "Zq7Lw2Kd9Xc4Vb6N",
+            ),
+            (
+                "{\"name\": \"DB_PASSWORD\", \"value\": \"hunter2x\"}",
+                "hunter2x",
+            ),
+            (
+                "{\\\"Key\\\": \\\"DB_PASSWORD\\\", \\\"Value\\\": \\\"hunter2x\\\"}",
+                "hunter2x",
+            ),
+            ("<add key=\"DbPassword\" value=\"hunter2x\" />", "hunter2x"),
+            ("ENV DB_PASSWORD hunter2x", "hunter2x"),
+            ("#define API_KEY \"Zq7Lw2Kd9Xc4Vb6N\"", "Zq7Lw2Kd9Xc4Vb6N"),
+            ("mytool --password \\\n    hunter2x", "hunter2x"),
+            (
+                "const p = process.env.DB_PASSWORD || 'hunter2x';",
+                "hunter2x",
+            ),
+            ("apiKey ?? \"Zq7Lw2Kd9Xc4Vb6N\"", "Zq7Lw2Kd9Xc4Vb6N"),
         ] {
             assert_eq!(found(text), Some(secret), "{text}");
         }
@@ -1071,6 +1183,13 @@ mod tests {
             "The API key is: see `.env`",
             "pw = sync_playwright().start()",
             "/**\n * password: sha256hash\n */",
+            "- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef:\n      name: db-secret-2",
+            "- name: DB_PASSWORD\n  value: \"$(DB_PASSWORD_2)\"",
+            "name: password\nvalues: abc123def",
+            "<input name=\"password\" value=\"\" type=\"password\">",
+            "if password || token2 {",
+            "#define TOKEN_LPAREN 12",
+            "ENV TOKEN_COUNT 4096",
         ] {
             assert_eq!(found(text), None, "{text}");
         }

@@ -63,12 +63,17 @@ struct Level {
     is_key: bool,
     /// The last member's name, or the last string of a list.
     last: String,
+    /// What the object is called by a member of its own: `{"name": "DB_PASSWORD", "value": …}`.
+    called: String,
     /// The nearest object around it: to look for it at each string would take as long as lists are deep.
     object_around: Option<usize>,
 }
 
 /// Longer names and flags name nothing.
 const NAME_BYTES_MAX: usize = 128;
+
+/// Members that say what the object is called of which `value` is the value.
+const NAMES: [&str; 4] = ["name", "key", "variable", "var"];
 
 impl Level {
     fn new(is_object: bool, around: &[Self]) -> Self {
@@ -80,11 +85,18 @@ impl Level {
             is_object,
             is_key: is_object,
             last: String::new(),
+            called: String::new(),
             object_around,
         }
     }
 
     fn heard(&mut self, value: String) {
+        let is_name = NAMES
+            .iter()
+            .any(|name| self.last.eq_ignore_ascii_case(name));
+        if self.is_object && !self.is_key && is_name && value.len() <= NAME_BYTES_MAX {
+            self.called.clone_from(&value);
+        }
         if self.is_key || !self.is_object {
             self.last = match value.len() {
                 0..=NAME_BYTES_MAX => value,
@@ -107,6 +119,9 @@ fn name(levels: &[Level]) -> String {
             Some(around) if around.is_object => around.last.clone(),
             _ => String::new(),
         };
+    }
+    if !level.called.is_empty() && level.last.eq_ignore_ascii_case("value") {
+        return level.called.clone();
     }
     match level.object_around.and_then(|at| around.get(at)) {
         Some(around) if !around.last.is_empty() => format!("{}.{}", around.last, level.last),
@@ -171,6 +186,19 @@ mod tests {
         });
         let wanted = json.replace("\"t\"", r#""[\"x\"]""#);
         assert_eq!(changed.unwrap(), wanted);
+    }
+
+    #[test]
+    fn a_value_is_named_by_the_name_beside_it() {
+        let json = r#"[{"Name":"DB_PASSWORD","Value":"x"},{"value":"y"},{"key":"a","value":{"value":"z"}}]"#;
+        let mut seen = Vec::new();
+        rewrite(json, |name, value| {
+            seen.push(format!("{name}={value}"));
+            None
+        });
+        for wanted in ["DB_PASSWORD=x", "value=y", "value.value=z"] {
+            assert!(seen.iter().any(|seen| seen == wanted), "{seen:?}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod content;
+mod log;
 #[cfg(test)]
 mod tests;
 pub(super) mod turns;
@@ -121,6 +122,9 @@ fn detect(head: &Head) -> Option<Evidence> {
                     messages.iter().for_each(|element| marks.look_at(element));
                 }
             }
+            HeadRecord::Object(_) if !record.has("role") => log::messages(record)
+                .iter()
+                .for_each(|message| marks.look_at(message)),
             _ => marks.look_at(record),
         }
         if marks.messages > before {
@@ -190,13 +194,6 @@ fn role_of(role: &str) -> Option<Role> {
     })
 }
 
-/// An answer, as an API wraps it.
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow, default)]
-    message: Option<&'a RawValue>,
-}
-
 #[derive(Default)]
 struct ChatReader {
     turns: Turns,
@@ -229,9 +226,6 @@ struct MessageOrChat<'a> {
     timestamp: Option<Timestamp>,
     #[serde(default, deserialize_with = "lenient::time")]
     updated_at: Option<Timestamp>,
-    /// Answers, in a log of requests.
-    #[serde(borrow, default, deserialize_with = "lenient::list")]
-    choices: Vec<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient::list")]
     tool_calls: Vec<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient::text")]
@@ -268,7 +262,14 @@ impl Reader for ChatReader {
         surroundings: &mut dyn Surroundings,
     ) -> Result<Taken, Refusal> {
         let raw: &RawValue = serde_json::from_slice(record.bytes)?;
-        let parsed: Option<MessageOrChat<'_>> = lenient::object_of(raw)?;
+        let mut parsed: Option<MessageOrChat<'_>> = lenient::object_of(raw)?;
+        let is_bare = |parsed: &MessageOrChat<'_>| parsed.messages.or(parsed.content).is_none();
+        if let Some(request) = parsed.as_ref().filter(|parsed| is_bare(parsed))
+            && request.role.is_none()
+            && let Some(request) = log::request(raw)?
+        {
+            parsed = lenient::object_of(request)?;
+        }
         let (turns, listed) = match &parsed {
             None if raw.get().starts_with('[') => {
                 (turns_of(&lenient::list_of(raw), None)?, Listed::default())
@@ -285,6 +286,9 @@ impl Reader for ChatReader {
                     vec![turn],
                     Listed::new(&message.images, &message.videos, &message.audios)?,
                 ),
+                None if message.role.is_none() => {
+                    (answer_of(raw, message.model.as_ref())?, Listed::default())
+                }
                 None => (Vec::new(), Listed::default()),
             },
             None => (Vec::new(), Listed::default()),
@@ -329,15 +333,29 @@ fn chat_of<'a>(
         turns.push(turn);
     }
     turns.extend(turns_of(&messages, whole.model.as_ref())?);
-    // A log of requests has what came back beside what was asked; of several answers the first is the one that was taken.
-    if let Some(choice) = whole.choices.first() {
-        let answer = lenient::object_of::<Choice<'_>>(choice)?.and_then(|choice| choice.message);
-        turns.extend(turns_of(answer.as_slice(), whole.model.as_ref())?);
-    }
+    // A log of requests has what came back beside what was asked.
+    turns.extend(answer_of(raw, whole.model.as_ref())?);
     Ok((
         turns,
         Listed::new(&whole.images, &whole.videos, &whole.audios)?,
     ))
+}
+
+/// What came back for a request that a record logs, where it does.
+fn answer_of<'a>(
+    raw: &'a RawValue,
+    model: Option<&Cow<'a, str>>,
+) -> Result<Vec<Turn<'a>>, serde_json::Error> {
+    match log::answer(raw)? {
+        Some(log::Answer::Messages(messages)) => turns_of(&messages, model),
+        Some(log::Answer::Text(text)) if !text.is_empty() => {
+            let mut turn = Turn::new(Role::Assistant, raw.get().get(..0).unwrap_or_default());
+            turn.model = model.cloned();
+            turn.pieces.push(Piece::Text(text));
+            Ok(vec![turn])
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// The messages of a list; what is no message is kept as it is.

@@ -60,6 +60,53 @@ fn an_answer_beside_its_request_is_read_and_a_refusal_stands_there_once() {
 }
 
 #[test]
+fn requests_and_answers_are_found_wherever_a_log_has_them() {
+    let request =
+        serde_json::json!({"model": "m-1", "messages": [{"role": "user", "content": "Why?"}]});
+    let answer = serde_json::json!({"object": "chat.completion", "created": 1_700_000_000, "model": "m-1", "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "No."}, "finish_reason": "stop"}
+    ]});
+    let with = |member: &str, value: serde_json::Value| {
+        let mut record = request.clone();
+        record[member] = value;
+        record
+    };
+    let message = serde_json::json!({"role": "assistant", "content": "No."});
+    for (log, has_request) in [
+        (answer.clone(), false),
+        (
+            serde_json::json!({"id": "b-1", "custom_id": "r-1", "response": {"status_code": 200, "request_id": "q", "body": answer}, "error": null}),
+            false,
+        ),
+        (
+            serde_json::json!({"request": request, "response": answer}),
+            true,
+        ),
+        (
+            serde_json::json!({"request": {"body": request}, "response": {"body": answer}}),
+            true,
+        ),
+        (with("response", serde_json::json!("No.")), true),
+        (with("response", answer.clone()), true),
+        (with("chosen", serde_json::json!([message])), true),
+        (with("chosen", message.clone()), true),
+    ] {
+        let imported = read_bytes(log.to_string().into_bytes());
+        let text = outline(&imported.chat);
+        assert_eq!(
+            text.contains("user\n  text \"Why?\""),
+            has_request,
+            "{log}: {text}"
+        );
+        assert_eq!(text.matches("\n  text \"No.\"").count(), 1, "{log}: {text}");
+        assert!(!text.contains("unknown"), "{log}: {text}");
+    }
+    let asked = serde_json::json!({"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": request});
+    let text = outline(&read_bytes(asked.to_string().into_bytes()).chat);
+    assert!(text.ends_with("user\n  text \"Why?\""), "{text}");
+}
+
+#[test]
 fn names_that_stand_twice_and_no_numbers_lose_no_message() {
     let messages = br#"[{"role":"system","content":"S"},{"role":"user","role":"user","content":"one","content":"two"},{"role":"assistant","content":"three","score":NaN}]"#;
     let imported = read_bytes(messages.to_vec());
