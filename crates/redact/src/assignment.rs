@@ -31,6 +31,11 @@ pub(crate) const KEYWORDS: [&str; 12] = [
 const NAME_BYTES_MAX: usize = 64;
 /// White space around the sign between a name and its value.
 const SPACES_MAX: usize = 24;
+/// Words with digits that say how a secret is made or written.
+const MADE_BY: [&str; 16] = [
+    "sha1", "sha2", "sha3", "sha5", "sha-", "md5", "base64", "base32", "utf", "aes", "argon2",
+    "pbkdf2", "ed25519", "oauth2", "hs256", "rs256",
+];
 /// What names a member whose value is a name, and how far from the name its value may begin.
 const PAIRED: [&[u8]; 4] = [b"name", b"key", b"variable", b"var"];
 const PAIR_BYTES_MAX: usize = 96;
@@ -124,7 +129,10 @@ fn could_have_value(bytes: &[u8], start: usize, end: usize) -> bool {
             b'=' | b':' | b',' | b'(' | b'>' | b'|' | b'!' | b'?' | b'+'
         )
     };
-    is_told || bytes.get(after).is_some_and(is_sign) || paired_value(bytes, start..end).is_some()
+    is_told
+        || bytes.get(after).is_some_and(is_sign)
+        || said_value(bytes, end).is_some()
+        || paired_value(bytes, start..end).is_some()
 }
 
 /// The secret that a value is whose name is known, as a member of an object is.
@@ -479,6 +487,9 @@ fn value_of(
         };
         return judged(text, at, (meaning, style), looked);
     }
+    if let Some(at) = said_value(bytes, name.end) {
+        return judged_in_prose(text, at, meaning, looked);
+    }
     let mut at = label_end(bytes, name.end);
     let spaces_before = spaces(bytes, at);
     at += spaces_before;
@@ -619,6 +630,28 @@ fn paired_value(bytes: &[u8], name: Range<usize>) -> Option<usize> {
     }
     at += 1;
     Some(name.end + at + spaces(bytes, name.end + at))
+}
+
+/// Where the value is that prose tells: `the password is …`.
+fn said_value(bytes: &[u8], name_end: usize) -> Option<usize> {
+    let at = skip_closing(bytes, name_end);
+    bytes[at..]
+        .starts_with(b" is ")
+        .then_some(at + b" is ".len())
+}
+
+/// A value in a sentence. Most that stands there is a word, or says how the secret is made.
+fn judged_in_prose(text: &str, at: usize, meaning: Meaning, looked: &mut Looked) -> Option<Found> {
+    let style = Style {
+        is_line: true,
+        ..Style::default()
+    };
+    let found = judged(text, at, (meaning, style), looked)?;
+    let value = &text[found.0.clone()];
+    let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(is);
+    let lower = value.to_ascii_lowercase();
+    let says_how = MADE_BY.iter().any(|word| lower.contains(word));
+    (has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) && !says_how).then_some(found)
 }
 
 /// True for a name that stands behind a word after which its value follows without a sign: `ENV DB_PASSWORD …`, `#define API_KEY …`.
@@ -1123,6 +1156,9 @@ mod tests {
             ),
             ("<add key=\"DbPassword\" value=\"hunter2x\" />", "hunter2x"),
             ("ENV DB_PASSWORD hunter2x", "hunter2x"),
+            ("The password is hunter2x.", "hunter2x"),
+            ("my API key is Zq7Lw2Kd9Xc4Vb6N, thanks", "Zq7Lw2Kd9Xc4Vb6N"),
+            ("the root password is `hunter2x`", "hunter2x"),
             ("#define API_KEY \"Zq7Lw2Kd9Xc4Vb6N\"", "Zq7Lw2Kd9Xc4Vb6N"),
             ("mytool --password \\\n    hunter2x", "hunter2x"),
             (
@@ -1189,6 +1225,13 @@ mod tests {
             "<input name=\"password\" value=\"\" type=\"password\">",
             "if password || token2 {",
             "#define TOKEN_LPAREN 12",
+            "the password is required",
+            "The password is base64-encoded",
+            "if the password is sha256-hashed",
+            "the token is 32 bytes",
+            "the secret is in us-east-1",
+            "the password is \"correct\"",
+            "the password is 12 characters long",
             "ENV TOKEN_COUNT 4096",
         ] {
             assert_eq!(found(text), None, "{text}");
