@@ -54,6 +54,8 @@ const ADDRESS_FILE: &str = "server.json";
 const PRIVATE_FOLDERS: [&str; 3] = ["bundles", "compressed", "cache"];
 /// Name of the file that a server holds locked.
 const LOCK_FILE: &str = "lock";
+/// How long a look at that lock takes at most.
+const LOOK: Duration = Duration::from_millis(20);
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 4096;
 /// Time between two looks at what has become idle or has expired: an expired link is dead within it.
@@ -228,6 +230,11 @@ impl RunningServer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(io_error("reading", &path)(source)),
         }
+    }
+
+    /// True where a program has the data folder open: what says that a server runs stays there when it is killed.
+    pub fn is_any(data: &Path) -> bool {
+        matches!(lock(data), Err(ServeError::Busy { .. }))
     }
 }
 
@@ -694,7 +701,12 @@ fn lock(data: &Path) -> Result<File, ServeError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&path).map_err(io_error("opening", &path))?;
-    match file.try_lock() {
+    let tried = file.try_lock().or_else(|_| {
+        // Another command may only have looked whether somebody has it.
+        std::thread::sleep(LOOK);
+        file.try_lock()
+    });
+    match tried {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let running = RunningServer::of(data).ok().flatten();

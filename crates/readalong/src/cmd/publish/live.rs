@@ -96,6 +96,11 @@ impl Publish {
                     went => return went,
                 }
                 wait_for_server(&data, &running);
+                if cancel::is_cancelled() {
+                    bail!(
+                        "ended while no server made the page: it stays as it was sent last, its copies of the whole chat as they were when it began; the same command goes on with it"
+                    );
+                }
                 continue;
             }
             let mut options = config.server_options()?;
@@ -281,8 +286,10 @@ fn wait_for_server(data: &Path, gone: &RunningServer) {
     while free_since.elapsed() < RESTART_MAX && !cancel::is_cancelled() {
         match RunningServer::of(data) {
             Ok(Some(running)) if running != *gone => return,
-            // It still ends, or was killed.
-            Ok(Some(_)) if begun.elapsed() < END_MAX => free_since = Instant::now(),
+            // It still ends. One that was killed has the folder no more.
+            Ok(Some(_)) if begun.elapsed() < END_MAX && RunningServer::is_any(data) => {
+                free_since = Instant::now();
+            }
             _ => {}
         }
         thread::sleep(LOOK_EVERY);
