@@ -1594,6 +1594,40 @@ class TakenBackTest(Live, unittest.TestCase):
             process.communicate(timeout=60)
 
 
+class SyncTest(unittest.TestCase):
+    """A server whose disk fails to sync once."""
+
+    def test_what_the_disk_did_not_take_is_not_acknowledged_until_it_has_it(self):
+        publisher = Publisher()
+        # Only the log of the database is synced by this call: a few times while the server begins, then for each message.
+        strace = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=8"]
+        server = publisher.start("serve", "--addr", "127.0.0.1:0", before=strace)
+        logged = []
+        reader = threading.Thread(target=lambda: logged.extend(server.stderr), daemon=True)
+        reader.start()
+        Live.until(self, lambda: (publisher.home / "server.json").exists())
+        try:
+            api = Api(publisher)
+            chat = api("POST", "/api/v1/chats", {"title": "A chat"})["id"]
+            failed = []
+            for n in range(12):
+                message = {"id": f"m{n}", "role": "user", "text": "Said once."}
+                try:
+                    api("POST", f"/api/v1/chats/{chat}/messages", message)
+                except AssertionError as error:
+                    failed.append(str(error))
+                    # It is there, and not acknowledged before the disk has it.
+                    said = api("POST", f"/api/v1/chats/{chat}/messages", message)
+                    self.assertEqual(said["messages"], n + 1)
+            self.assertEqual(len(failed), 1, failed)
+            self.assertIn(": 500 ", failed[0])
+        finally:
+            os.kill(json.loads((publisher.home / "server.json").read_text())["pid"], signal.SIGINT)
+            server.wait(60)
+            reader.join(10)
+        self.assertRegex("".join(logged), "syncing `[^`]+readalong.db-wal` failed")
+
+
 class MirrorTest(unittest.TestCase):
     """A server that keeps its frozen shares at a place by itself."""
 
