@@ -32,9 +32,9 @@ const NAME_BYTES_MAX: usize = 64;
 /// White space around the sign between a name and its value.
 const SPACES_MAX: usize = 24;
 /// Words with digits that say how a secret is made or written.
-const MADE_BY: [&str; 16] = [
-    "sha1", "sha2", "sha3", "sha5", "sha-", "md5", "base64", "base32", "utf", "aes", "argon2",
-    "pbkdf2", "ed25519", "oauth2", "hs256", "rs256",
+const MADE_BY: [&str; 20] = [
+    "sha1", "sha2", "sha3", "sha5", "md5", "base64", "base32", "utf", "aes", "argon2", "pbkdf2",
+    "ed25519", "oauth2", "hs256", "rs256", "bcrypt", "scrypt", "x509", "2fa", "uuid",
 ];
 /// What names a member whose value is a name, and how far from the name its value may begin.
 const PAIRED: [&[u8]; 4] = [b"name", b"key", b"variable", b"var"];
@@ -145,6 +145,11 @@ pub(crate) fn named(name: &str, value: &str) -> Option<(Kind, Sure)> {
         is_line: false,
     };
     found.judge(meaning)
+}
+
+/// True for a name that says that its value is a secret.
+pub(crate) fn is_telling(name: &str) -> bool {
+    Meaning::of(name).is_some()
 }
 
 fn is_name(byte: u8) -> bool {
@@ -488,7 +493,7 @@ fn value_of(
         return judged(text, at, (meaning, style), looked);
     }
     if let Some(at) = said_value(bytes, name.end) {
-        return judged_in_prose(text, at, meaning, looked);
+        return judged_in_prose(text, name, at, meaning, looked);
     }
     let mut at = label_end(bytes, name.end);
     let spaces_before = spaces(bytes, at);
@@ -641,17 +646,36 @@ fn said_value(bytes: &[u8], name_end: usize) -> Option<usize> {
 }
 
 /// A value in a sentence. Most that stands there is a word, or says how the secret is made.
-fn judged_in_prose(text: &str, at: usize, meaning: Meaning, looked: &mut Looked) -> Option<Found> {
+fn judged_in_prose(
+    text: &str,
+    name: Range<usize>,
+    at: usize,
+    meaning: Meaning,
+    looked: &mut Looked,
+) -> Option<Found> {
     let style = Style {
         is_line: true,
         ..Style::default()
     };
+    // `pwd` is a folder, too, and `pass` a turn.
+    if ["pwd", "pass", "pw"].contains(&text[name].to_ascii_lowercase().as_str()) {
+        return None;
+    }
     let found = judged(text, at, (meaning, style), looked)?;
     let value = &text[found.0.clone()];
     let has = |is: fn(&u8) -> bool| value.as_bytes().iter().any(is);
     let lower = value.to_ascii_lowercase();
     let says_how = MADE_BY.iter().any(|word| lower.contains(word));
-    (has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic) && !says_how).then_some(found)
+    let is_letters =
+        |piece: &str| piece.len() >= 3 && piece.bytes().all(|byte| byte.is_ascii_alphabetic());
+    // `8-character`, `HTTP/2`, `argv[2]`, `field3`
+    let has_word =
+        value.contains(['-', '/', '[', '_']) && value.split(['-', '/', '[', '_']).any(is_letters);
+    let is_numbered = value
+        .strip_suffix(|char: char| char.is_ascii_digit())
+        .is_some_and(is_letters);
+    let is_secret = has(u8::is_ascii_digit) && has(u8::is_ascii_alphabetic);
+    (is_secret && !says_how && !has_word && !is_numbered).then_some(found)
 }
 
 /// True for a name that stands behind a word after which its value follows without a sign: `ENV DB_PASSWORD …`, `#define API_KEY …`.
@@ -1232,6 +1256,15 @@ mod tests {
             "the secret is in us-east-1",
             "the password is \"correct\"",
             "the password is 12 characters long",
+            "your pwd is /home/me1",
+            "the first pass is 2x-faster than",
+            "The password is 8-character minimum.",
+            "The password is 2FA-protected",
+            "the password is RSA-2048-encrypted",
+            "the password is HTTP/2 only",
+            "the password is argv[2]",
+            "the password is field3 of the row",
+            "the password is UUIDv4",
             "ENV TOKEN_COUNT 4096",
         ] {
             assert_eq!(found(text), None, "{text}");

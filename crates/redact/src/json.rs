@@ -1,5 +1,7 @@
 //! Strings within JSON that is otherwise kept as it was written.
 
+use crate::assignment;
+
 /// Calls `see` with each string of a JSON value, decoded, and what names it: the member that it is the value of with the member around that, or the flag before it in a list.
 /// A string for which `see` gives another is written anew; everything else keeps its bytes. `None` where nothing changes.
 pub(crate) fn rewrite(
@@ -120,7 +122,7 @@ fn name(levels: &[Level]) -> String {
             _ => String::new(),
         };
     }
-    if !level.called.is_empty() && level.last.eq_ignore_ascii_case("value") {
+    if level.last.eq_ignore_ascii_case("value") && assignment::is_telling(&level.called) {
         return level.called.clone();
     }
     match level.object_around.and_then(|at| around.get(at)) {
@@ -196,7 +198,17 @@ mod tests {
             seen.push(format!("{name}={value}"));
             None
         });
-        for wanted in ["DB_PASSWORD=x", "value=y", "value.value=z"] {
+        let json = format!("[{json},{{\"password\":{{\"key\":\"prod\",\"value\":\"w\"}}}}]");
+        rewrite(&json, |name, value| {
+            seen.push(format!("{name}={value}"));
+            None
+        });
+        for wanted in [
+            "DB_PASSWORD=x",
+            "value=y",
+            "value.value=z",
+            "password.value=w",
+        ] {
             assert!(seen.iter().any(|seen| seen == wanted), "{seen:?}");
         }
     }

@@ -4,6 +4,7 @@
 
 use std::{
     fs::File,
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -28,10 +29,23 @@ struct Log {
 
 impl Log {
     fn sync(&self) -> Result<()> {
+        if self.is_doubtful.load(Ordering::Acquire) {
+            return Err(self.refused());
+        }
         self.file.sync_data().map_err(|error| {
             self.is_doubtful.store(true, Ordering::Release);
             StoreError::io("syncing", &self.path)(error)
-        })
+        })?;
+        // Of two who ask at once only one is told that the disk failed.
+        match self.is_doubtful.load(Ordering::Acquire) {
+            true => Err(self.refused()),
+            false => Ok(()),
+        }
+    }
+
+    /// It is written, and whether the disk has it is not known.
+    fn refused(&self) -> StoreError {
+        StoreError::io("syncing", &self.path)(io::Error::other("the disk failed before"))
     }
 }
 
@@ -77,6 +91,11 @@ impl Syncer {
     /// True where a sync failed: the disk has what is committed only when the log was copied into the database.
     pub(crate) fn is_doubtful(&self) -> bool {
         self.log.is_doubtful.load(Ordering::Acquire)
+    }
+
+    /// What is said of writes that are there while the disk cannot be asked.
+    pub(crate) fn refused(&self) -> StoreError {
+        self.log.refused()
     }
 
     /// The log was copied into the database, and the disk has that.

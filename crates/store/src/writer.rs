@@ -198,6 +198,7 @@ impl Writer {
                 *written = written.clone().and(Err(error.clone()));
             }
         }
+        // Where the disk failed, this clears nothing away.
         self.clear_away(after);
         for (done, written) in answers {
             done(written);
@@ -205,10 +206,10 @@ impl Writer {
     }
 
     /// Waits until the disk has what is committed.
-    fn sync(&mut self) -> Result<()> {
+    fn sync(&self) -> Result<()> {
         if self.syncer.is_doubtful() {
-            if !self.truncate_log()? {
-                return Err(StoreError::Busy);
+            if !self.truncate_log().unwrap_or(false) {
+                return Err(self.syncer.refused());
             }
             self.syncer.trust();
         }
@@ -364,6 +365,7 @@ impl Writer {
         let is_due = self.purge_due
             || self.truncate_due
             || !self.unnamed.is_empty()
+            || self.syncer.is_doubtful()
             || self.reserve.is_due();
         match self.is_purging {
             true => Some(Duration::ZERO),
@@ -375,6 +377,11 @@ impl Writer {
     fn do_chores(&mut self) {
         self.tried_at = Instant::now();
         self.fill_reserve();
+        if self.syncer.is_doubtful() && self.sync().is_err() {
+            // What says that something is to go is perhaps not on the disk.
+            self.is_purging = false;
+            return;
+        }
         self.delete_unnamed();
         if self.reserve.is_due() {
             // All else would write, and the space is not for that.

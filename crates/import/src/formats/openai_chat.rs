@@ -122,9 +122,12 @@ fn detect(head: &Head) -> Option<Evidence> {
                     messages.iter().for_each(|element| marks.look_at(element));
                 }
             }
-            HeadRecord::Object(_) if !record.has("role") => log::messages(record)
-                .iter()
-                .for_each(|message| marks.look_at(message)),
+            HeadRecord::Object(_) if !record.has("role") => {
+                if !FOREIGN_ENVELOPE.iter().any(|key| record.has(key)) {
+                    let messages = log::messages(record);
+                    messages.iter().for_each(|message| marks.look_at(message));
+                }
+            }
             _ => marks.look_at(record),
         }
         if marks.messages > before {
@@ -287,7 +290,9 @@ impl Reader for ChatReader {
                     Listed::new(&message.images, &message.videos, &message.audios)?,
                 ),
                 None if message.role.is_none() => {
-                    (answer_of(raw, message.model.as_ref())?, Listed::default())
+                    let answer = log::answer_alone(raw)?;
+                    let turns = turns_of_answer(answer, raw, message.model.as_ref())?;
+                    (turns, Listed::default())
                 }
                 None => (Vec::new(), Listed::default()),
             },
@@ -333,20 +338,28 @@ fn chat_of<'a>(
         turns.push(turn);
     }
     turns.extend(turns_of(&messages, whole.model.as_ref())?);
-    // A log of requests has what came back beside what was asked.
-    turns.extend(answer_of(raw, whole.model.as_ref())?);
+    // A log of requests has what came back beside what was asked, where it is not among the messages.
+    if turns.last().is_none_or(|last| last.role != Role::Assistant) {
+        let answer = turns_of_answer(log::answer(raw)?, raw, whole.model.as_ref())?;
+        if answer.is_empty() {
+            turns.extend(log::response(raw)?.map(Turn::unknown));
+        }
+        // A list may say again what was asked.
+        turns.extend(answer.into_iter().last());
+    }
     Ok((
         turns,
         Listed::new(&whole.images, &whole.videos, &whole.audios)?,
     ))
 }
 
-/// What came back for a request that a record logs, where it does.
-fn answer_of<'a>(
+/// What came back for a request that a record logs.
+fn turns_of_answer<'a>(
+    answer: Option<log::Answer<'a>>,
     raw: &'a RawValue,
     model: Option<&Cow<'a, str>>,
 ) -> Result<Vec<Turn<'a>>, serde_json::Error> {
-    match log::answer(raw)? {
+    match answer {
         Some(log::Answer::Messages(messages)) => turns_of(&messages, model),
         Some(log::Answer::Text(text)) if !text.is_empty() => {
             let mut turn = Turn::new(Role::Assistant, raw.get().get(..0).unwrap_or_default());

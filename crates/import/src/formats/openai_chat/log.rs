@@ -30,6 +30,8 @@ struct Envelope<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow, default)]
     chosen: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    rejected: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "lenient::list")]
     choices: Vec<&'a RawValue>,
 }
@@ -86,7 +88,8 @@ pub(super) fn answer(raw: &RawValue) -> Result<Option<Answer<'_>>, serde_json::E
         if depth > 0 && envelope.role.is_some() {
             return Ok(Some(Answer::Messages(vec![raw])));
         }
-        let inner = envelope.response.or(envelope.chosen);
+        let chosen = envelope.chosen.filter(|_| envelope.rejected.is_some());
+        let inner = envelope.response.or(chosen);
         // The body of a record is what was asked, that of a response what came back.
         match inner.or(envelope.body.filter(|_| depth > 0)) {
             Some(inner) => raw = inner,
@@ -94,6 +97,37 @@ pub(super) fn answer(raw: &RawValue) -> Result<Option<Answer<'_>>, serde_json::E
         }
     }
     Ok(None)
+}
+
+/// The answer of a record that has no request: only what can be nothing else.
+pub(super) fn answer_alone(raw: &RawValue) -> Result<Option<Answer<'_>>, serde_json::Error> {
+    let has_choices = |raw: &RawValue| -> Result<bool, serde_json::Error> {
+        Ok(lenient::object_of::<Envelope<'_>>(raw)?.is_some_and(|inner| !inner.choices.is_empty()))
+    };
+    let response = match lenient::object_of::<Envelope<'_>>(raw)? {
+        Some(envelope) => envelope.response,
+        None => None,
+    };
+    let body = match response
+        .map(lenient::object_of::<Envelope<'_>>)
+        .transpose()?
+    {
+        Some(Some(envelope)) => envelope.body,
+        _ => None,
+    };
+    for place in [Some(raw), response, body].into_iter().flatten() {
+        if has_choices(place)? {
+            return answer(raw);
+        }
+    }
+    Ok(None)
+}
+
+/// What came back in a form that is not known.
+pub(super) fn response(raw: &RawValue) -> Result<Option<&RawValue>, serde_json::Error> {
+    let envelope = lenient::object_of::<Envelope<'_>>(raw)?;
+    let response = envelope.and_then(|envelope| envelope.response);
+    Ok(response.filter(|response| !matches!(response.get(), "null" | "\"\"" | "{}" | "[]")))
 }
 
 /// The messages of a record of a log, as far as a look at its beginning tells them.

@@ -72,6 +72,11 @@ fn requests_and_answers_are_found_wherever_a_log_has_them() {
         record
     };
     let message = serde_json::json!({"role": "assistant", "content": "No."});
+    let preferred = |chosen: serde_json::Value| {
+        let mut record = with("chosen", chosen);
+        record["rejected"] = serde_json::json!("Yes.");
+        record
+    };
     for (log, has_request) in [
         (answer.clone(), false),
         (
@@ -88,8 +93,12 @@ fn requests_and_answers_are_found_wherever_a_log_has_them() {
         ),
         (with("response", serde_json::json!("No.")), true),
         (with("response", answer.clone()), true),
-        (with("chosen", serde_json::json!([message])), true),
-        (with("chosen", message.clone()), true),
+        (
+            preferred(serde_json::json!([request["messages"][0], message])),
+            true,
+        ),
+        (preferred(message.clone()), true),
+        (preferred(serde_json::json!("No.")), true),
     ] {
         let imported = read_bytes(log.to_string().into_bytes());
         let text = outline(&imported.chat);
@@ -101,6 +110,17 @@ fn requests_and_answers_are_found_wherever_a_log_has_them() {
         assert_eq!(text.matches("\n  text \"No.\"").count(), 1, "{log}: {text}");
         assert!(!text.contains("unknown"), "{log}: {text}");
     }
+    // An answer that is among the messages is not said twice, and what cannot be read is kept.
+    let mut whole = preferred(serde_json::json!("A"));
+    whole["messages"] = serde_json::json!([{"role": "user", "content": "Why?"}, message]);
+    let text = outline(&read_bytes(whole.to_string().into_bytes()).chat);
+    assert!(text.ends_with("text \"No.\""), "{text}");
+    let other = serde_json::json!({"request": request, "response": {"output": [{"x": "KEPT"}]}});
+    let text = outline(&read_bytes(other.to_string().into_bytes()).chat);
+    assert!(text.contains("KEPT") || text.contains("unknown"), "{text}");
+    let mixed = b"{\"type\":\"meta\",\"response\":\"x\",\"note\":\"n\"}\n{\"role\":\"user\",\"content\":\"Why?\"}\n";
+    let text = outline(&read_bytes(mixed.to_vec()).chat);
+    assert!(!text.contains("text \"x\""), "{text}");
     let asked = serde_json::json!({"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": request});
     let text = outline(&read_bytes(asked.to_string().into_bytes()).chat);
     assert!(text.ends_with("user\n  text \"Why?\""), "{text}");
