@@ -117,8 +117,11 @@ impl Store {
 
     /// True as long as something can be written.
     pub fn is_writing(&self) -> bool {
-        let writer = self.inner.writer.as_ref();
-        writer.is_some_and(|writer| !writer.is_finished())
+        let threads = [&self.inner.writer, &self.inner.syncer];
+        let runs = |thread: &&Option<JoinHandle<()>>| {
+            thread.as_ref().is_some_and(|thread| !thread.is_finished())
+        };
+        threads.iter().all(runs)
     }
 
     /// Is another after each write that is acknowledged and more than what a source brings: what was read of accounts, shares and settings before holds
