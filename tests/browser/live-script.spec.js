@@ -90,10 +90,14 @@ test("at the end of a page each prompt is reached, and the last one is marked", 
   for (let number = 25; number < 29; number++) live.pages[0].push(message(number, `Question ${number}`, { prompt: true }));
   await open(page, live);
   const marked = page.locator("#rail [aria-current]");
+  // Messages have their heights when they are seen: keys are pressed on a page that stands still, as people do.
+  const settled = () => page.evaluate(() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 150)));
   await expect(marked).toHaveText("Question 28");
+  await settled();
   await page.keyboard.press("Home");
   await expect(marked).toHaveText("Question 1");
   for (const number of [7, 13, 19, 25, 26, 27, 28]) {
+    await settled();
     await page.keyboard.press("j");
     await expect(page).toHaveURL(new RegExp(`#${key(number).slice(0, -2)}$`));
   }
