@@ -126,10 +126,10 @@
     go();
     requestAnimationFrame(step);
   };
-  const toEnd = () => {
+  const toEnd = (soon = false) => { // with the next frame, which lays the page out anyway, or at once
     const isGoing = going > 0;
     going = 5;
-    go();
+    soon || go();
     if (!isGoing) requestAnimationFrame(step);
   };
   /** Changes the page; what is read stays where it is. @param {() => void} change */
@@ -139,11 +139,11 @@
     root.style.overflowAnchor = "none";
     change();
     const mark = read.find(({ item }) => item.isConnected);
-    if (follows) toEnd();
+    if (follows) toEnd(true);
     else if (mark) scrollBy({ top: mark.item.getBoundingClientRect().top - mark.box.top, behavior: "instant" });
     root.style.overflowAnchor = "";
     main.dispatchEvent(new Event("changed"));
-    if (isFollowing()) seen();
+    if (follows || isFollowing()) seen();
     else tell();
   };
 
