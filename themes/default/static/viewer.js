@@ -79,7 +79,7 @@
       open.open = false;
       all("summary", open)[0].focus();
     }
-    if (event.key === "End" || event.metaKey) main?.classList.add("whole"); // ⌘↓ too: guessed heights would end it short
+    if (["Home", "End"].includes(event.key) || event.metaKey) main?.classList.add("whole"); // ⌘↑ and ⌘↓ too: they would not get there by guessed heights
     const target = /** @type {Element} */ (event.target);
     if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select") || !Object.hasOwn(keys, event.key)) return;
     event.preventDefault();
