@@ -56,7 +56,7 @@ http {
   }
 
   async end() {
-    this.child?.kill("SIGQUIT");
+    this.child?.kill("SIGTERM"); // not SIGQUIT: that waits a minute for connections that a browser opened ahead and said nothing on
     await this.ended;
     rmSync(this.folder, { recursive: true, force: true });
   }
