@@ -7,28 +7,39 @@
 
   /** @returns {any[]} */
   const there = () => all(":scope > .prompt", main);
+  /** The line of each prompt, once it was looked for: that costs more the longer the rail is, and most frames change none.
+   *  @type {Map<any, any>} */
+  const lines = new Map(there().map((prompt) => [prompt, null]));
+  const lineFor = (/** @type {any} */ prompt) => {
+    const line = lines.get(prompt);
+    return line?.isConnected ? line : linkTo(prompt)?.parentElement; // the rail may have got the lines of the whole chat
+  };
   let mending = 0;
-  let known = there();
   /** Prompts came, changed or went. */
   const mend = () => {
     mending = 0;
-    for (const gone of known) if (!gone.isConnected) linkTo(gone)?.parentElement.remove();
-    const prompts = (known = there());
-    prompts.forEach((prompt, at) => {
+    for (const prompt of lines.keys()) {
+      if (prompt.isConnected) continue;
+      lineFor(prompt)?.remove();
+      lines.delete(prompt);
+    }
+    /** @type {any} */
+    let last;
+    const prompts = there();
+    for (const prompt of prompts) {
       const text = String(prompt.querySelector("h2")?.ariaLabel).replace(/^Prompt \d+:? ?/, "");
-      const link = linkTo(prompt);
-      if (!link) {
-        const line = lineOf(here, prompt.id, text);
-        const last = prompts[at - 1] && linkTo(prompts[at - 1])?.parentElement;
-        const next = prompts[at + 1] && linkTo(prompts[at + 1])?.parentElement;
+      let line = lineFor(prompt);
+      if (!line) {
+        const next = prompts.map(lineFor).find(Boolean);
+        line = lineOf(here, prompt.id, text);
         if (last) last.after(line);
         else if (next) next.before(line);
         else all("ol", rail).at(-1)?.append(line);
-      } else if (link.title !== text) {
-        link.title = text;
-        link.firstChild.textContent = text;
       }
-    });
+      const [link] = all("a", line);
+      if (link.title !== text) link.title = link.firstChild.textContent = text;
+      lines.set(prompt, (last = line));
+    }
   };
-  main.addEventListener("changed", () => (mending ||= setTimeout(mend, 100)));
+  main.addEventListener("changed", () => (mending ||= requestAnimationFrame(mend))); // with the frame that shows them
 })();

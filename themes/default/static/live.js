@@ -1,7 +1,7 @@
 // The page of a live share: puts what is new in its place and does not move what is being read. The words are those of docs/protocol.md.
 "use strict";
 (() => {
-  const { all, bar, h, main } = readalong;
+  const { all, bar, enhance, h, load, main, read, splitDays } = readalong;
   const { body, documentElement: root } = document;
   if (!body.dataset.live) return;
   const isFiles = body.dataset.live === "files"; // on a host that only serves files
@@ -23,7 +23,7 @@
   /** What the server rendered, as messages.js has it on the page. @param {string} html */
   const parse = (html) => {
     const { content } = h("template", { innerHTML: html });
-    readalong.enhance(content);
+    enhance(content);
     return content;
   };
 
@@ -85,7 +85,7 @@
         if (isNew) arrived(item);
       } else if (isNew && !isEnd()) arrived();
       if (!item) return;
-      readalong.splitDays([item, beside(item, "nextElementSibling")]);
+      splitDays([item, beside(item, "nextElementSibling")]);
     },
     remove({ item: key }) {
       const item = find(key);
@@ -93,7 +93,7 @@
       const next = beside(item, "nextElementSibling");
       dayOf(item)?.remove();
       item.remove();
-      readalong.splitDays([next]);
+      splitDays([next]);
     },
     header({ html, title }) {
       const old = String(all("h1", bar)[0]?.textContent);
@@ -135,10 +135,10 @@
   /** Changes the page; what is read stays where it is. @param {() => void} change */
   const keepPlace = (change) => {
     const follows = isFollowing();
-    const read = follows ? [] : items().map((item) => ({ item, box: item.getBoundingClientRect() })).filter(({ box }) => box.bottom > bar.offsetHeight);
+    const boxes = follows ? [] : items().map((item) => ({ item, box: item.getBoundingClientRect() })).filter(({ box }) => box.bottom > bar.offsetHeight);
     root.style.overflowAnchor = "none";
     change();
-    const mark = read.find(({ item }) => item.isConnected);
+    const mark = boxes.find(({ item }) => item.isConnected);
     if (follows) toEnd(true);
     else if (mark) scrollBy({ top: mark.item.getBoundingClientRect().top - mark.box.top, behavior: "instant" });
     root.style.overflowAnchor = "";
@@ -164,7 +164,7 @@
   main.after(pill);
   const tell = () => {
     if (!isEnd() && !pill.href) { // a page may be the last one no more
-      const link = h("a", { className: "pill", href: readalong.read ? readalong.address("", "") : isFiles ? "../index.html" : "./" });
+      const link = h("a", { className: "pill", href: read ? readalong.address("", "") : isFiles ? "../index.html" : "./" });
       pill.replaceWith(link);
       pill = link;
     }
@@ -200,7 +200,7 @@
       h("span", { className: "live-state" }, said),
       h("span", { className: "live-viewers" }, readers && greeted && !over ? `${readers} reading` : ""),
       h("span", { className: "live-at" }, ...(at && !over ? ["last message ", time] : [])));
-    readalong.enhance(state);
+    enhance(state);
   };
 
   // Frames
@@ -243,7 +243,7 @@
       const page = new DOMParser().parseFromString(answer.ok ? await answer.text() : "", "text/html");
       const fresh = page.getElementById("chat");
       if (!fresh) throw new Error("no page");
-      readalong.enhance(page.body);
+      enhance(page.body);
       over = !page.body.dataset.live;
       keepPlace(() => {
         const known = new Map(items().map((item) => [item.dataset.item, item]));
@@ -256,7 +256,7 @@
         const end = there.findLastIndex((item) => known.has(item.dataset.item)) + 1;
         if (end) for (const item of there.slice(end)) arrived(item);
         morph(bar, page.querySelector(".bar"));
-        readalong.splitDays();
+        splitDays();
         body.className = page.body.className;
       });
       document.title = page.title;
@@ -322,7 +322,7 @@
   const POLL_MS = 2000;
   let applied = -1; // the last file of frames that the page has; not known before the head is
   const ask = async () => {
-    if (readalong.read || !location.protocol.startsWith("http")) return readalong.load("live");
+    if (read || !location.protocol.startsWith("http")) return load("live");
     const answer = await fetch("data/live.js", { cache: "no-cache" });
     // Another version is there now, or nothing any more: the share's link knows.
     if ([404, 410].includes(answer.status)) location.replace("../index.html" + location.hash);
@@ -335,7 +335,7 @@
       const { first, last } = await ask();
       const known = applied < 0 ? (isEnd() ? first - 1 : last) : applied;
       if (known < first - 1) return location.reload(); // what it lacks is only in pages any more
-      for (applied = known; applied < last; applied++) for (const frame of await readalong.load(`live-${applied + 1}`)) hear(frame);
+      for (applied = known; applied < last; applied++) for (const frame of await load(`live-${applied + 1}`)) hear(frame);
       heard = Date.now();
       greeted = true;
     } catch {
@@ -376,7 +376,7 @@
   addEventListener("DOMContentLoaded", () => {
     const [visit] = /** @type {any} */ (performance.getEntriesByType("navigation"));
     const isVisit = visit?.type === "navigate" && (isFiles || location.pathname.endsWith("/")) && !location.hash;
-    if (isEnd() && (readalong.read ? readalong.isOpened : isVisit)) toEnd();
+    if (isEnd() && (read ? readalong.isOpened : isVisit)) toEnd();
     show();
     connect();
   });
