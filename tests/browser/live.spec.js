@@ -202,6 +202,37 @@ test("older pages are a link away, permalinks lead there, and both say what is n
   await expect(page.locator(":target")).toBeInViewport();
 });
 
+test("a page that is open for long does not grow with the chat, and its rail has all prompts", async ({ page, other, server, chat, browser }) => {
+  await open([page, other], chat);
+  await other.evaluate(() => scrollTo(0, 0));
+  for (let round = 0; round < 10; round++) {
+    await server.say(chat, 100);
+    await expect(items(page).last()).toContainText(`Answer ${chat.count}.`);
+  }
+  await expect.poll(() => items(page).count()).toBeLessThan(chat.count - 100);
+  expect(await items(page).first().textContent()).not.toContain("Question 1");
+  await sameAsFresh(page, browser);
+  const prompts = Math.ceil(chat.count / 4);
+  await expect(page.locator("#rail li")).toHaveCount(prompts);
+  await expect(page.locator("#rail [aria-current]")).toHaveText(`Question ${4 * prompts - 3}`);
+  await server.say(chat, 1);
+  await expect(page.locator("#rail li").last()).toHaveText(`Question ${chat.count}`);
+  await expect(page.getByText(`Question ${chat.count}`).last()).toBeInViewport();
+  // What is found on it is counted once, whichever of the pages that it shows it is on.
+  const first = /Answer \d+\./.exec((await items(page).filter({ hasText: "Answer" }).first().textContent()) ?? "")?.[0] ?? "";
+  await page.keyboard.press("/");
+  await page.keyboard.type(first);
+  await expect(page.locator(".find output")).toHaveText("1 of 1");
+  await page.keyboard.press("Escape");
+  // Who reads above keeps what is there.
+  expect(await items(other).first().textContent()).toContain("Question 1");
+  expect(await items(other).count()).toBe(chat.count);
+  // What left the page is where its prompt leads.
+  await page.locator("#rail li a").first().click();
+  await expect(page).toHaveURL(/index\.html#m[0-9a-f]+$/);
+  await expect(page.getByText("Question 1", { exact: true }).last()).toBeInViewport();
+});
+
 test("a chat that begins while its page is open", async ({ page, server }) => {
   const chat = await server.liveChat(0).catch(async () => {
     throw new Error("a live share of an empty chat");

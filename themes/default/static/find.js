@@ -2,7 +2,7 @@
 // Only counts are kept of other pages; a step beyond this page's last hit opens the next page with hits, the query in its address.
 "use strict";
 (() => {
-  const { address, all, command, findText, h, here, load, main, reveal } = readalong;
+  const { address, all, command, findText, h, load, main, pages: shown, reveal } = readalong;
   const { plain, count, search, textOf } = findText;
   /** @typedef {{message: HTMLElement, range: StaticRange}} Hit */
   const [box] = all(".find");
@@ -14,6 +14,7 @@
   /** @type {Hit[]} */
   let hits = [];
   let current = -1;
+  let [here] = shown(); // the first of those that are shown stands for all of them
   let pages = [here];
   /** Counts of other pages. @type {Map<string, number>} */
   let counts = new Map();
@@ -171,8 +172,11 @@
     if (document.readyState !== "complete") await new Promise((ready) => addEventListener("load", ready, { once: true }));
     const chat = await load("chat").catch(() => null);
     if (mine !== run) return;
+    [here] = shown();
     pages = chat?.pages.includes(here) ? chat.pages : [here];
     const from = pages.indexOf(here);
+    // What grows and has no later messages has all of those pages.
+    if (document.body.dataset.live && !all(".pages [rel=next]", main).length) pages = pages.slice(0, from + 1);
     const puts = await recent().catch(() => []);
     for (const page of [...pages.slice(from + 1), ...pages.slice(0, from)]) {
       const rows = await load(`search-${page.replace(/\.html$/, "")}`).catch(() => []);

@@ -1,7 +1,7 @@
 // The rail of a live page has the prompts that the page has.
 "use strict";
 (() => {
-  const { all, here, lineOf, linkTo, main } = readalong;
+  const { all, complete, lineOf, linkTo, main, pages } = readalong;
   const rail = document.getElementById("rail");
   if (!rail) return;
 
@@ -31,7 +31,7 @@
       let line = lineFor(prompt);
       if (!line) {
         const next = prompts.map(lineFor).find(Boolean);
-        line = lineOf(here, prompt.id, text);
+        line = lineOf(pages()[0], prompt.id, text);
         if (last) last.after(line);
         else if (next) next.before(line);
         else all("ol", rail).at(-1)?.append(line);
@@ -41,5 +41,11 @@
       lines.set(prompt, (last = line));
     }
   };
+  // The page was fetched anew: some prompts may be on an earlier one now, others be gone.
+  main.addEventListener("fetched", (/** @type {any} */ { detail }) => {
+    lines.clear();
+    rail.replaceChildren(...detail.getElementById("rail").childNodes);
+    complete().catch(() => {});
+  });
   main.addEventListener("changed", () => (mending ||= requestAnimationFrame(mend))); // with the frame that shows them
 })();

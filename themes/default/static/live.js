@@ -1,7 +1,7 @@
 // The page of a live share: puts what is new in its place and does not move what is being read. The words are those of docs/protocol.md.
 "use strict";
 (() => {
-  const { all, bar, enhance, h, load, main, read, splitDays } = readalong;
+  const { all, bar, enhance, h, load, main, pages, read, splitDays } = readalong;
   const { body, documentElement: root } = document;
   if (!body.dataset.live) return;
   const isFiles = body.dataset.live === "files"; // on a host that only serves files
@@ -12,7 +12,6 @@
   const items = () => all(":scope > [data-item]", main);
   /** @param {string | null} key @returns {any} */
   const find = (key) => key && main.querySelector(`:scope > [data-item="${CSS.escape(key)}"]`);
-  const pages = () => (body.dataset.pages || readalong.here).split(" ");
   const isEnd = () => !all(":scope > .pages [rel=next]", main).length;
   const dayOf = (/** @type {any} */ item) => item.previousElementSibling?.closest(".day");
   /** @param {any} item @param {"previousElementSibling" | "nextElementSibling"} side */
@@ -216,6 +215,7 @@
       for (const op of frame.ops) for (const name in op) operations[name]?.(op[name]);
     });
     if (!fetching) seq = frame.seq; // a page that is being fetched says itself where it stands
+    if (isNewest && isFollowing() && main.childElementCount > most) refetch();
   };
   /** @param {any} frame */
   const hear = (frame) => {
@@ -231,6 +231,11 @@
     show();
   };
 
+  // A page that is open for days does not grow for days: a message shall cost what the one before did. Not all readers' pages at once.
+  const isNewest = !isFiles && location.pathname.endsWith("/");
+  let most = 0;
+  const leaveRoom = () => (most = main.childElementCount + 300 * (1 + Math.random()));
+  leaveRoom();
   /** Takes the content of the page as it is now. */
   const refetch = async () => {
     if (fetching) return;
@@ -255,6 +260,8 @@
         const there = items();
         const end = there.findLastIndex((item) => known.has(item.dataset.item)) + 1;
         if (end) for (const item of there.slice(end)) arrived(item);
+        leaveRoom();
+        main.dispatchEvent(new CustomEvent("fetched", { detail: page }));
         morph(bar, page.querySelector(".bar"));
         splitDays();
         body.className = page.body.className;
@@ -375,7 +382,7 @@
 
   addEventListener("DOMContentLoaded", () => {
     const [visit] = /** @type {any} */ (performance.getEntriesByType("navigation"));
-    const isVisit = visit?.type === "navigate" && (isFiles || location.pathname.endsWith("/")) && !location.hash;
+    const isVisit = visit?.type === "navigate" && (isFiles || isNewest) && !location.hash;
     if (isEnd() && (read ? readalong.isOpened : isVisit)) toEnd();
     show();
     connect();

@@ -2,7 +2,7 @@
 // And the ways to a message: next and previous prompt, addresses of what is folded or elsewhere.
 "use strict";
 (() => {
-  const { address, all, anchor, command, h, here, load, main, reveal } = readalong;
+  const { address, all, anchor, command, h, load, main, pages, reveal } = readalong;
   const root = document.documentElement;
   const rail = document.getElementById("rail");
 
@@ -17,13 +17,15 @@
   const follow = () => {
     // At the top it is the first, at the end the last.
     const rest = root.scrollHeight - innerHeight - scrollY;
-    const line = Math.max(Math.min(innerHeight - 2 * rest, 2 * scrollY), Math.min(innerHeight / 3, topOf(prompts[0]) + 2 * scrollY + 1));
-    current = prompts.findLastIndex((prompt) => topOf(prompt) < line);
+    const height = Math.max(Math.min(innerHeight - 2 * rest, 2 * scrollY), Math.min(innerHeight / 3, topOf(prompts[0]) + 2 * scrollY + 1));
+    current = prompts.findLastIndex((prompt) => topOf(prompt) < height);
     const link = prompts[current] && linkTo(prompts[current]);
     if (!rail || !link || link.ariaCurrent) return;
     rail.querySelector("[aria-current]")?.removeAttribute("aria-current");
     link.ariaCurrent = "location";
-    link.scrollIntoView({ block: "nearest" });
+    // Not scrollIntoView: that may move the page too.
+    const [line, frame] = [link, rail].map((node) => node.getBoundingClientRect());
+    rail.scrollTop += Math.min(0, line.top - frame.top) + Math.max(0, line.bottom - frame.bottom);
   };
   let waiting = 0;
   const soon = () => {
@@ -47,7 +49,7 @@
     if (at >= 0) current = at; // where one went and it is in sight
     const within = by < 0 && topOf(prompts[current]) < 0;
     const to = prompts[within ? current : current + by];
-    if (to) location.replace(address(here, to.id));
+    if (to) location.replace(`#${to.id}`);
     else all(`a[rel=${by > 0 ? "next" : "prev"}]`)[0]?.click();
   };
   command("next", () => step(1), "j");
@@ -76,7 +78,7 @@
   const PER_LIST = 500;
   const complete = async () => {
     const chat = await load("chat");
-    const at = chat.pages.indexOf(here) + 1;
+    const at = chat.pages.indexOf(pages().at(-1)) + 1;
     if (at && chat.pages[1]) main.dataset.sheet = `Part ${at} of ${chat.pages.length}`; // on paper
     const own = rail?.querySelector("ol");
     if (!rail || !own || !at) return;
@@ -112,13 +114,13 @@
     const target = document.getElementById(id);
     if (target && reveal(target)) target.scrollIntoView();
     if (target || !/^m[0-9a-f]+$/.test(id)) return;
-    const pages = await load("anchors");
-    const page = Object.keys(pages).find((name) => ` ${pages[name]} `.includes(` ${id} `));
+    const anchors = await load("anchors");
+    const page = Object.keys(anchors).find((name) => ` ${anchors[name]} `.includes(` ${id} `));
     if (!page) readalong.say("This message is not here any more");
-    else if (page !== here && main.isConnected) location.replace(address(page, id)); // a book may be there by now
+    else if (!pages().includes(page) && main.isConnected) location.replace(address(page, id)); // a book may be there by now
   };
   const follows = () => arrive().catch(() => {});
   addEventListener("hashchange", follows);
   follows();
-  Object.assign(readalong, { lineOf, linkTo });
+  Object.assign(readalong, { complete, lineOf, linkTo });
 })();

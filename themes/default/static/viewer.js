@@ -7,7 +7,8 @@
   /** @type {(selector: string, scope?: any) => any[]} */
   const all = (selector, scope = document) => [...scope.querySelectorAll(selector)];
   const [bar] = all(".bar");
-  const here = document.body.dataset.page || "index.html";
+  /** The pages that are shown here, the one that this is last: a live page changes. */
+  const pages = () => (document.body.dataset.pages || document.body.dataset.page || "index.html").split(" ");
   /** Makes an element. @param {string} tag @param {Record<string, any>} [props] @param {any[]} children @returns {any} */
   const h = (tag, props = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), props);
@@ -17,7 +18,7 @@
   /** Where pages, data and scripts are: beside this page, or where a book that is shown in one place says.
    *  @type {{address: (page: string, anchor: string) => string, run: (src: string) => Promise<any>, read?: (name: string) => Promise<any>, isOpened?: boolean}} */
   const { address, run, read, isOpened } = globalThis.readalong || {
-    address: (/** @type {string} */ page, /** @type {string} */ anchor) => (page === here ? "" : page) + (anchor && `#${anchor}`),
+    address: (/** @type {string} */ page, /** @type {string} */ anchor) => (pages().includes(page) ? "" : page) + (anchor && `#${anchor}`),
     run: (/** @type {string} */ src) => new Promise((done, fail) => {
       const script = h("script", { src, onload: done, onerror: () => fail(new Error(`no script: ${src}`)) });
       document.head.append(script);
@@ -155,6 +156,6 @@
     arrive();
   }
 
-  globalThis.readalong = { address, all, anchor, bar, command, data, h, here, icon, isOpened, load, main, read, reveal };
+  globalThis.readalong = { address, all, anchor, bar, command, data, h, icon, isOpened, load, main, pages, read, reveal };
   root.classList.add("js");
 })();

@@ -315,10 +315,15 @@ impl LiveBook {
         let next = (last < self.pages()).then(|| page::main_href(last + 1));
         let href = page::main_href(last);
         let end = next.is_none().then(|| self.end_context(None));
+        // Where the newest messages are, an open page stays and its number does not.
+        let label = match (live, &next) {
+            (Some(_), None) => String::new(),
+            _ => page::label("main", last),
+        };
         let page = context::Page {
             kind: "main",
             href: &href,
-            label: &page::label("main", last),
+            label: &label,
             title: None,
             previous: previous.as_deref(),
             next: next.as_deref(),
