@@ -215,7 +215,7 @@
       for (const op of frame.ops) for (const name in op) operations[name]?.(op[name]);
     });
     if (!fetching) seq = frame.seq; // a page that is being fetched says itself where it stands
-    if (isNewest && isFollowing() && main.childElementCount > most) refetch();
+    if (isNewest && main.childElementCount > most && isFollowing()) refetch();
   };
   /** @param {any} frame */
   const hear = (frame) => {
