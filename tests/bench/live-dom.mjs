@@ -18,7 +18,7 @@ const { chromium } = createRequire(join(REPOSITORY, "tests/browser/package.json"
 
 const PROGRAM = process.env.READALONG ?? join(process.env.CARGO_TARGET_DIR ?? join(REPOSITORY, "target"), "release", "readalong");
 const SIZES = [100, 100_000];
-const LINES = Number(process.argv[2] ?? 400);
+const LINES = Number(process.argv[2] ?? 1000);
 /** Between a line of one chat and one of the other, in ms: twice that is longer than what is joined into one frame. */
 const EVERY_MS = 60;
 const READ_TIMEOUT_MS = 300_000;
