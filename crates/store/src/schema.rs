@@ -33,8 +33,8 @@ const WRITER_CACHE_KIB: i32 = 1024;
 /// Pages of a reader that are kept in memory, in KiB.
 const READER_CACHE_KIB: i32 = 1024;
 
-/// The log of SQLite is written into the database after this many of its pages: about 8 MB, so that few commits pay for it.
-pub(crate) const CHECKPOINT_PAGES: i32 = 2000;
+/// The log of SQLite is written into the database after this many of its pages: about 16 MB, so that few commits pay for it.
+pub(crate) const CHECKPOINT_PAGES: i32 = 4000;
 
 /// The log of SQLite keeps at most this many bytes on the disk for further use.
 const LOG_BYTES: i32 = 16 * 1024 * 1024;

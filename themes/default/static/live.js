@@ -215,7 +215,10 @@
       for (const op of frame.ops) for (const name in op) operations[name]?.(op[name]);
     });
     if (!fetching) seq = frame.seq; // a page that is being fetched says itself where it stands
-    if (isNewest && main.childElementCount > most && isFollowing()) refetch();
+    if (isNewest && main.childElementCount > most && isFollowing()) {
+      leaveRoom(); // where that fails, not with the next message again
+      refetch();
+    }
   };
   /** @param {any} frame */
   const hear = (frame) => {
