@@ -131,7 +131,7 @@
     soon || go();
     if (!isGoing) requestAnimationFrame(step);
   };
-  /** Changes the page; what is read stays where it is. @param {() => void} change */
+  /** Changes the page; what is read stays where it is. True where the reader follows the end. @param {() => void} change */
   const keepPlace = (change) => {
     const follows = isFollowing();
     const boxes = follows ? [] : items().map((item) => ({ item, box: item.getBoundingClientRect() })).filter(({ box }) => box.bottom > bar.offsetHeight);
@@ -144,6 +144,7 @@
     main.dispatchEvent(new Event("changed"));
     if (follows || isFollowing()) seen();
     else tell();
+    return follows;
   };
 
   // "3 new messages"
@@ -211,11 +212,11 @@
     if (fetching) return waiting.push(frame);
     if (frame.seq <= seq) return;
     at = frame.at || at;
-    keepPlace(() => {
+    const follows = keepPlace(() => {
       for (const op of frame.ops) for (const name in op) operations[name]?.(op[name]);
     });
     if (!fetching) seq = frame.seq; // a page that is being fetched says itself where it stands
-    if (isNewest && main.childElementCount > most && isFollowing()) {
+    if (isNewest && follows && main.childElementCount > most) {
       leaveRoom(); // where that fails, not with the next message again
       refetch();
     }
