@@ -85,6 +85,40 @@ test("the End key gets to the end, also past messages that were never seen", asy
   await expect.poll(() => fromEnd(page)).toBeLessThan(3);
 });
 
+test("the end is followed when a page became shorter than it was", async ({ page, live }) => {
+  fill(live);
+  await open(page, live);
+  for (let press = 0; press < 2; press++) await page.locator("[data-do=size]").first().evaluate((/** @type {HTMLElement} */ button) => button.click());
+  await page.keyboard.press("End");
+  await expect.poll(() => fromEnd(page)).toBeLessThan(3);
+  live.put(message(25, long(long(long("Answer 25.")))));
+  await expect(page.locator(`[data-item="${key(25)}"]`)).toBeInViewport();
+  await expect.poll(() => fromEnd(page)).toBeLessThan(3);
+});
+
+test("what was made private while the page was fetched anew stays away", async ({ page, live }) => {
+  fill(live);
+  await open(page, live);
+  let release = () => {};
+  const held = new Promise((go) => (release = () => go(undefined)));
+  await page.route(live.url, async (route) => {
+    const answer = await route.fetch();
+    await held;
+    await route.fulfill({ response: answer });
+  });
+  const asked = page.waitForRequest(live.url);
+  live.tell({ reset: { epoch: live.epoch, seq: live.seq } });
+  await asked;
+  live.close(4401);
+  await expect(page.getByText("This chat is private now.")).toBeVisible();
+  const answered = page.waitForResponse(live.url);
+  release();
+  await (await answered).finished();
+  await page.evaluate(() => new Promise((done) => setTimeout(done)));
+  await expect(page).toHaveTitle("readalong");
+  await expect(page.locator("body")).toHaveClass("");
+});
+
 test("the Home key gets to the top, also past messages that were never seen", async ({ page, live }) => {
   fill(live, 28);
   await open(page, live);
@@ -285,7 +319,7 @@ test("a server that stops and starts is noticed, and nothing is lost or doubled"
   expect(await keys(page)).toEqual(live.pages[0].map(({ key }) => key));
 });
 
-test("a server that forgot what was gets the page fetched anew; place and folds stay", async ({ page, live }) => {
+test("a server that forgot what was gets the page fetched anew; place, folds and focus stay", async ({ page, live }) => {
   fill(live);
   live.pages[0].splice(9, 1, activity(10, ["cargo test"]));
   await open(page, live);
@@ -301,6 +335,7 @@ test("a server that forgot what was gets the page fetched anew; place and folds 
   await expect(page.locator("main > [data-item]")).toHaveCount(22);
   await expect(page.locator(".pill")).toHaveText("1 new message");
   await expect(page.locator("details.activity")).toHaveAttribute("open");
+  await expect(page.locator("details.activity > summary")).toBeFocused();
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   expect(Math.abs(await top(page, key(10)) - before)).toBeLessThanOrEqual(1);
   live.put(message(31, "Thirty-one"));

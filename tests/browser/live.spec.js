@@ -224,9 +224,15 @@ test("a page that is open for long does not grow with the chat, and its rail has
   await page.keyboard.type(first);
   await expect(page.locator(".find output")).toHaveText("1 of 1");
   await page.keyboard.press("Escape");
+  // What the owner takes back is in no rail, wherever it stands.
+  await expect(page.locator("#rail li").first()).toHaveText("Question 1");
+  await server.api("DELETE", `chats/${chat.chat}/messages/m-5`);
+  await expect(page.locator("#rail li").nth(1)).toHaveText("Question 9");
+  await server.tell(chat, { id: "m-9", role: "user", text: "Question nine" });
+  await expect(page.locator("#rail li").nth(1)).toHaveText("Question nine");
   // Who reads above keeps what is there.
   expect(await items(other).first().textContent()).toContain("Question 1");
-  expect(await items(other).count()).toBe(chat.count);
+  expect(await items(other).count()).toBe(chat.count - 1);
   // What left the page is where its prompt leads.
   await page.locator("#rail li a").first().click();
   await expect(page).toHaveURL(/index\.html#m[0-9a-f]+$/);

@@ -14,10 +14,14 @@
     const line = lines.get(prompt);
     return line?.isConnected ? line : linkTo(prompt)?.parentElement; // the rail may have got the lines of the whole chat
   };
-  let mending = 0;
+  const textOf = (/** @type {any} */ prompt) => String(prompt.querySelector("h2")?.ariaLabel).replace(/^Prompt \d+:? ?/, "");
+  /** @param {any} link @param {any} prompt */
+  const name = (link, prompt) => {
+    const text = textOf(prompt);
+    if (link.title !== text) link.title = link.firstChild.textContent = text;
+  };
   /** Prompts came, changed or went. */
   const mend = () => {
-    mending = 0;
     for (const prompt of lines.keys()) {
       if (prompt.isConnected) continue;
       lineFor(prompt)?.remove();
@@ -27,17 +31,15 @@
     let last;
     const prompts = there();
     for (const prompt of prompts) {
-      const text = String(prompt.querySelector("h2")?.ariaLabel).replace(/^Prompt \d+:? ?/, "");
       let line = lineFor(prompt);
       if (!line) {
         const next = prompts.map(lineFor).find(Boolean);
-        line = lineOf(pages()[0], prompt.id, text);
+        line = lineOf(pages()[0], prompt.id, textOf(prompt));
         if (last) last.after(line);
         else if (next) next.before(line);
         else all("ol", rail).at(-1)?.append(line);
       }
-      const [link] = all("a", line);
-      if (link.title !== text) link.title = link.firstChild.textContent = text;
+      name(all("a", line)[0], prompt);
       lines.set(prompt, (last = line));
     }
   };
@@ -47,5 +49,10 @@
     rail.replaceChildren(...detail.getElementById("rail").childNodes);
     complete().catch(() => {});
   });
-  main.addEventListener("changed", () => (mending ||= requestAnimationFrame(mend))); // with the frame that shows them
+  main.addEventListener("elsewhere", (/** @type {any} */ { detail: { id, prompt } }) => {
+    const link = linkTo({ id });
+    if (link && prompt) name(link, prompt);
+    else link?.parentElement.remove();
+  });
+  main.addEventListener("changed", mend); // before rail.js looks, with the next frame, where the reader is
 })();

@@ -60,6 +60,8 @@
     if (single && !single.isConnected) for (const fold of all(`.activity, .activity .${single.classList[0]}`, item).slice(0, 2)) fold.open = true;
   };
 
+  /** A prompt on another page changed, or went. @param {string} id @param {any} [prompt] */
+  const elsewhere = (id, prompt) => main.dispatchEvent(new CustomEvent("elsewhere", { detail: { id, prompt } }));
   /** @type {Record<string, (op: any) => void>} */
   const operations = {
     put({ item: key, after, page, html, new: isNew }) {
@@ -83,12 +85,12 @@
         else main.insertBefore(part, end || null);
         if (isNew) arrived(item);
       } else if (isNew && !isEnd()) arrived();
-      if (!item) return;
+      if (!item) return next.matches(".prompt") && elsewhere(next.id, next);
       splitDays([item, beside(item, "nextElementSibling")]);
     },
     remove({ item: key }) {
       const item = find(key);
-      if (!item) return;
+      if (!item) return key.endsWith("-0") && elsewhere(key.slice(0, -2));
       const next = beside(item, "nextElementSibling");
       dayOf(item)?.remove();
       item.remove();
@@ -135,6 +137,7 @@
   const keepPlace = (change) => {
     const follows = isFollowing();
     const boxes = follows ? [] : items().map((item) => ({ item, box: item.getBoundingClientRect() })).filter(({ box }) => box.bottom > bar.offsetHeight);
+    if (follows) went = scrollY; // a page that became shorter is no reader who turned back
     root.style.overflowAnchor = "none";
     change();
     const mark = boxes.find(({ item }) => item.isConnected);
@@ -205,6 +208,7 @@
 
   // Frames
   let fetching = false;
+  let again = false;
   /** Frames that wait for the page. @type {any[]} */
   let waiting = [];
   /** @param {any} frame */
@@ -216,7 +220,7 @@
       for (const op of frame.ops) for (const name in op) operations[name]?.(op[name]);
     });
     if (!fetching) seq = frame.seq; // a page that is being fetched says itself where it stands
-    if (isNewest && follows && main.childElementCount > most) {
+    if (isNewest && follows && main.childElementCount > most && !isUsed()) {
       leaveRoom(); // where that fails, not with the next message again
       refetch();
     }
@@ -236,31 +240,41 @@
   };
 
   // A page that is open for days does not grow for days: a message shall cost what the one before did. Not all readers' pages at once.
+  const isUsed = () => !getSelection()?.isCollapsed || document.querySelector(".find:not([hidden]), .rail:focus-within, .rail-open");
   const isNewest = !isFiles && location.pathname.endsWith("/");
   let most = 0;
   const leaveRoom = () => (most = main.childElementCount + 300 * (1 + Math.random()));
   leaveRoom();
   /** Takes the content of the page as it is now. */
   const refetch = async () => {
+    again = fetching;
     if (fetching) return;
     if (isFiles) return location.reload();
     fetching = true;
     try {
-      const answer = await fetch(location.pathname + location.search, { cache: "no-store", redirect: "manual" });
+      const answer = await fetch(location.pathname + location.search, { cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(FETCH_MS) });
       if ([404, 410].includes(answer.status)) return location.pathname.endsWith("/") ? leave(4404) : location.replace("./");
       if (answer.type === "opaqueredirect" || [401, 403].includes(answer.status)) return leave(4401);
       const page = new DOMParser().parseFromString(answer.ok ? await answer.text() : "", "text/html");
       const fresh = page.getElementById("chat");
+      if (!main.isConnected) return; // it was taken away meanwhile
       if (!fresh) throw new Error("no page");
       enhance(page.body);
       over = !page.body.dataset.live;
       keepPlace(() => {
         const known = new Map(items().map((item) => [item.dataset.item, item]));
-        main.replaceChildren(...[...fresh.childNodes].map((/** @type {any} */ next) => {
+        const nodes = [...fresh.childNodes].map((/** @type {any} */ next) => {
           const item = known.get(next.dataset?.item);
           if (item) grow(item, next);
           return item || next;
-        }));
+        });
+        // What is not moved keeps focus, selection and where it is scrolled to.
+        for (const node of [...main.childNodes]) if (!nodes.includes(node)) node.remove();
+        let at = main.firstChild;
+        for (const node of nodes) {
+          if (node === at) at = at.nextSibling;
+          else main.insertBefore(node, at);
+        }
         const there = items();
         const end = there.findLastIndex((item) => known.has(item.dataset.item)) + 1;
         if (end) for (const item of there.slice(end)) arrived(item);
@@ -271,9 +285,11 @@
         body.className = page.body.className;
       });
       document.title = page.title;
+      for (const name in body.dataset) delete body.dataset[name];
       Object.assign(body.dataset, page.body.dataset);
       seq = Number(body.dataset.seq);
       fetching = false;
+      if (again) return refetch(); // what was asked for may be too old
       waiting.splice(0).forEach(apply);
       if (greeted && theirs !== body.dataset.epoch && !over) lost(0);
       show();
@@ -298,6 +314,7 @@
   };
 
   // The connection
+  const FETCH_MS = 30_000;
   const SILENCE_MS = 75_000; // one that says nothing for so long is dead
   let theirs = "";
   /** @type {WebSocket | EventSource | null} */

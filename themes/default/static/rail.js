@@ -80,7 +80,7 @@
     const chat = await load("chat");
     const at = chat.pages.indexOf(pages().at(-1)) + 1;
     if (at && chat.pages[1]) main.dataset.sheet = `Part ${at} of ${chat.pages.length}`; // on paper
-    const own = rail?.querySelector("ol");
+    const [own] = all("#rail ol:not(.lot)");
     if (!rail || !own || !at) return;
     const lists = Array.from({ length: chat.contents }, (_, at) => {
       const list = h("ol", { className: "lot", start: at * PER_LIST + 1 });
