@@ -49,7 +49,7 @@
     if (at >= 0) current = at; // where one went and it is in sight
     const within = by < 0 && topOf(prompts[current]) < 0;
     const to = prompts[within ? current : current + by];
-    if (to) location.replace(`#${to.id}`);
+    if (to) location.replace(address(pages().at(-1), to.id)); // a book has more in its addresses
     else all(`a[rel=${by > 0 ? "next" : "prev"}]`)[0]?.click();
   };
   command("next", () => step(1), "j");
